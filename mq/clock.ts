@@ -1,0 +1,124 @@
+// Clock: the only door to time and chance for mq, fs and agent. Safety never depends on what it says.
+// Not a scheduler of jobs, and not a calendar.
+import { randomBytes } from "node:crypto";
+
+/** Cancels a timer; harmless when the timer has fired. */
+export type Cancel = () => void;
+
+export interface Clock {
+  /** Monotonic milliseconds since an arbitrary start; never steps back. */
+  now(): number;
+  /** Wall-clock milliseconds since 1970 (for people to read; may step). */
+  wall(): number;
+  /** `n` unpredictable bytes (from the seed, under {@link VirtualClock}). */
+  random(n: number): Uint8Array;
+  /** Calls `fn` once after `ms` milliseconds. */
+  after(ms: number, fn: () => void): Cancel;
+}
+
+/** The real clock of this machine. Its timers do not keep a process alive unless `keepAlive` is set. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wall: () => Date.now(),
+  random: (n) => new Uint8Array(randomBytes(n)),
+  after(ms, fn) {
+    const timer = setTimeout(fn, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Resolves after `ms` milliseconds of `clock`. */
+export function sleep(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => void clock.after(ms, resolve));
+}
+
+interface Timer {
+  at: number;
+  order: number;
+  fn: () => void;
+}
+
+/** A clock that moves only when told to, with chance from a seed: the same seed gives the same run. */
+export class VirtualClock implements Clock {
+  #now = 0;
+  #wallOffset: number;
+  #order = 0;
+  #timers: Timer[] = [];
+  #state: [number, number, number, number];
+
+  constructor(seed: number, wallStartMs = 1_700_000_000_000) {
+    this.#wallOffset = wallStartMs;
+    this.#state = [seed >>> 0, 0x9e3779b9, 0x243f6a88, 1];
+    for (let i = 0; i < 12; i++) this.u32();
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  wall(): number {
+    return this.#wallOffset + this.#now;
+  }
+
+  /** Steps the wall clock by `ms`, as an operator or NTP would; monotonic time does not move. */
+  stepWall(ms: number): void {
+    this.#wallOffset += ms;
+  }
+
+  /** The next 32 random bits: sfc32 (Chris Doty-Humphrey, PractRand). */
+  u32(): number {
+    const s = this.#state;
+    const t = (((s[0] + s[1]) >>> 0) + s[3]) >>> 0;
+    s[3] = (s[3] + 1) >>> 0;
+    s[0] = (s[1] ^ (s[1] >>> 9)) >>> 0;
+    s[1] = (s[2] + (s[2] << 3)) >>> 0;
+    s[2] = ((s[2] << 21) | (s[2] >>> 11)) >>> 0;
+    s[2] = (s[2] + t) >>> 0;
+    return t;
+  }
+
+  random(n: number): Uint8Array {
+    const out = new Uint8Array(n);
+    for (let i = 0; i < n; i++) out[i] = this.u32() & 0xff;
+    return out;
+  }
+
+  after(ms: number, fn: () => void): Cancel {
+    const timer = { at: this.#now + Math.max(0, ms), order: this.#order++, fn };
+    this.#timers.push(timer);
+    return () => {
+      const i = this.#timers.indexOf(timer);
+      if (i >= 0) this.#timers.splice(i, 1);
+    };
+  }
+
+  /** How many timers are waiting. */
+  get pending(): number {
+    return this.#timers.length;
+  }
+
+  /** Moves time on by `ms`, firing due timers in order of time, then of setting; lets promises run between them. */
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    await settle();
+    for (;;) {
+      let due: Timer | undefined;
+      for (const t of this.#timers) {
+        if (t.at <= end && (due === undefined || t.at < due.at || (t.at === due.at && t.order < due.order))) {
+          due = t;
+        }
+      }
+      if (due === undefined) break;
+      this.#timers.splice(this.#timers.indexOf(due), 1);
+      this.#now = Math.max(this.#now, due.at);
+      due.fn();
+      await settle();
+    }
+    this.#now = end;
+  }
+}
+
+/** Lets every promise reaction that is already due run. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+}
