@@ -28,6 +28,8 @@ export const KINDS = {
   forked: { exit: 225, http: 508, when: "a fork proof exists for this branch" },
   corrupt: { exit: 226, http: 500, when: "bytes that do not match their hash or signature" },
   uncertain: { exit: 227, http: 412, when: "an entry was started and its end is not known" },
+  cannotExecute: { exit: 126, http: 422, when: "exec: the command is not executable; it was not started" },
+  noCommand: { exit: 127, http: 404, when: "exec: the command does not exist; it was not started" },
   environment: {
     exit: 125,
     http: 507,

@@ -1,0 +1,11 @@
+// Acts: what verbs can do, by the file it lives in. Types only: verbs are also loaded by the thin command line,
+// which must not pull the agent in; daemon.ts passes the real thing.
+export interface Acts {
+  work: typeof import("./work.ts");
+  apply: typeof import("./apply.ts");
+  domain: typeof import("./domain.ts");
+  bundle: typeof import("./bundle.ts");
+  report: typeof import("./report.ts");
+  doctor: typeof import("./doctor.ts");
+  life: { stop(): void };
+}

@@ -1,0 +1,115 @@
+// Agent main: what the executable runs as `isconf agent`: the root half, which starts the net half as a second
+// process of the same executable with no rights but its own.
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as nodeNet from "node:net";
+import * as path from "node:path";
+import { setNativeBinding } from "../fs/mod.ts";
+import { Fault, systemClock } from "../mq/mod.ts";
+import { type Agent, startAgent } from "./daemon.ts";
+import { inert } from "./names.ts";
+import { runNet } from "./net.ts";
+import { type Home, homeOf } from "./paths.ts";
+import { addonPath, isSea } from "./sea.ts";
+import { askSeam } from "./seam.ts";
+import { userByName } from "./users.ts";
+
+/** The user that owns the net half on a host where isconf is installed. */
+export const NET_USER = "_isconf";
+/** The descriptor on which the halves talk, and the one on which a starter is told that the agent answers. */
+const SEAM_FD = 3;
+const READY_FD = 3;
+
+/** Entry of the agent asset: `roles` are the words after `agent`. Returns the exit code when it ends. */
+export async function main(role: "root" | "net", options: { home?: string; config?: string; ready: boolean }): Promise<number> {
+  if (isSea()) setNativeBinding(addonPath());
+  process.title = role === "net" ? "isconf: net" : "isconf: agent";
+  process.on("SIGPIPE", () => {});
+  const home = homeOf(options.home);
+  if (role === "net") {
+    const pipe = new nodeNet.Socket({ fd: SEAM_FD, readable: true, writable: true });
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {}); // root half says when
+    await runNet(storeDir(home), pipe, systemClock, process.env.ISCONF_NET_DROPPED === "1");
+    return 0;
+  }
+  return await runRoot(home, options);
+}
+
+const storeDir = (home: Home) => path.join(home.state, "store");
+const log = (line: string) => void process.stderr.write(`${new Date(systemClock.wall()).toISOString()} ${inert(line)}\n`);
+
+async function runRoot(home: Home, options: { config?: string; ready: boolean }): Promise<number> {
+  let agent: Agent;
+  try {
+    agent = await startAgent(home, {
+      clock: systemClock,
+      openSeam: (h) => spawnNet(h),
+      log,
+      ...(options.config === undefined ? {} : { configFile: options.config }),
+    });
+  } catch (e) {
+    const fault = Fault.from("start", e);
+    if (options.ready) fs.writeSync(READY_FD, JSON.stringify(fault));
+    else process.stderr.write(`isconf: ${fault.message}\n${fault.hint}\n`);
+    return fault.exit;
+  }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => agent.stop());
+  process.on("SIGHUP", () => {});
+  log("the agent answers");
+  if (options.ready) {
+    fs.writeSync(READY_FD, "ready");
+    fs.closeSync(READY_FD);
+  }
+  await agent.ended;
+  log("the agent has stopped");
+  return 0;
+}
+
+/** Starts the net half and opens the seam to it. When it dies, every question to it says so; it is not root's death. */
+function spawnNet(home: Home): Promise<{ ask: ReturnType<typeof askSeam>; close(): Promise<void> }> {
+  const dir = storeDir(home);
+  const ids = netIds();
+  fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+  if (ids !== undefined) fs.chownSync(dir, ids.uid, ids.gid);
+  const child = spawn("/proc/self/exe", [...homeArgs(home), "agent", "--role", "net"], {
+    stdio: ["ignore", "inherit", "inherit", "pipe"],
+    env: ids === undefined ? {} : { ISCONF_NET_DROPPED: "1" },
+    cwd: "/",
+    detached: true,
+    ...ids,
+  });
+  const pipe = child.stdio[SEAM_FD] as nodeNet.Socket;
+  const exited = new Promise<void>((resolve) => child.once("exit", (code, signal) => {
+    if (code !== 0) log(`the net half has ended: ${signal ?? `status ${code}`}`);
+    resolve();
+  }));
+  child.once("error", (e) => {
+    log(`the net half cannot be started: ${e.message}`);
+    pipe.destroy();
+  });
+  return Promise.resolve({
+    ask: askSeam(pipe, systemClock),
+    async close() {
+      pipe.end();
+      const cancel = systemClock.after(5_000, () => child.kill("SIGKILL"));
+      await exited;
+      cancel();
+    },
+  });
+}
+
+function homeArgs(home: Home): string[] {
+  return home.system ? [] : ["--home", path.dirname(home.state)];
+}
+
+/** The net half's ids, or undefined where there is no such user: a try-out, in which both halves share ours. */
+function netIds(): { uid: number; gid: number } | undefined {
+  if (process.geteuid?.() !== 0) return undefined;
+  try {
+    const { uid, gid } = userByName("start", NET_USER);
+    return { uid, gid };
+  } catch (e) {
+    log(`${Fault.from("start", e).message}: the net half runs as root; isconf doctor says how to mend it`);
+    return undefined;
+  }
+}

@@ -1,0 +1,176 @@
+// API: the Hono app made from the list of verbs: POST /v1/VERB with JSON, GET for those that only read, streams for
+// contents. It knows who calls (from the door), never decides what they may (the verbs do).
+import { getRequestListener } from "@hono/node-server";
+import { type Context, Hono } from "hono";
+import type * as http from "node:http";
+import { putFile, readFile } from "../fs/mod.ts";
+import { Fault } from "../mq/mod.ts";
+import type { Acts } from "./acts.ts";
+import type { Actor, Call, Host, Progress } from "./host.ts";
+import { messageBytesMax, requestBytesMax } from "./limits.ts";
+import { inert, isPlainText } from "./names.ts";
+import { checkArgs, type Verb } from "./verb.ts";
+import { VERBS } from "./verbs/mod.ts";
+
+type Env = { Bindings: { actor: Actor } };
+const NDJSON = "application/x-ndjson";
+
+/** The app over one host. `fetch(request, { actor })` is its one door. */
+export function makeApi(host: Host, acts: Acts): Hono<Env> {
+  const app = new Hono<Env>();
+  const callOf = (c: Context<Env>, emit: Call["emit"]): Call => ({ host, acts, actor: c.env.actor, emit });
+
+  app.put("/v1/blob", async (c) => {
+    const label = c.req.query("label") ?? "";
+    if (!isPlainText(label) || label.length > messageBytesMax) throw usage("put", "a label is short UTF-8 text");
+    const ref = await putFile(host.store, bodyOf(c));
+    const row = { id: ref.id, kind: "file", size: ref.size, sha256: ref.sha256, label, addedMs: host.clock.wall() };
+    await host.shelf.add(row);
+    return c.json(row);
+  });
+
+  app.get("/v1/blob/:id", async (c) => {
+    const row = await host.shelf.find(c.req.param("id"));
+    if (row === undefined || row.kind !== "file") {
+      throw new Fault("get", "notFound", `nothing here is called ${inert(c.req.param("id"))}`, { hint: "isconf ls" });
+    }
+    c.header("content-type", "application/octet-stream");
+    c.header("content-length", String(row.size));
+    c.header("etag", `"${row.id}"`);
+    if (c.req.header("if-none-match") === `"${row.id}"`) return c.body(null, 304);
+    return c.body(c.req.method === "HEAD" ? null : streamOf(readFile(host.store, row.id)));
+  });
+
+  app.get("/v1/bundle", (c) => {
+    const chunks = acts.bundle.exportBundle(callOf(c, () => {}), c.req.query("branch"));
+    return c.body(streamOf(chunks), 200, { "content-type": "application/octet-stream" });
+  });
+
+  app.put("/v1/bundle", async (c) => {
+    const pin = { domain: c.req.query("domain"), branch: c.req.query("branch"), host: c.req.query("host") ?? "" };
+    const call = callOf(c, () => {});
+    return c.json(await host.turn.take("bundle import", () => acts.bundle.importBundle(call, bodyOf(c), pin)));
+  });
+
+  for (const verb of VERBS) {
+    if (verb.run === undefined) continue;
+    app.post(`/v1/${verb.name}`, async (c) => answer(c, callOf, verb, await jsonBody(c, verb.name)));
+    if (verb.kind === "reads") app.get(`/v1/${verb.name}`, (c) => answer(c, callOf, verb, queryArgs(verb, c.req.query())));
+  }
+
+  app.notFound((c) => problem(c, new Fault("api", "notFound", `there is no ${c.req.method} ${inert(c.req.path)}`, { hint: "isconf help" })));
+  app.onError((e, c) => {
+    if (!(e instanceof Fault)) host.log(`unexpected in ${c.req.path}: ${inert(String(e.stack ?? e))}`);
+    return problem(c, Fault.from("api", e));
+  });
+  return app;
+}
+
+/** Runs one verb and answers with JSON, or, when asked for it, with JSON lines: progress, then result or fault. */
+async function answer(
+  c: Context<Env>,
+  callOf: (c: Context<Env>, emit: Call["emit"]) => Call,
+  verb: Verb,
+  args: Record<string, unknown>,
+): Promise<Response> {
+  if (c.req.header("accept") !== NDJSON) return c.json(await runVerb(callOf(c, () => {}), verb, args) ?? null);
+  const text = new TextEncoder();
+  const line = (o: unknown) => text.encode(`${JSON.stringify(o)}\n`);
+  const body = new ReadableStream<Uint8Array>({
+    async start(out) {
+      const emit = (event: Progress) => out.enqueue(line(event));
+      try {
+        out.enqueue(line({ event: "result", result: await runVerb(callOf(c, emit), verb, args) ?? null }));
+      } catch (e) {
+        out.enqueue(line({ event: "fault", fault: Fault.from(verb.name, e) }));
+      }
+      out.close();
+    },
+  });
+  return c.body(body, 200, { "content-type": NDJSON });
+}
+
+/** Runs one verb with arguments from outside: checked, and in the host's turn when it changes something. */
+export async function runVerb(call: Call, verb: Verb, value: unknown): Promise<unknown> {
+  const args = checkArgs(verb, value);
+  const run = async () => await verb.run?.(call, args);
+  if (verb.kind !== "changes") return await run();
+  return await call.host.turn.take(
+    verb.name,
+    run,
+    (what) => call.emit({ event: "waiting", text: `waiting until ${what} has ended` }),
+  );
+}
+
+async function jsonBody(c: Context, op: string): Promise<Record<string, unknown>> {
+  const type = c.req.header("content-type") ?? "";
+  if (!/^application\/json(;.*)?$/i.test(type)) throw usage(op, "the body must be application/json");
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of bodyOf(c)) {
+    bytes += chunk.length;
+    if (bytes > requestBytesMax) throw usage(op, `the body is longer than ${requestBytesMax} bytes`);
+    chunks.push(chunk);
+  }
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
+    return text === "" ? {} : JSON.parse(text);
+  } catch {
+    throw usage(op, "the body is not JSON"); // what the parser says of it helps nobody
+  }
+}
+
+/** Query parameters as the JSON arguments they stand for. */
+function queryArgs(verb: Verb, query: Record<string, string>): Record<string, unknown> {
+  const out: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(query)) {
+    const kind = Object.hasOwn(verb.args, name) ? verb.args[name]?.kind : undefined;
+    out[name] = kind === "count" && /^[0-9]{1,15}$/.test(value)
+      ? Number(value)
+      : kind === "flag"
+      ? value === "" || value === "true" || value === "1"
+      : kind === "texts"
+      ? [value]
+      : value;
+  }
+  return out;
+}
+
+async function* bodyOf(c: Context): AsyncIterable<Uint8Array> {
+  const body = c.req.raw.body;
+  if (body === null) return;
+  yield* body as unknown as AsyncIterable<Uint8Array>;
+}
+
+function streamOf(source: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const from = source[Symbol.asyncIterator]();
+  return new ReadableStream({
+    async pull(out) {
+      const { value, done } = await from.next();
+      if (done) out.close();
+      else out.enqueue(value);
+    },
+    async cancel() {
+      await from.return?.();
+    },
+  });
+}
+
+/** An error as RFC 9457 has it, with what isconf knows beside it. */
+function problem(c: Context, fault: Fault): Response {
+  const body = { type: "about:blank", title: fault.kind, status: fault.http, detail: fault.message, ...fault.toJSON() };
+  return c.body(JSON.stringify(body), fault.http as 400, { "content-type": "application/problem+json" });
+}
+
+function usage(op: string, message: string): Fault {
+  return new Fault(op, "usage", message, { hint: `isconf help ${op}` });
+}
+
+/** The app as a handler of Node's HTTP server, for one caller. */
+export function nodeHandler(app: Hono<Env>): (actor: Actor, req: http.IncomingMessage, res: http.ServerResponse) => void {
+  return (actor, req, res) => {
+    const listener = getRequestListener((request) => app.fetch(request, { actor }), { overrideGlobalObjects: false });
+    void listener(req, res);
+  };
+}
+

@@ -1,0 +1,287 @@
+// Apply: bring this host to the end of its branch's journal, entry by entry, stopping at the first that fails.
+// Not how entries got here (bundle.ts), not work on the origin (work.ts).
+import { Buffer } from "node:buffer";
+import { type Id, readFile, remove, restore, type Store } from "../fs/mod.ts";
+import { Fault, toHex } from "../mq/mod.ts";
+import { type Op, readEntry } from "./entry.ts";
+import { commandEnv } from "./environment.ts";
+import { bootId, branchOf, type Call, type Host, hostEnv, needCongruent } from "./host.ts";
+import { prefetchEntriesMax } from "./limits.ts";
+import { commandLine, inert } from "./names.ts";
+import { opText } from "./optext.ts";
+import { Prefetched } from "./prefetch.ts";
+import type { Sink } from "./run.ts";
+import { getMeta, setMeta } from "./schema.ts";
+import { userByName } from "./users.ts";
+import { needNoWip, userOfAgent } from "./work.ts";
+
+export interface UpArgs {
+  /** Restart this host where the journal says so. */
+  reboot: boolean;
+  /** Stop after this entry; undefined: go to the end. */
+  to?: number;
+  /** Apply one entry only. */
+  step: boolean;
+  dryRun: boolean;
+  /** An entry that failed or is uncertain and is to be started again. */
+  again?: number;
+  /** An uncertain entry of which a person says that it did finish. */
+  done?: number;
+}
+
+export interface UpResult {
+  branch: string;
+  applied: number;
+  /** The entry this host is at now, and the last one it holds. */
+  at: number;
+  of: number;
+  /** Set when the host is restarting: `up` goes on by itself afterwards. */
+  restarting: boolean;
+  /** Whether a keeper could be asked for newer entries: "keeper" when this host is it. */
+  asked: "keeper" | "nobody";
+}
+
+interface Step {
+  seq: number;
+  id: Uint8Array;
+  op: Op;
+  last: boolean;
+  message: string;
+}
+
+/** Applies what this host lacks. See the verb `up` in VERBS for every promise; throws a fault where it stops. */
+export async function up(call: Call, args: UpArgs): Promise<UpResult> {
+  const { host } = call;
+  const branch = branchOf(host, "up");
+  needCongruent(host, "up");
+  needNoWip(call, "up");
+  host.journal.needUnforked("up", branch);
+  const head = host.journal.head(branch);
+  const to = Math.min(args.to ?? head.seq, head.seq);
+  settleStopped(host, args);
+  const from = host.history.applied() + 1;
+  const stop = args.step ? Math.min(from, to) : to;
+  let applied = 0;
+  const done = (restarting: boolean): UpResult => ({
+    branch,
+    applied,
+    at: host.history.applied(),
+    of: head.seq,
+    restarting,
+    asked: asked(host),
+  });
+  if (args.dryRun) {
+    for (const row of host.journal.range(branch, from, stop)) describe(call, row.entry);
+    return done(false);
+  }
+  const store = new Prefetched(host.store);
+  for (let next = from; next <= stop;) {
+    const rows = [...host.journal.range(branch, next, Math.min(stop, next + prefetchEntriesMax - 1))];
+    if (rows.length === 0) break;
+    const steps = rows.map((row) => ({ ...readEntry(row.entry), row }));
+    await store.warm(steps.flatMap(({ entry }) => entry.ops.flatMap(contentOf)));
+    for (const { entry, id } of steps) {
+      const first = entry.ops[0] as Op;
+      if (first.op === "reboot") {
+        if (await restart(call, args, entry.seq, id)) return done(true);
+        applied++;
+        continue;
+      }
+      call.emit({ event: "entry", text: `${entry.seq}  ${entry.ops.map(opText).join("; ")}`, seq: entry.seq, of: stop });
+      for (const [i, op] of entry.ops.entries()) {
+        await applyOne(call, store, { seq: entry.seq, id, op, last: i === entry.ops.length - 1, message: entry.message });
+      }
+      applied++;
+    }
+    next += rows.length;
+  }
+  host.db.write((tx) => setMeta(tx, "resume", undefined));
+  return done(false);
+}
+
+function contentOf(op: Op): Id[] {
+  if (op.op === "file") return [toHex(op.tree)];
+  return op.op === "exec" && op.stdin !== null ? [toHex(op.stdin)] : [];
+}
+
+/** What the last run left behind decides first: uncertain and failed entries are never passed silently. */
+function settleStopped(host: Host, args: UpArgs): void {
+  const last = host.history.last();
+  const named = args.again ?? args.done;
+  const wrongName = () =>
+    new Fault("up", "notFound", `entry ${named} is neither uncertain nor failed on this host`, { hint: "isconf status" });
+  if (last === undefined || last.state === "done" || last.state === "reboot") {
+    if (named !== undefined) throw wrongName();
+    return;
+  }
+  if (named !== undefined && named !== last.seq) throw wrongName();
+  if (args.again === last.seq) {
+    host.log(`entry ${last.seq} (${last.state}) is started again on request`);
+    host.db.write((tx) => {
+      host.history.ended(tx, last.seq, { status: 0, endedMs: host.clock.wall() });
+      host.history.intent(tx, { seq: last.seq, id: last.id, boot: last.boot, startedMs: last.startedMs });
+      host.history.neverStarted(tx, last.seq);
+    });
+    return;
+  }
+  if (args.done === last.seq && last.state === "intent") {
+    host.log(`uncertain entry ${last.seq} is said to have finished`);
+    host.db.write((tx) => host.history.ended(tx, last.seq, { status: 0, endedMs: host.clock.wall() }));
+    return;
+  }
+  if (args.done === last.seq) throw wrongName();
+  if (last.state === "intent") {
+    throw new Fault("up", "uncertain", `entry ${last.seq} was started here and its end is not known`, {
+      hint: `isconf show ${last.seq}, look, then isconf up --done ${last.seq} or isconf up --again ${last.seq}`,
+    });
+  }
+  throw failed(last.seq, last.reason ?? "", last.status ?? 1);
+}
+
+function failed(seq: number, what: string, status: number): Fault {
+  return new Fault("up", "refused", `entry ${seq} failed here with status ${status}: ${what}`, {
+    hint: `isconf show ${seq}, mend the cause, then isconf up --again ${seq}`,
+  });
+}
+
+async function applyOne(call: Call, store: Store, step: Step): Promise<void> {
+  const { host } = call;
+  const { op, seq, id } = step;
+  const boot = bootId(host);
+  const startedMs = host.clock.wall();
+  switch (op.op) {
+    case "file":
+    case "delete": {
+      // Putting a file in place again gives the same: no intent is needed, only the end is recorded.
+      const target = Buffer.from(op.path);
+      if (op.op === "delete") await remove(target);
+      else await restore(store, toHex(op.tree), target, { clock: host.clock });
+      if (!step.last) return;
+      host.db.write((tx) => {
+        host.history.intent(tx, { seq, id, boot, startedMs });
+        host.history.ended(tx, seq, { status: 0, endedMs: host.clock.wall() });
+      });
+      return;
+    }
+    case "exec":
+      return await applyExec(call, store, { ...step, op }, boot, startedMs);
+    default:
+      throw new Fault("up", "refused", `entry ${seq} has an operation ${op.op} that does not belong on a branch`, {
+        hint: "isconf verify",
+      });
+  }
+}
+
+async function applyExec(
+  call: Call,
+  store: Store,
+  step: Step & { op: Op & { op: "exec" } },
+  boot: string,
+  startedMs: number,
+): Promise<void> {
+  const { host } = call;
+  const { op, seq, id } = step;
+  const user = op.user === "" ? userOfAgent() : userByName("up", op.user);
+  const command = { ...op, user, env: commandEnv(user, host.config.path, hostEnv(host), op.env) };
+  try {
+    host.runner.find(command);
+  } catch (e) {
+    throw cannotStart(seq, e);
+  }
+  host.db.write((tx) => host.history.intent(tx, { seq, id, boot, startedMs }));
+  const sink: Sink = {
+    write(fd, bytes) {
+      call.emit({ event: "output", text: Buffer.from(bytes).toString("utf8"), fd, seq });
+      return true;
+    },
+    drained: () => Promise.resolve(),
+  };
+  let running;
+  try {
+    running = await host.runner.start(command, { sink, stdin: op.stdin !== null });
+  } catch (e) {
+    host.db.write((tx) => host.history.neverStarted(tx, seq));
+    throw cannotStart(seq, e);
+  }
+  if (op.stdin !== null) {
+    for await (const chunk of readFile(store, toHex(op.stdin))) await running.stdin.write(chunk);
+    running.stdin.end();
+  }
+  const end = await running.ended;
+  if (!step.last && end.status === 0) return;
+  const what = inert(commandLine(op.argv));
+  host.db.write((tx) =>
+    host.history.ended(tx, seq, {
+      status: end.status,
+      endedMs: host.clock.wall(),
+      output: end.output,
+      ...(end.status === 0 ? {} : { reason: what }),
+    })
+  );
+  if (end.status !== 0) throw failed(seq, what, end.status);
+}
+
+/** A command that could not even be started: nothing has happened, `up` may simply be tried again. */
+function cannotStart(seq: number, e: unknown): Fault {
+  const fault = Fault.from("up", e);
+  return new Fault("up", "refused", `entry ${seq} cannot be started here: ${fault.message}`, {
+    hint: `isconf show ${seq}, mend the cause, then isconf up`,
+  });
+}
+
+/** At a reboot entry: true when the restart was ordered now, false when it has already happened. */
+async function restart(call: Call, args: UpArgs, seq: number, id: Uint8Array): Promise<boolean> {
+  const { host } = call;
+  const row = host.history.at(seq);
+  if (row?.state === "done") return false;
+  if (!args.reboot) {
+    throw new Fault("up", "refused", `entry ${seq} restarts this host`, { hint: "isconf up -r" });
+  }
+  const boot = bootId(host);
+  host.db.write((tx) => {
+    host.history.intent(tx, { seq, id, boot, startedMs: host.clock.wall(), state: "reboot" });
+    setMeta(tx, "resume", "reboot");
+  });
+  call.emit({ event: "restart", text: `entry ${seq} restarts this host; isconf up goes on after it`, seq });
+  await orderRestart(host);
+  return true;
+}
+
+/** Runs the restart command of isconf.conf. Throws when it could not be run or did not end 0. */
+export async function orderRestart(host: Host): Promise<void> {
+  const user = userOfAgent();
+  const env = commandEnv(user, host.config.path, {}, {});
+  const running = await host.runner.start({
+    argv: host.config.rebootCommand,
+    cwd: "/",
+    umask: 0o022,
+    env,
+    user,
+    timeoutMs: 60_000,
+  }, {});
+  const end = await running.ended;
+  if (end.status !== 0) {
+    throw new Fault("reboot", "environment", `the restart command ended with status ${end.status}`, {
+      hint: "isconf doctor, then restart this host by hand",
+    });
+  }
+}
+
+/** Whether an `up -r` was under way when this host restarted. */
+export function isToResume(host: Host): boolean {
+  return getMeta(host.db, "resume") === "reboot";
+}
+
+function asked(host: Host): "keeper" | "nobody" {
+  try {
+    host.keeper.needQuorum("up", host.journal.needPolicy("up"));
+    return "keeper";
+  } catch {
+    return "nobody"; // the fault's whole meaning here
+  }
+}
+
+function describe(call: Call, bytes: Uint8Array): void {
+  const { entry } = readEntry(bytes);
+  call.emit({ event: "would", text: `${entry.seq}  ${entry.ops.map(opText).join("; ")}`, seq: entry.seq });
+}

@@ -1,0 +1,220 @@
+// Bundle: a branch's whole journal with its contents as one file, the way across an air gap.
+// Not the network's replication; but what comes in is checked just like what a peer sends.
+import { createHash } from "node:crypto";
+import { type Id, objectsOf, type Store } from "../fs/mod.ts";
+import { bytesEqual, type Cbor, decode, encode, encodeFrame, Fault, type Frame, readFrames, toHex } from "../mq/mod.ts";
+import { type EntryRecord, readEntry } from "./entry.ts";
+import { branchOf, type Call, type Host } from "./host.ts";
+import { bundleBatchBytes, bundleFrameBytesMax } from "./limits.ts";
+import { checkName, CONTROL, inert } from "./names.ts";
+import { getMeta, setMeta } from "./schema.ts";
+
+/** Frame types of a bundle, in the order they come. */
+export const BUNDLE = { header: 1, object: 2, record: 3, end: 4 } as const;
+
+/** The first frame of a bundle. */
+interface Header {
+  bundle: number;
+  domain: Uint8Array;
+  branch: string;
+}
+
+/** The whole journal of a branch as the bytes of a bundle: header, contents, control entries, entries, digest. */
+export async function* exportBundle(call: Call, name: string | undefined): AsyncIterable<Uint8Array> {
+  const { host } = call;
+  const policy = host.journal.needPolicy("bundle");
+  const branch = name ?? branchOf(host, "bundle");
+  if (!policy.branches.has(branch)) {
+    throw new Fault("bundle", "notFound", `there is no branch ${inert(branch)}`, { hint: "isconf status" });
+  }
+  const digest = createHash("sha256");
+  const frame = (type: number, body: Uint8Array) => {
+    const bytes = encodeFrame({ type, channel: 0, body });
+    digest.update(bytes);
+    return bytes;
+  };
+  const header: Header = { bundle: 1, domain: policy.domain, branch };
+  yield frame(BUNDLE.header, encode({ ...header }));
+  const head = host.journal.head(branch).seq;
+  const sent = new Set<Id>();
+  for (const row of host.journal.range(branch, 1, head)) {
+    for (const op of readEntry(row.entry).entry.ops) {
+      const root = op.op === "file" ? op.tree : op.op === "exec" ? op.stdin : null;
+      if (root === null) continue;
+      for await (const object of unsent(host.store, toHex(root), sent)) yield frame(BUNDLE.object, object);
+    }
+  }
+  const control = host.journal.head(CONTROL).seq;
+  for (const row of host.journal.range(CONTROL, 1, control)) yield frame(BUNDLE.record, recordBytes(row));
+  for (const part of lineage(host, branch)) {
+    for (const row of host.journal.range(part, 1, host.journal.head(part).seq)) {
+      if (row.branch === part) yield frame(BUNDLE.record, recordBytes(row));
+    }
+  }
+  yield encodeFrame({ type: BUNDLE.end, channel: 0, body: digest.digest() });
+}
+
+/** A branch and those it was forked from, the oldest first. */
+function lineage(host: Host, branch: string): string[] {
+  const from = host.journal.needPolicy("bundle").branches.get(branch);
+  return from ? [...lineage(host, from.branch), branch] : [branch];
+}
+
+async function* unsent(store: Store, root: Id, sent: Set<Id>): AsyncIterable<Uint8Array> {
+  let batch: Id[] = [];
+  for await (const id of objectsOf(store, root)) {
+    if (sent.has(id)) continue;
+    sent.add(id);
+    batch.push(id);
+    if (batch.length < 64) continue;
+    yield* await store.get(batch);
+    batch = [];
+  }
+  yield* await store.get(batch);
+}
+
+function recordBytes(row: EntryRecord): Uint8Array {
+  return encode([row.entry, row.origin, row.cert]);
+}
+
+export interface Imported {
+  domain: string;
+  branch: string;
+  entries: number;
+  objects: number;
+  /** Whether this host joined the domain by this bundle. */
+  joined: boolean;
+}
+
+/**
+ * Takes a bundle in: contents first, then entries, each checked before it is kept. On a host without a domain
+ * `domain` pins the domain's id, which the person got by another way than the bundle; the host is then on the
+ * bundle's branch, or on `branch`. A bundle that is damaged anywhere leaves what came before it, whole.
+ */
+export async function importBundle(
+  call: Call,
+  source: AsyncIterable<Uint8Array>,
+  pin: { domain?: string; branch?: string; host: string },
+): Promise<Imported> {
+  const { host } = call;
+  const frames = readFrames(source, host.clock, { bodyBytesMax: bundleFrameBytesMax })[Symbol.asyncIterator]();
+  const digest = createHash("sha256");
+  const next = async (): Promise<Frame> => {
+    const { value, done } = await frames.next();
+    if (done) throw damaged("ends before its end");
+    if (value.type !== BUNDLE.end) digest.update(encodeFrame(value));
+    return value;
+  };
+  const header = readHeader(await next());
+  const domain = toHex(header.domain);
+  const joined = needSameDomain(host, domain, pin.domain);
+  const result: Imported = { domain, branch: header.branch, entries: 0, objects: 0, joined };
+  let batch: Uint8Array[] = [];
+  let bytes = 0;
+  const flush = async () => {
+    if (batch.length > 0) await host.store.put(batch);
+    batch = [];
+    bytes = 0;
+  };
+  for (;;) {
+    const frame = await next();
+    if (frame.type === BUNDLE.end) {
+      if (!bytesEqual(frame.body, digest.digest())) throw damaged("does not match its digest");
+      break;
+    }
+    if (frame.type === BUNDLE.object) {
+      batch.push(frame.body);
+      bytes += frame.body.length;
+      result.objects++;
+      if (bytes > bundleBatchBytes) await flush();
+    } else if (frame.type === BUNDLE.record) {
+      await flush();
+      if (take(call, readRecord(frame.body), header.domain)) result.entries++;
+      if (result.entries % 1000 === 999) {
+        call.emit({ event: "entries", text: `${result.entries + 1} entries checked`, entries: result.entries + 1 });
+      }
+    } else throw damaged(`has a frame of unknown type ${frame.type}`);
+  }
+  if (getMeta(host.db, "branch") === undefined) settle(call, pin, header.branch);
+  return result;
+}
+
+/** Puts a host that has just joined on its branch. */
+function settle(call: Call, pin: { branch?: string; host: string }, fallback: string): void {
+  const { host } = call;
+  const branch = pin.branch ?? fallback;
+  if (!host.journal.needPolicy("bundle").branches.has(branch)) {
+    throw new Fault("bundle", "notFound", `there is no branch ${inert(branch)} in this domain`, { hint: "isconf status" });
+  }
+  host.db.write((tx) => {
+    setMeta(tx, "host_name", checkName("bundle", "host", pin.host));
+    setMeta(tx, "branch", branch);
+  });
+}
+
+function needSameDomain(host: Host, domain: string, pin: string | undefined): boolean {
+  const own = host.journal.domain();
+  if (own !== undefined) {
+    if (own === domain && (pin === undefined || pin === own)) return false;
+    throw new Fault("bundle", "refused", `the bundle is of the domain ${domain}, this host is of ${own}`, {
+      hint: "isconf status",
+    });
+  }
+  if (pin === undefined) {
+    throw new Fault("bundle", "usage", "this host has no domain yet: say which one the bundle must be of", {
+      hint: "isconf bundle import FILE --domain ID, with the id that `isconf status` shows on a host you trust",
+    });
+  }
+  if (pin !== domain) {
+    throw new Fault("bundle", "denied", `the bundle is of the domain ${domain}, not of ${inert(pin)}`, {
+      hint: "isconf status on a host you trust shows the domain's id",
+    });
+  }
+  return true;
+}
+
+/** Keeps one record if it is new; true when it was. A different one for a place we hold is a fork. */
+function take(call: Call, record: EntryRecord, domain: Uint8Array): boolean {
+  const { host } = call;
+  const { entry, id, kid } = readEntry(record.entry);
+  if (entry.branch === CONTROL && entry.seq === 1 && !bytesEqual(id, domain)) {
+    throw damaged("begins with another genesis entry than its domain's");
+  }
+  const held = host.journal.at(entry.branch, entry.seq);
+  if (held !== undefined && held.branch === entry.branch) {
+    if (bytesEqual(held.id, id)) return false;
+    const before = entry.seq === 1 ? undefined : host.journal.at(entry.branch, entry.seq - 1);
+    host.journal.checkFork(record, held, before);
+    host.db.write((tx) =>
+      host.journal.keepForkProof(tx, entry.branch, entry.seq, held.entry, record.entry, host.clock.wall())
+    );
+    throw new Fault("bundle", "forked", `two different entries ${entry.seq} of ${entry.branch} were signed by ${kid.slice(0, 12)}`, {
+      hint: "isconf status: the branch is frozen until an owner resolves it",
+    });
+  }
+  host.journal.needUnforked("bundle", entry.branch);
+  const checked = host.journal.check(record, host.journal.head(entry.branch));
+  host.db.write((tx) => host.journal.append(tx, [checked]));
+  return true;
+}
+
+function readHeader(frame: Frame): Header {
+  const value = frame.type === BUNDLE.header ? decode(frame.body) as unknown as Header : undefined;
+  if (value?.bundle !== 1) throw damaged("does not begin like a bundle of a version known here");
+  if (!(value.domain instanceof Uint8Array) || typeof value.branch !== "string") throw damaged("has no domain or branch");
+  return value;
+}
+
+function readRecord(body: Uint8Array): EntryRecord {
+  const value: Cbor = decode(body, { bytesMax: bundleFrameBytesMax });
+  if (!Array.isArray(value) || value.length !== 3 || !value.every((v) => v instanceof Uint8Array)) {
+    throw damaged("has a malformed record");
+  }
+  const [entry, origin, cert] = value as [Uint8Array, Uint8Array, Uint8Array];
+  return { entry, origin, cert };
+}
+
+function damaged(why: string): Fault {
+  return new Fault("bundle", "corrupt", `the bundle ${why}`, { hint: "isconf bundle export it again" });
+}
+

@@ -1,0 +1,180 @@
+// CLI: finds the verb, asks the agent, prints the answer, ends with its code. Thin: it loads neither SQLite nor
+// libp2p, and everything it prints goes through inert().
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import * as tty from "node:tty";
+import { Fault } from "../mq/mod.ts";
+import { callVerb, type Where } from "./client.ts";
+import { doHere } from "./cli_here.ts";
+import { execOver } from "./exec_client.ts";
+import { helpErrors, helpList, helpVerb, suggest } from "./help.ts";
+import { inert } from "./names.ts";
+import { type Globals, needExactWords, parseGlobals, parseVerb } from "./parse.ts";
+import { homeOf, socketOf } from "./paths.ts";
+import { readAll, writeAll } from "./stdio.ts";
+import type { AgentModule } from "./sea.ts";
+import { makeTerm, type Term } from "./term.ts";
+import type { Verb } from "./verb.ts";
+import { VERBS } from "./verbs/mod.ts";
+
+/** What the verbs of cli_here.ts need to know of this call. */
+export interface Cli {
+  term: Term;
+  globals: Globals;
+  where: Where;
+  home: ReturnType<typeof homeOf>;
+  homeOption: string | undefined;
+  loadAgent: () => AgentModule;
+}
+
+/** Runs one command line and returns its exit code. Nothing it throws is left for anybody else to print. */
+export async function runCli(words: string[], version: string, loadAgent: () => AgentModule): Promise<number> {
+  let term = termFor({ quiet: false, verbose: false });
+  let json = false;
+  try {
+    needExactWords(words, fs.readFileSync("/proc/self/cmdline"));
+    const { globals, verb: name, rest } = parseGlobals(words);
+    term = termFor(globals);
+    json = globals.json;
+    if (globals.version) return help(term, `isconf ${version}`);
+    if (name === undefined) {
+      if (globals.help) return help(term, helpList(VERBS));
+      throw new Fault("isconf", "usage", "say what to do", { hint: "isconf help" });
+    }
+    const verb = VERBS.find((v) => v.name === name);
+    if (verb === undefined) throw unknownVerb(name);
+    if (verb.name === "lock" && globals.message !== undefined) rest.push(globals.message);
+    const args = globals.help ? undefined : parseVerb(verb, rest);
+    if (args === undefined) return help(term, helpVerb(verb));
+    if (name === "help") return helpTopic(term, args.topic as string | undefined);
+    if (name === "version") return help(term, `isconf ${version}`);
+    const homeOption = globals.home ?? process.env.ISCONF_HOME;
+    const home = homeOf(homeOption);
+    const cli: Cli = {
+      term,
+      globals,
+      home,
+      homeOption: homeOption === undefined ? undefined : path.resolve(homeOption),
+      loadAgent,
+      where: { socket: socketOf(home, process.getuid?.() ?? 0) },
+    };
+    if (verb.kind === "here") return await doHere(cli, verb.name, args);
+    if (verb.name === "init") return await doHere(cli, "init", withHost(args));
+    if (verb.name === "exec") return await exec(cli, verb, args);
+    if (verb.name === "snap") args.path = (args.path as string[]).map(absolute);
+    return await ask(cli, verb, args);
+  } catch (e) {
+    return fail(term, json, e);
+  }
+}
+
+function withHost(args: Record<string, unknown>): Record<string, unknown> {
+  return { ...args, host: args.host ?? os.hostname().split(".")[0] };
+}
+
+/** One verb in the agent: progress to stderr, result to stdout. */
+export async function ask(cli: Cli, verb: Verb, args: Record<string, unknown>): Promise<number> {
+  const result = await callVerb(cli.where, verb.name, args, (e) => progress(cli, e));
+  return shown(cli, verb, args, result);
+}
+
+function shown(cli: Cli, verb: Verb, args: Record<string, unknown>, result: unknown): number {
+  if (cli.globals.json) cli.term.line(JSON.stringify(result));
+  else verb.show?.(result, cli.term, args);
+  return verb.exit?.(result) ?? 0;
+}
+
+/** A line of progress: outputs of replayed commands as they are told, the rest for people. */
+function progress(cli: Cli, e: Record<string, unknown>): void {
+  if (e.event === "output") return void cli.term.more(String(e.text).replace(/\n$/, "").split("\n").map(inert).join("\n"));
+  if (e.event === "would") return void cli.term.line(inert(String(e.text)));
+  if (e.event === "snapped" || e.event === "verified") return void cli.term.more(inert(String(e.text)));
+  cli.term.say(inert(String(e.text)));
+}
+
+async function exec(cli: Cli, verb: Verb, args: Record<string, unknown>): Promise<number> {
+  const before = process.umask(0o077);
+  process.umask(before);
+  const full = { ...args, cwd: process.cwd(), umask: before, callerEnv: callerEnv(args.env as string[]) };
+  const result = await execOver(cli.where, full, {
+    ...(args.stdin === true ? { stdin: readAll(0) } : {}),
+    stdout: (bytes) => writeAll(1, bytes),
+    stderr: (bytes) => writeAll(2, bytes),
+    event: (e) => progress(cli, e),
+    onSignal(fn) {
+      const names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
+      for (const name of names) process.on(name, fn);
+      return () => names.forEach((name) => process.off(name, fn));
+    },
+  });
+  if (cli.globals.json) cli.term.line(JSON.stringify(result));
+  else if (!result.journaled) cli.term.more(`status ${result.status}: not journaled`);
+  return result.status;
+}
+
+/** Only what the agent may ask for travels: locale, time zone, and the names given with --env. */
+function callerEnv(names: string[]): Record<string, string> {
+  const out: Record<string, string> = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value !== undefined && (names.includes(name) || /^(LANG|LANGUAGE|LC_[A-Z]+|TZ)$/.test(name))) out[name] = value;
+  }
+  return out;
+}
+
+const absolute = (p: string): string => path.resolve(p);
+
+function unknownVerb(name: string): Fault {
+  const near = suggest(name, VERBS.map((v) => v.name));
+  return new Fault("isconf", "usage", `isconf has no verb ${inert(name)}${near === undefined ? "" : `; did you mean ${near}?`}`, {
+    hint: "isconf help",
+  });
+}
+
+function help(term: Term, text: string): number {
+  term.line(text);
+  return 0;
+}
+
+function helpTopic(term: Term, topic: string | undefined): number {
+  if (topic === undefined) return help(term, helpList(VERBS));
+  if (topic === "errors") return help(term, helpErrors());
+  const verb = VERBS.find((v) => v.name === topic);
+  if (verb === undefined) throw unknownVerb(topic);
+  return help(term, helpVerb(verb));
+}
+
+/** Says what went wrong and what to type next; never a stack. */
+export function fail(term: Term, json: boolean, e: unknown): number {
+  const fault = Fault.from("isconf", e);
+  if (json) term.line(JSON.stringify({ fault }));
+  term.error(`isconf ${inert(fault.op)}: ${inert(fault.message)}`);
+  term.error(`  ${inert(fault.hint)}`);
+  return fault.exit;
+}
+
+function termFor(globals: { quiet: boolean; verbose: boolean }): Term {
+  const wanted = process.env.NO_COLOR === undefined || process.env.NO_COLOR === "";
+  return makeTerm({
+    stdout: (chunk) => writeNow(1, chunk),
+    stderr: (chunk) => writeNow(2, chunk),
+    colour: wanted && tty.isatty(1) && process.env.TERM !== "dumb",
+    quiet: globals.quiet,
+    verbose: globals.verbose,
+  });
+}
+
+/** Writes all of it, also into a full pipe that does not block. A reader that has gone ends us quietly. */
+function writeNow(fd: number, chunk: Uint8Array | string): void {
+  const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += fs.writeSync(fd, bytes, at);
+    } catch (e) {
+      const code = (e as { code?: string }).code;
+      if (code === "EPIPE") process.exit(141);
+      if (code !== "EAGAIN") throw e;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}

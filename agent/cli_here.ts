@@ -1,0 +1,242 @@
+// The verbs that the command line does itself: the agent's life, and contents that come and go as streams.
+// Loaded by the thin main; asks the agent over the same API as everybody.
+import { Buffer } from "node:buffer";
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { Fault, sleep, systemClock } from "../mq/mod.ts";
+import { ask, type Cli } from "./cli.ts";
+import { connect, needOk, request, textOf } from "./client.ts";
+import { startMs } from "./limits.ts";
+import { inert } from "./names.ts";
+import { readAll, writeAll } from "./stdio.ts";
+import { bytesText } from "./term.ts";
+import { unitFile } from "./unit.ts";
+import type { Verb } from "./verb.ts";
+import { VERBS } from "./verbs/mod.ts";
+
+type Args = Record<string, unknown>;
+
+const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
+  start: (cli) => start(cli, true),
+  restart: async (cli) => {
+    if (await isRunning(cli)) await stopAndWait(cli);
+    return await start(cli, true);
+  },
+  init: async (cli, args) => {
+    await start(cli, false);
+    return await ask(cli, verbNamed("init"), args);
+  },
+  agent: runAgent,
+  put,
+  get,
+  cat,
+  bundle,
+};
+
+/** Does one of the verbs that are done here, and returns the exit code. */
+export async function doHere(cli: Cli, name: string, args: Args): Promise<number> {
+  const verb = HERE[name];
+  if (verb === undefined) throw new Fault(name, "usage", `${inert(name)} cannot be done here`, { hint: "isconf help" });
+  return await verb(cli, args);
+}
+
+/** Becomes the agent, or its net half, or prints the unit that does so at every start of the machine. */
+async function runAgent(cli: Cli, args: Args): Promise<number> {
+  if (args.unit === true) {
+    cli.term.raw(unitFile(process.execPath));
+    return 0;
+  }
+  const role = (args.role as string | undefined) ?? "root";
+  if (role !== "root" && role !== "net") {
+    throw new Fault("agent", "usage", `there is no role ${inert(role)}`, { hint: "isconf help agent" });
+  }
+  const { homeOption, globals } = cli;
+  return await cli.loadAgent().main(role, {
+    ...(homeOption === undefined ? {} : { home: homeOption }),
+    ...(globals.config === undefined ? {} : { config: globals.config }),
+    ready: args.ready === true,
+  });
+}
+
+function verbNamed(name: string): Verb {
+  return VERBS.find((v) => v.name === name) as Verb;
+}
+
+async function isRunning(cli: Cli): Promise<boolean> {
+  try {
+    (await connect(cli.where)).destroy();
+    return true;
+  } catch (e) {
+    if (e instanceof Fault && e.kind === "notRunning") return false;
+    throw e;
+  }
+}
+
+/** Starts the agent as a process of its own and returns when it answers. */
+async function start(cli: Cli, told: boolean): Promise<number> {
+  if (await isRunning(cli)) {
+    if (told) cli.term.say("the agent is running already");
+    return 0;
+  }
+  if (cli.home.system && process.getuid?.() !== 0) {
+    throw new Fault("start", "denied", "only root can start the agent of this host", {
+      hint: "sudo isconf start, or, for a try-out, ISCONF_HOME=~/isconf isconf start",
+    });
+  }
+  fs.mkdirSync(cli.home.state, { recursive: true, mode: 0o711 });
+  const logFile = path.join(cli.home.state, "agent.log");
+  const log = fs.openSync(logFile, "a", 0o600);
+  const words = ["agent", "--ready"];
+  if (cli.homeOption !== undefined) words.unshift("--home", cli.homeOption);
+  if (cli.globals.config !== undefined) words.unshift("--config", path.resolve(cli.globals.config));
+  const child = spawn("/proc/self/exe", words, {
+    cwd: "/",
+    env: {},
+    detached: true,
+    stdio: ["ignore", log, log, "pipe"],
+  });
+  const said = await saidBy(child.stdio[3] as NodeJS.ReadableStream);
+  if (said !== "ready") {
+    child.kill("SIGKILL");
+    if (said.startsWith("{")) throw Fault.fromJSON(JSON.parse(said));
+    throw new Fault("start", "notRunning", "the agent ended before it answered", { hint: `tail ${logFile}` });
+  }
+  child.unref();
+  if (told) cli.term.say(`the agent answers (process ${child.pid})`);
+  return 0;
+}
+
+/** What the new agent writes on the descriptor it was given, or nothing when it ended or took too long. */
+async function saidBy(pipe: NodeJS.ReadableStream): Promise<string> {
+  let cancel = () => {};
+  const late = new Promise<string>((resolve) => cancel = systemClock.after(startMs, () => resolve("")));
+  const read = async () => {
+    let text = "";
+    for await (const chunk of pipe) text += chunk.toString();
+    return text;
+  };
+  try {
+    return await Promise.race([read(), late]);
+  } finally {
+    cancel();
+    (pipe as NodeJS.ReadableStream & { destroy(): void }).destroy();
+  }
+}
+
+async function stopAndWait(cli: Cli): Promise<void> {
+  const answer = await request(cli.where, "POST", "/v1/stop", { json: {} });
+  await needOk(answer);
+  await textOf(answer);
+  while (await isRunning(cli)) await sleep(systemClock, 20);
+}
+
+/** Shows how far a transfer is, on a terminal only. */
+async function* counting(cli: Cli, source: AsyncIterable<Uint8Array>, total?: number): AsyncIterable<Uint8Array> {
+  const { isatty } = await import("node:tty");
+  const shown = isatty(2) && !cli.globals.quiet && !cli.globals.json;
+  let bytes = 0;
+  let next = systemClock.now() + 500;
+  for await (const chunk of source) {
+    bytes += chunk.length;
+    yield chunk;
+    if (!shown || systemClock.now() < next) continue;
+    next = systemClock.now() + 200;
+    const part = total === undefined ? "" : ` of ${bytesText(total)}`;
+    cli.term.status(`${bytesText(bytes)}${part}`);
+  }
+  if (shown) cli.term.status("");
+}
+
+function openSource(file: string): { stream: AsyncIterable<Uint8Array>; length?: number } {
+  if (file === "-") return { stream: readAll(0) };
+  let fd: number;
+  try {
+    fd = fs.openSync(file, "r");
+  } catch (e) {
+    if ((e as { code?: string }).code === "ENOENT") {
+      throw new Fault("put", "notFound", `${inert(file)} does not exist`, { hint: `ls -l ${inert(path.dirname(file))}` });
+    }
+    throw e;
+  }
+  const st = fs.fstatSync(fd);
+  if (st.isDirectory()) {
+    throw new Fault("put", "usage", `${inert(file)} is a directory`, { hint: "isconf snap journals directories" });
+  }
+  return { stream: readAll(fd), ...(st.isFile() ? { length: st.size } : {}) };
+}
+
+async function put(cli: Cli, args: Args): Promise<number> {
+  const file = (args.file as string | undefined) ?? "-";
+  const { stream, length } = openSource(file);
+  const label = (args.label as string | undefined) ?? (file === "-" ? "" : path.basename(file));
+  const body = { stream: counting(cli, stream, length), ...(length === undefined ? {} : { length }) };
+  const answer = await request(cli.where, "PUT", `/v1/blob?label=${encodeURIComponent(label)}`, { body });
+  await needOk(answer);
+  const row = JSON.parse(await textOf(answer)) as { id: string };
+  cli.term.line(cli.globals.json ? JSON.stringify(row) : row.id);
+  return 0;
+}
+
+async function fetchBlob(cli: Cli, name: string): Promise<AsyncIterable<Uint8Array>> {
+  const answer = await request(cli.where, "GET", `/v1/blob/${encodeURIComponent(name)}`);
+  await needOk(answer);
+  return counting(cli, answer.body, Number(answer.headers.get("content-length")));
+}
+
+async function get(cli: Cli, args: Args): Promise<number> {
+  if (args.file === "-") return await cat(cli, args);
+  await writeWhole(args.file as string, await fetchBlob(cli, args.name as string));
+  return 0;
+}
+
+async function cat(cli: Cli, args: Args): Promise<number> {
+  for await (const chunk of await fetchBlob(cli, args.name as string)) await writeAll(1, chunk);
+  return 0;
+}
+
+/** Written beside and renamed when whole, so that what bears the name is never half. */
+async function writeWhole(file: string, source: AsyncIterable<Uint8Array>): Promise<void> {
+  const beside = `${file}.isconf-${Buffer.from(systemClock.random(6)).toString("hex")}`;
+  const fd = fs.openSync(beside, "wx", 0o666);
+  try {
+    for await (const chunk of source) await writeAll(fd, chunk);
+    fs.fsyncSync(fd);
+    fs.closeSync(fd);
+    fs.renameSync(beside, file);
+  } catch (e) {
+    fs.rmSync(beside, { force: true });
+    throw e;
+  }
+}
+
+async function bundle(cli: Cli, args: Args): Promise<number> {
+  const { action, file } = args as { action: string; file: string };
+  const query = new URLSearchParams();
+  for (const name of ["branch", "domain", "host"]) {
+    if (args[name] !== undefined) query.set(name, args[name] as string);
+  }
+  if (action === "export") {
+    const answer = await request(cli.where, "GET", `/v1/bundle?${query}`);
+    await needOk(answer);
+    const body = counting(cli, answer.body);
+    if (file === "-") for await (const chunk of body) await writeAll(1, chunk);
+    else await writeWhole(file, body);
+    return 0;
+  }
+  if (action !== "import") {
+    throw new Fault("bundle", "usage", `bundle ${inert(action)} is not known`, { hint: "isconf help bundle" });
+  }
+  if (!query.has("host")) query.set("host", os.hostname().split(".")[0] ?? "host");
+  const { stream, length } = openSource(file);
+  await start(cli, false);
+  const body = { stream: counting(cli, stream, length), ...(length === undefined ? {} : { length }) };
+  const answer = await request(cli.where, "PUT", `/v1/bundle?${query}`, { body });
+  await needOk(answer);
+  const r = JSON.parse(await textOf(answer)) as { entries: number; objects: number; branch: string; joined: boolean };
+  if (cli.globals.json) cli.term.line(JSON.stringify(r));
+  const joined = r.joined ? "joined the domain; " : "";
+  cli.term.say(`${joined}${r.entries} new entries and ${r.objects} objects of ${inert(r.branch)}; now: isconf up`);
+  return 0;
+}

@@ -1,0 +1,79 @@
+// Doctor: named checks of this host, each with a verdict and the next command. It looks and changes nothing.
+import * as fs from "node:fs";
+import { Fault, keyId } from "../mq/mod.ts";
+import { bootId, type Call, hostPair } from "./host.ts";
+import { hostVariables } from "./hostvars.ts";
+import { inert } from "./names.ts";
+import { userByName } from "./users.ts";
+import { getMeta } from "./schema.ts";
+
+export interface Finding {
+  check: string;
+  ok: boolean;
+  text: string;
+  hint: string;
+}
+
+/** Runs every check; one that throws is a finding, not an end. */
+export async function examine(call: Call): Promise<{ findings: Finding[] }> {
+  const findings: Finding[] = [];
+  for (const [check, look] of Object.entries(CHECKS)) {
+    try {
+      const bad = await look(call);
+      findings.push({ check, ok: bad === undefined, text: bad?.text ?? "ok", hint: bad?.hint ?? "" });
+    } catch (e) {
+      const fault = Fault.from(check, e);
+      findings.push({ check, ok: false, text: inert(fault.message), hint: inert(fault.hint) });
+    }
+  }
+  return { findings };
+}
+
+type Bad = { text: string; hint: string } | undefined;
+
+/** Bytes of free disk under which the state directory is called full. */
+const freeBytesMin = 64 * 1024 * 1024;
+
+const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
+  keys: ({ host }) => void keyId(hostPair(host).publicKey),
+  "state directory": ({ host }) => openTo(host.home.state),
+  "run directory": ({ host }) => openTo(host.home.run),
+  domain: ({ host }) =>
+    host.journal.policy() === undefined
+      ? { text: "this host belongs to no domain", hint: "isconf init, or isconf bundle import" }
+      : undefined,
+  branch: ({ host }) =>
+    host.journal.policy() !== undefined && getMeta(host.db, "branch") === undefined
+      ? { text: "this host is on no branch", hint: "isconf migrate BRANCH" }
+      : undefined,
+  "boot id": ({ host }) => bootId(host) === "" ? { text: `${host.config.bootIdFile} is empty`, hint: "edit isconf.conf" } : undefined,
+  "restart command": ({ host }) => {
+    const [file] = host.config.rebootCommand as [string];
+    if (fs.existsSync(file)) return undefined;
+    return { text: `${inert(file)} does not exist: isconf reboot cannot work`, hint: "edit reboot_command in isconf.conf" };
+  },
+  "host variables": ({ host }) => void hostVariables(`${host.home.config}/main.cf`, "x"),
+  "separate user": () => {
+    if (process.geteuid?.() !== 0) return undefined;
+    try {
+      userByName("doctor", "_isconf");
+      return undefined;
+    } catch (e) {
+      const hint = "useradd --system --no-create-home --shell /usr/sbin/nologin _isconf, then isconf restart";
+      return { text: `${Fault.from("doctor", e).message}: the net half runs as root`, hint };
+    }
+  },
+  "content store": async ({ host }) => void await host.store.missing(["0".repeat(64)]),
+  disk: ({ host }) => {
+    const st = fs.statfsSync(host.home.state);
+    const free = st.bavail * st.bsize;
+    return free < freeBytesMin ? { text: `only ${free} bytes are free`, hint: `df ${host.home.state}` } : undefined;
+  },
+};
+
+function openTo(dir: string): Bad {
+  const st = fs.lstatSync(dir);
+  const uid = process.geteuid?.();
+  if (st.isDirectory() && (st.uid === uid || st.uid === 0) && (st.mode & 0o022) === 0) return undefined;
+  return { text: `${dir} can be changed by others`, hint: `chown ${uid} ${dir} && chmod go-w ${dir}` };
+}

@@ -1,0 +1,87 @@
+// Exec client: the command line's side of an executed command: its streams are ours, its status becomes ours.
+// Not for other verbs (client.ts).
+import { Buffer } from "node:buffer";
+import { encodeFrame, Fault, type Frame, FrameDecoder } from "../mq/mod.ts";
+import { connect, needOk, readHead, type Where } from "./client.ts";
+import { STREAM, STREAM_PROTOCOL } from "./streamtypes.ts";
+
+export interface ExecStreams {
+  stdin?: AsyncIterable<Uint8Array>;
+  /** Resolves when the bytes are taken, so that a stopped reader stops the command and nobody else. */
+  stdout(bytes: Uint8Array): Promise<void>;
+  stderr(bytes: Uint8Array): Promise<void>;
+  event(e: Record<string, unknown>): void;
+  /** Registers what to do with a signal for the command; returns how to stop. */
+  onSignal(fn: (name: string) => void): () => void;
+}
+
+/** Runs a command through the agent and returns what became of it. Throws its fault, or gone. */
+export async function execOver(
+  where: Where,
+  args: unknown,
+  streams: ExecStreams,
+): Promise<{ status: number; journaled: boolean }> {
+  const socket = await connect(where);
+  const send = (type: number, body: Uint8Array) => socket.write(encodeFrame({ type, channel: 0, body }));
+  socket.write(
+    `POST /v1/exec HTTP/1.1\r\nhost: isconf\r\nconnection: upgrade\r\nupgrade: ${STREAM_PROTOCOL}\r\n\r\n`,
+  );
+  send(STREAM.start, Buffer.from(JSON.stringify(args)));
+  const source = socket[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  const { head, rest } = await readHead(source);
+  if (!head.startsWith("HTTP/1.1 101")) {
+    await needOk({ status: 500, headers: new Map(), body: one(rest) });
+  }
+  const stopSignals = streams.onSignal((name) => void send(STREAM.signal, Buffer.from(name)));
+  if (streams.stdin !== undefined) void pumpStdin(streams.stdin, send);
+  const decoder = new FrameDecoder();
+  try {
+    for (let bytes: Uint8Array = rest;;) {
+      for (const frame of decoder.push(bytes)) {
+        const end = await take(frame, streams);
+        if (end !== undefined) return end;
+      }
+      const next = await source.next();
+      if (next.done) break;
+      bytes = next.value;
+    }
+  } catch (e) {
+    if (e instanceof Fault) throw e;
+  } finally {
+    stopSignals();
+    socket.destroy();
+  }
+  throw new Fault("exec", "gone", "the agent went away while the command ran", {
+    hint: "isconf wip: shows the command as uncertain once the agent is back",
+  });
+}
+
+async function* one(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
+}
+
+async function take(frame: Frame, streams: ExecStreams): Promise<{ status: number; journaled: boolean } | undefined> {
+  const json = () => JSON.parse(Buffer.from(frame.body).toString("utf8"));
+  switch (frame.type) {
+    case STREAM.stdout:
+      return void await streams.stdout(frame.body);
+    case STREAM.stderr:
+      return void await streams.stderr(frame.body);
+    case STREAM.event:
+      return void streams.event(json());
+    case STREAM.fault:
+      throw Fault.fromJSON(json());
+    case STREAM.result:
+      return json();
+    default:
+      return undefined; // a newer agent may say more than we know
+  }
+}
+
+async function pumpStdin(stdin: AsyncIterable<Uint8Array>, send: (t: number, b: Uint8Array) => boolean): Promise<void> {
+  const part = 64 * 1024;
+  for await (const chunk of stdin) {
+    for (let at = 0; at < chunk.length; at += part) send(STREAM.stdin, chunk.subarray(at, at + part));
+  }
+  send(STREAM.stdinEnd, new Uint8Array(0));
+}

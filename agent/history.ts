@@ -1,0 +1,98 @@
+// History: what this host has started and finished applying. It lives only here and is never sent as truth.
+// Not the journal, which says what should be applied.
+import type { Db, Reader, Tx } from "../fs/mod.ts";
+
+/**
+ * intent: started, end unknown (after a crash: uncertain). done: applied. failed: ended with another status
+ * than 0. reboot: this host was told to restart and has not been seen to.
+ */
+export type State = "intent" | "done" | "failed" | "reboot";
+
+export interface HistoryRow {
+  seq: number;
+  id: Uint8Array;
+  state: State;
+  boot: string;
+  startedMs: number;
+  endedMs: number | null;
+  status: number | null;
+  reason: string | null;
+  output: Uint8Array | null;
+}
+
+const COLUMNS = "seq, id, state, boot, started_ms AS startedMs, ended_ms AS endedMs, status, reason";
+
+export class History {
+  readonly #db: Db;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /** The last entry this host has begun to apply; undefined on a host that has applied nothing. */
+  last(): HistoryRow | undefined {
+    return this.#db.read((r: Reader) =>
+      r.get<HistoryRow>(`SELECT ${COLUMNS}, output FROM history ORDER BY seq DESC LIMIT 1`)
+    );
+  }
+
+  at(seq: number): HistoryRow | undefined {
+    return this.#db.read((r: Reader) =>
+      r.get<HistoryRow>(`SELECT ${COLUMNS}, output FROM history WHERE seq = ?`, seq)
+    );
+  }
+
+  /** Rows from `from` to `to` without their outputs. */
+  range(from: number, to: number): HistoryRow[] {
+    return this.#db.read((r: Reader) =>
+      r.all<HistoryRow>(
+        `SELECT ${COLUMNS}, NULL AS output FROM history WHERE seq >= ? AND seq <= ? ORDER BY seq`,
+        from,
+        to,
+      )
+    );
+  }
+
+  /** The highest seq that is applied; 0 when none is. */
+  applied(): number {
+    const last = this.last();
+    if (last === undefined) return 0;
+    return last.state === "done" ? last.seq : last.seq - 1;
+  }
+
+  /** Durable before anything of the entry happens. */
+  intent(tx: Tx, row: { seq: number; id: Uint8Array; boot: string; startedMs: number; state?: State }): void {
+    tx.run(
+      `INSERT INTO history (seq, id, state, boot, started_ms) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (seq) DO UPDATE SET state = excluded.state, boot = excluded.boot, started_ms = excluded.started_ms,
+         ended_ms = NULL, status = NULL, reason = NULL, output = NULL`,
+      row.seq,
+      row.id,
+      row.state ?? "intent",
+      row.boot,
+      row.startedMs,
+    );
+  }
+
+  /** The end of what `intent` began; `done` when the status is 0. */
+  ended(
+    tx: Tx,
+    seq: number,
+    end: { status: number; endedMs: number; reason?: string; output?: Uint8Array },
+  ): void {
+    tx.run(
+      "UPDATE history SET state = ?, status = ?, ended_ms = ?, reason = ?, output = ? WHERE seq = ?",
+      end.status === 0 ? "done" : "failed",
+      end.status,
+      end.endedMs,
+      end.reason ?? null,
+      end.output ?? null,
+      seq,
+    );
+  }
+
+  /** Takes an intent back whose command was never started. */
+  neverStarted(tx: Tx, seq: number): void {
+    tx.run("DELETE FROM history WHERE seq = ? AND state IN ('intent', 'reboot')", seq);
+  }
+}

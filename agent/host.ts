@@ -1,0 +1,139 @@
+// Host: everything the verbs act on, put together once by daemon.ts and passed by hand. It decides nothing.
+import * as fs from "node:fs";
+import type { Db, Store } from "../fs/mod.ts";
+import { type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
+import type { Acts } from "./acts.ts";
+import type { Config } from "./config.ts";
+import type { History } from "./history.ts";
+import { hostVariables } from "./hostvars.ts";
+import type { Journal } from "./journal.ts";
+import type { SoleKeeper } from "./keeper.ts";
+import type { KeyRing } from "./keys.ts";
+import type { Home } from "./paths.ts";
+import type { Runner } from "./run.ts";
+import { getMeta } from "./schema.ts";
+import type { Shelf } from "./seam.ts";
+import type { Wip } from "./wip.ts";
+
+/** Who is calling: made at the door from what the kernel said, never from the request. */
+export interface Actor {
+  uid: number;
+  name: string;
+}
+
+export interface Host {
+  readonly home: Home;
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly db: Db;
+  readonly keys: KeyRing;
+  readonly journal: Journal;
+  readonly keeper: SoleKeeper;
+  readonly wip: Wip;
+  readonly history: History;
+  /** Contents, each checked against its hash on this side of the seam. */
+  readonly store: Store;
+  /** What people put on the shelf by name. */
+  readonly shelf: Shelf;
+  readonly runner: Runner;
+  /** One change at a time. */
+  readonly turn: Turn;
+  /** A line for the operator's log. */
+  readonly log: (line: string) => void;
+}
+
+/** What a verb is given beside its arguments. */
+export interface Call {
+  readonly host: Host;
+  readonly acts: Acts;
+  readonly actor: Actor;
+  /** Tells the caller how far it is. */
+  readonly emit: (event: Progress) => void;
+}
+
+/** One line of progress for people and programs. */
+export interface Progress {
+  event: string;
+  text: string;
+  [field: string]: unknown;
+}
+
+/** This host's own key, whose id is the host's id. */
+export function hostPair(host: Host): KeyPair {
+  return host.keys.obtain("host");
+}
+
+export function hostId(host: Host): string {
+  return keyId(hostPair(host).publicKey);
+}
+
+/** The key of a local person on this host. */
+export function personPair(host: Host, actor: Actor): KeyPair {
+  return host.keys.obtain(`user-${actor.uid}`);
+}
+
+/** What this host is called in its domain; a label. */
+export function hostName(host: Host): string {
+  return getMeta(host.db, "host_name") ?? "this host";
+}
+
+/** The branch this host is on, or the fault that says how to get on one. */
+export function branchOf(host: Host, op: string): string {
+  host.journal.needPolicy(op);
+  const branch = getMeta(host.db, "branch");
+  if (branch === undefined) {
+    throw new Fault(op, "refused", "this host is on no branch", { hint: "isconf migrate BRANCH" });
+  }
+  return branch;
+}
+
+/** What identifies the present start of this machine: differs after each restart. */
+export function bootId(host: Host): string {
+  return fs.readFileSync(host.config.bootIdFile, "utf8").trim();
+}
+
+/** main.cf's variables for this host, and the two isconf adds. */
+export function hostEnv(host: Host): Record<string, string> {
+  const name = hostName(host);
+  return {
+    ...hostVariables(`${host.home.config}/main.cf`, name),
+    ISCONF_HOST: name,
+    ISCONF_BRANCH: getMeta(host.db, "branch") ?? "",
+  };
+}
+
+/** Throws a diverged fault when this host ran something that can no longer be checked in. */
+export function needCongruent(host: Host, op: string): void {
+  const why = getMeta(host.db, "diverged");
+  if (why === undefined) return;
+  throw new Fault(op, "diverged", `this host is diverged: ${why}`, {
+    hint: "isconf help diverged: rebuild this host from its base image, then isconf up",
+  });
+}
+
+/** One change at a time: who comes second waits and is told for whom. */
+export class Turn {
+  #tail: Promise<void> = Promise.resolve();
+  #doing: string | undefined;
+
+  /** What is being done now, or undefined. */
+  get doing(): string | undefined {
+    return this.#doing;
+  }
+
+  /** Runs `fn` when every earlier one has ended; `waiting` is called with what is waited for. */
+  async take<T>(what: string, fn: () => Promise<T>, waiting?: (forWhat: string) => void): Promise<T> {
+    if (this.#doing !== undefined) waiting?.(this.#doing);
+    const before = this.#tail;
+    let release = () => {};
+    this.#tail = new Promise((resolve) => release = resolve);
+    await before;
+    this.#doing = what;
+    try {
+      return await fn();
+    } finally {
+      this.#doing = undefined;
+      release();
+    }
+  }
+}

@@ -1,0 +1,286 @@
+// Journal: the chains of entries of every branch this host holds, each checked before it is kept.
+// Not who votes (keeper.ts), not what this host has applied (history.ts).
+import type { Db, Tx } from "../fs/mod.ts";
+import { bytesEqual, Fault, toHex } from "../mq/mod.ts";
+import {
+  checkSeals,
+  type Entry,
+  ENTRY_LEVEL,
+  type EntryRecord,
+  openVote,
+  readEntry,
+  votesOf,
+} from "./entry.ts";
+import { CONTROL } from "./names.ts";
+import { getMeta, setMeta } from "./schema.ts";
+import { authorKey, follow, hostKey, isCut, may, nameOf, type Policy, roleFor } from "./trust.ts";
+import { termStepMax } from "./limits.ts";
+
+/** Where a branch's chain ends. `seq` 0 and an empty id: nothing there yet. */
+export interface Head {
+  seq: number;
+  id: Uint8Array;
+  epoch: number;
+}
+
+/** An entry that passed every check that can be made of it, ready to be kept. */
+export interface Checked {
+  record: EntryRecord;
+  entry: Entry;
+  id: Uint8Array;
+}
+
+interface EntryRow extends EntryRecord {
+  branch: string;
+  seq: number;
+  epoch: number;
+  id: Uint8Array;
+}
+
+const EMPTY: Head = { seq: 0, id: new Uint8Array(0), epoch: 0 };
+
+export class Journal {
+  readonly #db: Db;
+  /** The policy after each control entry, index seq - 1. */
+  #policies: Policy[] = [];
+
+  /** Opens the journal in agent.db and follows the control journal to its end. */
+  constructor(db: Db) {
+    this.#db = db;
+    for (const row of this.#rows(CONTROL, 1, Number.MAX_SAFE_INTEGER)) {
+      const { entry, id } = readEntry(row.entry);
+      this.#policies.push(follow(this.#policies.at(-1), entry, id));
+    }
+  }
+
+  /** The domain's policy as of the newest control entry; undefined before there is a domain. */
+  policy(): Policy | undefined {
+    return this.#policies.at(-1);
+  }
+
+  /** The same, or a fault that says how to get a domain. */
+  needPolicy(op: string): Policy {
+    const policy = this.policy();
+    if (policy === undefined) {
+      throw new Fault(op, "refused", "this host belongs to no domain yet", {
+        hint: "isconf init DOMAIN, or isconf bundle import FILE --domain ID --branch BRANCH",
+      });
+    }
+    return policy;
+  }
+
+  /** The policy as of one control entry, or undefined when we do not hold that entry. */
+  policyAt(id: Uint8Array): Policy | undefined {
+    return this.#policies.findLast((p) => bytesEqual(p.head, id));
+  }
+
+  /** The end of a branch's chain; of a branch forked off without entries of its own: the fork point. */
+  head(branch: string): Head {
+    const row = this.#db.read((r) =>
+      r.get<Head>("SELECT seq, id, epoch FROM entry WHERE branch = ? ORDER BY seq DESC LIMIT 1", branch)
+    );
+    if (row !== undefined) return row;
+    const from = this.policy()?.branches.get(branch);
+    return from ? { seq: from.seq, id: from.id, epoch: 0 } : EMPTY;
+  }
+
+  /** The stored entry at a place of a branch's chain, which may lie in the branch it was forked from. */
+  at(branch: string, seq: number): EntryRow | undefined {
+    const owner = this.#ownerOf(branch, seq);
+    return this.#db.read((r) =>
+      r.get<EntryRow>("SELECT * FROM entry WHERE branch = ? AND seq = ?", owner, seq)
+    );
+  }
+
+  /** The entries `from` to `to` of a branch's chain, in order, read a few hundred at a time. */
+  *range(branch: string, from: number, to: number): IterableIterator<EntryRow> {
+    const fork = this.policy()?.branches.get(branch);
+    if (fork && from <= fork.seq) yield* this.range(fork.branch, from, Math.min(to, fork.seq));
+    yield* this.#rows(branch, Math.max(from, (fork?.seq ?? 0) + 1), to);
+  }
+
+  *#rows(branch: string, from: number, to: number): IterableIterator<EntryRow> {
+    const page = 256;
+    for (let next = from; next <= to;) {
+      const rows = this.#db.read((r) =>
+        r.all<EntryRow>(
+          "SELECT * FROM entry WHERE branch = ? AND seq >= ? AND seq <= ? ORDER BY seq LIMIT ?",
+          branch,
+          next,
+          to,
+          page,
+        )
+      );
+      yield* rows;
+      if (rows.length < page) return;
+      next = (rows.at(-1) as EntryRow).seq + 1;
+    }
+  }
+
+  #ownerOf(branch: string, seq: number): string {
+    const fork = this.policy()?.branches.get(branch);
+    return fork && seq <= fork.seq ? this.#ownerOf(fork.branch, seq) : branch;
+  }
+
+  /**
+   * Checks everything that can be checked of one entry that is to follow `head` on its branch: place, chain,
+   * policy, role, revocation, both signatures, certificate. Nothing is kept. Throws corrupt, denied or refused.
+   */
+  check(record: EntryRecord, head: Head & { policySeq?: number }): Checked & { policySeq: number } {
+    const read = readEntry(record.entry);
+    const { entry, id, kid } = read;
+    const where = `entry ${entry.seq} of ${entry.branch}`;
+    const bad = (why: string) =>
+      new Fault("journal", "corrupt", `${where} ${why}`, { hint: "isconf verify, then ask another host" });
+    if (entry.seq !== head.seq + 1) throw bad(`does not follow entry ${head.seq}`);
+    if (!bytesEqual(entry.prev, head.id)) throw bad("names another predecessor: the chain is broken there");
+    if (entry.level > ENTRY_LEVEL) {
+      throw new Fault(
+        "journal",
+        "refused",
+        `${where} needs an agent of level ${entry.level}; this one has ${ENTRY_LEVEL}`,
+        {
+          hint: "isconf version, then copy a newer isconf to this host",
+        },
+      );
+    }
+    const genesis = entry.branch === CONTROL && entry.seq === 1;
+    const now = genesis ? follow(undefined, entry, id) : this.needPolicy("journal");
+    const then = genesis ? now : this.policyAt(entry.policy);
+    if (!genesis && !bytesEqual(entry.domain, now.domain)) throw bad("belongs to another domain");
+    if (then === undefined) {
+      throw new Fault("journal", "refused", `${where} was made under a policy this host does not hold yet`, {
+        hint: "isconf bundle import a newer bundle",
+      });
+    }
+    if (then.seq < (head.policySeq ?? 0)) throw bad("names a policy older than the entry before it");
+    if (!now.branches.has(entry.branch) && entry.branch !== CONTROL) throw bad("is of a branch nobody made");
+    if (entry.branch !== CONTROL && !may(then, kid, roleFor(entry.ops), entry.branch)) {
+      throw new Fault("journal", "denied", `${nameOf(then, kid)} had no right to write ${where}`, {
+        hint: "isconf status: shows who may write to this branch",
+      });
+    }
+    if (isCut(now, kid, entry.branch, entry.seq)) {
+      throw new Fault("journal", "denied", `the key of ${nameOf(now, kid)} was revoked before ${where}`, {
+        hint: "isconf status: shows revoked keys",
+      });
+    }
+    if (entry.term > termStepMax && entry.term > this.#termBefore(entry) + termStepMax) {
+      throw bad("jumps in its term");
+    }
+    checkSeals(record, read, authorKey(then, kid), hostKey(then, toHex(entry.origin)));
+    this.#checkCertificate(record, entry, id, then, bad);
+    if (entry.branch === CONTROL && !genesis) {
+      if (!bytesEqual(entry.policy, entry.prev)) throw bad("does not follow the policy it names");
+      follow(then, entry, id);
+    }
+    return { record, entry, id, policySeq: then.seq };
+  }
+
+  #termBefore(entry: Entry): number {
+    const before = this.at(entry.branch, entry.seq - 1);
+    return before === undefined ? 0 : readEntry(before.entry).entry.term;
+  }
+
+  #checkCertificate(
+    record: EntryRecord,
+    entry: Entry,
+    id: Uint8Array,
+    policy: Policy,
+    bad: (why: string) => Fault,
+  ): void {
+    const voters = new Set<string>();
+    let term: number | undefined;
+    for (const { kid, bytes } of votesOf(record.cert)) {
+      if (!policy.keepers.hosts.includes(kid) || voters.has(kid)) continue;
+      const vote = openVote(bytes, entry.domain, entry.branch, hostKey(policy, kid));
+      const same = vote.seq === entry.seq && vote.epoch === entry.epoch && bytesEqual(vote.id, id);
+      if (!same || vote.term < entry.term || vote.term !== (term ??= vote.term)) continue;
+      voters.add(kid);
+    }
+    if (voters.size < policy.keepers.quorum) {
+      throw bad(
+        `has the votes of ${voters.size} keepers and needs ${policy.keepers.quorum}: it was never certain`,
+      );
+    }
+  }
+
+  /** Keeps checked entries, in order. The policy follows when the transaction commits. */
+  append(tx: Tx, checked: readonly Checked[]): void {
+    for (const { record, entry, id } of checked) {
+      tx.run(
+        "INSERT INTO entry (branch, seq, epoch, id, entry, origin, cert) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        entry.branch,
+        entry.seq,
+        entry.epoch,
+        id,
+        record.entry,
+        record.origin,
+        record.cert,
+      );
+      if (entry.branch !== CONTROL) continue;
+      if (entry.seq === 1) setMeta(tx, "domain", toHex(id));
+      tx.onCommit(() => void this.#policies.push(follow(this.policy(), entry, id)));
+    }
+  }
+
+  /**
+   * Checks that `other` is a second, validly signed entry by the same author for the place of `held`: what makes
+   * the two a proof. A record that is merely wrong throws corrupt here and is no proof of anything.
+   */
+  checkFork(other: EntryRecord, held: EntryRow, before: EntryRow | undefined): void {
+    const mine = readEntry(held.entry);
+    const theirs = readEntry(other.entry);
+    const policy = this.needPolicy("journal");
+    if (before !== undefined && !bytesEqual(theirs.entry.domain, policy.domain)) throw notProof();
+    checkSeals(other, theirs, authorKey(policy, theirs.kid), hostKey(policy, toHex(theirs.entry.origin)));
+    if (mine.kid !== theirs.kid || mine.entry.epoch !== theirs.entry.epoch) throw notProof();
+  }
+
+  /** Keeps the proof that one key signed two entries for one place; the branch is frozen from then on. */
+  keepForkProof(
+    tx: Tx,
+    branch: string,
+    seq: number,
+    first: Uint8Array,
+    second: Uint8Array,
+    atMs: number,
+  ): void {
+    tx.run("INSERT OR IGNORE INTO fork_proof VALUES (?, ?, ?, ?, ?)", branch, seq, first, second, atMs);
+  }
+
+  /** The place at which a branch was forked, if a proof of that is held. */
+  forkOf(branch: string): { seq: number; foundMs: number } | undefined {
+    return this.#db.read((r) =>
+      r.get<{ seq: number; foundMs: number }>(
+        "SELECT seq, found_ms AS foundMs FROM fork_proof WHERE branch = ? ORDER BY seq LIMIT 1",
+        branch,
+      )
+    );
+  }
+
+  /** Throws a forked fault when a proof is held that somebody signed two entries for one place of the branch. */
+  needUnforked(op: string, branch: string): void {
+    const fork = this.forkOf(branch);
+    if (fork === undefined) return;
+    throw new Fault(
+      op,
+      "forked",
+      `${branch} is frozen: two different entries ${fork.seq} were signed by one key`,
+      {
+        hint: "isconf status: shows the proof; an owner has to resolve it",
+      },
+    );
+  }
+
+  /** The id of the domain, in hex, or undefined. */
+  domain(): string | undefined {
+    return getMeta(this.#db, "domain");
+  }
+}
+
+function notProof(): Fault {
+  return new Fault("journal", "corrupt", "an entry for a place that is taken, and no proof of anything", {
+    hint: "isconf verify, then ask another host",
+  });
+}

@@ -1,0 +1,156 @@
+// Keeper: locks and votes. A lock is a promised term (a fencing token), a vote is durable before it is given.
+// Here this host is the one keeper; not the journal itself, and nothing here reads a clock to decide.
+import type { Db, Tx } from "../fs/mod.ts";
+import { encode, Fault, keyId, type KeyPair } from "../mq/mod.ts";
+import { type EntryRecord, sealVote } from "./entry.ts";
+import { inert } from "./names.ts";
+import type { Policy } from "./trust.ts";
+
+/** Who asks for a lock: a person's key on a host. */
+export interface Claim {
+  holder: string;
+  holderName: string;
+  host: string;
+  hostName: string;
+  message: string;
+}
+
+/** A promised term. `held` false: given back; the term still counts. */
+export interface Held extends Claim {
+  branch: string;
+  term: number;
+  held: boolean;
+  sinceMs: number;
+}
+
+/** An entry that asks for this keeper's vote. */
+export interface Proposal {
+  branch: string;
+  epoch: number;
+  seq: number;
+  id: Uint8Array;
+  entry: Uint8Array;
+  origin: Uint8Array;
+}
+
+interface Row {
+  branch: string;
+  term: number;
+  held: number;
+  holder: string;
+  holder_name: string;
+  host: string;
+  host_name: string;
+  message: string;
+  since_ms: number;
+}
+
+/** The keeper that lives on this host. */
+export class SoleKeeper {
+  readonly #db: Db;
+  readonly #key: KeyPair;
+
+  constructor(db: Db, key: KeyPair) {
+    this.#db = db;
+    this.#key = key;
+  }
+
+  /** Throws noQuorum unless this host is the domain's one keeper: nobody else can be asked from here yet. */
+  needQuorum(op: string, policy: Policy): void {
+    const own = keyId(this.#key.publicKey);
+    if (policy.keepers.quorum === 1 && policy.keepers.hosts.includes(own)) return;
+    const names = policy.keepers.hosts.map((k) => inert(policy.hosts.get(k)?.name ?? k.slice(0, 12)));
+    throw new Fault(op, "noQuorum", `keepers not reachable from here: ${names.join(", ")}`, {
+      hint: `isconf ${op} on ${names[0]}`,
+    });
+  }
+
+  /** The lock of a branch as this keeper knows it; undefined when it was never locked. */
+  holder(branch: string): Held | undefined {
+    const row = this.#db.read((r) => r.get<Row>("SELECT * FROM promise WHERE branch = ?", branch));
+    return row === undefined ? undefined : {
+      branch,
+      term: row.term,
+      held: row.held === 1,
+      holder: row.holder,
+      holderName: row.holder_name,
+      host: row.host,
+      hostName: row.host_name,
+      message: row.message,
+      sinceMs: row.since_ms,
+    };
+  }
+
+  /**
+   * Promises the branch to a claim: the same holder keeps its term and changes its message, a new one gets a
+   * higher term. Throws locked unless `steal`, which raises the term over the holder's head.
+   */
+  promise(tx: Tx, branch: string, claim: Claim, nowMs: number, steal = false): Held {
+    const before = this.holder(branch);
+    const own = before?.held === true && before.holder === claim.holder && before.host === claim.host;
+    if (before?.held === true && !own && !steal) throw lockedBy("lock", before, nowMs);
+    const held: Held = {
+      ...claim,
+      branch,
+      held: true,
+      term: own ? before.term : (before?.term ?? 0) + 1,
+      sinceMs: own ? before.sinceMs : nowMs,
+    };
+    tx.run(
+      `INSERT INTO promise VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (branch) DO UPDATE SET term = excluded.term, held = 1, holder = excluded.holder,
+         holder_name = excluded.holder_name, host = excluded.host, host_name = excluded.host_name,
+         message = excluded.message, since_ms = excluded.since_ms`,
+      branch,
+      held.term,
+      held.holder,
+      held.holderName,
+      held.host,
+      held.hostName,
+      held.message,
+      held.sinceMs,
+    );
+    return held;
+  }
+
+  /** Gives a term back; the next lock gets a higher one. */
+  release(tx: Tx, branch: string): void {
+    tx.run("UPDATE promise SET held = 0 WHERE branch = ?", branch);
+  }
+
+  /**
+   * Votes for a batch, all or none. Refuses when the term is no longer the promised one. The votes are durable
+   * together with the journal rows, by the caller's one transaction, before anybody sees them.
+   */
+  vote(tx: Tx, domain: Uint8Array, term: number, batch: readonly Proposal[]): EntryRecord[] {
+    void tx;
+    return batch.map(({ branch, epoch, seq, id, entry, origin }) => {
+      const now = this.holder(branch);
+      if (now?.held !== true || now.term !== term) {
+        throw new Fault(
+          "ci",
+          "notLocked",
+          `the lock with term ${term} is gone: the keeper has promised term ${now?.term ?? 0}`,
+          {
+            hint: 'isconf lock "why", then isconf ci',
+          },
+        );
+      }
+      return { entry, origin, cert: encode([sealVote({ epoch, term, seq, id }, domain, branch, this.#key)]) };
+    });
+  }
+}
+
+/** The fault that says who holds a lock, where, why, and since when. */
+export function lockedBy(op: string, held: Held, nowMs: number): Fault {
+  const minutes = Math.max(0, Math.round((nowMs - held.sinceMs) / 60_000));
+  const since = `${new Date(held.sinceMs).toISOString()} (${minutes} min)`;
+  return new Fault(
+    op,
+    "locked",
+    `${held.branch} is locked by ${inert(held.holderName)} on ${inert(held.hostName)} since ${since}: ${
+      inert(held.message)
+    }`,
+    { hint: `isconf status, then ask ${inert(held.holderName)} to isconf ci or isconf unlock` },
+  );
+}

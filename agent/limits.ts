@@ -1,0 +1,51 @@
+// Limits of the agent, each with its unit. Nothing in agent/ grows without one of these.
+
+/** Bytes of a request body on the local socket (not blobs or bundles, which stream). */
+export const requestBytesMax = 4 * 1024 * 1024;
+/** Bytes of one command's arguments together, and how many there may be: Linux's own order of magnitude. */
+export const argvBytesMax = 1024 * 1024;
+export const argvItemsMax = 20_000;
+/** Bytes of a lock message, a path, a name of a branch, domain or host. */
+export const messageBytesMax = 4096;
+export const pathBytesMax = 4096;
+export const nameBytesMax = 64;
+/** Variables carried with a command, and bytes of one value. */
+export const envItemsMax = 256;
+export const envValueBytesMax = 16 * 1024;
+/** Bytes of output kept with a command: so much of its beginning and so much of its end. */
+export const outputHeadBytesMax = 48 * 1024;
+export const outputTailBytesMax = 16 * 1024;
+/** Bytes of a command's standard input that can be journaled. */
+export const stdinBytesMax = 64 * 1024 * 1024;
+/** Bytes of unread output after which a command waits for its reader. */
+export const streamQueueBytesMax = 256 * 1024;
+/** Milliseconds that output may trickle in after the command itself has ended. */
+export const outputDrainMs = 200;
+/** Milliseconds between TERM and KILL for a command that is out of time. */
+export const killGraceMs = 2_000;
+/** Milliseconds that `start` waits for the agent to answer. */
+export const startMs = 15_000;
+/** Milliseconds that a request to the net half may take. */
+export const seamAskMs = 120_000;
+/** Operations in one entry, entries in one check-in, bytes of one entry. */
+export const opsPerEntryMax = 64;
+export const entriesPerCommitMax = 100_000;
+export const entryBytesMax = 2 * 1024 * 1024;
+/** How far above the terms seen so far a term may be (2^20), so that a hostile one cannot use them up. */
+export const termStepMax = 1_048_576;
+/** Connections at one time on the socket of one user. */
+export const connectionsPerUidMax = 256;
+/** Milliseconds for the head of a request to arrive. */
+export const requestHeadMs = 10_000;
+/** Depth of includes in main.cf, stanzas and bytes of it. */
+export const includeDepthMax = 8;
+export const configBytesMax = 1024 * 1024;
+/** How many entries ahead `up` fetches contents, and the bytes it holds for them. */
+export const prefetchEntriesMax = 64;
+export const prefetchBytesMax = 16 * 1024 * 1024;
+/** Entries that `log` answers with unless asked for another number, and at the most. */
+export const logEntriesDefault = 50;
+export const logEntriesMax = 10_000;
+/** Bytes of one frame of a bundle, and of the contents that are stored together while reading one. */
+export const bundleFrameBytesMax = 5 * 1024 * 1024;
+export const bundleBatchBytes = 4 * 1024 * 1024;

@@ -1,0 +1,86 @@
+// Names of branches, hosts and users, and paths from outside: checked once, here. Not their meaning.
+import { Buffer } from "node:buffer";
+import { Fault } from "../mq/mod.ts";
+import { messageBytesMax, nameBytesMax, pathBytesMax } from "./limits.ts";
+
+const NAME = /^[A-Za-z0-9_][-A-Za-z0-9_.]+$/;
+
+/** The control journal's branch, which no host is ever "on". */
+export const CONTROL = "@domain";
+
+/** Returns `text` when it may name a branch, domain or host; throws a usage fault otherwise. */
+export function checkName(op: string, what: string, text: string): string {
+  if (text.length > nameBytesMax || !NAME.test(text)) {
+    throw new Fault(op, "usage", `${inert(text)} cannot be the name of a ${what}`, {
+      hint: `isconf help: names match ${NAME.source} and have at most ${nameBytesMax} characters`,
+    });
+  }
+  return text;
+}
+
+/** Whether text is well-formed Unicode without NUL: what can be an argument, a path, a value. */
+export function isPlainText(text: string): boolean {
+  return !text.includes("\0") && text.isWellFormed();
+}
+
+/** An absolute path without `.`, `..`, empty parts or a trailing slash; throws a usage fault otherwise. */
+export function checkPath(op: string, text: string): string {
+  const bad = (why: string) =>
+    new Fault(op, "usage", `${inert(text)} ${why}`, { hint: `isconf ${op} /an/absolute/path` });
+  if (!isPlainText(text)) throw bad("is not UTF-8 text without NUL");
+  if (Buffer.byteLength(text) > pathBytesMax) throw bad(`is longer than ${pathBytesMax} bytes`);
+  if (!text.startsWith("/")) throw bad("is not an absolute path");
+  if (text === "/") throw bad("is the root directory: name what you changed");
+  const parts = text.slice(1).split("/");
+  if (parts.some((p) => p === "" || p === "." || p === "..")) throw bad("has an empty, . or .. part");
+  return text;
+}
+
+/** A message for an entry: not empty, bounded, no NUL. */
+export function checkMessage(op: string, text: string): string {
+  if (text.trim() === "") {
+    throw new Fault(op, "needMessage", "a lock needs a message that says why", {
+      hint: 'isconf lock "what you are about to change"',
+    });
+  }
+  if (!isPlainText(text) || Buffer.byteLength(text) > messageBytesMax) {
+    throw new Fault(op, "usage", `a message is UTF-8 text of at most ${messageBytesMax} bytes`, {
+      hint: 'isconf lock "a shorter message"',
+    });
+  }
+  return text;
+}
+
+/**
+ * Text that came from people, hosts or commands, made safe for one line of a terminal: control characters, C1,
+ * bidirectional overrides, line separators and lone surrogates become visible escapes.
+ */
+export function inert(text: string): string {
+  return text.toWellFormed().replace(
+    /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu,
+    (c) => {
+      if (c === "\n") return "\\n";
+      if (c === "\t") return "\\t";
+      const code = c.codePointAt(0) as number;
+      return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
+    },
+  );
+}
+
+/** One argument as a shell would need it quoted so that copy and paste is exact. */
+export function quoted(arg: string): string {
+  if (/^[A-Za-z0-9_@%+=:,./-]+$/.test(arg)) return arg;
+  if (inert(arg) === arg) return `'${arg.replaceAll("'", "'\\''")}'`;
+  let out = "";
+  for (const c of arg) {
+    if (c === "'" || c === "\\") out += `\\${c}`;
+    else if (inert(c) === c) out += c;
+    else for (const byte of Buffer.from(c)) out += `\\x${byte.toString(16).padStart(2, "0")}`;
+  }
+  return `$'${out}'`;
+}
+
+/** A whole command line, quoted. */
+export function commandLine(argv: readonly string[]): string {
+  return argv.map(quoted).join(" ");
+}

@@ -1,0 +1,253 @@
+// Report: answers to "how does it stand": status, log, show, wip, env, verify. Reads only.
+// Not how it is printed (verbs/).
+import { Buffer } from "node:buffer";
+import { compare, isId, listTree } from "../fs/mod.ts";
+import { Fault, toHex } from "../mq/mod.ts";
+import { opText } from "./optext.ts";
+import { type Op, readEntry } from "./entry.ts";
+import { branchOf, type Call, type Host, hostEnv, hostId, hostName } from "./host.ts";
+import type { HistoryRow } from "./history.ts";
+import { logEntriesDefault, logEntriesMax } from "./limits.ts";
+import { CONTROL, inert } from "./names.ts";
+import { getMeta } from "./schema.ts";
+import { nameOf } from "./trust.ts";
+
+export interface LogLine {
+  seq: number;
+  id: string;
+  branch: string;
+  timeMs: number;
+  author: string;
+  origin: string;
+  message: string;
+  ops: string[];
+  /** applied, failed, uncertain, restarting or pending: how this host stands to it. */
+  here: string;
+}
+
+const HERE: Record<HistoryRow["state"], string> = {
+  done: "applied",
+  failed: "failed",
+  intent: "uncertain",
+  reboot: "restarting",
+};
+
+function logLine(host: Host, bytes: Uint8Array, row: HistoryRow | undefined): LogLine {
+  const { entry, id, kid } = readEntry(bytes);
+  const policy = host.journal.policy();
+  return {
+    seq: entry.seq,
+    id: toHex(id),
+    branch: entry.branch,
+    timeMs: entry.timeMs,
+    author: nameOf(policy, kid),
+    origin: nameOf(policy, toHex(entry.origin)),
+    message: entry.message,
+    ops: entry.ops.map(opText),
+    here: row === undefined ? "pending" : HERE[row.state],
+  };
+}
+
+/** The newest entries of a branch's chain (or of the control journal), newest last. */
+export function log(call: Call, args: { branch?: string; last?: number }): { branch: string; entries: LogLine[] } {
+  const { host } = call;
+  const own = args.branch === undefined;
+  const branch = args.branch ?? branchOf(host, "log");
+  if (!host.journal.needPolicy("log").branches.has(branch) && branch !== CONTROL) {
+    throw new Fault("log", "notFound", `there is no branch ${inert(branch)}`, { hint: "isconf status" });
+  }
+  const to = host.journal.head(branch).seq;
+  const from = Math.max(1, to + 1 - Math.min(args.last ?? logEntriesDefault, logEntriesMax));
+  const rows = own ? new Map(host.history.range(from, to).map((r) => [r.seq, r])) : new Map();
+  const entries = [...host.journal.range(branch, from, to)].map((e) => logLine(host, e.entry, rows.get(e.seq)));
+  if (!own) for (const e of entries) e.here = "";
+  return { branch, entries };
+}
+
+/** One entry with everything about it, and its output on this host. */
+export function show(call: Call, args: { seq: number; branch?: string }) {
+  const { host } = call;
+  const branch = args.branch ?? branchOf(host, "show");
+  const stored = host.journal.at(branch, args.seq);
+  if (stored === undefined) {
+    throw new Fault("show", "notFound", `${inert(branch)} has no entry ${args.seq}`, { hint: "isconf log" });
+  }
+  const { entry } = readEntry(stored.entry);
+  const row = args.branch === undefined ? host.history.at(args.seq) : undefined;
+  const details = entry.ops.map(opJson);
+  return {
+    ...logLine(host, stored.entry, row),
+    epoch: entry.epoch,
+    term: entry.term,
+    prev: toHex(entry.prev),
+    policy: toHex(entry.policy),
+    level: entry.level,
+    details,
+    status: row?.status ?? null,
+    startedMs: row?.startedMs ?? null,
+    endedMs: row?.endedMs ?? null,
+    output: row?.output ? Buffer.from(row.output).toString("utf8") : "",
+  };
+}
+
+export interface WipLine {
+  n: number;
+  state: "done" | "uncertain" | "restarting";
+  text: string;
+  message: string;
+  timeMs: number;
+  term: number;
+}
+
+export { opText };
+
+/** An operation as JSON shows it: ids in hex. */
+export type OpJson = { op: string; [field: string]: unknown };
+
+export function opJson(op: Op): OpJson {
+  if (op.op === "exec") {
+    const stdin = op.stdin === null ? null : toHex(op.stdin);
+    return { ...op, umask: op.umask.toString(8).padStart(3, "0"), stdin };
+  }
+  if (op.op === "file") return { ...op, tree: toHex(op.tree) };
+  return op.op === "delete" ? { ...op } : { op: op.op, text: opText(op) };
+}
+
+/** Where the disk differs by now from what was snapped since lock. */
+export async function wipDiff(call: Call): Promise<{ path: string; what: string }[]> {
+  const out: { path: string; what: string }[] = [];
+  for (const { op } of call.host.wip.items()) {
+    if (op.op !== "file") continue;
+    for await (const d of compare(call.host.store, toHex(op.tree), Buffer.from(op.path))) {
+      out.push({ path: Buffer.from(d.path).toString("utf8"), what: d.what });
+    }
+  }
+  return out;
+}
+
+export interface TreeLine {
+  path: string;
+  kind: string;
+  mode: string;
+  uid: number;
+  gid: number;
+  size: number;
+}
+
+/** The names inside a snapped tree. */
+export async function tree(call: Call, id: string): Promise<TreeLine[]> {
+  if (!isId(id)) throw new Fault("ls", "usage", `${inert(id)} is not the id of a tree`, { hint: "isconf show SEQ" });
+  const out: TreeLine[] = [];
+  for await (const { path, node } of listTree(call.host.store, id)) {
+    const mode = node.mode.toString(8).padStart(4, "0");
+    const size = node.kind === "file" ? node.size : 0;
+    out.push({ path: Buffer.from(path).toString("utf8"), kind: node.kind, mode, uid: node.uid, gid: node.gid, size });
+  }
+  return out;
+}
+
+/** What `ci` would check in. */
+export function wip(call: Call): { branch: string; items: WipLine[] } {
+  const { host } = call;
+  const branch = branchOf(host, "wip");
+  const states = { done: "done", intent: "uncertain", reboot: "restarting" } as const;
+  return {
+    branch,
+    items: host.wip.items().map((i) => ({
+      n: i.n,
+      state: states[i.state],
+      text: opText(i.op),
+      message: i.message,
+      timeMs: i.startedMs,
+      term: i.term,
+    })),
+  };
+}
+
+/** Everything about this host in one screen. */
+export function status(call: Call) {
+  const { host } = call;
+  const policy = host.journal.policy();
+  const branch = getMeta(host.db, "branch");
+  const base = {
+    host: hostName(host),
+    hostId: hostId(host),
+    domain: host.journal.domain() ?? null,
+    branch: branch ?? null,
+    doing: host.turn.doing ?? null,
+    diverged: getMeta(host.db, "diverged") ?? null,
+  };
+  if (policy === undefined || branch === undefined) {
+    return { ...base, at: 0, of: 0, state: "no domain", stopped: null, lock: null, wip: 0, keepers: [], branches: [], owners: [], fork: null };
+  }
+  const head = host.journal.head(branch);
+  const last = host.history.last();
+  const held = host.keeper.holder(branch);
+  const fork = host.journal.forkOf(branch);
+  const at = host.history.applied();
+  const stopped = last === undefined || last.state === "done"
+    ? null
+    : { seq: last.seq, why: HERE[last.state], status: last.status, reason: last.reason };
+  const state = base.diverged !== null
+    ? "diverged"
+    : fork !== undefined
+    ? "forked"
+    : stopped !== null
+    ? stopped.why
+    : at < head.seq
+    ? "behind"
+    : "current";
+  return {
+    ...base,
+    at,
+    of: head.seq,
+    state,
+    stopped,
+    lock: held?.held
+      ? { holder: held.holderName, host: held.hostName, message: held.message, sinceMs: held.sinceMs, term: held.term }
+      : null,
+    wip: host.wip.count(),
+    keepers: policy.keepers.hosts.map((k) => nameOf(policy, k)),
+    branches: [...policy.branches].map(([name, from]) => ({
+      name,
+      entries: host.journal.head(name).seq,
+      from: from === null ? null : `${from.branch}@${from.seq}`,
+    })),
+    owners: policy.grants.filter((g) => g.role === "owner").map((g) => `${nameOf(policy, g.key)} on ${g.branch}`),
+    fork: fork === undefined ? null : fork,
+  };
+}
+
+/** The host variables that executed commands get here. */
+export function env(call: Call): { variables: Record<string, string> } {
+  return { variables: hostEnv(call.host) };
+}
+
+/** Checks the whole chain again from the stored bytes, in bounded memory, telling how far it is. */
+export async function verify(call: Call, args: { branch?: string }) {
+  const { host } = call;
+  const policy = host.journal.needPolicy("verify");
+  const branches = args.branch === undefined ? [CONTROL, ...policy.branches.keys()] : [args.branch];
+  let entries = 0;
+  const done: { branch: string; entries: number }[] = [];
+  for (const branch of branches) {
+    const fork = policy.branches.get(branch);
+    let head = { seq: fork?.seq ?? 0, id: fork?.id ?? new Uint8Array(0), epoch: 0, policySeq: 0 };
+    const to = host.journal.head(branch).seq;
+    for (const row of host.journal.range(branch, head.seq + 1, to)) {
+      const checked = host.journal.check(row, head);
+      if (toHex(checked.id) !== toHex(row.id)) {
+        throw new Fault("verify", "corrupt", `entry ${row.seq} of ${branch} is kept under another id`, {
+          hint: "isconf help corrupt",
+        });
+      }
+      head = { seq: row.seq, id: checked.id, epoch: row.epoch, policySeq: checked.policySeq };
+      if (++entries % 1000 === 0) {
+        call.emit({ event: "verified", text: `${entries} entries verified`, entries });
+        await new Promise<void>((resolve) => call.host.clock.after(0, resolve));
+      }
+    }
+    done.push({ branch, entries: to - (fork?.seq ?? 0) });
+  }
+  return { entries, branches: done };
+}

@@ -1,0 +1,52 @@
+// The tables of agent.db: what this host cannot fetch again. Not the content store (fs/), which it can.
+import { type Db, type Migration, openDatabase, type Reader, type Tx } from "../fs/mod.ts";
+
+const MIGRATIONS: Migration[] = [{
+  version: 1,
+  name: "journal, keeper, wip, history",
+  sql: `
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE entry (
+      branch TEXT NOT NULL, seq INTEGER NOT NULL, epoch INTEGER NOT NULL, id BLOB NOT NULL UNIQUE,
+      entry BLOB NOT NULL, origin BLOB NOT NULL, cert BLOB NOT NULL,
+      PRIMARY KEY (branch, seq)) STRICT;
+    CREATE TABLE promise (
+      branch TEXT PRIMARY KEY, term INTEGER NOT NULL, held INTEGER NOT NULL,
+      holder TEXT NOT NULL, holder_name TEXT NOT NULL, host TEXT NOT NULL, host_name TEXT NOT NULL,
+      message TEXT NOT NULL, since_ms INTEGER NOT NULL) STRICT;
+    CREATE TABLE wip (
+      n INTEGER PRIMARY KEY AUTOINCREMENT, branch TEXT NOT NULL, term INTEGER NOT NULL,
+      base_seq INTEGER NOT NULL, base_id BLOB NOT NULL, author TEXT NOT NULL, uid INTEGER NOT NULL,
+      message TEXT NOT NULL, op BLOB NOT NULL, state TEXT NOT NULL, boot TEXT NOT NULL,
+      started_ms INTEGER NOT NULL, ended_ms INTEGER, status INTEGER, output BLOB) STRICT;
+    CREATE TABLE history (
+      seq INTEGER PRIMARY KEY, id BLOB NOT NULL, state TEXT NOT NULL, boot TEXT NOT NULL,
+      started_ms INTEGER NOT NULL, ended_ms INTEGER, status INTEGER, reason TEXT, output BLOB) STRICT;
+    CREATE TABLE fork_proof (
+      branch TEXT NOT NULL, seq INTEGER NOT NULL, first BLOB NOT NULL, second BLOB NOT NULL,
+      found_ms INTEGER NOT NULL, PRIMARY KEY (branch, seq)) STRICT;
+  `,
+}];
+
+/** Opens agent.db. FULL: a lost row could repeat a command or fork a journal. */
+export function openAgentDb(path: string): Db {
+  return openDatabase(path, { migrations: MIGRATIONS, synchronous: "FULL" });
+}
+
+/** Names of the few single values that this host remembers. */
+export type MetaName = "domain" | "host_name" | "branch" | "diverged" | "resume";
+
+export function getMeta(db: Db, name: MetaName): string | undefined {
+  return db.read((r: Reader) =>
+    r.get<{ value: string }>("SELECT value FROM meta WHERE name = ?", name)?.value
+  );
+}
+
+export function setMeta(tx: Tx, name: MetaName, value: string | undefined): void {
+  if (value === undefined) tx.run("DELETE FROM meta WHERE name = ?", name);
+  else {tx.run(
+      "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+      name,
+      value,
+    );}
+}

@@ -1,0 +1,95 @@
+// Stream: one executed command over an HTTP/1.1 Upgrade: small frames both ways on the caller's own socket.
+// Not the command (run.ts) and not its record (work.ts).
+import { Buffer } from "node:buffer";
+import type * as http from "node:http";
+import type { Duplex } from "node:stream";
+import { encodeFrame, Fault, type Frame, readFrames } from "../mq/mod.ts";
+import type { Acts } from "./acts.ts";
+import type { Actor, Call, Host } from "./host.ts";
+import { requestBytesMax } from "./limits.ts";
+import type { Sink } from "./run.ts";
+import { isForwarded, STREAM, STREAM_PROTOCOL } from "./streamtypes.ts";
+import { checkArgs } from "./verb.ts";
+import { execVerb } from "./verbs/exec.ts";
+import type { Execution } from "./work.ts";
+
+/** Answers `Upgrade: isconf-stream` on POST /v1/exec; anything else is refused and closed. */
+export function makeUpgrade(host: Host, acts: Acts) {
+  return (actor: Actor, req: http.IncomingMessage, socket: Duplex, head: Uint8Array): void => {
+    socket.on("error", () => socket.destroy()); // a caller that went away; the reading loop sees it too
+    if (req.url !== "/v1/exec" || req.method !== "POST" || req.headers.upgrade !== STREAM_PROTOCOL) {
+      socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+      return;
+    }
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: ${STREAM_PROTOCOL}\r\n\r\n`);
+    if (head.length > 0) socket.unshift(Buffer.from(head));
+    const send = (type: number, body: Uint8Array | string) =>
+      !socket.destroyed &&
+      socket.write(encodeFrame({ type, channel: 0, body: typeof body === "string" ? Buffer.from(body) : body }));
+    const call: Call = { host, acts, actor, emit: (event) => void send(STREAM.event, JSON.stringify(event)) };
+    serve(call, socket, send).catch((e) => {
+      send(STREAM.fault, JSON.stringify(Fault.from("exec", e)));
+    }).finally(() => socket.end());
+  };
+}
+
+type Send = (type: number, body: Uint8Array | string) => boolean;
+
+async function serve(call: Call, socket: Duplex, send: Send): Promise<void> {
+  const frames = readFrames(socket, call.host.clock, { bodyBytesMax: requestBytesMax })[Symbol.asyncIterator]();
+  const first = await frames.next();
+  if (first.done || first.value.type !== STREAM.start) {
+    throw new Fault("exec", "usage", "a stream starts with the command", { hint: "isconf help exec" });
+  }
+  const args = checkArgs(execVerb, JSON.parse(Buffer.from(first.value.body).toString("utf8")));
+  const sink: Sink = {
+    write: (fd, bytes) => send(fd === 1 ? STREAM.stdout : STREAM.stderr, bytes),
+    drained: () => drained(socket),
+  };
+  await call.host.turn.take(
+    `exec ${args.command[0]}`,
+    async () => {
+      const execution = await call.acts.work.exec(call, execVerb.toWork(args), sink);
+      const reader = feed(frames, execution);
+      const end = await execution.recorded;
+      send(STREAM.result, JSON.stringify(end));
+      await Promise.race([reader, drained(socket)]);
+    },
+    (what) => call.emit({ event: "waiting", text: `waiting until ${what} has ended` }),
+  );
+}
+
+/** Passes the caller's input and signals on. When the caller goes away, so does the command's terminal: HUP. */
+async function feed(frames: AsyncIterator<Frame>, execution: Execution): Promise<void> {
+  let over = false;
+  void execution.recorded.then(() => over = true, () => over = true);
+  try {
+    for (;;) {
+      const { value, done } = await frames.next();
+      if (done || over) break;
+      if (value.type === STREAM.stdin) await execution.feed(value.body);
+      else if (value.type === STREAM.stdinEnd) execution.feedEnd();
+      else if (value.type === STREAM.signal) {
+        const name = Buffer.from(value.body).toString("latin1");
+        if (isForwarded(name)) execution.running.signal(name);
+      }
+    }
+  } catch (e) {
+    if (!(e instanceof Fault) && (e as { code?: string }).code === undefined) throw e;
+  }
+  if (!over) execution.running.signal("SIGHUP");
+}
+
+/** Resolves when the socket can take more, or is gone. */
+function drained(socket: Duplex): Promise<void> {
+  if (socket.destroyed || !socket.writableNeedDrain) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      socket.off("drain", done);
+      socket.off("close", done);
+      resolve();
+    };
+    socket.on("drain", done);
+    socket.on("close", done);
+  });
+}

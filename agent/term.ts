@@ -1,0 +1,84 @@
+// Term: what the command line prints: words for people on stderr, data on stdout, inert and in colour where it may.
+// Not what is said (verbs/).
+import { stripVTControlCharacters, styleText } from "node:util";
+import { inert } from "./names.ts";
+
+type Style = Parameters<typeof styleText>[0];
+
+export interface Term {
+  /** Data, to stdout, one line. */
+  line(text: string): void;
+  /** Raw data to stdout. */
+  raw(bytes: Uint8Array | string): void;
+  /** Words for people, to stderr; silent with -q. */
+  say(text: string): void;
+  /** What went wrong, to stderr, also with -q. */
+  error(text: string): void;
+  /** One line that is written over by the next; empty: gone. */
+  status(text: string): void;
+  /** More words, only with -v. */
+  more(text: string): void;
+  /** Coloured when stdout is a terminal. */
+  paint(style: Style, text: string): string;
+  /** Rows in columns, the last one ragged. */
+  table(rows: string[][]): void;
+}
+
+export interface TermOptions {
+  stdout: (chunk: Uint8Array | string) => void;
+  stderr: (chunk: Uint8Array | string) => void;
+  colour: boolean;
+  quiet: boolean;
+  verbose: boolean;
+}
+
+export function makeTerm(o: TermOptions): Term {
+  const term: Term = {
+    line: (text) => o.stdout(`${text}\n`),
+    raw: (bytes) => o.stdout(bytes),
+    say: (text) => {
+      if (!o.quiet) o.stderr(`${text}\n`);
+    },
+    error: (text) => o.stderr(`${text}\n`),
+    status: (text) => o.stderr(`\r\x1b[K${text}`),
+    more: (text) => {
+      if (o.verbose) o.stderr(`${text}\n`);
+    },
+    paint: (style, text) => (o.colour ? styleText(style, text, { validateStream: false }) : text),
+    table(rows) {
+      const widths: number[] = [];
+      for (const row of rows) row.forEach((cell, i) => widths[i] = Math.max(widths[i] ?? 0, visible(cell)));
+      for (const row of rows) {
+        term.line(row.map((c, i) => (i === row.length - 1 ? c : c + " ".repeat((widths[i] ?? 0) - visible(c)))).join("  ").trimEnd());
+      }
+    },
+  };
+  return term;
+}
+
+/** How wide a cell is without the colours in it. */
+function visible(cell: string): number {
+  return stripVTControlCharacters(cell).length;
+}
+
+/** A moment as people read it, in UTC, to the second. */
+export function moment(ms: number): string {
+  return new Date(ms).toISOString().replace("T", " ").slice(0, 19);
+}
+
+/** Bytes as people read them. */
+export function bytesText(n: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let i = 0;
+  let v = n;
+  while (v >= 1024 && i < units.length - 1) {
+    v /= 1024;
+    i++;
+  }
+  return i === 0 ? `${n} B` : `${v.toFixed(1)} ${units[i]}`;
+}
+
+/** Output of a command, shown as lines that can do nothing to a terminal. */
+export function outputLines(text: string): string[] {
+  return text.replace(/\n$/, "").split("\n").map(inert);
+}

@@ -1,0 +1,189 @@
+// Trust: what the control journal says: hosts, persons, roles, keepers, branches, revocations; a fold over it.
+// Not signatures (entry.ts) and not storage (journal.ts). States are never changed, only followed by new ones.
+import { Fault, keyId, toHex } from "../mq/mod.ts";
+import type { Entry, Op } from "./entry.ts";
+import { CONTROL } from "./names.ts";
+
+/** What a key may do. `owner` includes `append`; a root key may do everything in the control journal. */
+export type Role = "owner" | "append" | "enrol" | "keeper" | "secret" | "release";
+const ROLES: readonly string[] = ["owner", "append", "enrol", "keeper", "secret", "release"];
+
+export interface KeyRecord {
+  /** Raw public key, 32 bytes. */
+  key: Uint8Array;
+  name: string;
+}
+
+export interface Policy {
+  /** Domain id: the id of the genesis entry. */
+  readonly domain: Uint8Array;
+  /** The control entry this state is as of. */
+  readonly seq: number;
+  readonly head: Uint8Array;
+  readonly roots: readonly Uint8Array[];
+  readonly threshold: number;
+  readonly hosts: ReadonlyMap<string, KeyRecord>;
+  readonly persons: ReadonlyMap<string, KeyRecord>;
+  readonly grants: readonly { key: string; role: string; branch: string }[];
+  readonly keepers: { hosts: readonly string[]; quorum: number };
+  readonly branches: ReadonlyMap<string, { branch: string; seq: number; id: Uint8Array } | null>;
+  /** Revoked keys: the last seq each may have authored, by branch; branches not named have the cut 0. */
+  readonly revoked: ReadonlyMap<string, Readonly<Record<string, number>>>;
+}
+
+/** The state before any entry. */
+const NOTHING: Policy = {
+  domain: new Uint8Array(0),
+  seq: 0,
+  head: new Uint8Array(0),
+  roots: [],
+  threshold: 1,
+  hosts: new Map(),
+  persons: new Map(),
+  grants: [],
+  keepers: { hosts: [], quorum: 1 },
+  branches: new Map(),
+  revoked: new Map(),
+};
+
+/**
+ * The state after one more control entry. The caller has checked the entry's place in the chain; this checks
+ * that its author may say each of these things. Throws denied or corrupt faults and changes nothing.
+ */
+export function follow(before: Policy | undefined, entry: Entry, id: Uint8Array): Policy {
+  const policy = before ?? NOTHING;
+  const genesis = before === undefined;
+  const next = {
+    domain: genesis ? id : policy.domain,
+    seq: entry.seq,
+    head: id,
+    roots: policy.roots,
+    threshold: policy.threshold,
+    hosts: new Map(policy.hosts),
+    persons: new Map(policy.persons),
+    grants: [...policy.grants],
+    keepers: policy.keepers,
+    branches: new Map(policy.branches),
+    revoked: new Map(policy.revoked),
+  };
+  for (const op of entry.ops) {
+    if (!genesis) mustBeAllowed(policy, op, toHex(entry.author));
+    step(next, op);
+  }
+  if (genesis && (next.roots.length === 0 || next.keepers.hosts.length === 0 || next.branches.size === 0)) {
+    throw wrong("a genesis entry names root keys, keepers and a branch");
+  }
+  if (genesis && !next.roots.some((k) => keyId(k) === toHex(entry.author))) {
+    throw wrong("a genesis entry is signed by a root key");
+  }
+  return next;
+}
+
+type Draft = { -readonly [K in keyof Policy]: Policy[K] } & {
+  hosts: Map<string, KeyRecord>;
+  persons: Map<string, KeyRecord>;
+  grants: { key: string; role: string; branch: string }[];
+  branches: Map<string, { branch: string; seq: number; id: Uint8Array } | null>;
+  revoked: Map<string, Readonly<Record<string, number>>>;
+};
+
+function step(next: Draft, op: Op): void {
+  switch (op.op) {
+    case "roots":
+      if (op.threshold < 1 || op.threshold > new Set(op.keys.map(toHex)).size) {
+        throw wrong("a threshold of root keys that cannot be met");
+      }
+      next.roots = op.keys;
+      next.threshold = op.threshold;
+      return;
+    case "host":
+      next.hosts.set(keyId(op.key), { key: op.key, name: op.name });
+      return;
+    case "person":
+      next.persons.set(keyId(op.key), { key: op.key, name: op.name });
+      return;
+    case "grant":
+      if (!ROLES.includes(op.role)) throw wrong(`no role is called ${op.role}`);
+      next.grants.push({ key: toHex(op.key), role: op.role, branch: op.branch });
+      return;
+    case "revoke":
+      next.revoked.set(toHex(op.key), op.cuts);
+      return;
+    case "keepers": {
+      const hosts = [...new Set(op.hosts.map(toHex))];
+      if (op.quorum * 2 <= hosts.length || op.quorum > hosts.length) {
+        throw wrong("quorums that need not intersect");
+      }
+      next.keepers = { hosts, quorum: op.quorum };
+      return;
+    }
+    case "branch":
+      if (next.branches.has(op.name)) throw wrong(`the branch ${op.name} exists already`);
+      if (op.from !== null && !next.branches.has(op.from.branch)) throw wrong(`no branch ${op.from.branch}`);
+      next.branches.set(op.name, op.from);
+      return;
+    default:
+      throw wrong(`${op.op} does not belong into the control journal`);
+  }
+}
+
+function mustBeAllowed(policy: Policy, op: Op, author: string): void {
+  if (policy.roots.some((k) => keyId(k) === author)) return;
+  if (op.op === "branch") {
+    if (may(policy, author, "owner", op.from?.branch ?? CONTROL)) return;
+  } else if (op.op === "host") {
+    if (may(policy, author, "enrol", CONTROL)) return;
+  } else if (op.op !== "roots" && may(policy, author, "owner", CONTROL)) return;
+  throw new Fault("trust", "denied", `${nameOf(policy, author)} may not ${op.op} in the control journal`, {
+    hint: "isconf status: shows the owners of this domain",
+  });
+}
+
+/** Whether the key has the role on the branch. `*` in a grant means every branch, the control journal too. */
+export function may(policy: Policy, key: string, role: Role, branch: string): boolean {
+  return policy.grants.some((g) =>
+    g.key === key && (g.branch === branch || g.branch === "*") &&
+    (g.role === role || (g.role === "owner" && (role === "append" || role === "enrol")))
+  );
+}
+
+/** Whether a revocation that `policy` knows of forbids the key to be the author of this seq of this branch. */
+export function isCut(policy: Policy, key: string, branch: string, seq: number): boolean {
+  const cuts = policy.revoked.get(key);
+  return cuts !== undefined && seq > (Object.hasOwn(cuts, branch) ? cuts[branch] as number : 0);
+}
+
+/** The role that an entry with these operations needs on its branch. */
+export function roleFor(ops: readonly Op[]): Role {
+  return ops.every((o) => ["file", "delete", "exec", "reboot"].includes(o.op)) ? "append" : "owner";
+}
+
+/** The raw public key of an author: a person, or a root key. Throws a denied fault for a stranger. */
+export function authorKey(policy: Policy, key: string): Uint8Array {
+  const found = policy.persons.get(key)?.key ?? policy.roots.find((k) => keyId(k) === key);
+  if (found === undefined) throw stranger("author", key);
+  return found;
+}
+
+/** The raw public key of a host of the domain. Throws a denied fault for a stranger. */
+export function hostKey(policy: Policy, key: string): Uint8Array {
+  const found = policy.hosts.get(key)?.key;
+  if (found === undefined) throw stranger("host", key);
+  return found;
+}
+
+/** What people call a key: `alice@hosta`, a host's name, or the beginning of its id. */
+export function nameOf(policy: Policy | undefined, key: string): string {
+  if (policy?.roots.some((k) => keyId(k) === key)) return "root key";
+  return policy?.persons.get(key)?.name ?? policy?.hosts.get(key)?.name ?? key.slice(0, 12);
+}
+
+function wrong(message: string): Fault {
+  return new Fault("trust", "corrupt", message, { hint: "isconf verify" });
+}
+
+function stranger(what: string, key: string): Fault {
+  return new Fault("trust", "denied", `${what} ${key.slice(0, 12)} is not known in this domain`, {
+    hint: "isconf status: shows whom this domain knows",
+  });
+}

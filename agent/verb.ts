@@ -1,0 +1,105 @@
+// Verb: what a verb is: one object from which command line, HTTP route and help come. Not the verbs themselves.
+// Loaded by the thin command line: imports nothing heavy.
+import { Fault } from "../mq/mod.ts";
+import type { Call } from "./host.ts";
+import { inert } from "./names.ts";
+import type { Term } from "./term.ts";
+
+/** One argument: on the command line an option or a positional, in JSON a field of the same name. */
+export interface Arg {
+  /** text; count: a whole number from 0; flag; texts: a list; map: names to text. */
+  kind: "text" | "count" | "flag" | "texts" | "map";
+  about: string;
+  /** Taken from the words that are no options: `texts` takes all that are left. */
+  positional?: boolean;
+  required?: boolean;
+  /** One-letter option. */
+  short?: string;
+  /** Filled in by the command line itself, not by people. */
+  hidden?: boolean;
+}
+
+/** One verb. `A` are its arguments, `R` is its result: what HTTP answers and `--json` prints. */
+export interface Verb<A extends object = Record<string, unknown>, R = unknown> {
+  name: string;
+  /** One line, for the list of verbs. */
+  summary: string;
+  /** A few lines: what it promises and what it refuses. */
+  about: string;
+  examples: string[];
+  args: { [K in keyof A]-?: Arg };
+  /** reads: changes nothing, GET too. changes: takes the host's turn. control: neither. here: no agent involved. */
+  kind: "reads" | "changes" | "control" | "here";
+  /** Everything after the first positional belongs to the command that is named there. */
+  wholeRest?: boolean;
+  /** In the agent. */
+  run?(call: Call, args: A): R | Promise<R>;
+  /** On the command line: prints the result for people. */
+  show?(result: R, term: Term, args: A): void;
+  /** On the command line: the exit code of a result, when it is not always 0. */
+  exit?(result: R): number;
+}
+
+/** The arguments of a verb out of JSON from outside, each checked against the verb's table. Throws usage. */
+export function checkArgs<A extends object>(verb: Verb<A>, value: unknown): A {
+  const bad = (why: string) => new Fault(verb.name, "usage", why, { hint: `isconf help ${verb.name}` });
+  if (value === null || typeof value !== "object" || Array.isArray(value)) throw bad("arguments are a JSON object");
+  const given = value as Record<string, unknown>;
+  const table = verb.args as Record<string, Arg>;
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(table, name)) throw bad(`${verb.name} has no argument ${inert(name)}`);
+  }
+  const out: Record<string, unknown> = {};
+  for (const [name, arg] of Object.entries(table)) {
+    const v = Object.hasOwn(given, name) ? given[name] : undefined;
+    if (v === undefined || v === null) {
+      if (arg.required) throw bad(`${verb.name} needs ${name}: ${arg.about}`);
+      if (arg.kind === "flag") out[name] = false;
+      if (arg.kind === "texts") out[name] = [];
+      if (arg.kind === "map") out[name] = {};
+      continue;
+    }
+    if (!HOLDS[arg.kind](v)) throw bad(`${name} must be ${WORDS[arg.kind]}`);
+    if (arg.required && Array.isArray(v) && v.length === 0) throw bad(`${verb.name} needs ${name}: ${arg.about}`);
+    out[name] = v;
+  }
+  return out as A;
+}
+
+const isText = (v: unknown): v is string => typeof v === "string" && v.isWellFormed() && !v.includes("\0");
+const HOLDS: Record<Arg["kind"], (v: unknown) => boolean> = {
+  text: isText,
+  count: (v) => typeof v === "number" && Number.isSafeInteger(v) && v >= 0,
+  flag: (v) => typeof v === "boolean",
+  texts: (v) => Array.isArray(v) && v.every(isText),
+  map: (v) => typeof v === "object" && !Array.isArray(v) && Object.values(v as object).every(isText),
+};
+const WORDS: Record<Arg["kind"], string> = {
+  text: "UTF-8 text without NUL",
+  count: "a whole number",
+  flag: "true or false",
+  texts: "a list of UTF-8 texts without NUL",
+  map: "an object of texts",
+};
+
+/** How a verb is typed, made from its table. */
+export function usageOf(verb: Verb): string {
+  const options: string[] = [];
+  const words: string[] = [];
+  for (const [name, arg] of Object.entries(verb.args)) {
+    if (arg.hidden) continue;
+    const value = name.toUpperCase();
+    if (arg.positional) words.push(arg.kind === "texts" ? `${value}…` : value);
+    else {
+      const flag = `${arg.short ? `-${arg.short}|` : ""}--${optionName(name)}`;
+      options.push(arg.kind === "flag" ? `[${flag}]` : `[${flag} ${value}]`);
+    }
+  }
+  const wrap = (w: string) => Object.entries(verb.args).some(([n, a]) => a.required && w.startsWith(n.toUpperCase()));
+  return ["isconf", verb.name, ...options, ...words.map((w) => wrap(w) ? w : `[${w}]`)].join(" ");
+}
+
+/** `dryRun` is typed as `--dry-run`. */
+export function optionName(name: string): string {
+  return name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+}

@@ -1,0 +1,68 @@
+// The verb exec: run this command now, here, and on every other host when it replays the journal.
+import type { Verb } from "../verb.ts";
+
+export interface ExecVerbArgs {
+  command: string[];
+  cwd?: string;
+  umask?: number;
+  callerEnv: Record<string, string>;
+  env: string[];
+  as?: string;
+  timeout?: number;
+  stdin: boolean;
+}
+
+type ExecVerb = Verb<ExecVerbArgs, { status: number; journaled: boolean }> & {
+  toWork(args: ExecVerbArgs): {
+    argv: string[];
+    cwd: string;
+    umask: number;
+    callerEnv: Record<string, string>;
+    envNames: string[];
+    as: string;
+    timeoutMs: number;
+    stdin: boolean;
+  };
+};
+
+export const execVerb: ExecVerb = {
+  name: "exec",
+  summary: "run a command now and journal it if it ends 0",
+  about:
+    "Arguments reach the command byte for byte; no shell is involved. It runs as root (or --as USER) with a built\nenvironment: locale and time zone of the caller, host variables of main.cf, and what --env names. Its status is\nisconf's status; 125 isconf itself failed, 126 not executable, 127 not found, 128+n killed by signal n, 124 out\nof time. Anything but 0 is not journaled.",
+  examples: ["isconf exec apt-get install -y nginx", "isconf exec --as www-data touch /srv/www/up", "isconf exec -i tee /etc/motd < motd"],
+  args: {
+    command: { kind: "texts", positional: true, required: true, about: "the command and its arguments" },
+    env: { kind: "texts", about: "a variable of yours that goes with the command" },
+    as: { kind: "text", about: "the user to run as, on every host" },
+    timeout: { kind: "count", about: "seconds after which the command is killed" },
+    stdin: { kind: "flag", short: "i", about: "pass standard input on, and journal it" },
+    cwd: { kind: "text", hidden: true, about: "where you are" },
+    umask: { kind: "count", hidden: true, about: "your umask" },
+    callerEnv: { kind: "map", hidden: true, about: "your environment" },
+  },
+  kind: "changes",
+  wholeRest: true,
+  async run(call, args) {
+    const sink = {
+      write(fd: 1 | 2, bytes: Uint8Array) {
+        call.emit({ event: "output", text: new TextDecoder().decode(bytes), fd });
+        return true;
+      },
+      drained: () => Promise.resolve(),
+    };
+    const execution = await call.acts.work.exec(call, execVerb.toWork({ ...args, stdin: false }), sink);
+    return await execution.recorded;
+  },
+  toWork: (args) => ({
+    argv: args.command,
+    cwd: args.cwd ?? "/",
+    umask: args.umask ?? 0o022,
+    callerEnv: args.callerEnv,
+    envNames: args.env,
+    as: args.as ?? "",
+    timeoutMs: (args.timeout ?? 0) * 1000,
+    stdin: args.stdin,
+  }),
+  exit: (r) => r.status,
+};

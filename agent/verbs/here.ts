@@ -1,0 +1,96 @@
+// Verbs that the command line does itself or that move contents as streams: what they are, for help and parsing.
+// How they are done is in cli_here.ts.
+import type { Verb } from "../verb.ts";
+
+const none = {};
+
+export const HERE_VERBS: Verb[] = [
+  {
+    name: "put",
+    summary: "put a file into isfs",
+    about: "Prints the id of its content. Without a file, or with -, standard input.",
+    examples: ["isconf put nginx.deb", "tar c /srv | isconf put --label srv.tar -"],
+    args: {
+      file: { kind: "text", positional: true, about: "the file; - is standard input" },
+      label: { kind: "text", about: "what it is called in ls; else the file's name" },
+    },
+    kind: "here",
+  },
+  {
+    name: "get",
+    summary: "get a file out of isfs",
+    about: "By id, by the beginning of an id, by what sha256sum prints, or by label. Written beside and renamed when whole.",
+    examples: ["isconf get 3f2a99 nginx.deb"],
+    args: {
+      name: { kind: "text", positional: true, required: true, about: "which" },
+      file: { kind: "text", positional: true, required: true, about: "where to" },
+    },
+    kind: "here",
+  },
+  {
+    name: "cat",
+    summary: "write a file of isfs to standard output",
+    about: "By id, by the beginning of an id, by what sha256sum prints, or by label.",
+    examples: ["isconf cat motd"],
+    args: { name: { kind: "text", positional: true, required: true, about: "which" } },
+    kind: "here",
+  },
+  {
+    name: "bundle",
+    summary: "carry a journal as a file: bundle export FILE, bundle import FILE",
+    about:
+      "export: the branch's whole journal with its contents. import: takes one in, checking everything; on a host\nwithout a domain, --domain pins the domain's id as shown by `isconf status` on a host you trust.",
+    examples: ["isconf bundle export web.bundle", "isconf bundle import web.bundle --domain ID"],
+    args: {
+      action: { kind: "text", positional: true, required: true, about: "export or import" },
+      file: { kind: "text", positional: true, required: true, about: "the bundle; - is standard input or output" },
+      branch: { kind: "text", about: "export: which; import: what this host is to be on" },
+      domain: { kind: "text", about: "import: the id of the domain this host is to belong to" },
+      host: { kind: "text", about: "import: what this host is called; else its host name" },
+    },
+    kind: "here",
+  },
+  {
+    name: "start",
+    summary: "start the agent and wait until it answers",
+    about: "Starting twice is harmless.",
+    examples: ["isconf start"],
+    args: none,
+    kind: "here",
+  },
+  {
+    name: "stop",
+    summary: "stop the agent when what it is doing has ended",
+    about: "Waits for the running transaction.",
+    examples: ["isconf stop"],
+    args: none,
+    kind: "control",
+    run(call) {
+      call.acts.life.stop();
+      return { stopping: true };
+    },
+    show: (_r, term) => term.say("the agent stops when what it is doing has ended"),
+  },
+  { name: "restart", summary: "stop, then start", about: "See both.", examples: ["isconf restart"], args: none, kind: "here" },
+  {
+    name: "agent",
+    summary: "run the agent in the foreground",
+    about: "For a service manager. --unit prints a systemd unit for this executable.",
+    examples: ["isconf agent", "isconf agent --unit > /etc/systemd/system/isconf.service"],
+    args: {
+      unit: { kind: "flag", about: "print a systemd unit and end" },
+      role: { kind: "text", hidden: true, about: "net: the unprivileged half" },
+      ready: { kind: "flag", hidden: true, about: "tell the starter on descriptor 3" },
+    },
+    kind: "here",
+  },
+  { name: "version", summary: "the version of this executable", about: "And nothing else.", examples: ["isconf version"], args: none, kind: "here" },
+  {
+    name: "help",
+    summary: "this list; help VERB; help errors",
+    about: "`isconf VERB --help` is the same as `isconf help VERB`.",
+    examples: ["isconf help exec", "isconf help errors"],
+    args: { topic: { kind: "text", positional: true, about: "a verb, or errors" } },
+    kind: "here",
+  },
+];

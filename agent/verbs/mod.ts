@@ -1,0 +1,36 @@
+// The one list of verbs, in the order of help. Command line, HTTP routes and help are made from it.
+import type { Verb } from "../verb.ts";
+import { ciVerb } from "./ci.ts";
+import { forkVerb, initVerb, migrateVerb } from "./domain.ts";
+import { execVerb } from "./exec.ts";
+import { HERE_VERBS } from "./here.ts";
+import { lockVerb, unlockVerb } from "./lock.ts";
+import { logVerb, showVerb, verifyVerb } from "./log.ts";
+import { lsVerb } from "./ls.ts";
+import { rebootVerb } from "./reboot.ts";
+import { snapVerb } from "./snap.ts";
+import { doctorVerb, envVerb, statusVerb } from "./status.ts";
+import { upVerb } from "./up.ts";
+import { wipVerb } from "./wip.ts";
+
+export const VERBS: Verb[] = [
+  lockVerb,
+  unlockVerb,
+  snapVerb,
+  execVerb,
+  rebootVerb,
+  wipVerb,
+  ciVerb,
+  upVerb,
+  logVerb,
+  showVerb,
+  statusVerb,
+  verifyVerb,
+  forkVerb,
+  migrateVerb,
+  initVerb,
+  lsVerb,
+  envVerb,
+  doctorVerb,
+  ...HERE_VERBS,
+] as unknown as Verb[];

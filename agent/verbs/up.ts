@@ -1,0 +1,38 @@
+// The verb up: apply what this host lacks, in order, stopping at the first failure.
+import type { UpResult } from "../apply.ts";
+import type { Verb } from "../verb.ts";
+
+interface UpVerbArgs {
+  reboot: boolean;
+  to?: number;
+  step: boolean;
+  dryRun: boolean;
+  again?: number;
+  done?: number;
+}
+
+export const upVerb: Verb<UpVerbArgs, UpResult> = {
+  name: "up",
+  summary: "apply what this host lacks, in order",
+  about:
+    "Stops at the first failure: later entries never overtake. A restart in the journal stops it unless -r is given;\nwith -r it goes on by itself after the restart. A command is started at most once: one that failed is started\nagain only with --again, one whose end is not known only with --again or is accepted with --done.",
+  examples: ["isconf up", "isconf up -r", "isconf up --dry-run", "isconf up --again 7"],
+  args: {
+    reboot: { kind: "flag", short: "r", about: "restart this host where the journal says so" },
+    to: { kind: "count", about: "stop after this entry" },
+    step: { kind: "flag", about: "apply one entry only" },
+    dryRun: { kind: "flag", short: "n", about: "only say what would be applied" },
+    again: { kind: "count", about: "start this failed or uncertain entry once more" },
+    done: { kind: "count", about: "accept that this uncertain entry did finish" },
+  },
+  kind: "changes",
+  run: (call, args) => call.acts.apply.up(call, args),
+  show(r, term, args) {
+    const asked = r.asked === "keeper" ? "up to date with the keeper" : "nobody could be asked for newer entries";
+    if (r.restarting) return term.say(`restarting at entry ${r.at + 1} of ${r.of}; up goes on afterwards`);
+    if (args.dryRun) return term.say(`nothing was changed; this host is at entry ${r.at} of ${r.of} of ${r.branch}`);
+    if (r.at < r.of) return term.say(`applied ${r.applied}; at entry ${r.at} of ${r.of} of ${r.branch}, as asked`);
+    const did = r.applied === 0 ? "nothing to do" : `applied ${r.applied}`;
+    term.say(`${did}; at entry ${r.at} of ${r.branch}; ${asked}`);
+  },
+};

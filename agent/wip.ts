@@ -1,0 +1,100 @@
+// Wip: work done on this host since `lock` and not yet checked in, as durable rows. Nothing of it is sent.
+// Not the verbs that make it (work.ts).
+import type { Db, Reader, Tx } from "../fs/mod.ts";
+import { type Cbor, decode, encode } from "../mq/mod.ts";
+import type { Op } from "./entry.ts";
+
+/** intent: begun, end unknown. done: ready for ci. reboot: waits until the host has restarted. */
+export type WipState = "intent" | "done" | "reboot";
+
+export interface WipItem {
+  n: number;
+  branch: string;
+  term: number;
+  /** The head of the branch that this work was done on top of. */
+  baseSeq: number;
+  baseId: Uint8Array;
+  author: string;
+  uid: number;
+  message: string;
+  op: Op;
+  state: WipState;
+  boot: string;
+  startedMs: number;
+  endedMs: number | null;
+  status: number | null;
+  output: Uint8Array | null;
+}
+
+const SELECT =
+  `SELECT n, branch, term, base_seq AS baseSeq, base_id AS baseId, author, uid, message, op, state, boot,
+  started_ms AS startedMs, ended_ms AS endedMs, status, output FROM wip`;
+
+export class Wip {
+  readonly #db: Db;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /** All items, oldest first. */
+  items(): WipItem[] {
+    return this.#db.read((r: Reader) =>
+      r.all<Omit<WipItem, "op"> & { op: Uint8Array }>(`${SELECT} ORDER BY n`).map((row) => ({
+        ...row,
+        op: decode(row.op) as unknown as Op,
+      }))
+    );
+  }
+
+  count(): number {
+    return this.#db.read((r: Reader) => r.get<{ n: number }>("SELECT count(*) AS n FROM wip")?.n ?? 0);
+  }
+
+  /** Adds one item and returns its number; durable when the transaction is. */
+  add(tx: Tx, item: Omit<WipItem, "n" | "endedMs" | "status" | "output">): number {
+    return tx.run(
+      `INSERT INTO wip (branch, term, base_seq, base_id, author, uid, message, op, state, boot, started_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      item.branch,
+      item.term,
+      item.baseSeq,
+      item.baseId,
+      item.author,
+      item.uid,
+      item.message,
+      encode(item.op as unknown as Cbor),
+      item.state,
+      item.boot,
+      item.startedMs,
+    ).lastInsertRowid;
+  }
+
+  done(tx: Tx, n: number, end: { endedMs: number; status: number; output: Uint8Array | null }): void {
+    tx.run(
+      "UPDATE wip SET state = 'done', ended_ms = ?, status = ?, output = ? WHERE n = ?",
+      end.endedMs,
+      end.status,
+      end.output,
+      n,
+    );
+  }
+
+  /** What is known of a command only at its end: the bytes it was given to read. */
+  changeOp(tx: Tx, n: number, op: Op): void {
+    tx.run("UPDATE wip SET op = ? WHERE n = ?", encode(op as unknown as Cbor), n);
+  }
+
+  drop(tx: Tx, n: number): void {
+    tx.run("DELETE FROM wip WHERE n = ?", n);
+  }
+
+  dropAll(tx: Tx): void {
+    tx.run("DELETE FROM wip");
+  }
+
+  /** The same work under a lock taken again, nobody having committed in between. */
+  moveTo(tx: Tx, term: number): void {
+    tx.run("UPDATE wip SET term = ?", term);
+  }
+}
