@@ -28,7 +28,7 @@ export type Cbor =
 export function encode(value: Cbor): Uint8Array {
   const writer = new Writer();
   write(writer, value, 0);
-  return writer.taken();
+  return writer.view(0, writer.length).slice();
 }
 
 /**
@@ -69,8 +69,12 @@ function own(value: unknown): Cbor {
 
 /** Bytes that grow. */
 class Writer {
-  #bytes = new Uint8Array(256);
+  #bytes = new Uint8Array(512);
   #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
 
   head(major: number, value: number | bigint): void {
     const first = major << 5;
@@ -91,8 +95,15 @@ class Writer {
     this.#length += bytes.length;
   }
 
-  taken(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+  /** Writes a text of ASCII only, which needs no other encoder. */
+  ascii(text: string): void {
+    this.#room(text.length);
+    for (let i = 0; i < text.length; i++) this.#bytes[this.#length++] = text.charCodeAt(i);
+  }
+
+  /** What was written from `start` to `end`, as a view that holds until the next write. */
+  view(start: number, end: number): Uint8Array {
+    return this.#bytes.subarray(start, end);
   }
 
   #uint(value: number, size: number): void {
@@ -113,6 +124,7 @@ class Writer {
 }
 
 const utf8 = new TextEncoder();
+const ASCII = /^[\x00-\x7f]*$/;
 
 function write(out: Writer, value: unknown, depth: number): void {
   if (value === null) out.head(MAJOR.simple, SIMPLE.null);
@@ -141,14 +153,25 @@ function writeInteger(out: Writer, value: number | bigint): void {
 function writeText(out: Writer, text: string): void {
   if (!text.isWellFormed()) throw unwritable("a text with a lone surrogate");
   if (text.startsWith("\ufeff")) throw unwritable("a text that begins with a byte order mark");
-  const bytes = utf8.encode(text);
-  out.head(MAJOR.text, bytes.length);
-  out.put(bytes);
+  if (ASCII.test(text)) {
+    out.head(MAJOR.text, text.length);
+    out.ascii(text);
+  } else {
+    const bytes = utf8.encode(text);
+    out.head(MAJOR.text, bytes.length);
+    out.put(bytes);
+  }
 }
 
 function writeMap(out: Writer, entries: [unknown, unknown][], depth: number): void {
   out.head(MAJOR.map, entries.length);
-  const pairs = entries.map(([key, value]) => ({ key: encodeKey(key), value }));
+  const keys = new Writer();
+  const places = entries.map(([key, value]) => {
+    const start = keys.length;
+    writeKey(keys, key);
+    return { start, end: keys.length, value };
+  });
+  const pairs = places.map(({ start, end, value }) => ({ key: keys.view(start, end), value }));
   pairs.sort((a, b) => compareBytes(a.key, b.key));
   for (const { key, value } of pairs) {
     out.put(key);
@@ -156,12 +179,10 @@ function writeMap(out: Writer, entries: [unknown, unknown][], depth: number): vo
   }
 }
 
-function encodeKey(key: unknown): Uint8Array {
-  const out = new Writer();
+function writeKey(out: Writer, key: unknown): void {
   if (typeof key === "string") writeText(out, key);
   else if (typeof key === "number") writeInteger(out, key);
   else throw unwritable("a key that is neither a text nor a number");
-  return out.taken();
 }
 
 /** The pairs of a Map or of a plain object; anything else (Date, Set, class, function, undefined) is refused. */
