@@ -102,8 +102,8 @@ async function build(arch: Arch, agentEntry: string, output: string): Promise<vo
     };
     if (arch === hostArch) { // V8 refuses another processor's cache
       assets["agent.cache"] = "agent.cache";
-      // The seed makes the same cache each time; V8 does not ask for it again when the cache is used.
-      const flags = [...EXEC_ARGV, "--random-seed=1"];
+      // Threads and chance would make another cache each time. V8 accepts it without this flag.
+      const flags = [...EXEC_ARGV, "--predictable"];
       await run(temp, "./node", ...flags, `${root}scripts/code_cache.ts`, "agent.js", "agent.cache");
     }
     // Names relative to the working directory: the name of the main script ends up in the executable.
