@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
 import Database from "better-sqlite3";
 import { Fault } from "../mq/mod.ts";
-import { busyMs, statementsMax } from "./limits.ts";
+import { busyMs, statementsMax, walTriesMax } from "./limits.ts";
 
 /** One step from a version of the schema to the next; versions are 1, 2, 3 … without gaps. */
 export interface Migration {
@@ -66,7 +66,7 @@ export function openDatabase(path: string, options: OpenOptions): Db {
     try {
       raw.pragma("trusted_schema = OFF");
       raw.pragma("foreign_keys = ON");
-      raw.pragma("journal_mode = WAL");
+      useWal(raw);
       raw.pragma(`synchronous = ${options.synchronous}`);
       migrate(raw, path, options.migrations);
       return new Db(raw, path);
@@ -75,6 +75,19 @@ export function openDatabase(path: string, options: OpenOptions): Db {
       throw e;
     }
   });
+}
+
+/** SQLite does not wait when two processes switch a new database to WAL at once; a transaction does. */
+function useWal(raw: Database.Database): void {
+  for (let i = 0;; i++) {
+    try {
+      raw.pragma("journal_mode = WAL");
+      return;
+    } catch (e) {
+      if ((e as { code?: unknown }).code !== "SQLITE_BUSY" || i === walTriesMax) throw e;
+      raw.exec("BEGIN IMMEDIATE; COMMIT");
+    }
+  }
 }
 
 function migrate(raw: Database.Database, path: string, migrations: Migration[]): void {

@@ -148,6 +148,17 @@ test("a full database is an environment fault and the transaction is gone", () =
   });
 });
 
+test("a write has the lock from its start, before its first statement", () => {
+  withDb((a) => {
+    const b = openDatabase(a.path, { migrations: [V1], synchronous: "FULL" });
+    b.read((r) => r.get("PRAGMA busy_timeout = 10"));
+    const insert = () => b.write((tx) => tx.run("INSERT INTO t (v) VALUES (1)"));
+    a.write(() => assert.throws(insert, { name: "Fault", kind: "environment", message: /SQLITE_BUSY/ }));
+    insert();
+    b.close();
+  });
+});
+
 test("two processes write to one database: nothing is lost", async () => {
   const dir = mkdtempSync(join(tmpdir(), "isconf-db-"));
   const path = join(dir, "a.db");
@@ -158,7 +169,8 @@ test("two processes write to one database: nothing is lost", async () => {
      const db = openDatabase(${JSON.stringify(path)}, { migrations: [${
       JSON.stringify(V1)
     }], synchronous: "NORMAL" });
-     for (let i = 0; i < 200; i++) db.write((tx) => tx.run("INSERT INTO t (v) VALUES (?)", i));
+     for (let i = 0; i < 200; i++) db.write((tx) =>
+       tx.run("INSERT INTO t (n) VALUES (?)", tx.get("SELECT count(*) c FROM t").c + 1));
      db.close();`,
   );
   const config = fileURLToPath(new URL("../deno.json", import.meta.url));

@@ -48,6 +48,8 @@ export const idPrefixMin = 6;
 export const labelBytesMax = 4096;
 /** How long a database that another process is writing to is waited for, in milliseconds. */
 export const busyMs = 10_000;
+/** How often a new database is switched to WAL while another process does the same. */
+export const walTriesMax = 100;
 /** Objects that `fsck` reads before it lets others run. */
 export const fsckBatch = 64;
 /** Prepared statements kept per database. */
