@@ -1,0 +1,103 @@
+// catalog: the roots that somebody put or snapped, so that they are found by name, hash or the first digits of an id.
+// It keeps nothing alive and grants nothing: a list beside the store.
+import { Fault, fromHex, toHex } from "../mq/mod.ts";
+import type { Db } from "./db.ts";
+import { idPrefixMin, labelBytesMax } from "./limits.ts";
+import type { Id } from "./store.ts";
+import { isId } from "./store.ts";
+
+/** A root to be remembered. `sha256` is that of a whole file, what sha256sum prints. */
+export interface Root {
+  id: Id;
+  kind: "file" | "tree";
+  size: number;
+  sha256?: Id;
+  label: string;
+}
+
+/** A remembered root; `atMs` is wall-clock milliseconds since 1970. */
+export interface CatalogRow extends Root {
+  atMs: number;
+}
+
+interface Raw {
+  id: Uint8Array;
+  kind: "file" | "tree";
+  size: number;
+  sha256: Uint8Array | null;
+  label: string;
+  at_ms: number;
+}
+
+/** The roots of a database of `openStoreDatabase`. */
+export class Catalog {
+  #db: Db;
+
+  constructor(db: Db) {
+    this.#db = db;
+  }
+
+  /** Remembers `root`. The same id may stand there often; what was added last is the newest. */
+  add(root: Root, atMs: number): void {
+    if (Buffer.byteLength(root.label) > labelBytesMax) {
+      throw new Fault("catalog.add", "usage", `the label is longer than ${labelBytesMax} bytes`, {
+        hint: "isconf put --help",
+      });
+    }
+    this.#db.write((tx) =>
+      tx.run(
+        "INSERT INTO root (id, kind, size, sha256, label, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
+        fromHex(root.id),
+        root.kind,
+        root.size,
+        root.sha256 === undefined ? null : fromHex(root.sha256),
+        root.label,
+        Math.trunc(atMs),
+      )
+    );
+  }
+
+  /** All roots, newest first. */
+  list(): CatalogRow[] {
+    return this.#rows("");
+  }
+
+  /**
+   * The newest root that `text` means: a full id, the SHA-256 of a whole file, a label, or the first digits of an id
+   * (at least `idPrefixMin`), in this order.
+   * @throws {Fault} usage, when the digits begin more than one id
+   */
+  resolve(text: string): CatalogRow | undefined {
+    if (isId(text)) {
+      const key = fromHex(text);
+      const exact = this.#rows("WHERE id = ?", key)[0] ?? this.#rows("WHERE sha256 = ?", key)[0];
+      if (exact !== undefined) return exact;
+    }
+    const labelled = this.#rows("WHERE label = ?", text)[0];
+    if (labelled !== undefined || !/^[0-9a-f]{1,64}$/.test(text) || text.length < idPrefixMin) {
+      return labelled;
+    }
+    const found = this.#rows(
+      "WHERE id BETWEEN ? AND ?",
+      fromHex(text.padEnd(64, "0")),
+      fromHex(text.padEnd(64, "f")),
+    );
+    const ids = new Set(found.map((row) => row.id));
+    if (ids.size > 1) {
+      throw new Fault("catalog.resolve", "usage", `${text} begins ${ids.size} ids: ${[...ids].join(", ")}`, {
+        hint: "isconf ls",
+      });
+    }
+    return found[0];
+  }
+
+  #rows(where: string, ...params: (string | Uint8Array)[]): CatalogRow[] {
+    const sql = `SELECT id, kind, size, sha256, label, at_ms FROM root ${where} ORDER BY n DESC`;
+    return this.#db.read((r) => r.all<Raw>(sql, ...params)).map(({ id, sha256, at_ms, ...rest }) => ({
+      ...rest,
+      id: toHex(id),
+      ...(sha256 !== null && { sha256: toHex(sha256) }),
+      atMs: at_ms,
+    }));
+  }
+}

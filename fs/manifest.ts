@@ -1,0 +1,270 @@
+// manifest: a file as an object that lists its chunks in order, with size and whole-file SHA-256. It knows no names
+// and no owners (tree.ts does) and does not decide where a file is cut (cutter.ts does).
+import { createHash } from "node:crypto";
+import type { Cbor } from "../mq/mod.ts";
+import { concat, decode, encode, Fault, fromHex, toHex } from "../mq/mod.ts";
+import type { Cutter } from "./cutter.ts";
+import { fixedCutter } from "./cutter.ts";
+import {
+  batchIdsMax,
+  inlineBytesMax,
+  manifestLevelMax,
+  manifestPartsMax,
+  objectBytesMax,
+  windowBytes,
+} from "./limits.ts";
+import type { Id, Store } from "./store.ts";
+
+/** A stored file: the id of its manifest, its length in bytes, the SHA-256 of all its bytes. */
+export interface FileRef {
+  id: Id;
+  size: number;
+  sha256: Id;
+}
+
+/** Bytes `offset` up to `offset + length` of a file; what lies past its end is not there. */
+export interface ByteRange {
+  offset: number;
+  length?: number;
+}
+
+/** One line of a manifest: an object and how many bytes of the file it stands for. */
+export type Part = [id: Id, length: number];
+
+/** A manifest as read. Level 0 lists chunks, level n lists manifests of level n-1; a small file is in `data`. */
+export interface Manifest {
+  size: number;
+  level: number;
+  /** The whole file's; a manifest inside a manifest has none. */
+  sha256: Id | undefined;
+  parts: Part[];
+  data: Uint8Array | undefined;
+}
+
+function encodeManifest(m: Omit<Manifest, "data">): Uint8Array {
+  const parts = m.parts.map(([id, length]) => [fromHex(id), length]);
+  return encode({
+    v: 1,
+    size: m.size,
+    level: m.level,
+    ...(m.sha256 !== undefined && { sha256: fromHex(m.sha256) }),
+    parts,
+  });
+}
+
+function lying(id: Id, what: string): Fault {
+  return new Fault("file.read", "corrupt", `manifest ${id}: ${what}`, { hint: "isconf fsck" });
+}
+
+const isCount = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
+const isHash = (v: unknown): v is Uint8Array => v instanceof Uint8Array && v.length === 32;
+
+/** Reads a decoded manifest and refuses one that does not add up. */
+export function parseManifest(id: Id, value: Cbor): Manifest {
+  if (value === null || typeof value !== "object" || Array.isArray(value) || value instanceof Uint8Array) {
+    throw lying(id, "it is none");
+  }
+  const { v, size, level, sha256, parts, data, ...rest } = value as Record<string, Cbor | undefined>;
+  if (v !== 1 || Object.keys(rest).length > 0) throw lying(id, "of a version that is not known here");
+  if (!isCount(size) || !isCount(level) || level > manifestLevelMax) throw lying(id, "wrong size or level");
+  if (sha256 !== undefined && !isHash(sha256)) throw lying(id, "wrong hash");
+  const whole = sha256 === undefined ? undefined : toHex(sha256);
+  if (data !== undefined) {
+    const isWhole = data instanceof Uint8Array && data.length === size && size <= inlineBytesMax;
+    if (!isWhole || level !== 0 || parts !== undefined || whole === undefined) {
+      throw lying(id, "wrong inline data");
+    }
+    return { size, level, sha256: whole, parts: [], data };
+  }
+  if (!Array.isArray(parts) || parts.length > manifestPartsMax) throw lying(id, "wrong list of parts");
+  let sum = 0;
+  const list = parts.map((part): Part => {
+    const [key, length, ...more] = Array.isArray(part) ? part : [];
+    const isPart = isHash(key) && isCount(length) && length > 0 && more.length === 0;
+    if (!isPart || (level === 0 && length > objectBytesMax)) throw lying(id, "wrong part");
+    sum += length;
+    return [toHex(key), length];
+  });
+  if (sum !== size) throw lying(id, `its parts have ${sum} bytes, it says ${size}`);
+  return { size, level, sha256: whole, parts: list, data: undefined };
+}
+
+async function getManifest(store: Store, id: Id): Promise<Manifest> {
+  const [bytes] = await store.get([id]);
+  return parseManifest(id, decode(bytes!));
+}
+
+/** The manifest of a whole file. */
+export async function readManifest(store: Store, id: Id): Promise<Manifest & { sha256: Id }> {
+  const m = await getManifest(store, id);
+  if (m.sha256 === undefined) throw lying(id, "it is only a part of one");
+  return m as Manifest & { sha256: Id };
+}
+
+/** The manifests that `m` (whose id is `id`) lists, in order; nothing when it lists chunks. */
+export async function* subManifests(
+  store: Store,
+  id: Id,
+  m: Manifest,
+  wanted: (at: number, length: number) => boolean = () => true,
+): AsyncGenerator<{ id: Id; at: number; manifest: Manifest }> {
+  if (m.level === 0) return;
+  let at = 0;
+  for (const [sub, length] of m.parts) {
+    if (wanted(at, length)) {
+      const manifest = await getManifest(store, sub);
+      if (manifest.level !== m.level - 1 || manifest.size !== length) {
+        throw lying(id, `${sub} is not as listed`);
+      }
+      yield { id: sub, at, manifest };
+    }
+    at += length;
+  }
+}
+
+/** Gathers parts and turns every `manifestPartsMax` of them into one part of the level above. */
+class Levels {
+  #store: Store;
+  #levels: Part[][] = [[]];
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  async add(part: Part, level = 0): Promise<void> {
+    const parts = this.#levels[level] ??= [];
+    if (parts.length === manifestPartsMax) await this.#close(level);
+    this.#levels[level]!.push(part);
+  }
+
+  async #close(level: number): Promise<void> {
+    const parts = this.#levels[level]!;
+    const size = parts.reduce((sum, [, length]) => sum + length, 0);
+    const [id] = await this.#store.put([encodeManifest({ size, level, sha256: undefined, parts })]);
+    this.#levels[level] = [];
+    await this.add([id!, size], level + 1);
+  }
+
+  /** The highest level and its parts, everything below it stored. */
+  async top(): Promise<{ level: number; parts: Part[] }> {
+    for (let level = 0;; level++) {
+      if (level === this.#levels.length - 1) return { level, parts: this.#levels[level]! };
+      await this.#close(level);
+    }
+  }
+}
+
+/**
+ * Stores the bytes of `source` and returns where. Memory is bounded however long the source is; the manifest is put
+ * last, when every byte that it names is durable.
+ */
+export async function putFile(
+  store: Store,
+  source: AsyncIterable<Uint8Array>,
+  cutter: Cutter = fixedCutter(),
+): Promise<FileRef> {
+  const hash = createHash("sha256");
+  const levels = new Levels(store);
+  let waiting: Uint8Array[] = [];
+  let waitingBytes = 0;
+  let size = 0;
+  const flush = async () => {
+    const ids = await store.put(waiting);
+    for (const [i, id] of ids.entries()) await levels.add([id, waiting[i]!.length]);
+    waiting = [];
+    waitingBytes = 0;
+  };
+  for await (const chunk of cutter.cut(source)) {
+    if (waitingBytes + chunk.length > windowBytes || waiting.length === batchIdsMax) await flush();
+    hash.update(chunk);
+    waiting.push(chunk);
+    waitingBytes += chunk.length;
+    size += chunk.length;
+  }
+  const digest = new Uint8Array(hash.digest());
+  const sha256 = toHex(digest);
+  if (size <= inlineBytesMax) {
+    const data = concat(...waiting);
+    const [id] = await store.put([encode({ v: 1, size, level: 0, sha256: digest, data })]);
+    return { id: id!, size, sha256 };
+  }
+  await flush();
+  const [id] = await store.put([encodeManifest({ size, sha256, ...await levels.top() })]);
+  return { id: id!, size, sha256 };
+}
+
+/**
+ * The bytes of a stored file, or of a range of it, in pieces. Every object is checked against its id and its length;
+ * a whole read is checked against the file's SHA-256 before it ends.
+ * @throws {Fault} corrupt, when anything does not match; notFound, when an object is not here
+ */
+export async function* readFile(store: Store, id: Id, range?: ByteRange): AsyncGenerator<Uint8Array> {
+  const m = await readManifest(store, id);
+  const from = range?.offset ?? 0;
+  const to = Math.min(m.size, from + (range?.length ?? m.size));
+  if (!isCount(from) || !isCount(range?.length ?? 0)) {
+    throw new Fault("file.read", "usage", "a range starts at 0 or later and is not negative", {
+      hint: "isconf get --help",
+    });
+  }
+  if (range !== undefined && (from > 0 || to < m.size)) {
+    yield* pieces(store, id, m, from, to);
+    return;
+  }
+  const hash = createHash("sha256");
+  for await (const piece of pieces(store, id, m, 0, m.size)) {
+    hash.update(piece);
+    yield piece;
+  }
+  if (hash.digest("hex") !== m.sha256) throw lying(id, "the file does not match its hash");
+}
+
+async function* pieces(
+  store: Store,
+  id: Id,
+  m: Manifest,
+  from: number,
+  to: number,
+): AsyncGenerator<Uint8Array> {
+  if (from >= to) return;
+  if (m.data !== undefined) {
+    yield m.data.subarray(from, to);
+    return;
+  }
+  const isWanted = (at: number, length: number) => at < to && at + length > from;
+  for await (const sub of subManifests(store, id, m, isWanted)) {
+    yield* pieces(
+      store,
+      sub.id,
+      sub.manifest,
+      Math.max(0, from - sub.at),
+      Math.min(sub.manifest.size, to - sub.at),
+    );
+  }
+  if (m.level > 0) return;
+  let at = 0;
+  let ids: Id[] = [];
+  let lengths: number[] = [];
+  let bytes = 0;
+  let start = 0;
+  for (const [i, [chunk, length]] of m.parts.entries()) {
+    if (isWanted(at, length)) {
+      if (ids.length === 0) start = at;
+      ids.push(chunk);
+      lengths.push(length);
+      bytes += length;
+    }
+    at += length;
+    const next = m.parts[i + 1]?.[1] ?? Infinity;
+    if (ids.length > 0 && (bytes + next > windowBytes || ids.length === batchIdsMax)) {
+      for (const [k, piece] of (await store.get(ids)).entries()) {
+        if (piece.length !== lengths[k]) {
+          throw lying(id, `chunk ${ids[k]} has ${piece.length} bytes, not ${lengths[k]}`);
+        }
+        yield piece.subarray(Math.max(0, from - start), Math.min(piece.length, to - start));
+        start += piece.length;
+      }
+      [ids, lengths, bytes] = [[], [], 0];
+    }
+  }
+}

@@ -1,0 +1,3 @@
+// fs: the one door of isfs.
+export * from "./limits.ts";
+export type { Store } from "./store.ts";

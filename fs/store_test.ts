@@ -1,0 +1,96 @@
+// store: both implementations under the one contract, and what is special to SQLite.
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { storeContract } from "../tests/contract/store.ts";
+import type { Db } from "./db.ts";
+import { idOf, isId, MemoryStore, openStoreDatabase, SqliteStore } from "./store.ts";
+
+storeContract("MemoryStore", () => {
+  const store = new MemoryStore();
+  return {
+    store,
+    flip: (id) => void (store.objects.get(id)![0]! ^= 1),
+    writes: () => store.objects.size,
+    reopen: () => store,
+    close: () => undefined,
+  };
+});
+
+function flipInDatabase(db: Db, id: string): void {
+  db.write((tx) => {
+    const sql = "SELECT n, bytes FROM blob JOIN object USING (n) WHERE hex(id) = upper(?)";
+    const { n, bytes } = tx.get<{ n: number; bytes: Uint8Array }>(sql, id)!;
+    bytes[0]! ^= 1;
+    tx.run("UPDATE blob SET bytes = ? WHERE n = ?", bytes, n);
+  });
+}
+
+storeContract("SqliteStore", () => {
+  const dir = mkdtempSync(join(tmpdir(), "isconf-store-"));
+  const open: Db[] = [];
+  const connect = () => {
+    open.push(openStoreDatabase(join(dir, "store.db")));
+    return open.at(-1)!;
+  };
+  const db = connect();
+  const watcher = connect();
+  return {
+    store: new SqliteStore(db),
+    flip: (id) => flipInDatabase(db, id),
+    writes: () => watcher.read((r) => r.get<{ data_version: number }>("PRAGMA data_version")!.data_version),
+    reopen: () => new SqliteStore(connect()),
+    close() {
+      open.forEach((d) => d.close());
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+});
+
+test("fsck finds every flipped object and only those; drop and put mend them", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "isconf-store-"));
+  const db = openStoreDatabase(join(dir, "store.db"));
+  const store = new SqliteStore(db);
+  const objects = Array.from({ length: 300 }, (_, i) => new Uint8Array([i, i >> 8, 7]));
+  const ids = await store.put(objects);
+  assert.deepEqual(await store.fsck(), { checked: 300, corrupt: [] });
+  const bad = [ids[0]!, ids[150]!, ids[299]!];
+  bad.forEach((id) => flipInDatabase(db, id));
+  assert.deepEqual(await store.fsck(), { checked: 300, corrupt: bad });
+  store.drop(bad);
+  assert.deepEqual(await store.missing(ids), bad);
+  await store.put(objects);
+  assert.deepEqual(await store.fsck(), { checked: 300, corrupt: [] });
+  db.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+test("two stores on one file: both put, both see all", async () => {
+  const dir = mkdtempSync(join(tmpdir(), "isconf-store-"));
+  const dbs = [openStoreDatabase(join(dir, "store.db")), openStoreDatabase(join(dir, "store.db"))];
+  const [a, b] = dbs.map((db) => new SqliteStore(db)) as [SqliteStore, SqliteStore];
+  const ids: string[] = [];
+  for (let i = 0; i < 50; i++) {
+    const object = new Uint8Array([i]);
+    ids.push(...await (i % 2 === 0 ? a : b).put([object]));
+    await b.put([object]);
+  }
+  assert.deepEqual(await a.missing(ids), []);
+  assert.deepEqual(await b.fsck(), { checked: 50, corrupt: [] });
+  dbs.forEach((db) => db.close());
+  rmSync(dir, { recursive: true, force: true });
+});
+
+test("isId", () => {
+  const id = idOf(new Uint8Array(0));
+  assert.equal(id, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  assert.deepEqual([id, id.toUpperCase(), id.slice(1), id + "\n", ""].map(isId), [
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
+});
