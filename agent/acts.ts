@@ -7,5 +7,6 @@ export interface Acts {
   bundle: typeof import("./bundle.ts");
   report: typeof import("./report.ts");
   doctor: typeof import("./doctor.ts");
+  users: typeof import("./users.ts");
   life: { stop(): void };
 }

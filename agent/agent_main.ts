@@ -21,7 +21,10 @@ const SEAM_FD = 3;
 const READY_FD = 3;
 
 /** Entry of the agent asset: `roles` are the words after `agent`. Returns the exit code when it ends. */
-export async function main(role: "root" | "net", options: { home?: string; config?: string; ready: boolean }): Promise<number> {
+export async function main(
+  role: "root" | "net",
+  options: { home?: string; config?: string; ready: boolean },
+): Promise<number> {
   if (isSea()) setNativeBinding(addonPath());
   process.title = role === "net" ? "isconf: net" : "isconf: agent";
   process.on("SIGPIPE", () => {});
@@ -36,7 +39,8 @@ export async function main(role: "root" | "net", options: { home?: string; confi
 }
 
 const storeDir = (home: Home) => path.join(home.state, "store");
-const log = (line: string) => void process.stderr.write(`${new Date(systemClock.wall()).toISOString()} ${inert(line)}\n`);
+const log = (line: string) =>
+  void process.stderr.write(`${new Date(systemClock.wall()).toISOString()} ${inert(line)}\n`);
 
 async function runRoot(home: Home, options: { config?: string; ready: boolean }): Promise<number> {
   let agent: Agent;
@@ -79,10 +83,12 @@ function spawnNet(home: Home): Promise<{ ask: ReturnType<typeof askSeam>; close(
     ...ids,
   });
   const pipe = child.stdio[SEAM_FD] as nodeNet.Socket;
-  const exited = new Promise<void>((resolve) => child.once("exit", (code, signal) => {
-    if (code !== 0) log(`the net half has ended: ${signal ?? `status ${code}`}`);
-    resolve();
-  }));
+  const exited = new Promise<void>((resolve) =>
+    child.once("exit", (code, signal) => {
+      if (code !== 0) log(`the net half has ended: ${signal ?? `status ${code}`}`);
+      resolve();
+    })
+  );
   child.once("error", (e) => {
     log(`the net half cannot be started: ${e.message}`);
     pipe.destroy();

@@ -22,9 +22,18 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
 
   app.put("/v1/blob", async (c) => {
     const label = c.req.query("label") ?? "";
-    if (!isPlainText(label) || label.length > messageBytesMax) throw usage("put", "a label is short UTF-8 text");
+    if (!isPlainText(label) || label.length > messageBytesMax) {
+      throw usage("put", "a label is short UTF-8 text");
+    }
     const ref = await putFile(host.store, bodyOf(c));
-    const row = { id: ref.id, kind: "file", size: ref.size, sha256: ref.sha256, label, addedMs: host.clock.wall() };
+    const row = {
+      id: ref.id,
+      kind: "file",
+      size: ref.size,
+      sha256: ref.sha256,
+      label,
+      addedMs: host.clock.wall(),
+    };
     await host.shelf.add(row);
     return c.json(row);
   });
@@ -32,13 +41,16 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
   app.get("/v1/blob/:id", async (c) => {
     const row = await host.shelf.find(c.req.param("id"));
     if (row === undefined || row.kind !== "file") {
-      throw new Fault("get", "notFound", `nothing here is called ${inert(c.req.param("id"))}`, { hint: "isconf ls" });
+      throw new Fault("get", "notFound", `nothing here is called ${inert(c.req.param("id"))}`, {
+        hint: "isconf ls",
+      });
     }
     c.header("content-type", "application/octet-stream");
     c.header("content-length", String(row.size));
     c.header("etag", `"${row.id}"`);
     if (c.req.header("if-none-match") === `"${row.id}"`) return c.body(null, 304);
-    return c.body(c.req.method === "HEAD" ? null : streamOf(readFile(host.store, row.id)));
+    if (c.req.method === "HEAD") return c.body(null);
+    return c.body(streamOf(readFile(host.store, row.id)));
   });
 
   app.get("/v1/bundle", (c) => {
@@ -47,18 +59,33 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
   });
 
   app.put("/v1/bundle", async (c) => {
-    const pin = { domain: c.req.query("domain"), branch: c.req.query("branch"), host: c.req.query("host") ?? "" };
+    const pin = {
+      domain: c.req.query("domain"),
+      branch: c.req.query("branch"),
+      host: c.req.query("host") ?? "",
+    };
     const call = callOf(c, () => {});
-    return c.json(await host.turn.take("bundle import", () => acts.bundle.importBundle(call, bodyOf(c), pin)));
+    return c.json(
+      await host.turn.take("bundle import", () => acts.bundle.importBundle(call, bodyOf(c), pin)),
+    );
   });
 
   for (const verb of VERBS) {
     if (verb.run === undefined) continue;
     app.post(`/v1/${verb.name}`, async (c) => answer(c, callOf, verb, await jsonBody(c, verb.name)));
-    if (verb.kind === "reads") app.get(`/v1/${verb.name}`, (c) => answer(c, callOf, verb, queryArgs(verb, c.req.query())));
+    if (verb.kind === "reads") {
+      app.get(`/v1/${verb.name}`, (c) => answer(c, callOf, verb, queryArgs(verb, c.req.query())));
+    }
   }
 
-  app.notFound((c) => problem(c, new Fault("api", "notFound", `there is no ${c.req.method} ${inert(c.req.path)}`, { hint: "isconf help" })));
+  app.notFound((c) =>
+    problem(
+      c,
+      new Fault("api", "notFound", `there is no ${c.req.method} ${inert(c.req.path)}`, {
+        hint: "isconf help",
+      }),
+    )
+  );
   app.onError((e, c) => {
     if (!(e instanceof Fault)) host.log(`unexpected in ${c.req.path}: ${inert(String(e.stack ?? e))}`);
     return problem(c, Fault.from("api", e));
@@ -73,7 +100,9 @@ async function answer(
   verb: Verb,
   args: Record<string, unknown>,
 ): Promise<Response> {
-  if (c.req.header("accept") !== NDJSON) return c.json(await runVerb(callOf(c, () => {}), verb, args) ?? null);
+  if (c.req.header("accept") !== NDJSON) {
+    return c.json(await runVerb(callOf(c, () => {}), verb, args) ?? null);
+  }
   const text = new TextEncoder();
   const line = (o: unknown) => text.encode(`${JSON.stringify(o)}\n`);
   const body = new ReadableStream<Uint8Array>({
@@ -158,7 +187,13 @@ function streamOf(source: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array>
 
 /** An error as RFC 9457 has it, with what isconf knows beside it. */
 function problem(c: Context, fault: Fault): Response {
-  const body = { type: "about:blank", title: fault.kind, status: fault.http, detail: fault.message, ...fault.toJSON() };
+  const body = {
+    type: "about:blank",
+    title: fault.kind,
+    status: fault.http,
+    detail: fault.message,
+    ...fault.toJSON(),
+  };
   return c.body(JSON.stringify(body), fault.http as 400, { "content-type": "application/problem+json" });
 }
 
@@ -167,10 +202,13 @@ function usage(op: string, message: string): Fault {
 }
 
 /** The app as a handler of Node's HTTP server, for one caller. */
-export function nodeHandler(app: Hono<Env>): (actor: Actor, req: http.IncomingMessage, res: http.ServerResponse) => void {
+export function nodeHandler(
+  app: Hono<Env>,
+): (actor: Actor, req: http.IncomingMessage, res: http.ServerResponse) => void {
   return (actor, req, res) => {
-    const listener = getRequestListener((request) => app.fetch(request, { actor }), { overrideGlobalObjects: false });
+    const listener = getRequestListener((request) => app.fetch(request, { actor }), {
+      overrideGlobalObjects: false,
+    });
     void listener(req, res);
   };
 }
-

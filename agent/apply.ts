@@ -87,9 +87,20 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
         applied++;
         continue;
       }
-      call.emit({ event: "entry", text: `${entry.seq}  ${entry.ops.map(opText).join("; ")}`, seq: entry.seq, of: stop });
+      call.emit({
+        event: "entry",
+        text: `${entry.seq}  ${entry.ops.map(opText).join("; ")}`,
+        seq: entry.seq,
+        of: stop,
+      });
       for (const [i, op] of entry.ops.entries()) {
-        await applyOne(call, store, { seq: entry.seq, id, op, last: i === entry.ops.length - 1, message: entry.message });
+        await applyOne(call, store, {
+          seq: entry.seq,
+          id,
+          op,
+          last: i === entry.ops.length - 1,
+          message: entry.message,
+        });
       }
       applied++;
     }
@@ -109,7 +120,9 @@ function settleStopped(host: Host, args: UpArgs): void {
   const last = host.history.last();
   const named = args.again ?? args.done;
   const wrongName = () =>
-    new Fault("up", "notFound", `entry ${named} is neither uncertain nor failed on this host`, { hint: "isconf status" });
+    new Fault("up", "notFound", `entry ${named} is neither uncertain nor failed on this host`, {
+      hint: "isconf status",
+    });
   if (last === undefined || last.state === "done" || last.state === "reboot") {
     if (named !== undefined) throw wrongName();
     return;
@@ -132,7 +145,8 @@ function settleStopped(host: Host, args: UpArgs): void {
   if (args.done === last.seq) throw wrongName();
   if (last.state === "intent") {
     throw new Fault("up", "uncertain", `entry ${last.seq} was started here and its end is not known`, {
-      hint: `isconf show ${last.seq}, look, then isconf up --done ${last.seq} or isconf up --again ${last.seq}`,
+      hint:
+        `isconf show ${last.seq}, look, then isconf up --done ${last.seq} or isconf up --again ${last.seq}`,
     });
   }
   throw failed(last.seq, last.reason ?? "", last.status ?? 1);
@@ -166,9 +180,14 @@ async function applyOne(call: Call, store: Store, step: Step): Promise<void> {
     case "exec":
       return await applyExec(call, store, { ...step, op }, boot, startedMs);
     default:
-      throw new Fault("up", "refused", `entry ${seq} has an operation ${op.op} that does not belong on a branch`, {
-        hint: "isconf verify",
-      });
+      throw new Fault(
+        "up",
+        "refused",
+        `entry ${seq} has an operation ${op.op} that does not belong on a branch`,
+        {
+          hint: "isconf verify",
+        },
+      );
   }
 }
 

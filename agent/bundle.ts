@@ -2,7 +2,17 @@
 // Not the network's replication; but what comes in is checked just like what a peer sends.
 import { createHash } from "node:crypto";
 import { type Id, objectsOf, type Store } from "../fs/mod.ts";
-import { bytesEqual, type Cbor, decode, encode, encodeFrame, Fault, type Frame, readFrames, toHex } from "../mq/mod.ts";
+import {
+  bytesEqual,
+  type Cbor,
+  decode,
+  encode,
+  encodeFrame,
+  Fault,
+  type Frame,
+  readFrames,
+  toHex,
+} from "../mq/mod.ts";
 import { type EntryRecord, readEntry } from "./entry.ts";
 import { branchOf, type Call, type Host } from "./host.ts";
 import { bundleBatchBytes, bundleFrameBytesMax } from "./limits.ts";
@@ -11,6 +21,8 @@ import { getMeta, setMeta } from "./schema.ts";
 
 /** Frame types of a bundle, in the order they come. */
 export const BUNDLE = { header: 1, object: 2, record: 3, end: 4 } as const;
+
+const FRAME = { bodyBytesMax: bundleFrameBytesMax };
 
 /** The first frame of a bundle. */
 interface Header {
@@ -29,7 +41,7 @@ export async function* exportBundle(call: Call, name: string | undefined): Async
   }
   const digest = createHash("sha256");
   const frame = (type: number, body: Uint8Array) => {
-    const bytes = encodeFrame({ type, channel: 0, body });
+    const bytes = encodeFrame({ type, channel: 0, body }, FRAME);
     digest.update(bytes);
     return bytes;
   };
@@ -97,12 +109,12 @@ export async function importBundle(
   pin: { domain?: string; branch?: string; host: string },
 ): Promise<Imported> {
   const { host } = call;
-  const frames = readFrames(source, host.clock, { bodyBytesMax: bundleFrameBytesMax })[Symbol.asyncIterator]();
+  const frames = readFrames(source, host.clock, FRAME)[Symbol.asyncIterator]();
   const digest = createHash("sha256");
   const next = async (): Promise<Frame> => {
     const { value, done } = await frames.next();
     if (done) throw damaged("ends before its end");
-    if (value.type !== BUNDLE.end) digest.update(encodeFrame(value));
+    if (value.type !== BUNDLE.end) digest.update(encodeFrame(value, FRAME));
     return value;
   };
   const header = readHeader(await next());
@@ -131,7 +143,11 @@ export async function importBundle(
       await flush();
       if (take(call, readRecord(frame.body), header.domain)) result.entries++;
       if (result.entries % 1000 === 999) {
-        call.emit({ event: "entries", text: `${result.entries + 1} entries checked`, entries: result.entries + 1 });
+        call.emit({
+          event: "entries",
+          text: `${result.entries + 1} entries checked`,
+          entries: result.entries + 1,
+        });
       }
     } else throw damaged(`has a frame of unknown type ${frame.type}`);
   }
@@ -144,7 +160,9 @@ function settle(call: Call, pin: { branch?: string; host: string }, fallback: st
   const { host } = call;
   const branch = pin.branch ?? fallback;
   if (!host.journal.needPolicy("bundle").branches.has(branch)) {
-    throw new Fault("bundle", "notFound", `there is no branch ${inert(branch)} in this domain`, { hint: "isconf status" });
+    throw new Fault("bundle", "notFound", `there is no branch ${inert(branch)} in this domain`, {
+      hint: "isconf status",
+    });
   }
   host.db.write((tx) => {
     setMeta(tx, "host_name", checkName("bundle", "host", pin.host));
@@ -162,7 +180,8 @@ function needSameDomain(host: Host, domain: string, pin: string | undefined): bo
   }
   if (pin === undefined) {
     throw new Fault("bundle", "usage", "this host has no domain yet: say which one the bundle must be of", {
-      hint: "isconf bundle import FILE --domain ID, with the id that `isconf status` shows on a host you trust",
+      hint:
+        "isconf bundle import FILE --domain ID, with the id that `isconf status` shows on a host you trust",
     });
   }
   if (pin !== domain) {
@@ -188,9 +207,14 @@ function take(call: Call, record: EntryRecord, domain: Uint8Array): boolean {
     host.db.write((tx) =>
       host.journal.keepForkProof(tx, entry.branch, entry.seq, held.entry, record.entry, host.clock.wall())
     );
-    throw new Fault("bundle", "forked", `two different entries ${entry.seq} of ${entry.branch} were signed by ${kid.slice(0, 12)}`, {
-      hint: "isconf status: the branch is frozen until an owner resolves it",
-    });
+    throw new Fault(
+      "bundle",
+      "forked",
+      `two different entries ${entry.seq} of ${entry.branch} were signed by ${kid.slice(0, 12)}`,
+      {
+        hint: "isconf status: the branch is frozen until an owner resolves it",
+      },
+    );
   }
   host.journal.needUnforked("bundle", entry.branch);
   const checked = host.journal.check(record, host.journal.head(entry.branch));
@@ -201,7 +225,9 @@ function take(call: Call, record: EntryRecord, domain: Uint8Array): boolean {
 function readHeader(frame: Frame): Header {
   const value = frame.type === BUNDLE.header ? decode(frame.body) as unknown as Header : undefined;
   if (value?.bundle !== 1) throw damaged("does not begin like a bundle of a version known here");
-  if (!(value.domain instanceof Uint8Array) || typeof value.branch !== "string") throw damaged("has no domain or branch");
+  if (!(value.domain instanceof Uint8Array) || typeof value.branch !== "string") {
+    throw damaged("has no domain or branch");
+  }
   return value;
 }
 
@@ -217,4 +243,3 @@ function readRecord(body: Uint8Array): EntryRecord {
 function damaged(why: string): Fault {
   return new Fault("bundle", "corrupt", `the bundle ${why}`, { hint: "isconf bundle export it again" });
 }
-

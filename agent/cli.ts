@@ -29,7 +29,11 @@ export interface Cli {
 }
 
 /** Runs one command line and returns its exit code. Nothing it throws is left for anybody else to print. */
-export async function runCli(words: string[], version: string, loadAgent: () => AgentModule): Promise<number> {
+export async function runCli(
+  words: string[],
+  version: string,
+  loadAgent: () => AgentModule,
+): Promise<number> {
   let term = termFor({ quiet: false, verbose: false });
   let json = false;
   try {
@@ -61,7 +65,7 @@ export async function runCli(words: string[], version: string, loadAgent: () => 
     };
     if (verb.kind === "here") return await doHere(cli, verb.name, args);
     if (verb.name === "init") return await doHere(cli, "init", withHost(args));
-    if (verb.name === "exec") return await exec(cli, verb, args);
+    if (verb.name === "exec") return await exec(cli, args);
     if (verb.name === "snap") args.path = (args.path as string[]).map(absolute);
     return await ask(cli, verb, args);
   } catch (e) {
@@ -87,13 +91,15 @@ function shown(cli: Cli, verb: Verb, args: Record<string, unknown>, result: unkn
 
 /** A line of progress: outputs of replayed commands as they are told, the rest for people. */
 function progress(cli: Cli, e: Record<string, unknown>): void {
-  if (e.event === "output") return void cli.term.more(String(e.text).replace(/\n$/, "").split("\n").map(inert).join("\n"));
+  if (e.event === "output") {
+    return void cli.term.more(String(e.text).replace(/\n$/, "").split("\n").map(inert).join("\n"));
+  }
   if (e.event === "would") return void cli.term.line(inert(String(e.text)));
   if (e.event === "snapped" || e.event === "verified") return void cli.term.more(inert(String(e.text)));
   cli.term.say(inert(String(e.text)));
 }
 
-async function exec(cli: Cli, verb: Verb, args: Record<string, unknown>): Promise<number> {
+async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
   const before = process.umask(0o077);
   process.umask(before);
   const full = { ...args, cwd: process.cwd(), umask: before, callerEnv: callerEnv(args.env as string[]) };
@@ -117,7 +123,9 @@ async function exec(cli: Cli, verb: Verb, args: Record<string, unknown>): Promis
 function callerEnv(names: string[]): Record<string, string> {
   const out: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (value !== undefined && (names.includes(name) || /^(LANG|LANGUAGE|LC_[A-Z]+|TZ)$/.test(name))) out[name] = value;
+    if (value !== undefined && (names.includes(name) || /^(LANG|LANGUAGE|LC_[A-Z]+|TZ)$/.test(name))) {
+      out[name] = value;
+    }
   }
   return out;
 }
@@ -126,9 +134,14 @@ const absolute = (p: string): string => path.resolve(p);
 
 function unknownVerb(name: string): Fault {
   const near = suggest(name, VERBS.map((v) => v.name));
-  return new Fault("isconf", "usage", `isconf has no verb ${inert(name)}${near === undefined ? "" : `; did you mean ${near}?`}`, {
-    hint: "isconf help",
-  });
+  return new Fault(
+    "isconf",
+    "usage",
+    `isconf has no verb ${inert(name)}${near === undefined ? "" : `; did you mean ${near}?`}`,
+    {
+      hint: "isconf help",
+    },
+  );
 }
 
 function help(term: Term, text: string): number {

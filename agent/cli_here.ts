@@ -38,7 +38,9 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
 /** Does one of the verbs that are done here, and returns the exit code. */
 export async function doHere(cli: Cli, name: string, args: Args): Promise<number> {
   const verb = HERE[name];
-  if (verb === undefined) throw new Fault(name, "usage", `${inert(name)} cannot be done here`, { hint: "isconf help" });
+  if (verb === undefined) {
+    throw new Fault(name, "usage", `${inert(name)} cannot be done here`, { hint: "isconf help" });
+  }
   return await verb(cli, args);
 }
 
@@ -133,7 +135,11 @@ async function stopAndWait(cli: Cli): Promise<void> {
 }
 
 /** Shows how far a transfer is, on a terminal only. */
-async function* counting(cli: Cli, source: AsyncIterable<Uint8Array>, total?: number): AsyncIterable<Uint8Array> {
+async function* counting(
+  cli: Cli,
+  source: AsyncIterable<Uint8Array>,
+  total?: number,
+): AsyncIterable<Uint8Array> {
   const { isatty } = await import("node:tty");
   const shown = isatty(2) && !cli.globals.quiet && !cli.globals.json;
   let bytes = 0;
@@ -156,13 +162,17 @@ function openSource(file: string): { stream: AsyncIterable<Uint8Array>; length?:
     fd = fs.openSync(file, "r");
   } catch (e) {
     if ((e as { code?: string }).code === "ENOENT") {
-      throw new Fault("put", "notFound", `${inert(file)} does not exist`, { hint: `ls -l ${inert(path.dirname(file))}` });
+      throw new Fault("put", "notFound", `${inert(file)} does not exist`, {
+        hint: `ls -l ${inert(path.dirname(file))}`,
+      });
     }
     throw e;
   }
   const st = fs.fstatSync(fd);
   if (st.isDirectory()) {
-    throw new Fault("put", "usage", `${inert(file)} is a directory`, { hint: "isconf snap journals directories" });
+    throw new Fault("put", "usage", `${inert(file)} is a directory`, {
+      hint: "isconf snap journals directories",
+    });
   }
   return { stream: readAll(fd), ...(st.isFile() ? { length: st.size } : {}) };
 }
@@ -221,12 +231,14 @@ async function bundle(cli: Cli, args: Args): Promise<number> {
     const answer = await request(cli.where, "GET", `/v1/bundle?${query}`);
     await needOk(answer);
     const body = counting(cli, answer.body);
-    if (file === "-") for await (const chunk of body) await writeAll(1, chunk);
+    if (file === "-") { for await (const chunk of body) await writeAll(1, chunk); }
     else await writeWhole(file, body);
     return 0;
   }
   if (action !== "import") {
-    throw new Fault("bundle", "usage", `bundle ${inert(action)} is not known`, { hint: "isconf help bundle" });
+    throw new Fault("bundle", "usage", `bundle ${inert(action)} is not known`, {
+      hint: "isconf help bundle",
+    });
   }
   if (!query.has("host")) query.set("host", os.hostname().split(".")[0] ?? "host");
   const { stream, length } = openSource(file);
@@ -234,9 +246,16 @@ async function bundle(cli: Cli, args: Args): Promise<number> {
   const body = { stream: counting(cli, stream, length), ...(length === undefined ? {} : { length }) };
   const answer = await request(cli.where, "PUT", `/v1/bundle?${query}`, { body });
   await needOk(answer);
-  const r = JSON.parse(await textOf(answer)) as { entries: number; objects: number; branch: string; joined: boolean };
+  const r = JSON.parse(await textOf(answer)) as {
+    entries: number;
+    objects: number;
+    branch: string;
+    joined: boolean;
+  };
   if (cli.globals.json) cli.term.line(JSON.stringify(r));
   const joined = r.joined ? "joined the domain; " : "";
-  cli.term.say(`${joined}${r.entries} new entries and ${r.objects} objects of ${inert(r.branch)}; now: isconf up`);
+  cli.term.say(
+    `${joined}${r.entries} new entries and ${r.objects} objects of ${inert(r.branch)}; now: isconf up`,
+  );
   return 0;
 }

@@ -20,11 +20,15 @@ export function connect(where: Where): Promise<net.Socket> {
     socket.once("error", (e) => {
       const code = (e as { code?: string }).code;
       if (code === "EACCES" || code === "EPERM") {
-        reject(new Fault("connect", "denied", `you may not use isconf on this host (${where.socket})`, {
-          hint: "isconf.conf: permit = YOUR-NAME, set by root, then isconf restart",
-        }));
+        reject(
+          new Fault("connect", "denied", `you may not use isconf on this host (${where.socket})`, {
+            hint: "isconf.conf: permit = YOUR-NAME, set by root, then isconf restart",
+          }),
+        );
       } else {
-        reject(new Fault("connect", "notRunning", "no agent is running on this host", { hint: "isconf start" }));
+        reject(
+          new Fault("connect", "notRunning", "no agent is running on this host", { hint: "isconf start" }),
+        );
       }
     });
   });
@@ -44,16 +48,26 @@ export async function request(
   where: Where,
   method: string,
   target: string,
-  options: { accept?: string; json?: unknown; body?: { stream: AsyncIterable<Uint8Array>; length?: number } } = {},
+  options: {
+    accept?: string;
+    json?: unknown;
+    body?: { stream: AsyncIterable<Uint8Array>; length?: number };
+  } = {},
 ): Promise<Answer> {
   const socket = await connect(where);
-  const head = [`${method} ${target} HTTP/${options.body?.length === undefined && options.body ? "1.1" : "1.0"}`, "host: isconf", "connection: close"];
+  const head = [
+    `${method} ${target} HTTP/${options.body?.length === undefined && options.body ? "1.1" : "1.0"}`,
+    "host: isconf",
+    "connection: close",
+  ];
   if (options.accept !== undefined) head.push(`accept: ${options.accept}`);
   const json = options.json === undefined ? undefined : Buffer.from(JSON.stringify(options.json));
   if (json !== undefined) head.push("content-type: application/json", `content-length: ${json.length}`);
   const { body } = options;
   const chunked = body !== undefined && body.length === undefined;
-  if (body !== undefined) head.push(chunked ? "transfer-encoding: chunked" : `content-length: ${body.length}`);
+  if (body !== undefined) {
+    head.push(chunked ? "transfer-encoding: chunked" : `content-length: ${body.length}`);
+  }
   socket.write(`${head.join("\r\n")}\r\n\r\n`);
   if (json !== undefined) socket.write(json);
   const failed = body === undefined ? undefined : send(socket, body.stream, chunked);
@@ -104,17 +118,21 @@ async function readAnswer(socket: net.Socket, sending: Promise<void> | undefined
   const lines = head.split("\r\n");
   const status = Number(/^HTTP\/1\.[01] ([0-9]{3})/.exec(lines[0] ?? "")?.[1]);
   if (!(status >= 100)) throw gone();
-  const headers = new Map(lines.slice(1).map((l) => {
-    const at = l.indexOf(":");
-    return [l.slice(0, at).toLowerCase(), l.slice(at + 1).trim()] as const;
-  }));
+  const headers = new Map(
+    lines.slice(1).map((l) => {
+      const at = l.indexOf(":");
+      return [l.slice(0, at).toLowerCase(), l.slice(at + 1).trim()] as const;
+    }),
+  );
   const raw = bodyBytes(source, rest);
   const plain = headers.get("transfer-encoding") === "chunked" ? unchunk(raw) : raw;
   return { status, headers, body: counted(plain, headers.get("content-length")) };
 }
 
 /** Reads until the empty line after the headers. */
-export async function readHead(source: AsyncIterator<Uint8Array>): Promise<{ head: string; rest: Uint8Array }> {
+export async function readHead(
+  source: AsyncIterator<Uint8Array>,
+): Promise<{ head: string; rest: Uint8Array }> {
   let seen = Buffer.alloc(0);
   for (;;) {
     const end = seen.indexOf("\r\n\r\n");
@@ -174,7 +192,10 @@ async function* unchunk(source: AsyncIterable<Uint8Array>): AsyncIterable<Uint8A
   throw gone();
 }
 
-async function* counted(source: AsyncIterable<Uint8Array>, length: string | undefined): AsyncIterable<Uint8Array> {
+async function* counted(
+  source: AsyncIterable<Uint8Array>,
+  length: string | undefined,
+): AsyncIterable<Uint8Array> {
   let seen = 0;
   for await (const bytes of source) {
     seen += bytes.length;
@@ -203,7 +224,12 @@ export async function needOk(answer: Answer): Promise<void> {
 }
 
 /** Calls a verb: each line of progress goes to `emit`, the result is returned, a fault is thrown. */
-export async function callVerb(where: Where, name: string, args: unknown, emit: (e: Record<string, unknown>) => void): Promise<unknown> {
+export async function callVerb(
+  where: Where,
+  name: string,
+  args: unknown,
+  emit: (e: Record<string, unknown>) => void,
+): Promise<unknown> {
   const answer = await request(where, "POST", `/v1/${name}`, { accept: "application/x-ndjson", json: args });
   await needOk(answer);
   for await (const line of lines(answer.body)) {

@@ -1,7 +1,7 @@
 // Daemon: the root half put together, by plain constructors; read it from top to bottom to read the program.
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { type Clock, Fault, lockFile } from "../mq/mod.ts";
+import { type Clock, Fault } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
@@ -15,13 +15,14 @@ import { type Host, hostPair, Turn } from "./host.ts";
 import { Journal } from "./journal.ts";
 import { SoleKeeper } from "./keeper.ts";
 import { KeyRing } from "./keys.ts";
+import { lockFile } from "./lockfile.ts";
 import { type Home, makeHome } from "./paths.ts";
 import * as report from "./report.ts";
 import { ProcessRunner, type Runner } from "./run.ts";
 import { openAgentDb } from "./schema.ts";
 import { type Ask, SeamShelf, SeamStore } from "./seam.ts";
 import { makeUpgrade } from "./stream.ts";
-import { userByName } from "./users.ts";
+import * as users from "./users.ts";
 import { Wip } from "./wip.ts";
 import * as work from "./work.ts";
 
@@ -48,7 +49,9 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   makeHome(home);
   const lock = lockFile(path.join(home.run, "agent.lock"));
   if (lock === undefined) {
-    throw new Fault("start", "refused", `an agent is running on ${home.state} already`, { hint: "isconf status" });
+    throw new Fault("start", "refused", `an agent is running on ${home.state} already`, {
+      hint: "isconf status",
+    });
   }
   const config = readConfig(home, around.configFile);
   const { clock, log } = around;
@@ -77,9 +80,12 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
 
   let stop = () => {};
   const asked = new Promise<void>((resolve) => stop = resolve);
-  const acts: Acts = { work, apply, domain, bundle, report, doctor, life: { stop: () => stop() } };
+  const acts: Acts = { work, apply, domain, bundle, report, doctor, users, life: { stop: () => stop() } };
   const request = nodeHandler(makeApi(host, acts));
-  const doors = await openDoors(home, permitted(config.permit, log), { request, upgrade: makeUpgrade(host, acts) }, log);
+  const doors = await openDoors(home, permitted(config.permit, log), {
+    request,
+    upgrade: makeUpgrade(host, acts),
+  }, log);
   const ended = asked.then(async () => {
     // The running transaction ends first; nothing new gets in because its turn never comes.
     await host.turn.take("stop", async () => {
@@ -100,7 +106,7 @@ function permitted(names: string[], log: (line: string) => void): number[] {
   if (own !== 0) return uids;
   for (const name of names) {
     try {
-      uids.push(userByName("start", name).uid);
+      uids.push(users.userByName("start", name).uid);
     } catch (e) {
       log(`isconf.conf permits ${name}: ${Fault.from("start", e).message}`);
     }

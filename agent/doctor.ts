@@ -46,11 +46,17 @@ const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
     host.journal.policy() !== undefined && getMeta(host.db, "branch") === undefined
       ? { text: "this host is on no branch", hint: "isconf migrate BRANCH" }
       : undefined,
-  "boot id": ({ host }) => bootId(host) === "" ? { text: `${host.config.bootIdFile} is empty`, hint: "edit isconf.conf" } : undefined,
+  "boot id": ({ host }) =>
+    bootId(host) === ""
+      ? { text: `${host.config.bootIdFile} is empty`, hint: "edit isconf.conf" }
+      : undefined,
   "restart command": ({ host }) => {
     const [file] = host.config.rebootCommand as [string];
     if (fs.existsSync(file)) return undefined;
-    return { text: `${inert(file)} does not exist: isconf reboot cannot work`, hint: "edit reboot_command in isconf.conf" };
+    return {
+      text: `${inert(file)} does not exist: isconf reboot cannot work`,
+      hint: "edit reboot_command in isconf.conf",
+    };
   },
   "host variables": ({ host }) => void hostVariables(`${host.home.config}/main.cf`, "x"),
   "separate user": () => {
@@ -67,7 +73,9 @@ const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
   disk: ({ host }) => {
     const st = fs.statfsSync(host.home.state);
     const free = st.bavail * st.bsize;
-    return free < freeBytesMin ? { text: `only ${free} bytes are free`, hint: `df ${host.home.state}` } : undefined;
+    return free < freeBytesMin
+      ? { text: `only ${free} bytes are free`, hint: `df ${host.home.state}` }
+      : undefined;
   },
 };
 

@@ -5,7 +5,7 @@ import { type Entry, ENTRY_LEVEL, type Op, sealEntry, sealVote } from "./entry.t
 import { branchOf, type Call, hostId, hostName, hostPair, needCongruent, personPair } from "./host.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
 import { setMeta } from "./schema.ts";
-import { may } from "./trust.ts";
+import { may, type Role, ROLES } from "./trust.ts";
 import { needNoWip } from "./work.ts";
 
 export interface Initialised {
@@ -44,12 +44,49 @@ export function init(call: Call, args: { host: string; branch: string }): Initia
     { op: "branch", name: args.branch, from: null },
   ];
   const none = new Uint8Array(0);
-  const id = extendControl(call, root, ops, `domain begun on ${args.host}`, { domain: none, prev: none, seq: 1 });
+  const id = extendControl(call, root, ops, `domain begun on ${args.host}`, {
+    domain: none,
+    prev: none,
+    seq: 1,
+  });
   host.db.write((tx) => {
     setMeta(tx, "host_name", args.host);
     setMeta(tx, "branch", args.branch);
   });
   return { domain: toHex(id), branch: args.branch, host: args.host, owner, recovery: toHex(root.secretKey) };
+}
+
+/** Gives a local user of this host a role on a branch (`*`: on every one); makes the user's key if there is none yet. */
+export function grant(
+  call: Call,
+  args: { uid: number; name: string; role: string; branch: string },
+): { person: string; role: string; branch: string } {
+  const { host, actor } = call;
+  const policy = host.journal.needPolicy("grant");
+  host.journal.needUnforked("grant", CONTROL);
+  host.keeper.needQuorum("grant", policy);
+  if (args.branch !== "*" && args.branch !== CONTROL && !policy.branches.has(args.branch)) {
+    throw new Fault("grant", "notFound", `there is no branch ${inert(args.branch)}`, {
+      hint: "isconf status",
+    });
+  }
+  if (!ROLES.includes(args.role as Role)) {
+    throw new Fault("grant", "usage", `${inert(args.role)} is not one of ${ROLES.join(", ")}`, {
+      hint: "isconf help grant",
+    });
+  }
+  const key = personPair(host, args).publicKey;
+  const person = `${args.name}@${hostName(host)}`;
+  const known = policy.persons.has(keyId(key));
+  const give: Op = { op: "grant", key: fromHex(keyId(key)), role: args.role, branch: args.branch };
+  const ops: Op[] = known ? [give] : [{ op: "person", key, name: person }, give];
+  const head = host.journal.head(CONTROL);
+  extendControl(call, personPair(host, actor), ops, `grant ${args.role} on ${args.branch} to ${person}`, {
+    domain: policy.domain,
+    prev: head.id,
+    seq: head.seq + 1,
+  });
+  return { person, role: args.role, branch: args.branch };
 }
 
 /** Makes a branch that begins where this host is, and moves this host onto it. */
@@ -64,7 +101,9 @@ export function fork(call: Call, name: string): { branch: string; from: string; 
   host.journal.needUnforked("fork", CONTROL);
   host.keeper.needQuorum("fork", policy);
   if (policy.branches.has(name)) {
-    throw new Fault("fork", "refused", `the branch ${name} exists already`, { hint: `isconf migrate ${name}` });
+    throw new Fault("fork", "refused", `the branch ${name} exists already`, {
+      hint: `isconf migrate ${name}`,
+    });
   }
   const author = personPair(host, actor);
   if (!may(policy, keyId(author.publicKey), "owner", branch)) {
@@ -105,9 +144,14 @@ export function migrate(call: Call, name: string): { branch: string; from: strin
   for (const row of host.history.range(1, host.history.applied())) {
     const theirs = host.journal.at(name, row.seq)?.id;
     if (theirs === undefined || toHex(theirs) !== toHex(row.id)) {
-      throw new Fault("migrate", "refused", `${name} does not hold entry ${row.seq}, which this host has applied`, {
-        hint: `isconf log --branch ${name}`,
-      });
+      throw new Fault(
+        "migrate",
+        "refused",
+        `${name} does not hold entry ${row.seq}, which this host has applied`,
+        {
+          hint: `isconf log --branch ${name}`,
+        },
+      );
     }
   }
   host.db.write((tx) => setMeta(tx, "branch", name));
@@ -117,9 +161,14 @@ export function migrate(call: Call, name: string): { branch: string; from: strin
 function needSettledHistory(call: Call, op: string): void {
   const last = call.host.history.last();
   if (last === undefined || last.state === "done") return;
-  throw new Fault(op, last.state === "intent" ? "uncertain" : "refused", `entry ${last.seq} is ${last.state} here`, {
-    hint: "isconf up",
-  });
+  throw new Fault(
+    op,
+    last.state === "intent" ? "uncertain" : "refused",
+    `entry ${last.seq} is ${last.state} here`,
+    {
+      hint: "isconf up",
+    },
+  );
 }
 
 /** Signs, certifies as the one keeper, checks and keeps one entry of the control journal. Returns its id. */

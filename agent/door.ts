@@ -77,7 +77,11 @@ function makeServer(actor: Actor, handlers: DoorHandlers, log: (line: string) =>
       const { uid } = peerCredentials(fd);
       return uid === actor.uid || uid === 0;
     } catch (e) {
-      log(`a caller on the socket of uid ${actor.uid} could not be identified: ${Fault.from("door", e).message}`);
+      log(
+        `a caller on the socket of uid ${actor.uid} could not be identified: ${
+          Fault.from("door", e).message
+        }`,
+      );
       return false;
     }
   };

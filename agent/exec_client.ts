@@ -60,7 +60,10 @@ async function* one(bytes: Uint8Array): AsyncIterable<Uint8Array> {
   yield bytes;
 }
 
-async function take(frame: Frame, streams: ExecStreams): Promise<{ status: number; journaled: boolean } | undefined> {
+async function take(
+  frame: Frame,
+  streams: ExecStreams,
+): Promise<{ status: number; journaled: boolean } | undefined> {
   const json = () => JSON.parse(Buffer.from(frame.body).toString("utf8"));
   switch (frame.type) {
     case STREAM.stdout:
@@ -78,7 +81,10 @@ async function take(frame: Frame, streams: ExecStreams): Promise<{ status: numbe
   }
 }
 
-async function pumpStdin(stdin: AsyncIterable<Uint8Array>, send: (t: number, b: Uint8Array) => boolean): Promise<void> {
+async function pumpStdin(
+  stdin: AsyncIterable<Uint8Array>,
+  send: (t: number, b: Uint8Array) => boolean,
+): Promise<void> {
   const part = 64 * 1024;
   for await (const chunk of stdin) {
     for (let at = 0; at < chunk.length; at += part) send(STREAM.stdin, chunk.subarray(at, at + part));

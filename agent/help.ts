@@ -19,10 +19,12 @@ export function helpList(verbs: readonly Verb[]): string {
 
 /** One verb with its arguments and examples. */
 export function helpVerb(verb: Verb): string {
-  const rows = (Object.entries(verb.args) as [string, Arg][]).filter(([, a]) => !a.hidden).map(([name, a]) => {
-    const option = `${a.short === undefined ? "" : `-${a.short}, `}--${optionName(name)}`;
-    return [a.positional ? name.toUpperCase() : option, a.about] as const;
-  });
+  const rows = (Object.entries(verb.args) as [string, Arg][]).filter(([, a]) => !a.hidden).map(
+    ([name, a]) => {
+      const option = `${a.short === undefined ? "" : `-${a.short}, `}--${optionName(name)}`;
+      return [a.positional ? name.toUpperCase() : option, a.about] as const;
+    },
+  );
   const width = Math.max(0, ...rows.map(([left]) => left.length));
   return [
     `${verb.name}: ${verb.summary}`,
@@ -44,7 +46,11 @@ export function helpErrors(): string {
   const rows = Object.entries(KINDS).map(([kind, r]) =>
     `  ${String(r.exit).padStart(3)}  ${String(r.http)}  ${kind.padEnd(13)}  ${r.when}`
   );
-  return ["exit  http kind           when", "    0  200  ok             done; also when there was nothing to do", ...rows].join("\n");
+  return [
+    "exit  http kind           when",
+    "    0  200  ok             done; also when there was nothing to do",
+    ...rows,
+  ].join("\n");
 }
 
 /** The known word nearest to a misspelt one, if one is near: at most two edits away. */

@@ -2,17 +2,25 @@
 // It never sees a private signing key, and root believes nothing it says unchecked.
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { Duplex, PassThrough } from "node:stream";
-import { Catalog, type Id, SqliteStore } from "../fs/mod.ts";
+import { type Duplex, duplexPair } from "node:stream";
+import { Catalog, type Id, openStoreDatabase, SqliteStore } from "../fs/mod.ts";
 import { type Clock, Fault } from "../mq/mod.ts";
-import { type Answers, type Ask, askSeam, serveSeam, type Shelf, type ShelfRow, storeAnswers } from "./seam.ts";
+import {
+  type Answers,
+  type Ask,
+  askSeam,
+  serveSeam,
+  type Shelf,
+  type ShelfRow,
+  storeAnswers,
+} from "./seam.ts";
 
 /** Opens the store in a directory of the net half's own and makes its answers. */
 export function openNet(dir: string, stop: () => void): { answers: Answers; close(): void } {
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const store = new SqliteStore(path.join(dir, "store.db"));
-  const shelf = new CatalogShelf(new Catalog(store));
-  return { answers: storeAnswers(store, shelf, stop), close: () => store.close() };
+  const db = openStoreDatabase(path.join(dir, "store.db"));
+  const shelf = new CatalogShelf(new Catalog(db));
+  return { answers: storeAnswers(new SqliteStore(db), shelf, stop), close: () => db.close() };
 }
 
 /** The catalog of the store, as the seam speaks of it. */
@@ -46,7 +54,7 @@ function toShelf(row: ReturnType<Catalog["list"]>[number]): ShelfRow {
     size: row.size,
     sha256: row.sha256 ?? "",
     label: row.label,
-    addedMs: row.addedMs,
+    addedMs: row.atMs,
   };
 }
 
@@ -86,11 +94,4 @@ export function openSeamInside(dir: string, clock: Clock): { ask: Ask; close(): 
       close();
     },
   };
-}
-
-function duplexPair(): [Duplex, Duplex] {
-  const a = new PassThrough();
-  const b = new PassThrough();
-  const join = (readable: PassThrough, writable: PassThrough): Duplex => Duplex.from({ readable, writable });
-  return [join(a, b), join(b, a)];
 }

@@ -13,7 +13,9 @@ export function opText(op: Op): string {
     case "exec":
       return `exec ${op.user === "" ? "" : `--as ${inert(op.user)} `}${commandLine(op.argv)}`;
     case "branch":
-      return `branch ${inert(op.name)}${op.from === null ? "" : ` from ${inert(op.from.branch)}@${op.from.seq}`}`;
+      return `branch ${inert(op.name)}${
+        op.from === null ? "" : ` from ${inert(op.from.branch)}@${op.from.seq}`
+      }`;
     case "host":
     case "person":
       return `${op.op} ${inert(op.name)}`;

@@ -30,9 +30,14 @@ const GLOBALS: Options = {
 };
 
 /** Options before the verb are isconf's; the verb and everything after it come back untouched. */
-export function parseGlobals(words: string[]): { globals: Globals; verb: string | undefined; rest: string[] } {
+export function parseGlobals(
+  words: string[],
+): { globals: Globals; verb: string | undefined; rest: string[] } {
   const at = firstWord(words, GLOBALS);
-  const { values } = strictly("isconf", () => parseArgs({ args: words.slice(0, at), options: GLOBALS, strict: true }));
+  const { values } = strictly(
+    "isconf",
+    () => parseArgs({ args: words.slice(0, at), options: GLOBALS, strict: true }),
+  );
   const flag = (name: string) => values[name] === true;
   return {
     globals: {

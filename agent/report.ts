@@ -49,7 +49,10 @@ function logLine(host: Host, bytes: Uint8Array, row: HistoryRow | undefined): Lo
 }
 
 /** The newest entries of a branch's chain (or of the control journal), newest last. */
-export function log(call: Call, args: { branch?: string; last?: number }): { branch: string; entries: LogLine[] } {
+export function log(
+  call: Call,
+  args: { branch?: string; last?: number },
+): { branch: string; entries: LogLine[] } {
   const { host } = call;
   const own = args.branch === undefined;
   const branch = args.branch ?? branchOf(host, "log");
@@ -59,8 +62,10 @@ export function log(call: Call, args: { branch?: string; last?: number }): { bra
   const to = host.journal.head(branch).seq;
   const from = Math.max(1, to + 1 - Math.min(args.last ?? logEntriesDefault, logEntriesMax));
   const rows = own ? new Map(host.history.range(from, to).map((r) => [r.seq, r])) : new Map();
-  const entries = [...host.journal.range(branch, from, to)].map((e) => logLine(host, e.entry, rows.get(e.seq)));
-  if (!own) for (const e of entries) e.here = "";
+  const entries = [...host.journal.range(branch, from, to)].map((e) =>
+    logLine(host, e.entry, rows.get(e.seq))
+  );
+  if (!own) { for (const e of entries) e.here = ""; }
   return { branch, entries };
 }
 
@@ -136,12 +141,21 @@ export interface TreeLine {
 
 /** The names inside a snapped tree. */
 export async function tree(call: Call, id: string): Promise<TreeLine[]> {
-  if (!isId(id)) throw new Fault("ls", "usage", `${inert(id)} is not the id of a tree`, { hint: "isconf show SEQ" });
+  if (!isId(id)) {
+    throw new Fault("ls", "usage", `${inert(id)} is not the id of a tree`, { hint: "isconf show SEQ" });
+  }
   const out: TreeLine[] = [];
   for await (const { path, node } of listTree(call.host.store, id)) {
     const mode = node.mode.toString(8).padStart(4, "0");
     const size = node.kind === "file" ? node.size : 0;
-    out.push({ path: Buffer.from(path).toString("utf8"), kind: node.kind, mode, uid: node.uid, gid: node.gid, size });
+    out.push({
+      path: Buffer.from(path).toString("utf8"),
+      kind: node.kind,
+      mode,
+      uid: node.uid,
+      gid: node.gid,
+      size,
+    });
   }
   return out;
 }
@@ -178,7 +192,19 @@ export function status(call: Call) {
     diverged: getMeta(host.db, "diverged") ?? null,
   };
   if (policy === undefined || branch === undefined) {
-    return { ...base, at: 0, of: 0, state: "no domain", stopped: null, lock: null, wip: 0, keepers: [], branches: [], owners: [], fork: null };
+    return {
+      ...base,
+      at: 0,
+      of: 0,
+      state: "no domain",
+      stopped: null,
+      lock: null,
+      wip: 0,
+      keepers: [],
+      branches: [],
+      owners: [],
+      fork: null,
+    };
   }
   const head = host.journal.head(branch);
   const last = host.history.last();
@@ -204,7 +230,13 @@ export function status(call: Call) {
     state,
     stopped,
     lock: held?.held
-      ? { holder: held.holderName, host: held.hostName, message: held.message, sinceMs: held.sinceMs, term: held.term }
+      ? {
+        holder: held.holderName,
+        host: held.hostName,
+        message: held.message,
+        sinceMs: held.sinceMs,
+        term: held.term,
+      }
       : null,
     wip: host.wip.count(),
     keepers: policy.keepers.hosts.map((k) => nameOf(policy, k)),
@@ -213,7 +245,9 @@ export function status(call: Call) {
       entries: host.journal.head(name).seq,
       from: from === null ? null : `${from.branch}@${from.seq}`,
     })),
-    owners: policy.grants.filter((g) => g.role === "owner").map((g) => `${nameOf(policy, g.key)} on ${g.branch}`),
+    owners: policy.grants.filter((g) => g.role === "owner").map((g) =>
+      `${nameOf(policy, g.key)} on ${g.branch}`
+    ),
     fork: fork === undefined ? null : fork,
   };
 }

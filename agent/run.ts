@@ -293,7 +293,9 @@ function isDirectory(dir: string): boolean {
 }
 
 const notFound = (name: string) =>
-  new Fault("exec", "noCommand", `${inert(name)}: command not found`, { hint: "isconf exec /the/whole/path" });
+  new Fault("exec", "noCommand", `${inert(name)}: command not found`, {
+    hint: "isconf exec /the/whole/path",
+  });
 const notExecutable = (name: string) =>
   new Fault("exec", "cannotExecute", `${inert(name)}: cannot be executed`, { hint: `ls -l ${inert(name)}` });
 

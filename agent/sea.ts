@@ -61,6 +61,9 @@ export function agentScript(): Script {
   return new vm.Script(sea.getAsset("agent.js", "latin1"), { filename: "agent.js", cachedData });
 }
 
+/** What the agent's bundle exports (agent_main.ts). */
+export type AgentModule = typeof import("./agent_main.ts");
+
 /** Runs the agent's bundle and returns what it exports. */
 export function loadAgent(): unknown {
   const module = { exports: {} };

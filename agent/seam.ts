@@ -1,7 +1,7 @@
 // Seam: the short table of requests between the root half and the net half, named alike on both sides.
 // The only file of the agent that both halves import. Root believes nothing that comes back without checking it.
 import type { Duplex } from "node:stream";
-import { isId, limits as fsLimits, type Id, type Store } from "../fs/mod.ts";
+import { batchBytesMax, type Id, isId, objectBytesMax, type Store } from "../fs/mod.ts";
 import {
   type Cbor,
   type Clock,
@@ -44,13 +44,16 @@ export type Answers = Record<Request, (value: Cbor) => Promise<Cbor>>;
 export type Ask = (request: Request, value: Cbor) => Promise<Cbor>;
 
 const FRAME = { ask: 1, answer: 2, fault: 3 } as const;
-const frameBytesMax = fsLimits.batchBytesMax + fsLimits.objectBytesMax + 64 * 1024;
+/** Messages of the seam carry contents, so they are longer than what any peer may send. */
+const SEAM_FRAME = { bodyBytesMax: batchBytesMax + objectBytesMax + 1024 * 1024 };
+const SEAM_CBOR = { bytesMax: SEAM_FRAME.bodyBytesMax };
 
 /** Net's side: answers requests from the pipe, one after the other, until it closes. */
 export async function serveSeam(pipe: Duplex, clock: Clock, answers: Answers): Promise<void> {
-  for await (const frame of readFrames(pipe, clock, { bodyBytesMax: frameBytesMax })) {
+  for await (const frame of readFrames(pipe, clock, SEAM_FRAME)) {
     const [id, request, value] = decode(frame.body, SEAM_CBOR) as [number, string, Cbor];
-    const reply = (type: number, body: Cbor) => void pipe.write(encodeFrame({ type, channel: 0, body: encode(body) }));
+    const reply = (type: number, body: Cbor) =>
+      void pipe.write(encodeFrame({ type, channel: 0, body: encode(body) }, SEAM_FRAME));
     if (frame.type !== FRAME.ask || !REQUESTS.includes(request as Request)) {
       reply(FRAME.fault, [id, "usage", `no request ${String(request)}`, "isconf doctor"]);
       continue;
@@ -64,14 +67,14 @@ export async function serveSeam(pipe: Duplex, clock: Clock, answers: Answers): P
   }
 }
 
-/** Messages of the seam carry contents, so they are longer than what any peer may send. */
-const SEAM_CBOR = { bytesMax: frameBytesMax };
-
 /** Root's side: a function that asks over the pipe. When the pipe closes every open question ends in a fault. */
 export function askSeam(pipe: Duplex, clock: Clock): Ask {
   let next = 1;
   let closed = false;
-  const open = new Map<number, { resolve: (v: Cbor) => void; reject: (e: Fault) => void; cancel: () => void }>();
+  const open = new Map<
+    number,
+    { resolve: (v: Cbor) => void; reject: (e: Fault) => void; cancel: () => void }
+  >();
   const gone = (why: string) => new Fault("seam", "gone", why, { hint: "isconf restart" });
   const settle = (id: unknown) => {
     const waiting = typeof id === "number" ? open.get(id) : undefined;
@@ -87,12 +90,14 @@ export function askSeam(pipe: Duplex, clock: Clock): Ask {
     pipe.destroy();
   };
   const read = async () => {
-    for await (const frame of readFrames(pipe, clock, { bodyBytesMax: frameBytesMax })) {
+    for await (const frame of readFrames(pipe, clock, SEAM_FRAME)) {
       const message = decode(frame.body, SEAM_CBOR);
       if (!Array.isArray(message)) throw gone("the net half does not speak the seam's language");
       const waiting = settle(message[0]);
       if (frame.type === FRAME.answer) waiting?.resolve(message[1] as Cbor);
-      else waiting?.reject(Fault.fromJSON({ op: "store", kind: message[1], message: message[2], hint: message[3] }));
+      else {waiting?.reject(
+          Fault.fromJSON({ op: "store", kind: message[1], message: message[2], hint: message[3] }),
+        );}
     }
     closeAll("the net half has ended");
   };
@@ -101,9 +106,12 @@ export function askSeam(pipe: Duplex, clock: Clock): Ask {
     new Promise((resolve, reject) => {
       if (closed) return reject(gone("the net half is not running"));
       const id = next++;
-      const cancel = clock.after(seamAskMs, () => settle(id)?.reject(gone(`the net half did not answer ${request}`)));
+      const cancel = clock.after(seamAskMs, () =>
+        settle(id)?.reject(gone(`the net half did not answer ${request}`)));
       open.set(id, { resolve, reject, cancel });
-      pipe.write(encodeFrame({ type: FRAME.ask, channel: 0, body: encode([id, request, value]) }));
+      pipe.write(
+        encodeFrame({ type: FRAME.ask, channel: 0, body: encode([id, request, value]) }, SEAM_FRAME),
+      );
     });
 }
 
@@ -118,7 +126,7 @@ export function storeAnswers(store: Store, shelf: Shelf, stop: () => void): Answ
       let bytes = 0;
       for (const id of ids(v)) {
         const [object] = await store.get([id]) as [Uint8Array];
-        if (out.length > 0 && bytes + object.length > fsLimits.batchBytesMax) break;
+        if (out.length > 0 && bytes + object.length > batchBytesMax) break;
         out.push(object);
         bytes += object.length;
       }
@@ -150,7 +158,8 @@ function objects(v: Cbor): Uint8Array[] {
   return v as Uint8Array[];
 }
 
-const malformed = () => new Fault("seam", "corrupt", "a message across the seam is malformed", { hint: "isconf restart" });
+const malformed = () =>
+  new Fault("seam", "corrupt", "a message across the seam is malformed", { hint: "isconf restart" });
 
 /** Root's view of net's store: every object that comes back is hashed here before anybody sees it. */
 export class SeamStore implements Store {
@@ -185,7 +194,9 @@ export class SeamStore implements Store {
       if (got.length === 0 || got.length > rest.length) throw malformed();
       for (const [i, object] of got.entries()) {
         if (toHex(sha256(object)) !== rest[i]) {
-          throw new Fault("store", "corrupt", `the store returned other bytes for ${rest[i]}`, { hint: "isconf doctor" });
+          throw new Fault("store", "corrupt", `the store returned other bytes for ${rest[i]}`, {
+            hint: "isconf doctor",
+          });
         }
         out.push(object);
       }
@@ -201,7 +212,7 @@ function* batches(objects: Uint8Array[]): IterableIterator<Uint8Array[]> {
   let batch: Uint8Array[] = [];
   let bytes = 0;
   for (const object of objects) {
-    if (batch.length > 0 && bytes + object.length > fsLimits.batchBytesMax) {
+    if (batch.length > 0 && bytes + object.length > batchBytesMax) {
       yield batch;
       batch = [];
       bytes = 0;
@@ -242,4 +253,3 @@ function shelfRow(v: Cbor): ShelfRow {
   if (!texts.every((t) => typeof t === "string") || !isId(row.id)) throw malformed();
   return { ...row, size: Number(row.size), addedMs: Number(row.addedMs) };
 }
-

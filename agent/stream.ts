@@ -21,11 +21,15 @@ export function makeUpgrade(host: Host, acts: Acts) {
       socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
       return;
     }
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: ${STREAM_PROTOCOL}\r\n\r\n`);
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: ${STREAM_PROTOCOL}\r\n\r\n`,
+    );
     if (head.length > 0) socket.unshift(Buffer.from(head));
     const send = (type: number, body: Uint8Array | string) =>
       !socket.destroyed &&
-      socket.write(encodeFrame({ type, channel: 0, body: typeof body === "string" ? Buffer.from(body) : body }));
+      socket.write(
+        encodeFrame({ type, channel: 0, body: typeof body === "string" ? Buffer.from(body) : body }),
+      );
     const call: Call = { host, acts, actor, emit: (event) => void send(STREAM.event, JSON.stringify(event)) };
     serve(call, socket, send).catch((e) => {
       send(STREAM.fault, JSON.stringify(Fault.from("exec", e)));
@@ -36,7 +40,8 @@ export function makeUpgrade(host: Host, acts: Acts) {
 type Send = (type: number, body: Uint8Array | string) => boolean;
 
 async function serve(call: Call, socket: Duplex, send: Send): Promise<void> {
-  const frames = readFrames(socket, call.host.clock, { bodyBytesMax: requestBytesMax })[Symbol.asyncIterator]();
+  const frames = readFrames(socket, call.host.clock, { bodyBytesMax: requestBytesMax })
+    [Symbol.asyncIterator]();
   const first = await frames.next();
   if (first.done || first.value.type !== STREAM.start) {
     throw new Fault("exec", "usage", "a stream starts with the command", { hint: "isconf help exec" });

@@ -16,7 +16,16 @@ export const STREAM = {
   fault: 20,
 } as const;
 
-const FORWARDED = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTSTP", "SIGCONT"] as const;
+const FORWARDED = [
+  "SIGINT",
+  "SIGTERM",
+  "SIGHUP",
+  "SIGQUIT",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGTSTP",
+  "SIGCONT",
+] as const;
 
 /** Signals that a caller may have passed on to its command. */
 export function isForwarded(name: string): name is typeof FORWARDED[number] {

@@ -49,7 +49,11 @@ export function makeTerm(o: TermOptions): Term {
       const widths: number[] = [];
       for (const row of rows) row.forEach((cell, i) => widths[i] = Math.max(widths[i] ?? 0, visible(cell)));
       for (const row of rows) {
-        term.line(row.map((c, i) => (i === row.length - 1 ? c : c + " ".repeat((widths[i] ?? 0) - visible(c)))).join("  ").trimEnd());
+        term.line(
+          row.map((c, i) => (i === row.length - 1 ? c : c + " ".repeat((widths[i] ?? 0) - visible(c)))).join(
+            "  ",
+          ).trimEnd(),
+        );
       }
     },
   };

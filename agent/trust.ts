@@ -5,8 +5,8 @@ import type { Entry, Op } from "./entry.ts";
 import { CONTROL } from "./names.ts";
 
 /** What a key may do. `owner` includes `append`; a root key may do everything in the control journal. */
-export type Role = "owner" | "append" | "enrol" | "keeper" | "secret" | "release";
-const ROLES: readonly string[] = ["owner", "append", "enrol", "keeper", "secret", "release"];
+export const ROLES = ["owner", "append", "enrol", "keeper", "secret", "release"] as const;
+export type Role = typeof ROLES[number];
 
 export interface KeyRecord {
   /** Raw public key, 32 bytes. */
@@ -103,7 +103,7 @@ function step(next: Draft, op: Op): void {
       next.persons.set(keyId(op.key), { key: op.key, name: op.name });
       return;
     case "grant":
-      if (!ROLES.includes(op.role)) throw wrong(`no role is called ${op.role}`);
+      if (!ROLES.includes(op.role as Role)) throw wrong(`no role is called ${op.role}`);
       next.grants.push({ key: toHex(op.key), role: op.role, branch: op.branch });
       return;
     case "revoke":

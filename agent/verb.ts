@@ -43,7 +43,9 @@ export interface Verb<A extends object = Record<string, unknown>, R = unknown> {
 /** The arguments of a verb out of JSON from outside, each checked against the verb's table. Throws usage. */
 export function checkArgs<A extends object>(verb: Verb<A>, value: unknown): A {
   const bad = (why: string) => new Fault(verb.name, "usage", why, { hint: `isconf help ${verb.name}` });
-  if (value === null || typeof value !== "object" || Array.isArray(value)) throw bad("arguments are a JSON object");
+  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+    throw bad("arguments are a JSON object");
+  }
   const given = value as Record<string, unknown>;
   const table = verb.args as Record<string, Arg>;
   for (const name of Object.keys(given)) {
@@ -60,7 +62,9 @@ export function checkArgs<A extends object>(verb: Verb<A>, value: unknown): A {
       continue;
     }
     if (!HOLDS[arg.kind](v)) throw bad(`${name} must be ${WORDS[arg.kind]}`);
-    if (arg.required && Array.isArray(v) && v.length === 0) throw bad(`${verb.name} needs ${name}: ${arg.about}`);
+    if (arg.required && Array.isArray(v) && v.length === 0) {
+      throw bad(`${verb.name} needs ${name}: ${arg.about}`);
+    }
     out[name] = v;
   }
   return out as A;
@@ -95,7 +99,8 @@ export function usageOf(verb: Verb): string {
       options.push(arg.kind === "flag" ? `[${flag}]` : `[${flag} ${value}]`);
     }
   }
-  const wrap = (w: string) => Object.entries(verb.args).some(([n, a]) => a.required && w.startsWith(n.toUpperCase()));
+  const wrap = (w: string) =>
+    Object.entries(verb.args).some(([n, a]) => a.required && w.startsWith(n.toUpperCase()));
   return ["isconf", verb.name, ...options, ...words.map((w) => wrap(w) ? w : `[${w}]`)].join(" ");
 }
 

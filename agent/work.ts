@@ -6,7 +6,17 @@ import { capture, putFile } from "../fs/mod.ts";
 import { Fault, fromHex, keyId, toHex } from "../mq/mod.ts";
 import { type Entry, ENTRY_LEVEL, type Op, sealEntry } from "./entry.ts";
 import { commandEnv, journaledEnv } from "./environment.ts";
-import { branchOf, bootId, type Call, hostEnv, hostId, hostName, hostPair, needCongruent, personPair } from "./host.ts";
+import {
+  bootId,
+  branchOf,
+  type Call,
+  hostEnv,
+  hostId,
+  hostName,
+  hostPair,
+  needCongruent,
+  personPair,
+} from "./host.ts";
 import { type Held, lockedBy, type Proposal } from "./keeper.ts";
 import { entriesPerCommitMax, stdinBytesMax } from "./limits.ts";
 import { checkMessage, checkPath, commandLine, inert } from "./names.ts";
@@ -38,9 +48,14 @@ export function lock(call: Call, message: string, steal = false): Held & { took:
   if (foreign !== undefined) throw inTheWay("lock", items.length, nameOf(policy, foreign.author));
   const applied = host.history.applied();
   if (applied !== head.seq) {
-    throw new Fault("lock", "refused", `this host has applied ${applied} of ${head.seq} entries of ${branch}`, {
-      hint: "isconf up",
-    });
+    throw new Fault(
+      "lock",
+      "refused",
+      `this host has applied ${applied} of ${head.seq} entries of ${branch}`,
+      {
+        hint: "isconf up",
+      },
+    );
   }
   return host.db.write((tx) => {
     const held = host.keeper.promise(
@@ -93,13 +108,17 @@ export async function snap(call: Call, path: string, remove: boolean): Promise<W
   const { host } = call;
   checkPath("snap", path);
   if (!remove && fs.lstatSync(path, { throwIfNoEntry: false }) === undefined) {
-    throw new Fault("snap", "notFound", `${inert(path)} does not exist`, { hint: "isconf snap --delete PATH" });
+    throw new Fault("snap", "notFound", `${inert(path)} does not exist`, {
+      hint: "isconf snap --delete PATH",
+    });
   }
   const held = needLock(call, "snap");
   let op: Op;
   if (remove) {
     if (fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
-      throw new Fault("snap", "refused", `${inert(path)} still exists here`, { hint: `rm ${inert(path)} first` });
+      throw new Fault("snap", "refused", `${inert(path)} still exists here`, {
+        hint: `rm ${inert(path)} first`,
+      });
     }
     op = { op: "delete", path };
   } else {
@@ -247,10 +266,14 @@ export function ci(call: Call): CheckedIn {
   const policy = host.journal.needPolicy("ci");
   const author = personPair(host, actor);
   if (items.length === 0) {
-    throw new Fault("ci", "refused", "there is nothing to check in", { hint: "isconf snap, isconf exec, or isconf unlock" });
+    throw new Fault("ci", "refused", "there is nothing to check in", {
+      hint: "isconf snap, isconf exec, or isconf unlock",
+    });
   }
   if (items.length > entriesPerCommitMax) {
-    throw new Fault("ci", "refused", `more than ${entriesPerCommitMax} pieces of work`, { hint: "isconf wip" });
+    throw new Fault("ci", "refused", `more than ${entriesPerCommitMax} pieces of work`, {
+      hint: "isconf wip",
+    });
   }
   for (const item of items) needSettled(item);
   const head = host.journal.head(branch);
@@ -280,11 +303,14 @@ export function ci(call: Call): CheckedIn {
   }
   host.db.write((tx) => {
     const records = host.keeper.vote(tx, policy.domain, held.term, batch);
-    host.journal.append(tx, records.map((record, i) => ({
-      record,
-      entry: entries[i] as Entry,
-      id: (batch[i] as Proposal).id,
-    })));
+    host.journal.append(
+      tx,
+      records.map((record, i) => ({
+        record,
+        entry: entries[i] as Entry,
+        id: (batch[i] as Proposal).id,
+      })),
+    );
     for (const [i, item] of items.entries()) {
       const { seq, id } = batch[i] as Proposal;
       host.history.intent(tx, { seq, id, boot: item.boot, startedMs: item.startedMs });
@@ -318,7 +344,11 @@ export function dropWip(call: Call, rebuild: boolean): { dropped: number; diverg
     host.wip.dropAll(tx);
     if (commands.length > 0) {
       const what = commands[0]?.op.op === "exec" ? commandLine(commands[0].op.argv) : "";
-      setMeta(tx, "diverged", `${commands.length} commands ran here and were dropped, the first: ${inert(what)}`);
+      setMeta(
+        tx,
+        "diverged",
+        `${commands.length} commands ran here and were dropped, the first: ${inert(what)}`,
+      );
     }
     const held = host.keeper.holder(branch);
     if (held?.held && held.holder === author && held.host === hostId(host)) host.keeper.release(tx, branch);
@@ -350,18 +380,31 @@ export function needLock(call: Call, op: string, term?: number): Held {
   const items = host.wip.items().filter((i) => i.author === author);
   const lost = items.find((i) => i.term !== held?.term);
   if (own && lost === undefined && (term === undefined || term === held.term)) return held;
-  if (lost !== undefined || (term !== undefined && held?.term !== term)) throw lostLock(call, op, held, lost, term);
+  if (lost !== undefined || (term !== undefined && held?.term !== term)) {
+    throw lostLock(call, op, held, lost, term);
+  }
   if (held?.held === true) throw lockedBy(op, held, host.clock.wall());
   if (items.length > 0) {
-    throw new Fault(op, "notLocked", `the lock of ${branch} was given back; ${items.length} pieces of work remain`, {
-      hint: 'isconf lock "why" takes it again with the same work, or isconf wip drop --rebuild',
-    });
+    throw new Fault(
+      op,
+      "notLocked",
+      `the lock of ${branch} was given back; ${items.length} pieces of work remain`,
+      {
+        hint: 'isconf lock "why" takes it again with the same work, or isconf wip drop --rebuild',
+      },
+    );
   }
   throw notLocked(op, branch);
 }
 
 /** The holder lost the lock: if others committed and we ran something, that work can never be checked in. */
-function lostLock(call: Call, op: string, held: Held | undefined, item: WipItem | undefined, term?: number): Fault {
+function lostLock(
+  call: Call,
+  op: string,
+  held: Held | undefined,
+  item: WipItem | undefined,
+  term?: number,
+): Fault {
   const { host } = call;
   const branch = branchOf(host, op);
   const head = host.journal.head(branch);
@@ -372,7 +415,11 @@ function lostLock(call: Call, op: string, held: Held | undefined, item: WipItem 
   const text = `your lock (term ${was}) was taken over by ${who} (term ${held?.term ?? 0})`;
   if (moved && ran) {
     host.db.write((tx) =>
-      setMeta(tx, "diverged", `work under term ${was} ran here, and term ${held?.term ?? 0} was checked in first`)
+      setMeta(
+        tx,
+        "diverged",
+        `work under term ${was} ran here, and term ${held?.term ?? 0} was checked in first`,
+      )
     );
     return new Fault(op, "diverged", `${text} and the branch has moved on to entry ${head.seq}`, {
       hint: "isconf wip drop --rebuild, then rebuild this host",
@@ -388,7 +435,9 @@ function lostLock(call: Call, op: string, held: Held | undefined, item: WipItem 
 function needSettled(item: WipItem): void {
   if (item.state === "done") return;
   if (item.state === "reboot") {
-    throw new Fault("ci", "refused", "this host has not restarted since isconf reboot", { hint: "isconf reboot --now" });
+    throw new Fault("ci", "refused", "this host has not restarted since isconf reboot", {
+      hint: "isconf reboot --now",
+    });
   }
   const what = item.op.op === "exec" ? inert(commandLine(item.op.argv)) : item.op.op;
   throw new Fault("ci", "uncertain", `work ${item.n} was started and its end is not known: ${what}`, {
@@ -396,16 +445,29 @@ function needSettled(item: WipItem): void {
   });
 }
 
-function needRole(call: Call, op: string, branch: string, author: string, role: "append" | "owner" = "append"): void {
+function needRole(
+  call: Call,
+  op: string,
+  branch: string,
+  author: string,
+  role: "append" | "owner" = "append",
+): void {
   const policy = call.host.journal.needPolicy(op);
   if (may(policy, author, role, branch)) return;
-  throw new Fault(op, "denied", `${inert(call.actor.name)}@${hostName(call.host)} has no ${role} role on ${branch}`, {
-    hint: "isconf status: shows who has; ask an owner of the branch",
-  });
+  throw new Fault(
+    op,
+    "denied",
+    `${inert(call.actor.name)}@${hostName(call.host)} has no ${role} role on ${branch}`,
+    {
+      hint: "isconf status: shows who has; ask an owner of the branch",
+    },
+  );
 }
 
 function notLocked(op: string, branch: string): Fault {
-  return new Fault(op, "notLocked", `${branch} is not locked`, { hint: 'isconf lock "what you are about to change"' });
+  return new Fault(op, "notLocked", `${branch} is not locked`, {
+    hint: 'isconf lock "what you are about to change"',
+  });
 }
 
 function inTheWay(op: string, n: number, whose: string): Fault {
@@ -453,7 +515,14 @@ function addDone(call: Call, held: Held, op: Op, status: number): void {
 /** The user commands run as unless told otherwise: root, or whoever runs an agent without root. */
 export function userOfAgent(): ReturnType<typeof userByName> {
   const uid = process.geteuid?.() ?? 0;
-  return userByUid(uid) ?? { name: uid === 0 ? "root" : String(uid), uid, gid: process.getegid?.() ?? uid, home: "/", shell: "/bin/sh" };
+  return userByUid(uid) ??
+    {
+      name: uid === 0 ? "root" : String(uid),
+      uid,
+      gid: process.getegid?.() ?? uid,
+      home: "/",
+      shell: "/bin/sh",
+    };
 }
 
 /** This host's position in words for status. */

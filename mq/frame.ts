@@ -8,7 +8,7 @@ import { frameBytesMax, loopSliceMs, partialFrameMs } from "./limits.ts";
 export const FRAME_VERSION = 1;
 export const FRAME_HEADER_BYTES = 8;
 
-/** One message on a stream. `type` is 0 to 255, `channel` 0 to 65535, `body` at most `frameBytesMax` bytes. */
+/** One message on a stream. `type` is 0 to 255, `channel` 0 to 65535, `body` bounded by {@link FrameOptions}. */
 export interface Frame {
   type: number;
   channel: number;
@@ -16,17 +16,18 @@ export interface Frame {
 }
 
 export interface FrameOptions {
-  /** Longest body accepted, in bytes. Default: `frameBytesMax`. */
+  /** Longest body sent or accepted, in bytes. Default: `frameBytesMax`. */
   bodyBytesMax?: number;
 }
 
 /**
  * The bytes of one frame.
- * @throws {Fault} usage, when a field is out of its range or the body longer than `frameBytesMax`
+ * @throws {Fault} usage, when a field is out of its range or the body longer than the limit
  */
-export function encodeFrame(frame: Frame): Uint8Array {
+export function encodeFrame(frame: Frame, opts: FrameOptions = {}): Uint8Array {
   const { type, channel, body } = frame;
-  if (!isUint(type, 0xff) || !isUint(channel, 0xffff) || body.length > frameBytesMax) {
+  const bodyBytesMax = opts.bodyBytesMax ?? frameBytesMax;
+  if (!isUint(type, 0xff) || !isUint(channel, 0xffff) || body.length > bodyBytesMax) {
     throw new Fault("frame", "usage", `no frame has type ${type}, channel ${channel}, ${body.length} bytes`, {
       hint: "isconf debug limits",
     });

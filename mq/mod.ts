@@ -47,3 +47,4 @@ export { MemoryNetwork } from "./transport_memory.ts";
 export { MESSAGE_KINDS, MESSAGE_VERSION } from "./message.ts";
 export type { MqNodeOptions } from "./node.ts";
 export { MqNode } from "./node.ts";
+export { flock, peerCredentials } from "./libc.ts";

@@ -1,4 +1,4 @@
-// The verbs init, fork and migrate: the beginning of a domain, and changes of branch.
+// The verbs init, grant, fork and migrate: the beginning of a domain, who may what, and changes of branch.
 import type { Initialised } from "../domain.ts";
 import { inert } from "../names.ts";
 import type { Verb } from "../verb.ts";
@@ -14,9 +14,12 @@ export const initVerb: Verb<{ host?: string; branch?: string }, Initialised> = {
     branch: { kind: "text", about: "the first branch; else main" },
   },
   kind: "changes",
-  run: (call, args) => call.acts.domain.init(call, { host: args.host ?? "host", branch: args.branch ?? "main" }),
+  run: (call, args) =>
+    call.acts.domain.init(call, { host: args.host ?? "host", branch: args.branch ?? "main" }),
   show(r, term) {
-    term.say(`domain ${r.domain} begun: host ${inert(r.host)}, branch ${inert(r.branch)}, owner ${inert(r.owner)}`);
+    term.say(
+      `domain ${r.domain} begun: host ${inert(r.host)}, branch ${inert(r.branch)}, owner ${inert(r.owner)}`,
+    );
     term.say("recovery key, shown once, kept nowhere; keep it off this host:");
     term.line(r.recovery);
   },
@@ -30,19 +33,46 @@ export const forkVerb: Verb<{ branch: string }, { branch: string; from: string; 
   args: { branch: { kind: "text", positional: true, required: true, about: "the new branch's name" } },
   kind: "changes",
   run: (call, args) => call.acts.domain.fork(call, args.branch),
-  show: (r, term) => term.say(`forked ${inert(r.branch)} from ${inert(r.from)} at entry ${r.seq}; this host is on it now`),
+  show: (r, term) =>
+    term.say(`forked ${inert(r.branch)} from ${inert(r.from)} at entry ${r.seq}; this host is on it now`),
 };
 
-export const migrateVerb: Verb<{ branch: string }, { branch: string; from: string; at: number; of: number }> = {
-  name: "migrate",
-  summary: "move this host onto another branch",
-  about: "Only onto a branch whose journal extends what this host has really executed.",
-  examples: ["isconf migrate web"],
-  args: { branch: { kind: "text", positional: true, required: true, about: "the branch to move onto" } },
-  kind: "changes",
-  run: (call, args) => call.acts.domain.migrate(call, args.branch),
-  show(r, term) {
-    const rest = r.at < r.of ? "; now: isconf up" : "";
-    term.say(`moved from ${inert(r.from)} to ${inert(r.branch)}, at entry ${r.at} of ${r.of}${rest}`);
+export const migrateVerb: Verb<{ branch: string }, { branch: string; from: string; at: number; of: number }> =
+  {
+    name: "migrate",
+    summary: "move this host onto another branch",
+    about: "Only onto a branch whose journal extends what this host has really executed.",
+    examples: ["isconf migrate web"],
+    args: { branch: { kind: "text", positional: true, required: true, about: "the branch to move onto" } },
+    kind: "changes",
+    run: (call, args) => call.acts.domain.migrate(call, args.branch),
+    show(r, term) {
+      const rest = r.at < r.of ? "; now: isconf up" : "";
+      term.say(`moved from ${inert(r.from)} to ${inert(r.branch)}, at entry ${r.at} of ${r.of}${rest}`);
+    },
+  };
+
+type Granted = { person: string; role: string; branch: string };
+
+export const grantVerb: Verb<{ user: string; role: string; branch?: string }, Granted> = {
+  name: "grant",
+  summary: "give a user of this host a role on a branch",
+  about:
+    "Roles: owner (everything, append included), append (lock, snap, exec, reboot, ci), enrol, keeper, secret,\nrelease. The user must also be permitted in isconf.conf to have a socket.",
+  examples: ["isconf grant alice append", "isconf grant bob owner web"],
+  args: {
+    user: { kind: "text", positional: true, required: true, about: "a user of this host" },
+    role: { kind: "text", positional: true, required: true, about: "which role" },
+    branch: { kind: "text", positional: true, about: "on which branch; else this host's; * is every one" },
   },
+  kind: "changes",
+  run(call, args) {
+    const branch = args.branch ?? call.acts.report.status(call).branch ?? "";
+    return call.acts.domain.grant(call, {
+      ...call.acts.users.userByName("grant", args.user),
+      role: args.role,
+      branch,
+    });
+  },
+  show: (r, term) => term.say(`${inert(r.person)} is ${r.role} on ${inert(r.branch)} now`),
 };

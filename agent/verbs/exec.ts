@@ -30,7 +30,11 @@ export const execVerb: ExecVerb = {
   summary: "run a command now and journal it if it ends 0",
   about:
     "Arguments reach the command byte for byte; no shell is involved. It runs as root (or --as USER) with a built\nenvironment: locale and time zone of the caller, host variables of main.cf, and what --env names. Its status is\nisconf's status; 125 isconf itself failed, 126 not executable, 127 not found, 128+n killed by signal n, 124 out\nof time. Anything but 0 is not journaled.",
-  examples: ["isconf exec apt-get install -y nginx", "isconf exec --as www-data touch /srv/www/up", "isconf exec -i tee /etc/motd < motd"],
+  examples: [
+    "isconf exec apt-get install -y nginx",
+    "isconf exec --as www-data touch /srv/www/up",
+    "isconf exec -i tee /etc/motd < motd",
+  ],
   args: {
     command: { kind: "texts", positional: true, required: true, about: "the command and its arguments" },
     env: { kind: "texts", about: "a variable of yours that goes with the command" },

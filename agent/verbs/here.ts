@@ -19,7 +19,8 @@ export const HERE_VERBS: Verb[] = [
   {
     name: "get",
     summary: "get a file out of isfs",
-    about: "By id, by the beginning of an id, by what sha256sum prints, or by label. Written beside and renamed when whole.",
+    about:
+      "By id, by the beginning of an id, by what sha256sum prints, or by label. Written beside and renamed when whole.",
     examples: ["isconf get 3f2a99 nginx.deb"],
     args: {
       name: { kind: "text", positional: true, required: true, about: "which" },
@@ -43,7 +44,12 @@ export const HERE_VERBS: Verb[] = [
     examples: ["isconf bundle export web.bundle", "isconf bundle import web.bundle --domain ID"],
     args: {
       action: { kind: "text", positional: true, required: true, about: "export or import" },
-      file: { kind: "text", positional: true, required: true, about: "the bundle; - is standard input or output" },
+      file: {
+        kind: "text",
+        positional: true,
+        required: true,
+        about: "the bundle; - is standard input or output",
+      },
       branch: { kind: "text", about: "export: which; import: what this host is to be on" },
       domain: { kind: "text", about: "import: the id of the domain this host is to belong to" },
       host: { kind: "text", about: "import: what this host is called; else its host name" },
@@ -71,7 +77,14 @@ export const HERE_VERBS: Verb[] = [
     },
     show: (_r, term) => term.say("the agent stops when what it is doing has ended"),
   },
-  { name: "restart", summary: "stop, then start", about: "See both.", examples: ["isconf restart"], args: none, kind: "here" },
+  {
+    name: "restart",
+    summary: "stop, then start",
+    about: "See both.",
+    examples: ["isconf restart"],
+    args: none,
+    kind: "here",
+  },
   {
     name: "agent",
     summary: "run the agent in the foreground",
@@ -84,7 +97,14 @@ export const HERE_VERBS: Verb[] = [
     },
     kind: "here",
   },
-  { name: "version", summary: "the version of this executable", about: "And nothing else.", examples: ["isconf version"], args: none, kind: "here" },
+  {
+    name: "version",
+    summary: "the version of this executable",
+    about: "And nothing else.",
+    examples: ["isconf version"],
+    args: none,
+    kind: "here",
+  },
   {
     name: "help",
     summary: "this list; help VERB; help errors",

@@ -16,7 +16,9 @@ export const lockVerb: Verb<{ message: string[]; steal: boolean }, Held & { took
   kind: "changes",
   run: (call, args) => call.acts.work.lock(call, args.message.join(" "), args.steal),
   show: (held, term) =>
-    term.say(`${held.took ? "locked" : "lock kept"}: ${held.branch}, term ${held.term}: ${inert(held.message)}`),
+    term.say(
+      `${held.took ? "locked" : "lock kept"}: ${held.branch}, term ${held.term}: ${inert(held.message)}`,
+    ),
 };
 
 export const unlockVerb: Verb<{ steal: boolean }, { branch: string; term: number; of: string }> = {

@@ -56,10 +56,16 @@ export const showVerb: Verb<{ seq: number; branch?: string }, Shown> = {
       rows.push(["op", d.op]);
       for (const [k, v] of Object.entries(d)) {
         if (k === "op") continue;
-        rows.push([`  ${k}`, k === "argv" ? commandLine(v as string[]) : inert(typeof v === "string" ? v : JSON.stringify(v))]);
+        rows.push([
+          `  ${k}`,
+          k === "argv" ? commandLine(v as string[]) : inert(typeof v === "string" ? v : JSON.stringify(v)),
+        ]);
       }
     }
-    rows.push(["here", r.status === null ? r.here : `${r.here}, status ${r.status}, ${moment(r.endedMs ?? 0)}`]);
+    rows.push([
+      "here",
+      r.status === null ? r.here : `${r.here}, status ${r.status}, ${moment(r.endedMs ?? 0)}`,
+    ]);
     term.table(rows);
     if (r.output !== "") {
       term.line("output");

@@ -8,7 +8,8 @@ import type { Verb } from "../verb.ts";
 export const lsVerb: Verb<{ tree?: string }, { rows: ShelfRow[]; tree: TreeLine[] }> = {
   name: "ls",
   summary: "what people put into isfs, or the inside of a tree",
-  about: "Without an argument: everything that was put, with id, size and label. With the id of a tree: its names.",
+  about:
+    "Without an argument: everything that was put, with id, size and label. With the id of a tree: its names.",
   examples: ["isconf ls", "isconf ls 3f2a…"],
   args: { tree: { kind: "text", positional: true, about: "the id of a snapped tree" } },
   kind: "reads",
@@ -20,6 +21,8 @@ export const lsVerb: Verb<{ tree?: string }, { rows: ShelfRow[]; tree: TreeLine[
     if (args.tree !== undefined) {
       term.table(r.tree.map((t) => [t.mode, `${t.uid}:${t.gid}`, bytesText(t.size), t.kind, inert(t.path)]));
     } else if (r.rows.length === 0) term.say("nothing was put here yet");
-    else term.table(r.rows.map((b) => [b.id.slice(0, 16), bytesText(b.size), moment(b.addedMs), inert(b.label)]));
+    else {term.table(
+        r.rows.map((b) => [b.id.slice(0, 16), bytesText(b.size), moment(b.addedMs), inert(b.label)]),
+      );}
   },
 };

@@ -1,7 +1,7 @@
 // The one list of verbs, in the order of help. Command line, HTTP routes and help are made from it.
 import type { Verb } from "../verb.ts";
 import { ciVerb } from "./ci.ts";
-import { forkVerb, initVerb, migrateVerb } from "./domain.ts";
+import { forkVerb, grantVerb, initVerb, migrateVerb } from "./domain.ts";
 import { execVerb } from "./exec.ts";
 import { HERE_VERBS } from "./here.ts";
 import { lockVerb, unlockVerb } from "./lock.ts";
@@ -29,6 +29,7 @@ export const VERBS: Verb[] = [
   forkVerb,
   migrateVerb,
   initVerb,
+  grantVerb,
   lsVerb,
   envVerb,
   doctorVerb,

@@ -11,8 +11,16 @@ export const snapVerb: Verb<{ path: string[]; delete: boolean }, { snapped: OpJs
     "Content, mode with setuid, numeric owner, mtime, extended attributes and ACLs, hard links inside the tree and\nsparse runs. A directory is taken with everything in it; on other hosts names it does not have stay. The path\nhere is only read. Nothing leaves this host before ci.",
   examples: ["isconf snap /etc/ssh/sshd_config", "isconf snap --delete /etc/cron.d/old"],
   args: {
-    path: { kind: "texts", positional: true, required: true, about: "absolute, or relative to where you are" },
-    delete: { kind: "flag", about: "journal that the path is gone: other hosts remove it, with everything in it" },
+    path: {
+      kind: "texts",
+      positional: true,
+      required: true,
+      about: "absolute, or relative to where you are",
+    },
+    delete: {
+      kind: "flag",
+      about: "journal that the path is gone: other hosts remove it, with everything in it",
+    },
   },
   kind: "changes",
   async run(call, args) {

@@ -9,31 +9,46 @@ type Status = ReturnType<typeof import("../report.ts")["status"]>;
 export const statusVerb: Verb<Record<never, never>, Status> = {
   name: "status",
   summary: "how this host stands to its branch",
-  about: "Domain, branch, how far it is and what stopped it, who holds the lock, and what waits to be checked in.",
+  about:
+    "Domain, branch, how far it is and what stopped it, who holds the lock, and what waits to be checked in.",
   examples: ["isconf status", "isconf --json status"],
   args: {},
   kind: "reads",
   run: (call) => call.acts.report.status(call),
   show(r, term) {
     const state = r.state === "current" ? term.paint("green", r.state) : term.paint("red", r.state);
-    const rows: string[][] = [["host", inert(r.host)], ["domain", r.domain ?? "none: isconf init, or isconf bundle import"]];
+    const rows: string[][] = [["host", inert(r.host)], [
+      "domain",
+      r.domain ?? "none: isconf init, or isconf bundle import",
+    ]];
     if (r.branch !== null) {
       rows.push(["branch", inert(r.branch)], ["entry", `${r.at} of ${r.of}, ${state}`]);
     }
     if (r.stopped !== null) {
       const status = r.stopped.status === null ? "" : `, status ${r.stopped.status}`;
-      rows.push(["stopped", `entry ${r.stopped.seq} is ${r.stopped.why}${status}: ${inert(r.stopped.reason ?? "")}`]);
+      rows.push([
+        "stopped",
+        `entry ${r.stopped.seq} is ${r.stopped.why}${status}: ${inert(r.stopped.reason ?? "")}`,
+      ]);
     }
     if (r.diverged !== null) rows.push(["diverged", inert(r.diverged)]);
     if (r.fork !== null) rows.push(["forked", `at entry ${r.fork.seq}, seen ${moment(r.fork.foundMs)}`]);
     if (r.lock !== null) {
-      rows.push(["lock", `${inert(r.lock.holder)}, term ${r.lock.term}, since ${moment(r.lock.sinceMs)}: ${inert(r.lock.message)}`]);
+      rows.push([
+        "lock",
+        `${inert(r.lock.holder)}, term ${r.lock.term}, since ${moment(r.lock.sinceMs)}: ${
+          inert(r.lock.message)
+        }`,
+      ]);
     }
     if (r.wip > 0) rows.push(["work", `${r.wip} pieces not checked in`]);
     if (r.doing !== null) rows.push(["doing", inert(r.doing)]);
     if (r.keepers.length > 0) rows.push(["keepers", r.keepers.map(inert).join(", ")]);
     for (const b of r.branches) {
-      rows.push(["branches", `${inert(b.name)}, ${b.entries} entries${b.from === null ? "" : `, forked from ${inert(b.from)}`}`]);
+      rows.push([
+        "branches",
+        `${inert(b.name)}, ${b.entries} entries${b.from === null ? "" : `, forked from ${inert(b.from)}`}`,
+      ]);
     }
     for (const o of r.owners) rows.push(["owner", inert(o)]);
     term.table(rows);
@@ -63,7 +78,11 @@ export const doctorVerb: Verb<Record<never, never>, { findings: Finding[] }> = {
   run: (call) => call.acts.doctor.examine(call),
   show(r, term) {
     for (const f of r.findings) {
-      term.line(`${f.ok ? term.paint("green", "ok  ") : term.paint("red", "BAD ")} ${f.check}${f.ok ? "" : `: ${f.text}`}`);
+      term.line(
+        `${f.ok ? term.paint("green", "ok  ") : term.paint("red", "BAD ")} ${f.check}${
+          f.ok ? "" : `: ${f.text}`
+        }`,
+      );
       if (!f.ok) term.line(`     ${f.hint}`);
     }
   },

@@ -28,10 +28,16 @@ export const upVerb: Verb<UpVerbArgs, UpResult> = {
   kind: "changes",
   run: (call, args) => call.acts.apply.up(call, args),
   show(r, term, args) {
-    const asked = r.asked === "keeper" ? "up to date with the keeper" : "nobody could be asked for newer entries";
+    const asked = r.asked === "keeper"
+      ? "up to date with the keeper"
+      : "nobody could be asked for newer entries";
     if (r.restarting) return term.say(`restarting at entry ${r.at + 1} of ${r.of}; up goes on afterwards`);
-    if (args.dryRun) return term.say(`nothing was changed; this host is at entry ${r.at} of ${r.of} of ${r.branch}`);
-    if (r.at < r.of) return term.say(`applied ${r.applied}; at entry ${r.at} of ${r.of} of ${r.branch}, as asked`);
+    if (args.dryRun) {
+      return term.say(`nothing was changed; this host is at entry ${r.at} of ${r.of} of ${r.branch}`);
+    }
+    if (r.at < r.of) {
+      return term.say(`applied ${r.applied}; at entry ${r.at} of ${r.of} of ${r.branch}, as asked`);
+    }
     const did = r.applied === 0 ? "nothing to do" : `applied ${r.applied}`;
     term.say(`${did}; at entry ${r.at} of ${r.branch}; ${asked}`);
   },

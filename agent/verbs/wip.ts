@@ -30,7 +30,9 @@ export const wipVerb: Verb<{ action?: string; number?: number; rebuild: boolean 
     const { work, report } = call.acts;
     const need = () => {
       if (args.number !== undefined) return args.number;
-      throw new Fault("wip", "usage", `wip ${args.action} needs the number of a piece of work`, { hint: "isconf wip" });
+      throw new Fault("wip", "usage", `wip ${args.action} needs the number of a piece of work`, {
+        hint: "isconf wip",
+      });
     };
     switch (args.action) {
       case undefined:
@@ -49,7 +51,9 @@ export const wipVerb: Verb<{ action?: string; number?: number; rebuild: boolean 
         break;
       }
       default:
-        throw new Fault("wip", "usage", `wip ${inert(args.action)} is not known`, { hint: "isconf help wip" });
+        throw new Fault("wip", "usage", `wip ${inert(args.action)} is not known`, {
+          hint: "isconf help wip",
+        });
     }
     return report.wip(call);
   },

@@ -1,0 +1,153 @@
+// World: hosts for tests that live in this process: a home of their own in a temporary directory, real SQLite, real
+// files, both halves joined by a pipe in memory. Not the shipped executable (tests/exe.ts) and no network.
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import type { Acts } from "../agent/acts.ts";
+import {
+  type Actor,
+  type Agent,
+  type Call,
+  type Home,
+  homeOf,
+  openSeamInside,
+  type Progress,
+  type Runner,
+  startAgent,
+} from "../agent/mod.ts";
+import { type Clock, systemClock } from "../mq/mod.ts";
+
+/** One host: its directory, its agent, and verbs as functions. */
+export interface TestHost {
+  dir: string;
+  home: Home;
+  agent: Agent;
+  acts: Acts;
+  /** What was told while verbs ran. */
+  told: Progress[];
+  logged: string[];
+  call(uid?: number, name?: string): Call;
+  /** Stops the agent as `isconf stop` does. */
+  stop(): Promise<void>;
+  /** Stops and starts again on the same home. */
+  restart(options?: Partial<Options>): Promise<void>;
+}
+
+export interface Options {
+  clock: Clock;
+  runner: Runner;
+  conf: string;
+  bootId: string;
+}
+
+/** Makes a host in a new temporary directory and removes it when the test ends. */
+export async function makeHost(
+  t: { after(fn: () => Promise<void>): void },
+  options: Partial<Options> = {},
+): Promise<TestHost> {
+  const dir = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "isconf-")));
+  const home = homeOf(dir);
+  fs.mkdirSync(home.config, { recursive: true });
+  const host = { dir, home, told: [], logged: [] } as unknown as TestHost;
+  const setUp = (o: Partial<Options>) => {
+    fs.writeFileSync(path.join(dir, "boot-id"), `${o.bootId ?? "boot-1"}\n`);
+    const conf = `boot_id_file = ${dir}/boot-id\nreboot_command = /bin/true\n${o.conf ?? ""}`;
+    fs.writeFileSync(path.join(home.config, "isconf.conf"), conf);
+  };
+  const start = async (o: Partial<Options>) => {
+    const clock = o.clock ?? systemClock;
+    host.agent = await startAgent(home, {
+      clock,
+      openSeam: (h) => Promise.resolve(openSeamInside(path.join(h.state, "store"), clock)),
+      log: (line) => void host.logged.push(line),
+      ...(o.runner === undefined ? {} : { runner: o.runner }),
+    });
+    host.acts = host.agent.acts;
+  };
+  host.call = (uid = process.getuid?.() ?? 0, name = "root"): Call => {
+    const actor: Actor = { uid, name };
+    return { host: host.agent.host, acts: host.acts, actor, emit: (e) => void host.told.push(e) };
+  };
+  host.stop = async () => {
+    host.agent.stop();
+    await host.agent.ended;
+  };
+  host.restart = async (more = {}) => {
+    await host.stop();
+    setUp({ ...options, ...more });
+    await start({ ...options, ...more });
+  };
+  setUp(options);
+  await start(options);
+  t.after(async () => {
+    await host.stop();
+    fs.rmSync(dir, { recursive: true, force: true });
+  });
+  return host;
+}
+
+/** A host that began a domain: branch main, host `a`. */
+export async function makeFirstHost(
+  t: { after(fn: () => Promise<void>): void },
+  options: Partial<Options> = {},
+): Promise<TestHost> {
+  const host = await makeHost(t, options);
+  host.acts.domain.init(host.call(), { host: "a", branch: "main" });
+  return host;
+}
+
+/** A second host of the first one's domain, by bundle. */
+export async function makeSecondHost(
+  t: { after(fn: () => Promise<void>): void },
+  first: TestHost,
+  options: Partial<Options> = {},
+): Promise<TestHost> {
+  const host = await makeHost(t, options);
+  await carry(first, host);
+  return host;
+}
+
+/** Carries the first host's journal to the other, as a bundle. */
+export async function carry(from: TestHost, to: TestHost, branch?: string): Promise<void> {
+  const bundle = from.acts.bundle.exportBundle(from.call(), branch);
+  const pin = {
+    host: "b",
+    domain: from.agent.host.journal.domain() as string,
+    ...(branch ? { branch } : {}),
+  };
+  await to.acts.bundle.importBundle(to.call(), bundle, pin);
+}
+
+/** Runs a command to its end on the origin, as the verb exec does. */
+export async function run(
+  host: TestHost,
+  argv: string[],
+  more: { as?: string; timeoutMs?: number; cwd?: string } = {},
+) {
+  const execution = await host.acts.work.exec(host.call(), {
+    argv,
+    cwd: more.cwd ?? "/",
+    umask: 0o022,
+    callerEnv: {},
+    envNames: [],
+    as: more.as ?? "",
+    timeoutMs: more.timeoutMs ?? 0,
+    stdin: false,
+  });
+  return await execution.recorded;
+}
+
+/** The fault that `fn` ends with; fails the test when it ends otherwise. */
+export async function faultOf(
+  fn: () => unknown,
+): Promise<{ kind: string; message: string; hint: string; exit: number }> {
+  try {
+    await fn();
+  } catch (e) {
+    if ((e as { name?: string }).name === "Fault") {
+      return e as { kind: string; message: string; hint: string; exit: number };
+    }
+    throw e;
+  }
+  throw new Error("this should have ended in a fault");
+}
