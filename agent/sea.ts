@@ -1,7 +1,6 @@
 // sea: what is packed into the one executable: files by name, the SQLite addon, the agent with its code cache.
 // Not a loader of anything from disk. Outside of the executable (tests, development) there is nothing to find.
 import { Buffer } from "node:buffer";
-import type { Script } from "node:vm";
 
 const MFD_CLOEXEC = 1;
 
@@ -49,22 +48,18 @@ export function addonPath(): string {
 }
 
 /**
- * The agent's bundle, compiled from V8's code cache, which makes it fast. A cache of another Node, other flags or
- * another processor is refused by V8 (`cachedDataRejected`) and only costs time.
+ * Runs the agent's bundle and returns what it exports. It is compiled from V8's code cache, which makes that fast; a
+ * cache of another Node, other flags or another processor is refused by V8 (`cachedDataRejected`) and only costs time.
  */
-export function agentScript(): Script {
+export function loadAgent(): unknown {
   const sea = process.getBuiltinModule("node:sea");
-  const vm = process.getBuiltinModule("node:vm");
+  const { Script } = process.getBuiltinModule("node:vm");
   const cachedData = sea.getAssetKeys().includes("agent.cache")
     ? Buffer.from(asset("agent.cache"))
     : undefined;
-  return new vm.Script(sea.getAsset("agent.js", "latin1"), { filename: "agent.js", cachedData });
-}
-
-/** Runs the agent's bundle and returns what it exports. */
-export function loadAgent(): unknown {
+  const script = new Script(sea.getAsset("agent.js", "latin1"), { filename: "agent.js", cachedData });
   const module = { exports: {} };
-  agentScript().runInThisContext()(module.exports, builtin, module, "agent.js", "/");
+  script.runInThisContext()(module.exports, builtin, module, "agent.js", "/");
   return module.exports;
 }
 
