@@ -10,7 +10,7 @@ import { type Agent, startAgent } from "./daemon.ts";
 import { inert } from "./names.ts";
 import { runNet } from "./net.ts";
 import { type Home, homeOf } from "./paths.ts";
-import { addonPath, isSea } from "./sea.ts";
+import { addon } from "./sea.ts";
 import { askSeam } from "./seam.ts";
 import { userByName } from "./users.ts";
 
@@ -25,7 +25,8 @@ export async function main(
   role: "root" | "net",
   options: { home?: string; config?: string; ready: boolean },
 ): Promise<number> {
-  if (isSea()) setNativeBinding(addonPath());
+  const binding = addon();
+  if (binding !== undefined) setNativeBinding(binding);
   process.title = role === "net" ? "isconf: net" : "isconf: agent";
   process.on("SIGPIPE", () => {});
   const home = homeOf(options.home);

@@ -1,7 +1,6 @@
 // sea: what is packed into the one executable: files by name, the SQLite addon, the agent with its code cache.
 // Not a loader of anything from disk. Outside of the executable (tests, development) there is nothing to find.
 import { Buffer } from "node:buffer";
-import type { Script } from "node:vm";
 
 const MFD_CLOEXEC = 1;
 
@@ -48,26 +47,22 @@ export function addonPath(): string {
   return `/proc/self/fd/${fd}`;
 }
 
-/**
- * The agent's bundle, compiled from V8's code cache, which makes it fast. A cache of another Node, other flags or
- * another processor is refused by V8 (`cachedDataRejected`) and only costs time.
- */
-export function agentScript(): Script {
-  const sea = process.getBuiltinModule("node:sea");
-  const vm = process.getBuiltinModule("node:vm");
-  const cachedData = sea.getAssetKeys().includes("agent.cache")
-    ? Buffer.from(asset("agent.cache"))
-    : undefined;
-  return new vm.Script(sea.getAsset("agent.js", "latin1"), { filename: "agent.js", cachedData });
-}
-
 /** What the agent's bundle exports (agent_main.ts). */
 export type AgentModule = typeof import("./agent_main.ts");
 
-/** Runs the agent's bundle and returns what it exports. */
+/**
+ * Runs the agent's bundle and returns what it exports. It is compiled from V8's code cache, which makes that fast; a
+ * cache of another Node, other flags or another processor is refused by V8 (`cachedDataRejected`) and only costs time.
+ */
 export function loadAgent(): unknown {
+  const sea = process.getBuiltinModule("node:sea");
+  const { Script } = process.getBuiltinModule("node:vm");
+  const cachedData = sea.getAssetKeys().includes("agent.cache")
+    ? Buffer.from(asset("agent.cache"))
+    : undefined;
+  const script = new Script(sea.getAsset("agent.js", "latin1"), { filename: "agent.js", cachedData });
   const module = { exports: {} };
-  agentScript().runInThisContext()(module.exports, builtin, module, "agent.js", "/");
+  script.runInThisContext()(module.exports, builtin, module, "agent.js", "/");
   return module.exports;
 }
 
