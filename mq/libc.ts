@@ -5,7 +5,7 @@ import { constants } from "node:os";
 /** A path or name for the kernel: bytes as they are, or text as UTF-8. Never with a zero byte inside. */
 export type PathLike = Uint8Array | string;
 
-/** What statx(2) says of one file. `mtime` and `ctime` are [seconds, nanoseconds]; `dev` is one number per file system. */
+/** What statx(2) says of one file. Times are [seconds, nanoseconds]; `isImmutable` is true for append-only files too. */
 export interface Stat {
   mode: number;
   uid: number;
@@ -18,6 +18,7 @@ export interface Stat {
   mtime: [number, number];
   ctime: [number, number];
   isMountRoot: boolean;
+  isImmutable: boolean;
 }
 
 /** The current directory, where a directory descriptor is asked for. */
@@ -25,9 +26,8 @@ export const AT_FDCWD = -100;
 /** open(2) flag that Node's constants lack: a descriptor that only names the file. */
 export const O_PATH = 0o10000000;
 
-// Numbers of the Linux headers, the same on every architecture that isconf runs on.
 const [AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_EMPTY_PATH] = [0x100, 0x200, 0x1000];
-const [STATX_BASIC_STATS, STATX_ATTR_MOUNT_ROOT] = [0x7ff, 0x2000];
+const [STATX_BASIC_STATS, STATX_ATTR_MOUNT_ROOT, STATX_ATTR_IMMUTABLE_APPEND] = [0x7ff, 0x2000, 0x30];
 const [SEEK_DATA, SEEK_HOLE] = [3, 4];
 const [SOL_SOCKET, SO_PEERCRED] = [1, 17];
 const [F_GETFL, F_SETFL, O_NONBLOCK, O_CLOEXEC] = [3, 4, 0o4000, 0o2000000];
@@ -252,6 +252,7 @@ export function statAt(dir: number, name: PathLike = ""): Stat {
     ino: v.getBigUint64(32, true),
     mtime: [Number(v.getBigInt64(112, true)), v.getUint32(120, true)],
     ctime: [Number(v.getBigInt64(96, true)), v.getUint32(104, true)],
+    isImmutable: (v.getUint32(8, true) & STATX_ATTR_IMMUTABLE_APPEND) !== 0,
     isMountRoot: (v.getUint32(8, true) & STATX_ATTR_MOUNT_ROOT) !== 0,
   };
 }

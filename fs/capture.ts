@@ -1,0 +1,268 @@
+// capture: files, directories and symbolic links of a disk into a store. It changes nothing on the disk, follows no
+// link below its root, and takes nothing that changed while it was read.
+import { constants } from "node:fs";
+import { Fault } from "../mq/mod.ts";
+import type { Stat } from "../mq/libc.ts";
+import { errnoCode, O_PATH, openAt, readAt, readlinkAt, statAt } from "../mq/libc.ts";
+import type { Cutter } from "./cutter.ts";
+import { fixedCutter } from "./cutter.ts";
+import {
+  dataRuns,
+  metaOf,
+  procPath,
+  READ_FLAGS,
+  readRuns,
+  readXattrs,
+  refuseTalking,
+  sortedNames,
+} from "./disk.ts";
+import type { Run } from "./disk.ts";
+import { putFile } from "./manifest.ts";
+import { showPath } from "./path.ts";
+import { pause } from "./pause.ts";
+import { PutBatch } from "./put_batch.ts";
+import { Fd, isDir, isFile, isLink, isSameFile, openDir, openPlace, statOf } from "./safepath.ts";
+import type { Id, Store } from "./store.ts";
+import type { DirNode, FileNode, LinkNode, Node } from "./tree.ts";
+import { checkDepth, DirWriter, encodeNode, joinPath } from "./tree.ts";
+
+export interface CaptureOptions {
+  cutter?: Cutter;
+}
+
+/** What was captured: `files` counts everything but directories, `bytes` the bytes of data read. */
+export interface Captured {
+  id: Id;
+  kind: "file" | "dir" | "link";
+  files: number;
+  bytes: number;
+}
+
+/** Several names of one file: how many this tree has, and the node that they share once it was read. */
+interface Group {
+  names: number;
+  node?: FileNode;
+  ctime?: string;
+}
+
+interface Job {
+  store: PutBatch;
+  cutter: Cutter;
+  files: number;
+  bytes: number;
+  /** Looks at all names of the tree; made when the first file with a second name is met. */
+  groups: () => Promise<Map<string, Group>>;
+  groupCount: number;
+  /** File systems known to hold content. */
+  devices: Set<number>;
+}
+
+/** The file is not what it was a moment ago. */
+class Changed extends Error {}
+
+const key = (s: Stat) => `${s.dev}:${s.ino}`;
+const latin1 = (name: string) => Buffer.from(name, "latin1");
+
+/**
+ * Keeps the file, directory (with all below it) or symbolic link at `path`, and returns its node's id when every
+ * object is durable. Names that vanish while a directory is read are left out.
+ * @throws {Fault} notFound; usage, for a fifo, socket, device or a file of proc and the like; refused, for what changes
+ *   while it is read, for an immutable file, and for a symbolic link on the way that others could have made
+ */
+export async function capture(
+  store: Store,
+  path: Uint8Array | string,
+  options: CaptureOptions = {},
+): Promise<Captured> {
+  using place = openPlace("snap", path);
+  const job: Job = {
+    store: new PutBatch(store),
+    cutter: options.cutter ?? fixedCutter(),
+    files: 0,
+    bytes: 0,
+    groups: once(() => countNames(place.fd, place.name)),
+    groupCount: 0,
+    devices: new Set(),
+  };
+  const node = await captureAt(job, place.fd, place.name, place.path, -1);
+  if (node === undefined) {
+    throw new Fault("snap", "notFound", `${showPath(path)} does not exist`, {
+      hint: "isconf snap an existing path",
+    });
+  }
+  const [id] = await job.store.put([encodeNode(node)]);
+  await job.store.flush();
+  return { id: id!, kind: node.kind, files: job.files, bytes: job.bytes };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}
+
+/** The node of one name, or undefined when it is not there. `depth` counts directories, -1 is the root itself. */
+async function captureAt(
+  job: Job,
+  dir: number,
+  name: Uint8Array,
+  path: Uint8Array,
+  depth: number,
+): Promise<Node | undefined> {
+  for (let isSecond = false;; isSecond = true) {
+    try {
+      const stat = statOf(dir, name);
+      if (stat === undefined) return undefined;
+      if (stat.isImmutable) {
+        throw new Fault(
+          "snap",
+          "refused",
+          `${showPath(path)} is immutable or append-only, which is not kept`,
+          {
+            hint: `isconf exec chattr -ia ${showPath(path)}`,
+          },
+        );
+      }
+      if (isDir(stat)) return await captureDir(job, dir, name, path, stat, depth + 1);
+      const node = isFile(stat)
+        ? await captureFile(job, dir, name, path, stat, depth)
+        : isLink(stat)
+        ? captureLink(dir, name, stat)
+        : refuseSpecial(stat, path);
+      job.files++;
+      return node;
+    } catch (e) {
+      const isOther = e instanceof Changed || ["ENOENT", "ELOOP", "ENOTDIR"].includes(errnoCode(e) ?? "");
+      if (!isOther) throw Fault.from("snap", withPath(e, path));
+      if (!isSecond) continue;
+      throw new Fault("snap", "refused", `${showPath(path)} changed while it was read`, {
+        hint: "isconf snap it again when nobody writes to it",
+      });
+    }
+  }
+}
+
+/** The error with the path that it happened at, if nobody said yet. */
+function withPath(e: unknown, path: Uint8Array): unknown {
+  if (errnoCode(e) !== undefined && !("path" in (e as object))) {
+    Object.assign(e as object, { path: showPath(path) });
+  }
+  return e;
+}
+
+const KIND_WORDS = new Map([
+  [constants.S_IFIFO, "a fifo"],
+  [constants.S_IFSOCK, "a socket"],
+  [constants.S_IFBLK, "a block device"],
+  [constants.S_IFCHR, "a character device"],
+]);
+
+function refuseSpecial(stat: Stat, path: Uint8Array): never {
+  const word = KIND_WORDS.get(stat.mode & constants.S_IFMT) ?? "of an unknown kind";
+  throw new Fault("snap", "usage", `${showPath(path)} is ${word}, not a file, directory or symbolic link`, {
+    hint: "isconf exec mkfifo or mknod makes one on every host; isconf snap takes the rest",
+  });
+}
+
+/** The descriptor really is on what was looked at before. */
+function checkSame(fd: number, before: Stat): void {
+  if (!isSameFile(statAt(fd), before)) throw new Changed();
+}
+
+function captureLink(dir: number, name: Uint8Array, stat: Stat): LinkNode {
+  using link = new Fd(openAt(dir, name, O_PATH | constants.O_NOFOLLOW));
+  checkSame(link.fd, stat);
+  return { kind: "link", ...metaOf(stat, readXattrs(procPath(dir, name))), target: readlinkAt(link.fd) };
+}
+
+async function captureFile(
+  job: Job,
+  dir: number,
+  name: Uint8Array,
+  path: Uint8Array,
+  stat: Stat,
+  depth: number,
+): Promise<FileNode> {
+  const group = stat.nlink > 1 && depth >= 0 ? (await job.groups()).get(key(stat)) : undefined;
+  if (group?.node !== undefined && group.ctime === String(stat.ctime)) return group.node;
+  using file = new Fd(openAt(dir, name, READ_FLAGS));
+  checkSame(file.fd, stat);
+  refuseDevice(job, file.fd, stat, path);
+  const runs = dataRuns(file.fd, stat);
+  const xattrs = readXattrs(file.fd);
+  const ref = await putFile(job.store, exactly(file.fd, runs ?? [[0, stat.size]], stat), job.cutter);
+  const after = statAt(file.fd);
+  const isStill = after.size === stat.size && String(after.mtime) === String(stat.mtime) &&
+    String(after.ctime) === String(stat.ctime);
+  if (!isStill) throw new Changed();
+  job.bytes += ref.size;
+  const node: FileNode = { kind: "file", ...metaOf(stat, xattrs), size: stat.size, content: ref.id };
+  if (runs !== undefined) node.runs = runs;
+  if (group !== undefined && group.names > 1) {
+    node.hard = group.node?.hard ?? job.groupCount++;
+    group.node = node;
+    group.ctime = String(stat.ctime);
+  }
+  return node;
+}
+
+/** The bytes of `runs`; the file has all of them and ends where it said, or it changed. */
+async function* exactly(fd: number, runs: Run[], stat: Stat): AsyncGenerator<Uint8Array> {
+  let left = runs.reduce((sum, [, length]) => sum + length, 0);
+  for await (const piece of readRuns(fd, runs)) {
+    left -= piece.length;
+    yield piece;
+  }
+  if (left > 0 || readAt(fd, new Uint8Array(1), stat.size) > 0) throw new Changed();
+}
+
+function refuseDevice(job: Job, fd: number, stat: Stat, path: Uint8Array): void {
+  if (job.devices.has(stat.dev)) return;
+  refuseTalking("snap", fd, showPath(path));
+  job.devices.add(stat.dev);
+}
+
+async function captureDir(
+  job: Job,
+  dir: number,
+  name: Uint8Array,
+  path: Uint8Array,
+  stat: Stat,
+  depth: number,
+): Promise<DirNode> {
+  checkDepth(depth);
+  using open = openDir(dir, name);
+  checkSame(open.fd, stat);
+  refuseDevice(job, open.fd, stat, path);
+  const meta = metaOf(stat, readXattrs(open.fd));
+  const writer = new DirWriter(job.store);
+  for (const [i, text] of sortedNames(open.fd).entries()) {
+    const child = latin1(text);
+    const node = await captureAt(job, open.fd, child, joinPath(path, child), depth);
+    if (node !== undefined) await writer.add(child, node);
+    if (i % 64 === 63) await pause();
+  }
+  return await writer.finish(meta);
+}
+
+/** How many names below (and with) a directory each file has that has more than one anywhere. */
+async function countNames(dir: number, name: Uint8Array): Promise<Map<string, Group>> {
+  const groups = new Map<string, Group>();
+  const visit = async (at: number, depth: number): Promise<void> => {
+    checkDepth(depth);
+    for (const [i, text] of sortedNames(at).entries()) {
+      const stat = statOf(at, latin1(text));
+      if (stat !== undefined && isDir(stat)) {
+        using below = openDir(at, latin1(text));
+        await visit(below.fd, depth + 1);
+      } else if (stat !== undefined && isFile(stat) && stat.nlink > 1) {
+        const group = groups.get(key(stat));
+        if (group === undefined) groups.set(key(stat), { names: 1 });
+        else group.names++;
+      }
+      if (i % 1024 === 1023) await pause();
+    }
+  };
+  using root = openDir(dir, name);
+  await visit(root.fd, 0);
+  return groups;
+}

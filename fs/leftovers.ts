@@ -1,0 +1,77 @@
+// leftovers: names for temporary files, and removing those that a crash left behind. Only what is surely ours, old,
+// and held by nobody.
+import type { Clock } from "../mq/mod.ts";
+import { toHex } from "../mq/mod.ts";
+import { errnoCode, flock, openAt, readNames, statAt, unlinkAt } from "../mq/libc.ts";
+import { READ_FLAGS } from "./disk.ts";
+import { leftoverMs, sweptMax } from "./limits.ts";
+import { Fd, isDir, isFile, openDir, statOf } from "./safepath.ts";
+
+/** The one name inside a temporary directory. */
+export const INNER = "l";
+
+/** An unpredictable name for a temporary file; who writes it holds its flock. */
+export function temporaryName(clock: Clock): Uint8Array {
+  return Buffer.from(`.isconf-${toHex(clock.random(16))}`);
+}
+
+/** Directories looked at by this process: what appears later is of a living process. */
+const swept = new Set<string>();
+
+/** Removes the leftovers of crashed processes from an open directory, once for each directory and process. */
+export function sweep(dir: number, clock: Clock): void {
+  const { dev, ino } = statAt(dir);
+  const key = `${dev}:${ino}`;
+  if (swept.has(key)) return;
+  if (swept.size >= sweptMax) swept.clear();
+  swept.add(key);
+  removeLeftovers(dir, clock);
+}
+
+/** What {@link sweep} does, without remembering. Returns how many were removed. */
+export function removeLeftovers(dir: number, clock: Clock): number {
+  let removed = 0;
+  using list = openDir(dir, ".");
+  for (let names = readNames(list.fd); names !== undefined; names = readNames(list.fd)) {
+    for (const name of names) {
+      if (
+        /^\.isconf-[0-9a-f]{32}$/.test(Buffer.from(name).toString("latin1")) && removeOne(dir, name, clock)
+      ) removed++;
+    }
+  }
+  return removed;
+}
+
+function removeOne(dir: number, name: Uint8Array, clock: Clock): boolean {
+  const stat = statOf(dir, name);
+  const isOld = stat !== undefined && clock.wall() - stat.ctime[0] * 1000 > leftoverMs;
+  if (!isOld || stat.uid !== process.geteuid!()) return false;
+  try {
+    if (isFile(stat) && stat.nlink === 1) {
+      using file = new Fd(openAt(dir, name, READ_FLAGS));
+      if (!flock(file.fd)) return false;
+      unlinkAt(dir, name);
+      return true;
+    }
+    if (!isDir(stat)) return false;
+    using inner = openDir(dir, name);
+    unlinkIfThere(inner.fd, INNER);
+    unlinkAt(dir, name, true);
+    return true;
+  } catch (e) {
+    // Somebody else was faster, or it holds what we never put there: it stays.
+    if (["ENOENT", "ENOTEMPTY", "ELOOP", "ENOTDIR", "EPERM", "EACCES"].includes(errnoCode(e) ?? "")) {
+      return false;
+    }
+    throw e;
+  }
+}
+
+/** unlink(2) of a name that may be gone already. */
+export function unlinkIfThere(dir: number, name: Uint8Array | string, directory = false): void {
+  try {
+    unlinkAt(dir, name, directory);
+  } catch (e) {
+    if (errnoCode(e) !== "ENOENT") throw e;
+  }
+}

@@ -1,0 +1,303 @@
+// restore: makes a path of a disk have the content of a tree, each name at once or not at all. It never writes outside
+// of the directories that it holds open, never through a link, and never in place of a directory.
+import { constants } from "node:fs";
+import type { Clock } from "../mq/mod.ts";
+import { Fault, systemClock } from "../mq/mod.ts";
+import type { Stat } from "../mq/libc.ts";
+import * as libc from "../mq/libc.ts";
+import { differences } from "./differ.ts";
+import { procPath, readXattrs } from "./disk.ts";
+import type { Run } from "./disk.ts";
+import { INNER, sweep, temporaryName, unlinkIfThere } from "./leftovers.ts";
+import { readFile } from "./manifest.ts";
+import { components, showPath } from "./path.ts";
+import { pause } from "./pause.ts";
+import { Fd, isDir, isSameFile, openDir, openPlace, statOf } from "./safepath.ts";
+import type { Id, Store } from "./store.ts";
+import type { DirNode, FileNode, LinkNode, Meta, Node, Xattr } from "./tree.ts";
+import { checkDepth, entriesOf, joinPath, listTree, readNode } from "./tree.ts";
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
+
+export interface RestoreOptions {
+  clock?: Clock;
+}
+
+/** How many names were made or replaced (or, of directories, changed), and how many were right already. */
+export interface Restored {
+  written: number;
+  unchanged: number;
+}
+
+interface Job {
+  store: Store;
+  clock: Clock;
+  written: number;
+  unchanged: number;
+  /** The open directory that the root's name stands in; paths of `groups` start there. */
+  base: number;
+  /** The first name of each file that has several. */
+  groups: Map<number, { path: Uint8Array; stat: Stat }>;
+}
+
+/**
+ * Makes `target` have the content of the tree `id`. Files and links replace files and links by a rename; directories
+ * are merged, names that the tree does not have stay. What is right already, by content and attributes, is not touched.
+ * @throws {Fault} notFound, naming the missing parent; refused, when a directory stands where a file or link belongs or
+ *   the other way round; denied, when owners cannot be set by who runs this; environment
+ */
+export async function restore(
+  store: Store,
+  id: Id,
+  target: Uint8Array | string,
+  options: RestoreOptions = {},
+): Promise<Restored> {
+  const root = await readNode(store, id);
+  await checkOwners(store, id, root);
+  using place = openPlace("up", target);
+  const job: Job = {
+    store,
+    clock: options.clock ?? systemClock,
+    written: 0,
+    unchanged: 0,
+    base: place.fd,
+    groups: new Map(),
+  };
+  sweep(place.fd, job.clock);
+  await restoreAt(job, id, root, { dir: place.fd, name: place.name, path: place.name, shown: place.path }, 0);
+  libc.syncFd(place.fd);
+  return { written: job.written, unchanged: job.unchanged };
+}
+
+/** Only root gives files away: who is not must be the owner of every node, which is looked at before anything is written. */
+async function checkOwners(store: Store, id: Id, root: Node): Promise<void> {
+  const uid = process.geteuid!();
+  if (uid === 0) return;
+  const groups = new Set([process.getegid!(), ...process.getgroups!()]);
+  const check = (node: Node, path: Uint8Array) => {
+    if (node.uid === uid && groups.has(node.gid)) return;
+    const shown = path.length === 0 ? "it" : showPath(path);
+    throw new Fault(
+      "up",
+      "denied",
+      `${shown} belongs to ${node.uid}:${node.gid}, which user ${uid} cannot set`,
+      {
+        hint: "isconf up as root",
+      },
+    );
+  };
+  if (root.kind !== "dir") return check(root, new Uint8Array(0));
+  for await (const { node, path } of listTree(store, id)) check(node, path);
+}
+
+/** A name in an open directory; `path` starts at the job's base, `shown` is for messages. */
+interface At {
+  dir: number;
+  name: Uint8Array;
+  path: Uint8Array;
+  shown: Uint8Array;
+}
+
+async function restoreAt(job: Job, id: Id, node: Node, at: At, depth: number): Promise<void> {
+  try {
+    const stat = statOf(at.dir, at.name);
+    if (node.kind === "dir") return await restoreDir(job, id, node, at, stat, depth);
+    if (stat !== undefined && isDir(stat)) {
+      throw new Fault("up", "refused", `${showPath(at.shown)} is a directory, which nothing replaces`, {
+        hint: `isconf snap --delete ${showPath(at.shown)}`,
+      });
+    }
+    const first = node.kind === "file" && node.hard !== undefined ? job.groups.get(node.hard) : undefined;
+    const isDone = first === undefined
+      ? (await differences(job.store, at.dir, at.name, stat, node).next()).done === true
+      : stat !== undefined && isSameFile(stat, first.stat);
+    if (isDone) job.unchanged++;
+    else {
+      if (first !== undefined) linkAgain(job, first, at);
+      else if (node.kind === "link") writeLink(job, node, at);
+      else await writeFile(job, node, at);
+      job.written++;
+    }
+    if (node.kind === "file" && node.hard !== undefined && first === undefined) {
+      job.groups.set(node.hard, { path: at.path, stat: libc.statAt(at.dir, at.name) });
+    }
+  } catch (e) {
+    const isSystem = libc.errnoCode(e) !== undefined && !(e instanceof Fault) && !("path" in (e as object));
+    throw Fault.from("up", isSystem ? Object.assign(e as Error, { path: showPath(at.shown) }) : e);
+  }
+}
+
+async function restoreDir(
+  job: Job,
+  id: Id,
+  node: DirNode,
+  at: At,
+  stat: Stat | undefined,
+  depth: number,
+): Promise<void> {
+  checkDepth(depth);
+  if (stat !== undefined && !isDir(stat)) {
+    throw new Fault("up", "refused", `${showPath(at.shown)} is not a directory, and one is needed there`, {
+      hint: `isconf snap --delete ${showPath(at.shown)}`,
+    });
+  }
+  if (stat === undefined) libc.mkdirAt(at.dir, at.name, 0o700);
+  using dir = openDir(at.dir, at.name);
+  if (stat !== undefined) sweep(dir.fd, job.clock);
+  const before = job.written;
+  let count = 0;
+  for await (const [name, child] of entriesOf(job.store, node, id)) {
+    const below = { dir: dir.fd, name, path: joinPath(at.path, name), shown: joinPath(at.shown, name) };
+    const [childId, childNode] = typeof child === "string"
+      ? [child, await readNode(job.store, child)]
+      : [id, child];
+    await restoreAt(job, childId, childNode, below, depth + 1);
+    if (++count % 64 === 0) await pause();
+  }
+  const now = libc.statAt(dir.fd);
+  const isRight = stat !== undefined && String(now.mtime) === String(node.mtime) &&
+    (await differences(job.store, dir.fd, Buffer.from("."), now, node).next()).done === true;
+  if (isRight) job.unchanged++;
+  else {
+    setMeta(dir.fd, node);
+    job.written++;
+  }
+  if (job.written > before) libc.syncFd(dir.fd);
+}
+
+/** Owner, attributes, mode, time: each of them may undo one that comes later, none an earlier one. */
+function setMeta(fd: number, meta: Meta): void {
+  libc.chownAt(fd, "", meta.uid, meta.gid);
+  setXattrs(fd, meta.xattrs ?? []);
+  libc.chmodFd(fd, meta.mode);
+  libc.utimensAt("", BigInt(meta.mtime[0]), meta.mtime[1], false, fd);
+}
+
+/** Exactly these attributes and no other: a default ACL of the directory above may have added one. */
+function setXattrs(file: number | Uint8Array, wanted: Xattr[]): void {
+  const text = (name: Uint8Array) => Buffer.from(name).toString("latin1");
+  const have = new Map(readXattrs(file).map(([name, value]) => [text(name), value]));
+  for (const [name, value] of wanted) {
+    const old = have.get(text(name));
+    have.delete(text(name));
+    if (old === undefined || Buffer.compare(old, value) !== 0) libc.setXattr(file, name, value);
+  }
+  for (const name of have.keys()) {
+    // The label of a security module cannot be taken away, only changed.
+    if (name !== "security.selinux") libc.removeXattr(file, Buffer.from(name, "latin1"));
+  }
+}
+
+/** Writes to a file that nobody else can name beforehand, and gives it the name when it is complete. */
+async function writeFile(job: Job, node: FileNode, at: At): Promise<void> {
+  const temporary = temporaryName(job.clock);
+  using file = new Fd(libc.openAt(at.dir, temporary, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW, 0o600));
+  try {
+    libc.flock(file.fd);
+    await writeContent(job.store, node, file.fd);
+    setMeta(file.fd, node);
+    libc.syncFd(file.fd);
+    libc.renameAt(at.dir, temporary, at.dir, at.name);
+  } catch (e) {
+    unlinkIfThere(at.dir, temporary);
+    throw e;
+  }
+  checkIsThere(libc.statAt(file.fd), at);
+}
+
+async function writeContent(store: Store, node: FileNode, fd: number): Promise<void> {
+  const runs: Run[] = node.runs ?? [[0, node.size]];
+  let run = 0;
+  let done = 0;
+  for await (let piece of readFile(store, node.content)) {
+    while (piece.length > 0 && run < runs.length) {
+      const [offset, length] = runs[run]!;
+      const part = piece.subarray(0, length - done);
+      libc.writeAt(fd, part, offset + done);
+      piece = piece.subarray(part.length);
+      done += part.length;
+      if (done === length) [run, done] = [run + 1, 0];
+    }
+    if (piece.length > 0) throw lying(node.content);
+  }
+  const isComplete = run === runs.length || (node.size === 0 && done === 0);
+  if (!isComplete) throw lying(node.content);
+  if (node.runs !== undefined) libc.truncateFd(fd, node.size);
+}
+
+function lying(content: Id): Fault {
+  return new Fault("up", "corrupt", `content ${content} has another size than its node says`, {
+    hint: "isconf fsck",
+  });
+}
+
+/** Who owns the directory may swap names in it at any time; then we say so instead of reporting success. */
+function checkIsThere(written: Stat, at: At): void {
+  const now = statOf(at.dir, at.name);
+  if (now !== undefined && isSameFile(now, written)) return;
+  throw new Fault(
+    "up",
+    "refused",
+    `${showPath(at.shown)} was swapped for another file while it was written`,
+    {
+      hint: `isconf exec ls -la ${showPath(at.shown)}; somebody else writes to that directory`,
+    },
+  );
+}
+
+/**
+ * A symbolic link has no descriptor to set its owner by, and a name could be swapped for a hard link to any file. So it
+ * is made in a directory of our own and moved out when it is complete.
+ */
+function writeLink(job: Job, node: LinkNode, at: At): void {
+  const temporary = temporaryName(job.clock);
+  libc.mkdirAt(at.dir, temporary, 0o700);
+  try {
+    using own = openDir(at.dir, temporary);
+    const { uid, mode } = libc.statAt(own.fd);
+    if (uid !== process.geteuid!() || (mode & 0o077) !== 0) {
+      throw new Fault("up", "refused", `a temporary directory beside ${showPath(at.shown)} was swapped`, {
+        hint: `isconf exec ls -la ${showPath(at.shown)}; somebody else writes to that directory`,
+      });
+    }
+    libc.symlinkAt(node.target, own.fd, INNER);
+    try {
+      libc.chownAt(own.fd, INNER, node.uid, node.gid);
+      setXattrs(procPath(own.fd, Buffer.from(INNER)), node.xattrs ?? []);
+      libc.utimensAt(INNER, BigInt(node.mtime[0]), node.mtime[1], false, own.fd);
+      const made = libc.statAt(own.fd, INNER);
+      libc.renameAt(own.fd, INNER, at.dir, at.name);
+      checkIsThere(made, at);
+    } finally {
+      unlinkIfThere(own.fd, INNER);
+    }
+  } finally {
+    unlinkIfThere(at.dir, temporary, true);
+  }
+}
+
+/** One more name for a file that this restore has made or found right. */
+function linkAgain(job: Job, first: { path: Uint8Array; stat: Stat }, at: At): void {
+  const names = components(first.path);
+  const last = names.pop()!;
+  const temporary = temporaryName(job.clock);
+  let dir = openDir(job.base, ".");
+  try {
+    for (const name of names) {
+      const next = openDir(dir.fd, name);
+      libc.closeFd(dir.fd);
+      dir = next;
+    }
+    libc.linkAt(dir.fd, last, at.dir, temporary);
+  } finally {
+    libc.closeFd(dir.fd);
+  }
+  try {
+    const made = statOf(at.dir, temporary);
+    if (made !== undefined && isSameFile(made, first.stat)) libc.renameAt(at.dir, temporary, at.dir, at.name);
+  } finally {
+    // rename(2) of two names of one file does nothing, so the temporary name may still be there.
+    unlinkIfThere(at.dir, temporary);
+  }
+  checkIsThere(first.stat, at);
+}
