@@ -50,7 +50,7 @@ export interface Entry {
   branch: string;
   epoch: number;
   seq: number;
-  /** Id of the entry before; empty only in the genesis entry. */
+  /** Id of the entry before; empty only in the first entry of all. */
   prev: Uint8Array;
   term: number;
   /** Id of the newest control entry the author knew; empty only in the genesis entry. */
@@ -140,10 +140,11 @@ export function readEntry(bytes: Uint8Array): { entry: Entry; id: Uint8Array; ki
   }
   const e = value as unknown as Entry;
   const first = e.seq === 1 && e.branch === "@domain";
-  const idOrNone = (v: unknown) => isId(v) || (first && v instanceof Uint8Array && v.length === 0);
+  const isNone = (v: unknown) => v instanceof Uint8Array && v.length === 0;
+  const idOrNone = (v: unknown) => isId(v) || (first && isNone(v));
   if (
     !isCount(e.level) || !idOrNone(e.domain) || typeof e.branch !== "string" || !isCount(e.epoch) ||
-    !isCount(e.seq) || e.seq < 1 || !idOrNone(e.prev) || !isCount(e.term) || !idOrNone(e.policy) ||
+    !isCount(e.seq) || e.seq < 1 || !(isId(e.prev) || (e.seq === 1 && isNone(e.prev))) || !isCount(e.term) || !idOrNone(e.policy) ||
     !isCount(e.timeMs) || !isId(e.author) || !isId(e.origin) || typeof e.message !== "string" ||
     !Array.isArray(e.ops) || e.ops.length < 1 || e.ops.length > opsPerEntryMax ||
     (e.level <= ENTRY_LEVEL && Object.keys(value).length !== 13) || toHex(e.author) !== kid

@@ -1,6 +1,6 @@
 // Prefetch: a small window of contents read ahead in batches, so that each step of `up` need not cross the seam.
 // Not a store of its own: what it lacks it asks for, and what it holds was checked by the store below.
-import { decodeNode, type Id, type Store } from "../fs/mod.ts";
+import { type Id, readNode, type Store } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
 import { prefetchBytesMax } from "./limits.ts";
 
@@ -20,9 +20,8 @@ export class Prefetched implements Store {
     await this.#fetch(ids);
     const manifests: Id[] = [];
     for (const id of ids) {
-      const bytes = this.#held.get(id);
-      if (bytes === undefined) continue;
-      const node = decodeNode(bytes);
+      if (!this.#held.has(id)) continue;
+      const node = await readNode(this, id);
       if (node.kind === "file") manifests.push(node.content);
     }
     await this.#fetch(manifests);

@@ -122,7 +122,7 @@ export async function snap(call: Call, path: string, remove: boolean): Promise<W
     }
     op = { op: "delete", path };
   } else {
-    const got = await capture(host.store, Buffer.from(path), { clock: host.clock });
+    const got = await capture(host.store, Buffer.from(path));
     op = { op: "file", path, tree: fromHex(got.id), kind: got.kind, files: got.files, bytes: got.bytes };
   }
   needLock(call, "snap", held.term); // reading may have taken long: the lock must still be ours

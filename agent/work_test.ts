@@ -87,7 +87,7 @@ test("a second person is refused with 220 and told who, where, why and since whe
   lock(host, "mine \x1b[31m");
   const fault = await faultOf(() => lock(host, "his", 12345, "bob"));
   assert.equal(fault.exit, 220);
-  assert.match(fault.message, /root@a on a since .*: mine \\x1b\[31m/);
+  assert.match(fault.message, /root@hosta on hosta since .*: mine \\x1b\[31m/);
   assert.equal(before.length, 1);
 });
 

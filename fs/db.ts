@@ -38,11 +38,11 @@ export interface Tx extends Reader {
   onCommit(fn: () => void): void;
 }
 
-let binding: string | undefined;
+let binding: string | object | undefined;
 let isAnyOpen = false;
 
-/** Says where the native addon is, once, before the first database is opened. */
-export function setNativeBinding(path: string): void {
+/** Says where the native addon is, or gives it loaded already, once, before the first database is opened. */
+export function setNativeBinding(path: string | object): void {
   assert(binding === undefined && !isAnyOpen, "setNativeBinding: once, and before the first openDatabase");
   binding = path;
 }
@@ -60,7 +60,7 @@ export function openDatabase(path: string, options: OpenOptions): Db {
     closeSync(openSync(path, "a", 0o600));
     const raw = new Database(path, {
       timeout: busyMs,
-      ...(nativeBinding !== undefined && { nativeBinding }),
+      ...(nativeBinding !== undefined && { nativeBinding: nativeBinding as string }), // an addon object too
     });
     isAnyOpen = true;
     try {

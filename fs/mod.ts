@@ -1,23 +1,23 @@
-export * from "./limits.ts";
-export * from "./store.ts";
-export * from "./catalog.ts";
-export * from "./db.ts";
-export * from "./manifest.ts";
-export * from "./cutter.ts";
-import type { Id, Store } from "./store.ts";
-import type { Clock } from "../mq/mod.ts";
-export declare function capture(
-  s: Store,
-  p: Uint8Array,
-  o: { clock: Clock },
-): Promise<{ id: Id; kind: string; files: number; bytes: number }>;
-export declare function restore(s: Store, id: Id, p: Uint8Array, o: { clock: Clock }): Promise<unknown>;
-export declare function remove(p: Uint8Array): Promise<void>;
-export declare function compare(
-  s: Store,
-  id: Id,
-  p: Uint8Array,
-): AsyncIterable<{ path: Uint8Array; what: string }>;
-export declare function listTree(s: Store, id: Id): AsyncIterable<{ path: Uint8Array; node: any }>;
-export declare function objectsOf(s: Store, id: Id): AsyncIterable<Id>;
-export declare function decodeNode(b: Uint8Array): any;
+// The door of fs: all that other folders may use of it.
+// Not a place for code.
+export { batchBytesMax, batchIdsMax, inlineBytesMax, objectBytesMax } from "./limits.ts";
+export type { Db, Migration, Reader, Tx } from "./db.ts";
+export { openDatabase, setNativeBinding } from "./db.ts";
+export type { FsckReport, Id, Store } from "./store.ts";
+export { idOf, isId, MemoryStore, openStoreDatabase, SqliteStore } from "./store.ts";
+export type { CatalogRow, Root } from "./catalog.ts";
+export { Catalog } from "./catalog.ts";
+export type { Cutter } from "./cutter.ts";
+export { fixedCutter } from "./cutter.ts";
+export type { ByteRange, FileRef } from "./manifest.ts";
+export { putFile, readFile } from "./manifest.ts";
+export type { Node, TreeEntry } from "./tree.ts";
+export { listTree, readNode } from "./tree.ts";
+export type { Captured } from "./capture.ts";
+export { capture } from "./capture.ts";
+export type { Restored } from "./restore.ts";
+export { restore } from "./restore.ts";
+export { remove } from "./remove.ts";
+export type { Drift } from "./compare.ts";
+export { compare } from "./compare.ts";
+export { objectsOf } from "./objects.ts";

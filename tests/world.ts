@@ -92,7 +92,7 @@ export async function makeFirstHost(
   options: Partial<Options> = {},
 ): Promise<TestHost> {
   const host = await makeHost(t, options);
-  host.acts.domain.init(host.call(), { host: "a", branch: "main" });
+  host.acts.domain.init(host.call(), { host: "hosta", branch: "main" });
   return host;
 }
 
