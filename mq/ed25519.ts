@@ -44,14 +44,13 @@ export function keyId(publicKey: Uint8Array): string {
  */
 export function checkPublicKey(publicKey: Uint8Array): void {
   if (publicKey.length !== KEY_BYTES) refuseKey(`has ${publicKey.length} bytes, not ${KEY_BYTES}`);
-  if (!isCanonical(publicKey)) refuseKey("is not the canonical encoding of a point");
   if (isSmallOrder(publicKey)) {
     refuseKey("is of small order: some signatures hold for every message under it");
   }
   try {
     Point.fromBytes(publicKey, false);
   } catch (cause) {
-    refuseKey("is no point of the curve", cause);
+    refuseKey("is not the canonical encoding of a point of the curve", cause);
   }
 }
 
@@ -65,11 +64,19 @@ export function signRaw(pair: KeyPair, message: Uint8Array): Uint8Array {
  * and not of small order, S < L, and the equation without cofactor. Never throws, whatever the bytes.
  */
 export function verifyRaw(message: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean {
-  if (signature.length !== SIGNATURE_BYTES) return false;
-  const r = signature.subarray(0, 32);
-  if (!isCanonical(r) || isSmallOrder(r) || !isBelow(signature.subarray(32), ORDER)) return false;
+  if (!isStrictForm(signature)) return false;
   const key = readyKey(publicKey);
   return key !== undefined && verify(null, message, key, signature);
+}
+
+/**
+ * Whether `signature` has 64 bytes, an R that is canonical and not of small order, and S < L. Libraries differ here:
+ * OpenSSL 3.5 refuses an R of small order, OpenSSL 3.0 and Deno accept it.
+ */
+export function isStrictForm(signature: Uint8Array): boolean {
+  if (signature.length !== SIGNATURE_BYTES) return false;
+  const r = signature.subarray(0, 32);
+  return isBelow(r, FIELD, 0x7f) && !isSmallOrder(r) && isBelow(signature.subarray(32), ORDER);
 }
 
 /** p = 2^255 - 19 and the group order L, little-endian. */
@@ -85,11 +92,7 @@ const SMALL_ORDER_Y = [
   "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
 ].map(fromHex);
 
-/** Whether the y of an encoded point is below p. (The other odd encodings, "-0", are of small order.) */
-function isCanonical(point: Uint8Array): boolean {
-  return isBelow(point, FIELD, 0x7f);
-}
-
+/** Also finds "minus zero", the one odd encoding whose y is below p: both points with x = 0 are of small order. */
 function isSmallOrder(point: Uint8Array): boolean {
   return SMALL_ORDER_Y.some((y) => y.every((byte, i) => byte === (i === 31 ? point[i]! & 0x7f : point[i])));
 }

@@ -10,6 +10,7 @@ import { VirtualClock } from "./clock.ts";
 import {
   checkPublicKey,
   generateKeyPair,
+  isStrictForm,
   keyId,
   keyPairFromSecret,
   SIGNATURE_BYTES,
@@ -189,6 +190,20 @@ test("edge cases: the verdicts are those of the table in README.md", () => {
     return [name, [ours, theirs].map((accepted) => accepted ? "accept" : "refuse")];
   });
   assert.deepEqual(Object.fromEntries(verdicts), table);
+});
+
+test("the byte checks refuse odd signatures by themselves, whatever the library behind them does", () => {
+  const formed = (name: string) => isStrictForm(cases[name]!.signature);
+  const cases = edgeCases();
+  assert.ok(formed("honest") && formed("A mixed, R order L, equation holds times 8 only"));
+  for (const r of smallOrderEncodings()) assert.ok(!isStrictForm(concat(r, toLE(1n))));
+  for (const y of [P, P + 2n, 2n ** 255n - 1n]) {
+    for (const sign of [0n, 1n]) assert.ok(!isStrictForm(concat(toLE(y | (sign << 255n)), toLE(1n))));
+  }
+  const r = Point.BASE.toBytes();
+  assert.ok(isStrictForm(concat(r, toLE(L - 1n))) && isStrictForm(concat(r, toLE(0n))));
+  for (const s of [L, L + 1n, 2n ** 252n + L, 2n ** 256n - 1n]) assert.ok(!isStrictForm(concat(r, toLE(s))));
+  assert.ok(isStrictForm(concat(toLE(P - 2n), toLE(1n))), "a canonical y just below p, on the curve or not");
 });
 
 test("one flipped bit anywhere: refused here and by the reference", () => {

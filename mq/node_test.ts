@@ -39,11 +39,12 @@ async function world(link: Partial<Link> = {}, seed = 1) {
 }
 
 test("a question is answered, by value or by promise, and the answerer knows who asks", async () => {
-  const { a, b, outcome } = await world();
+  const { a, b, clock, outcome } = await world();
   b.node.answer("add", (from, value) => [from, (value as number[])[0]! + (value as number[])[1]!]);
   b.node.answer("later", async (_, value) => await Promise.resolve(value));
   assert.deepEqual(await outcome(a.node.ask("b", "add", [2, 3])), ["a", 5]);
-  assert.deepEqual(await outcome(a.node.ask("b", "later", "x")), "x");
+  assert.deepEqual(await outcome(a.node.ask("b", "later", "x"), 10), "x");
+  assert.equal(clock.pending, 0);
   assert.deepEqual(a.node.peers(), ["b", "c"]);
 });
 
@@ -87,7 +88,7 @@ test("an unreachable peer, a lost one, a silent one and a stopped node are gone"
   const open = outcome(a.node.ask("c", "never", null), 10);
   a.node.stop();
   await assert.rejects(open, isFault("gone"));
-  await assert.rejects(outcome(a.node.ask("c", "never", null)), isFault("gone"));
+  await assert.rejects(outcome(a.node.ask("c", "never", null), 0), isFault("gone"));
 });
 
 test("a value that cannot be sent is a usage fault and leaves nothing open", async () => {

@@ -64,6 +64,13 @@ test("another key is refused, also when the message claims its id", () => {
   assert.throws(() => verify1(forged, context, other.publicKey), corrupt);
 });
 
+test("a message that names another key than it was signed with is refused", () => {
+  const header = concat(fromHex("a20127045820"), sha256(generateKeyPair(clock).publicKey));
+  const aad = encode([context.type, context.domain, context.branch]);
+  const signature = signRaw(pair, encode(["Signature1", header, aad, payload]));
+  assert.throws(() => verify1(encode([header, {}, payload, signature]), context, pair.publicKey), corrupt);
+});
+
 test("a raw signature of the payload is no signed message, and the other way round", () => {
   const raw = signRaw(pair, payload);
   const { signature } = open1(message);

@@ -129,6 +129,27 @@ test("a partition disconnects both ways, takes what was on its way, and heals", 
   assert.equal((await everyoneSends()).length, 6);
 });
 
+test("a connection that was lost and came back does not deliver what was sent before", async () => {
+  const { clock, network, all, heard } = await three();
+  network.setLink("a", "c", { latencyMs: 5 });
+  all[0]!.send("c", new Uint8Array(1));
+  network.partition([["a", "b"], ["c"]]);
+  network.heal();
+  await clock.advance(10);
+  assert.deepEqual(heard.filter((h) => h.includes("→")), []);
+});
+
+test("who stops before it is told of a peer is not told any more", async () => {
+  const clock = new VirtualClock(1);
+  const network = new MemoryNetwork(clock);
+  const [a, b] = [network.attach("a"), network.attach("b")];
+  b.onPeer(() => assert.fail("told after stop"));
+  await a.start();
+  await b.start();
+  await b.stop();
+  await clock.advance(10);
+});
+
 test("a cut in one direction is silent; in both it disconnects", async () => {
   const { clock, network, all, heard, everyoneSends } = await three();
   network.setLink("a", "b", { cut: true });
