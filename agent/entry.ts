@@ -144,7 +144,8 @@ export function readEntry(bytes: Uint8Array): { entry: Entry; id: Uint8Array; ki
   const idOrNone = (v: unknown) => isId(v) || (first && isNone(v));
   if (
     !isCount(e.level) || !idOrNone(e.domain) || typeof e.branch !== "string" || !isCount(e.epoch) ||
-    !isCount(e.seq) || e.seq < 1 || !(isId(e.prev) || (e.seq === 1 && isNone(e.prev))) || !isCount(e.term) || !idOrNone(e.policy) ||
+    !isCount(e.seq) || e.seq < 1 || !(isId(e.prev) || (e.seq === 1 && isNone(e.prev))) || !isCount(e.term) ||
+    !idOrNone(e.policy) ||
     !isCount(e.timeMs) || !isId(e.author) || !isId(e.origin) || typeof e.message !== "string" ||
     !Array.isArray(e.ops) || e.ops.length < 1 || e.ops.length > opsPerEntryMax ||
     (e.level <= ENTRY_LEVEL && Object.keys(value).length !== 13) || toHex(e.author) !== kid

@@ -52,7 +52,7 @@ function handFed() {
 
 test("frames come out as they went in, however the stream is cut", () => {
   const frames = [frame(1, 0, 0), frame(255, 65535, 1), frame(7, 300, 5000)];
-  const bytes = concat(...frames.map(encodeFrame));
+  const bytes = concat(...frames.map((f) => encodeFrame(f)));
   for (const step of [1, 2, 7, 8, 9, 4096, bytes.length]) {
     const decoder = new FrameDecoder();
     const out: Frame[] = [];

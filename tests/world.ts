@@ -111,7 +111,7 @@ export async function makeSecondHost(
 export async function carry(from: TestHost, to: TestHost, branch?: string): Promise<void> {
   const bundle = from.acts.bundle.exportBundle(from.call(), branch);
   const pin = {
-    host: "b",
+    host: "hostb",
     domain: from.agent.host.journal.domain() as string,
     ...(branch ? { branch } : {}),
   };
