@@ -20,6 +20,11 @@ type Args = Record<string, unknown>;
 
 const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   start: (cli) => start(cli, true),
+  stop: async (cli) => {
+    await stopAndWait(cli);
+    cli.term.say("the agent has stopped");
+    return 0;
+  },
   restart: async (cli) => {
     if (await isRunning(cli)) await stopAndWait(cli);
     return await start(cli, true);

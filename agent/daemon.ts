@@ -82,10 +82,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const asked = new Promise<void>((resolve) => stop = resolve);
   const acts: Acts = { work, apply, domain, bundle, report, doctor, users, life: { stop: () => stop() } };
   const request = nodeHandler(makeApi(host, acts));
-  const doors = await openDoors(home, permitted(config.permit, log), {
-    request,
-    upgrade: makeUpgrade(host, acts),
-  }, log);
+  const handlers = { request, upgrade: makeUpgrade(host, acts) };
+  const doors = await openDoors(home, permitted(config.permit, log), handlers, clock, log);
   const ended = asked.then(async () => {
     // The running transaction ends first; nothing new gets in because its turn never comes.
     await host.turn.take("stop", async () => {
