@@ -67,7 +67,8 @@ export const HERE_VERBS: Verb[] = [
   {
     name: "stop",
     summary: "stop the agent when what it is doing has ended",
-    about: "Returns when it has stopped; waits for the running transaction. Over HTTP it only orders the stop.",
+    about:
+      "Returns when it has stopped; waits for the running transaction. Over HTTP it only orders the stop.",
     examples: ["isconf stop"],
     args: none,
     kind: "here",
