@@ -89,6 +89,23 @@ export function grant(
   return { person, role: args.role, branch: args.branch };
 }
 
+/** Revokes a key: nothing it authors beyond these places (by branch; 0 where not named) counts from now on. */
+export function revoke(
+  call: Call,
+  args: { key: string; cuts: Record<string, number>; reason: string },
+): void {
+  const { host, actor } = call;
+  const policy = host.journal.needPolicy("revoke");
+  host.keeper.needQuorum("revoke", policy);
+  const head = host.journal.head(CONTROL);
+  const op: Op = { op: "revoke", key: fromHex(args.key), cuts: args.cuts, reason: args.reason };
+  extendControl(call, personPair(host, actor), [op], `revoke ${args.key.slice(0, 12)}`, {
+    domain: policy.domain,
+    prev: head.id,
+    seq: head.seq + 1,
+  });
+}
+
 /** Makes a branch that begins where this host is, and moves this host onto it. */
 export function fork(call: Call, name: string): { branch: string; from: string; seq: number } {
   const { host, actor } = call;
