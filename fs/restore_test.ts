@@ -265,12 +265,12 @@ testIn("paths far longer than PATH_MAX work; nesting beyond the limit is refused
   await assert.rejects(capture(store, join(dir, "n")), { kind: "refused", message: /512 deep/ });
 });
 
-testIn("a directory of 100,000 names keeps to the size of an object", async (dir) => {
-  sh(dir, "mkdir a; cd a; seq -f 'a-rather-long-name-of-a-file-%07g' 100000 | xargs touch");
+testIn("a directory of 20,000 names keeps to the size of an object", async (dir) => {
+  sh(dir, "mkdir a; cd a; seq -f 'a-rather-long-name-of-a-file-%07g' 20000 | xargs touch");
   const store = new MemoryStore();
   const kept = await capture(store, join(dir, "a"));
-  assert.equal(kept.files, 100_000);
+  assert.equal(kept.files, 20_000);
   const largest = Math.max(...[...store.objects.values()].map((o) => o.length));
   assert.ok(largest < 256 * 1024, `${largest}`);
-  assert.deepEqual(await restore(store, kept.id, join(dir, "a")), { written: 0, unchanged: 100_001 });
+  assert.deepEqual(await restore(store, kept.id, join(dir, "a")), { written: 0, unchanged: 20_001 });
 });
