@@ -109,6 +109,9 @@ test("what is not data is refused when writing", () => {
     Object.create({ inherited: 1 }),
   ];
   for (const value of bad) assert.throws(() => encode(value as Cbor), usage, String(typeof value));
+  const nest = (depth: number): Cbor => depth === 0 ? 0 : [nest(depth - 1)];
+  assert.deepEqual(decode(encode(nest(cborDepthMax))), nest(cborDepthMax));
+  assert.throws(() => encode(nest(cborDepthMax + 1)), usage);
   const loop: Cbor[] = [];
   loop.push(loop);
   assert.throws(() => encode(loop), usage);

@@ -39,9 +39,9 @@ export const messageIdBytes = 16;
 /** Longest name of a method, in UTF-8 bytes. */
 export const methodBytesMax = 64;
 /** Latest message ids remembered per peer, so that a duplicate is not handled twice. */
-export const seenPerPeerMax = 1024;
-/** Peers whose message ids are remembered. */
-export const peersMax = 4096;
+export const seenPerPeerMax = 256;
+/** Peers about which something is remembered (ids seen, complaints logged). */
+export const peersMax = 1024;
 /** Longest text of a fault that travels, in UTF-16 code units. */
 export const faultTextMax = 1024;
 

@@ -1,0 +1,49 @@
+// The door of mq: all that other folders may use of it.
+// Not a place for code.
+export type { Cancel, Clock } from "./clock.ts";
+export { sleep, systemClock, VirtualClock } from "./clock.ts";
+export type { FaultJson, Kind, KindRow } from "./fault.ts";
+export { Fault, KINDS } from "./fault.ts";
+export {
+  answerMs,
+  askMs,
+  asksPerPeerMax,
+  cborBytesMax,
+  cborDepthMax,
+  cborItemsMax,
+  faultTextMax,
+  frameBytesMax,
+  keysReadyMax,
+  loopSliceMs,
+  messageBytesMax,
+  messageIdBytes,
+  methodBytesMax,
+  partialFrameMs,
+  peersMax,
+  queueBytesPerPeerMax,
+  ringItemsMax,
+  seenPerPeerMax,
+  topicBytesMax,
+} from "./limits.ts";
+export { bytesEqual, compareBytes, concat, fromHex, toHex } from "./bytes.ts";
+export { sha256 } from "./hash.ts";
+export type { Cbor } from "./cbor.ts";
+export { decode, encode } from "./cbor.ts";
+export type { CborLimits } from "./cbor_scan.ts";
+export { scan } from "./cbor_scan.ts";
+export type { Frame, FrameOptions } from "./frame.ts";
+export { encodeFrame, FRAME_HEADER_BYTES, FRAME_VERSION, FrameDecoder, readFrames } from "./frame.ts";
+export type { KeyPair } from "./ed25519.ts";
+export { checkPublicKey, generateKeyPair, keyId, keyPairFromSecret, signRaw, verifyRaw } from "./ed25519.ts";
+export type { Opened, SignContext } from "./sign.ts";
+export { open1, sign1, verify1 } from "./sign.ts";
+export type { Since } from "./ring.ts";
+export { Ring } from "./ring.ts";
+export { Bus } from "./bus.ts";
+export type { PeerId, Transport } from "./transport.ts";
+export { checkMessage, checkTopic } from "./transport.ts";
+export type { Link, MemoryNetworkOptions } from "./transport_memory.ts";
+export { MemoryNetwork } from "./transport_memory.ts";
+export { MESSAGE_KINDS, MESSAGE_VERSION } from "./message.ts";
+export type { MqNodeOptions } from "./node.ts";
+export { MqNode } from "./node.ts";

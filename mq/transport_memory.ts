@@ -1,0 +1,299 @@
+// Transport in memory: a network of any number of peers in one process, with latency, loss, duplicates, reordering,
+// corruption and partitions, all from one Clock. What whole fleets are simulated on, and what one host alone runs on.
+import { Bus } from "./bus.ts";
+import type { Clock } from "./clock.ts";
+import { messageBytesMax, queueBytesPerPeerMax } from "./limits.ts";
+import type { PeerId, Transport } from "./transport.ts";
+import { checkMessage, checkTopic } from "./transport.ts";
+
+/** One direction between two peers. Chances are 0 to 1, times milliseconds. */
+export interface Link {
+  latencyMs: number;
+  /** Up to this much is added to the latency, by chance; order is kept. */
+  jitterMs: number;
+  /** Chance that a message is lost. */
+  loss: number;
+  /** Chance that a message arrives twice. */
+  duplicate: number;
+  /** Chance that a message arrives out of order, up to `reorderMs` late. */
+  reorder: number;
+  reorderMs: number;
+  /** Chance that one bit of a message is flipped. */
+  corrupt: number;
+  /** Nothing gets through in this direction, and the sender is not told. Both directions: disconnected. */
+  cut: boolean;
+  /** The receiver does not read: messages wait until it does. */
+  stalled: boolean;
+}
+
+const PERFECT: Link = {
+  latencyMs: 1,
+  jitterMs: 0,
+  loss: 0,
+  duplicate: 0,
+  reorder: 0,
+  reorderMs: 100,
+  corrupt: 0,
+  cut: false,
+  stalled: false,
+};
+
+export interface MemoryNetworkOptions {
+  /** How links are until `setLink` says otherwise. */
+  link?: Partial<Link>;
+  messageBytesMax?: number;
+  queueBytesPerPeerMax?: number;
+}
+
+/** What a memory transport tells its listeners. */
+type Heard = {
+  message: { from: PeerId; bytes: Uint8Array };
+  broadcast: { topic: string; from: PeerId; bytes: Uint8Array };
+  peer: { peer: PeerId; up: boolean };
+};
+
+/** A message on its way over one link. `topic` is undefined when it is for this peer only. */
+interface Packet {
+  topic: string | undefined;
+  bytes: Uint8Array;
+}
+
+/** One direction of a link as it is now. */
+interface Wire {
+  link: Link;
+  queuedBytes: number;
+  lastArrivalMs: number;
+  waiting: Packet[];
+}
+
+export class MemoryNetwork {
+  readonly #clock: Clock;
+  readonly #link: Link;
+  readonly #messageBytesMax: number;
+  readonly #queueBytesMax: number;
+  readonly #members = new Map<PeerId, MemoryTransport>();
+  readonly #wires = new Map<string, Wire>();
+  readonly #connected = new Set<string>();
+  #groupOf: Map<PeerId, number> | undefined;
+
+  constructor(clock: Clock, opts: MemoryNetworkOptions = {}) {
+    this.#clock = clock;
+    this.#link = { ...PERFECT, ...opts.link };
+    this.#messageBytesMax = opts.messageBytesMax ?? messageBytesMax;
+    this.#queueBytesMax = opts.queueBytesPerPeerMax ?? queueBytesPerPeerMax;
+  }
+
+  /** A transport named `id` on this network; not started. The same name again is the same machine, replaced. */
+  attach(id: PeerId): Transport {
+    const port: Port = {
+      isUp: (member) => this.#members.get(id) === member,
+      up: (member) => {
+        this.#remove(id);
+        this.#members.set(id, member);
+        this.#reconnect();
+      },
+      down: () => this.#remove(id),
+      peers: () => [...this.#members.keys()].filter((peer) => this.#connected.has(key(id, peer))),
+      post: (to, packet) => this.#post(id, to, packet),
+    };
+    return new MemoryTransport(id, port);
+  }
+
+  /** Changes the direction from `a` to `b` only. What is not named stays as it is. */
+  setLink(a: PeerId, b: PeerId, link: Partial<Link>): void {
+    const wire = this.#wire(a, b);
+    wire.link = { ...wire.link, ...link };
+    if (link.cut !== undefined) this.#reconnect();
+    if (link.stalled !== false) return;
+    for (const packet of this.#wire(a, b).waiting.splice(0)) this.#arrive(a, b, packet);
+  }
+
+  /** Only peers in the same group hear each other; a peer in no group hears nobody. */
+  partition(groups: PeerId[][]): void {
+    this.#groupOf = new Map(groups.flatMap((group, i) => group.map((peer) => [peer, i] as const)));
+    this.#reconnect();
+  }
+
+  /** Ends the partition and every cut; latency, loss and the rest stay. */
+  heal(): void {
+    this.#groupOf = undefined;
+    for (const wire of this.#wires.values()) wire.link = { ...wire.link, cut: false };
+    this.#reconnect();
+  }
+
+  #remove(id: PeerId): void {
+    if (this.#members.delete(id)) this.#reconnect();
+  }
+
+  #wire(from: PeerId, to: PeerId): Wire {
+    let wire = this.#wires.get(key(from, to));
+    if (wire === undefined) {
+      wire = { link: this.#link, queuedBytes: 0, lastArrivalMs: 0, waiting: [] };
+      this.#wires.set(key(from, to), wire);
+    }
+    return wire;
+  }
+
+  #passes(from: PeerId, to: PeerId): boolean {
+    const sameGroup = this.#groupOf === undefined ||
+      (this.#groupOf.has(from) && this.#groupOf.get(from) === this.#groupOf.get(to));
+    return sameGroup && !this.#wire(from, to).link.cut;
+  }
+
+  /** Works out who is connected, and tells both ends of each pair that changed. */
+  #reconnect(): void {
+    const now = new Set<string>();
+    for (const a of this.#members.keys()) {
+      for (const b of this.#members.keys()) {
+        if (a !== b && (this.#passes(a, b) || this.#passes(b, a))) now.add(key(a, b));
+      }
+    }
+    for (const pair of now.symmetricDifference(this.#connected)) {
+      const up = now.has(pair);
+      const [self, peer] = JSON.parse(pair) as [PeerId, PeerId];
+      if (up) this.#connected.add(pair);
+      else this.#disconnect(self, peer);
+      const member = this.#members.get(self);
+      this.#clock.after(0, () => {
+        if (member !== undefined && this.#members.get(self) === member) member.bus.emit("peer", { peer, up });
+      });
+    }
+  }
+
+  /** A lost connection takes what was on its way with it: the wire that replaces it is a new one. */
+  #disconnect(from: PeerId, to: PeerId): void {
+    this.#connected.delete(key(from, to));
+    const { link } = this.#wire(from, to);
+    this.#wires.set(key(from, to), { link, queuedBytes: 0, lastArrivalMs: 0, waiting: [] });
+  }
+
+  /** Puts a copy of the packet on the wire; false when not connected or the queue is full. */
+  #post(from: PeerId, to: PeerId, packet: Packet): boolean {
+    checkMessage(packet.bytes, this.#messageBytesMax);
+    const wire = this.#wire(from, to);
+    if (!this.#connected.has(key(from, to))) return false;
+    if (wire.queuedBytes + packet.bytes.length > this.#queueBytesMax) return false;
+    const { link } = wire;
+    if (this.#chance(link.loss)) return true;
+    const copies = this.#chance(link.duplicate) ? 2 : 1;
+    for (let i = 0; i < copies; i++) {
+      this.#carry(from, to, { ...packet, bytes: this.#damaged(packet.bytes, link) });
+    }
+    return true;
+  }
+
+  #carry(from: PeerId, to: PeerId, packet: Packet): void {
+    const wire = this.#wire(from, to);
+    const { link } = wire;
+    wire.queuedBytes += packet.bytes.length;
+    let arrivalMs = this.#clock.now() + link.latencyMs + this.#fraction(link.jitterMs) * link.jitterMs;
+    if (this.#chance(link.reorder)) arrivalMs += this.#fraction(link.reorderMs) * link.reorderMs;
+    else wire.lastArrivalMs = arrivalMs = Math.max(arrivalMs, wire.lastArrivalMs);
+    this.#clock.after(arrivalMs - this.#clock.now(), () => {
+      if (this.#wires.get(key(from, to)) !== wire) return;
+      if (wire.link.stalled) wire.waiting.push(packet);
+      else this.#arrive(from, to, packet);
+    });
+  }
+
+  #arrive(from: PeerId, to: PeerId, { topic, bytes }: Packet): void {
+    this.#wire(from, to).queuedBytes -= bytes.length;
+    const member = this.#members.get(to);
+    if (member === undefined || !this.#passes(from, to)) return;
+    if (topic === undefined) member.bus.emit("message", { from, bytes });
+    else if (member.topics.has(topic)) member.bus.emit("broadcast", { topic, from, bytes });
+  }
+
+  #damaged(bytes: Uint8Array, link: Link): Uint8Array {
+    const copy = bytes.slice();
+    if (copy.length > 0 && this.#chance(link.corrupt)) {
+      const bit = Math.floor(this.#fraction(1) * copy.length * 8);
+      copy[bit >> 3]! ^= 1 << (bit & 7);
+    }
+    return copy;
+  }
+
+  #chance(p: number): boolean {
+    return this.#fraction(p) < p;
+  }
+
+  /** A number from 0 to below 1; draws nothing when it cannot matter, so that a perfect link costs no chance. */
+  #fraction(span: number): number {
+    if (span <= 0) return 0;
+    return this.#clock.random(4).reduce((value, byte) => (value + byte) / 256, 0);
+  }
+}
+
+function key(from: PeerId, to: PeerId): string {
+  return JSON.stringify([from, to]);
+}
+
+/** What a memory transport needs of its network. */
+interface Port {
+  isUp(member: MemoryTransport): boolean;
+  up(member: MemoryTransport): void;
+  down(): void;
+  peers(): PeerId[];
+  post(to: PeerId, packet: Packet): boolean;
+}
+
+class MemoryTransport implements Transport {
+  readonly self: PeerId;
+  readonly topics = new Set<string>();
+  /** A listener that throws is a bug of the listener: it ends the process, as it would on a real socket. */
+  readonly bus = new Bus<Heard>((thrown) => {
+    throw thrown;
+  });
+  readonly #port: Port;
+
+  constructor(self: PeerId, port: Port) {
+    this.self = self;
+    this.#port = port;
+  }
+
+  peers(): PeerId[] {
+    return this.#port.isUp(this) ? this.#port.peers() : [];
+  }
+
+  send(to: PeerId, bytes: Uint8Array): boolean {
+    checkMessage(bytes);
+    return this.#port.isUp(this) && this.#port.post(to, { topic: undefined, bytes });
+  }
+
+  broadcast(topic: string, bytes: Uint8Array): void {
+    checkTopic(topic);
+    checkMessage(bytes);
+    for (const peer of this.peers()) this.#port.post(peer, { topic, bytes });
+  }
+
+  join(topic: string): void {
+    checkTopic(topic);
+    this.topics.add(topic);
+  }
+
+  leave(topic: string): void {
+    this.topics.delete(topic);
+  }
+
+  onMessage(fn: (from: PeerId, bytes: Uint8Array) => void): () => void {
+    return this.bus.on("message", ({ from, bytes }) => fn(from, bytes));
+  }
+
+  onBroadcast(fn: (topic: string, from: PeerId, bytes: Uint8Array) => void): () => void {
+    return this.bus.on("broadcast", ({ topic, from, bytes }) => fn(topic, from, bytes));
+  }
+
+  onPeer(fn: (peer: PeerId, up: boolean) => void): () => void {
+    return this.bus.on("peer", ({ peer, up }) => fn(peer, up));
+  }
+
+  start(): Promise<void> {
+    if (!this.#port.isUp(this)) this.#port.up(this);
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    if (this.#port.isUp(this)) this.#port.down();
+    return Promise.resolve();
+  }
+}
