@@ -289,7 +289,10 @@ testIn(
   "who is not root cannot restore what belongs to others, and is told before anything is written",
   async (dir) => {
     const store = new MemoryStore();
-    sh(dir, "mkdir -p t/sub; printf x > t/a; printf y > t/sub/b; chown -R 65534:65534 t; chown 12345 t/sub/b; chmod 777 .");
+    sh(
+      dir,
+      "mkdir -p t/sub; printf x > t/a; printf y > t/sub/b; chown -R 65534:65534 t; chown 12345 t/sub/b; chmod 777 .",
+    );
     const foreign = (await capture(store, join(dir, "t"))).id;
     sh(dir, "chown -R 65534:65534 t");
     const own = (await capture(store, join(dir, "t"))).id;
