@@ -30,7 +30,7 @@ test("the map names every file, once", () => {
 
 test("the limits are those of the code", () => {
   for (const [name, value] of table("Limits")) {
-    assert.equal((limits as Record<string, number>)[name!], Number(value), name);
+    assert.equal((limits as Record<string, number>)[name!], Number(value), `${name}`);
   }
 });
 
