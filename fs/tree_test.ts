@@ -188,7 +188,7 @@ testIn("compare names each difference, and none when there is none", async (dir)
   assert.deepEqual(await drift(), []);
   sh(
     dir,
-    "touch t/extra; touch -r t/a r; printf 9 > t/a; touch -r r t/a; chmod 600 t/sub; rm t/c; cp -p t/b t/c; ln -sf y t/l; rm t/sub/d",
+    "touch t/extra; touch -r t/a r; printf 9 > t/a; touch -r r t/a; chmod 711 t/sub; rm t/c; cp -p t/b t/c; ln -sf y t/l; rm t/sub/d",
   );
   sh(dir, "touch -d '2001-01-01' t/e; rm t/f; mkdir t/f");
   assert.deepEqual(await drift(), [
