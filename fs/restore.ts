@@ -65,7 +65,7 @@ export async function restore(
   };
   sweep(place.fd, job.clock);
   await restoreAt(job, id, root, { dir: place.fd, name: place.name, path: place.name, shown: place.path }, 0);
-  libc.syncFd(place.fd);
+  if (job.written > 0) libc.syncFd(place.fd);
   return { written: job.written, unchanged: job.unchanged };
 }
 
