@@ -12,8 +12,8 @@ import { opText } from "./optext.ts";
 import { Prefetched } from "./prefetch.ts";
 import type { Sink } from "./run.ts";
 import { getMeta, setMeta } from "./schema.ts";
-import { userByName } from "./users.ts";
-import { needNoWip, userOfAgent } from "./work.ts";
+import { needNoWip } from "./locks.ts";
+import { userByName, userOfAgent } from "./users.ts";
 
 export interface UpArgs {
   /** Restart this host where the journal says so. */

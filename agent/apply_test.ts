@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { test } from "node:test";
 import { carry, faultOf, makeFirstHost, makeSecondHost, run, type TestHost } from "../tests/world.ts";
 
-const lock = (host: TestHost) => host.acts.work.lock(host.call(), "why");
+const lock = (host: TestHost) => host.acts.locks.lock(host.call(), "why");
 const up = (host: TestHost, more: Partial<Parameters<TestHost["acts"]["apply"]["up"]>[1]> = {}) =>
   host.acts.apply.up(host.call(), { reboot: false, step: false, dryRun: false, ...more });
 
@@ -16,7 +16,7 @@ async function journalOf(t: Parameters<typeof makeFirstHost>[0], scripts: ((dir:
   for (const script of scripts) {
     assert.equal((await run(a, ["/bin/sh", "-c", script(a.dir)])).status, 0);
   }
-  a.acts.work.ci(a.call());
+  a.acts.checkin.ci(a.call());
   return { a, b: await makeSecondHost(t, a) };
 }
 
@@ -27,7 +27,7 @@ test("the second host ends with the same bytes, mode and time as the first", asy
   fs.utimesSync(file, 1_000_000_000.5, 1_000_000_000.5);
   lock(a);
   await a.acts.work.snap(a.call(), file, false);
-  a.acts.work.ci(a.call());
+  a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a);
   fs.rmSync(file);
   const r = await up(b);
@@ -46,7 +46,7 @@ test("snap --delete removes the path on the other host", async (t) => {
   const dir = path.join(a.dir, "old");
   lock(a);
   await a.acts.work.snap(a.call(), dir, true);
-  a.acts.work.ci(a.call());
+  a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a);
   fs.mkdirSync(path.join(dir, "sub"), { recursive: true });
   await up(b);
@@ -107,7 +107,7 @@ test("a restart in the journal stops up without -r; with it, it is ordered once 
   a.acts.work.reboot(a.call());
   await a.restart({ bootId: "boot-2" });
   await run(a, ["/bin/sh", "-c", `echo after >> ${a.dir}/log`]);
-  a.acts.work.ci(a.call());
+  a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a, { conf: `reboot_command = /usr/bin/tee -a ${a.dir}/restarts\n` });
   fs.writeFileSync(`${a.dir}/log`, "");
   assert.equal((await faultOf(() => up(b))).exit, 1);
@@ -142,7 +142,7 @@ test("content that nobody has ends up in bounded time, naming the object; nothin
   fs.writeFileSync(file, "y".repeat(100_000));
   lock(a);
   const op = await a.acts.work.snap(a.call(), file, false);
-  a.acts.work.ci(a.call());
+  a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a);
   const lost = op.op === "file" ? Array.from(op.tree, (x) => x.toString(16).padStart(2, "0")).join("") : "";
   const { openStoreDatabase } = await import("../fs/mod.ts");
@@ -163,7 +163,7 @@ test("a command that cannot be started on this host is told and may simply be tr
   fs.writeFileSync(tool, "#!/bin/sh\nexit 0\n", { mode: 0o755 });
   lock(a);
   await run(a, [tool]);
-  a.acts.work.ci(a.call());
+  a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a);
   fs.renameSync(tool, `${tool}.away`);
   assert.match((await faultOf(() => up(b))).message, /cannot be started here.*command not found/);
@@ -217,7 +217,7 @@ test("standard input given to exec -i reaches the command on every host", async 
   await execution.feed(new TextEncoder().encode("fed to it\n"));
   execution.feedEnd();
   await execution.recorded;
-  a.acts.work.ci(a.call());
+  a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a);
   fs.rmSync(file);
   await up(b);
@@ -229,7 +229,7 @@ test("new entries carried later are applied from where the host is", async (t) =
   await up(b);
   lock(a);
   await run(a, ["/bin/true"]);
-  a.acts.work.ci(a.call());
+  a.acts.checkin.ci(a.call());
   await carry(a, b);
   const r = await up(b);
   assert.deepEqual([r.applied, r.at], [1, 2]);

@@ -6,7 +6,7 @@ import { branchOf, type Call, hostId, hostName, hostPair, needCongruent, personP
 import { checkName, CONTROL, inert } from "./names.ts";
 import { setMeta } from "./schema.ts";
 import { may, type Role, ROLES } from "./trust.ts";
-import { needNoWip } from "./work.ts";
+import { needNoWip } from "./locks.ts";
 
 export interface Initialised {
   domain: string;

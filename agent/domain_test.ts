@@ -14,9 +14,9 @@ import {
 } from "../tests/world.ts";
 
 async function checkIn(host: TestHost, n = 1): Promise<void> {
-  host.acts.work.lock(host.call(), "why");
+  host.acts.locks.lock(host.call(), "why");
   for (let i = 0; i < n; i++) await run(host, ["/bin/true"]);
-  host.acts.work.ci(host.call());
+  host.acts.checkin.ci(host.call());
 }
 
 async function bundleOf(host: TestHost): Promise<Uint8Array> {
@@ -70,7 +70,7 @@ test("names of hosts and branches are checked before anything is made", async (t
 
 test("verbs before there is a domain say how to get one", async (t) => {
   const host = await makeHost(t);
-  const fault = await faultOf(() => host.acts.work.lock(host.call(), "why"));
+  const fault = await faultOf(() => host.acts.locks.lock(host.call(), "why"));
   assert.equal(fault.exit, 1);
   assert.match(fault.hint, /^isconf init/);
 });
@@ -122,10 +122,10 @@ test("a bundle needs the domain's id on a host without one, and is refused when 
 test("a bundle cut off or changed anywhere is refused; what was whole before stays whole and verifies", async (t) => {
   const a = await makeFirstHost(t);
   fs.writeFileSync(`${a.dir}/file`, "content");
-  a.acts.work.lock(a.call(), "why");
+  a.acts.locks.lock(a.call(), "why");
   await a.acts.work.snap(a.call(), `${a.dir}/file`, false);
   await run(a, ["/bin/true"]);
-  a.acts.work.ci(a.call());
+  a.acts.checkin.ci(a.call());
   const bundle = await bundleOf(a);
   const domain = a.agent.host.journal.domain() as string;
   const b = await makeHost(t);
@@ -178,7 +178,7 @@ test("two entries signed by one key for one place freeze the branch, and that su
   await checkIn(twin, 1);
   const fault = await faultOf(() => carry(twin, a));
   assert.equal(fault.exit, 225);
-  assert.equal((await faultOf(() => a.acts.work.lock(a.call(), "why"))).exit, 225);
+  assert.equal((await faultOf(() => a.acts.locks.lock(a.call(), "why"))).exit, 225);
   await a.restart();
   assert.equal((await faultOf(() => up(a))).exit, 225);
   assert.equal(a.acts.report.status(a.call()).state, "forked");

@@ -10,9 +10,9 @@ import { fromHex } from "../mq/mod.ts";
 /** A host with one entry on main, and a maker of a next entry that is right in everything unless changed. */
 async function withOneEntry(t: Parameters<typeof makeFirstHost>[0]) {
   const host = await makeFirstHost(t);
-  host.acts.work.lock(host.call(), "why");
+  host.acts.locks.lock(host.call(), "why");
   await run(host, ["/bin/true"]);
-  host.acts.work.ci(host.call());
+  host.acts.checkin.ci(host.call());
   return host;
 }
 

@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import type { Cbor } from "../mq/mod.ts";
-import { decode } from "../mq/mod.ts";
+import { type Cbor, decode } from "../mq/mod.ts";
 import { fixedCutter } from "./cutter.ts";
 import { testIn } from "./fixture.ts";
 import * as limits from "./limits.ts";

@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { test } from "node:test";
-import type { Cbor } from "../mq/mod.ts";
-import { encode, fromHex } from "../mq/mod.ts";
+import { type Cbor, encode, fromHex } from "../mq/mod.ts";
 import { capture } from "./capture.ts";
 import { compare } from "./compare.ts";
 import { fixedCutter } from "./cutter.ts";
