@@ -13,6 +13,8 @@ export interface ExecStreams {
   event(e: Record<string, unknown>): void;
   /** Registers what to do with a signal for the command; returns how to stop. */
   onSignal(fn: (name: string) => void): () => void;
+  /** Calls back with `ROWSxCOLUMNS` whenever our terminal's size changes; only with a terminal. */
+  onResize?(fn: (size: string) => void): void;
 }
 
 /** Runs a command through the agent and returns what became of it. Throws its fault, or gone. */
@@ -33,6 +35,7 @@ export async function execOver(
     await needOk({ status: 500, headers: new Map(), body: one(rest) });
   }
   const stopSignals = streams.onSignal((name) => void send(STREAM.signal, Buffer.from(name)));
+  streams.onResize?.((size) => void send(STREAM.windowSize, Buffer.from(size)));
   if (streams.stdin !== undefined) void pumpStdin(streams.stdin, send);
   const decoder = new FrameDecoder();
   try {
