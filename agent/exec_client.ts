@@ -36,7 +36,10 @@ export async function execOver(
   }
   const stopSignals = streams.onSignal((name) => void send(STREAM.signal, Buffer.from(name)));
   streams.onResize?.((size) => void send(STREAM.windowSize, Buffer.from(size)));
-  if (streams.stdin !== undefined) void pumpStdin(streams.stdin, send);
+  if (streams.stdin !== undefined) {
+    // Input that breaks off, as when we close it at the end, is the end of the command's input and nothing more.
+    pumpStdin(streams.stdin, send).catch(() => send(STREAM.stdinEnd, new Uint8Array(0)));
+  }
   const decoder = new FrameDecoder();
   try {
     for (let bytes: Uint8Array = rest;;) {
