@@ -1,7 +1,7 @@
 // The contract of Runner: what every implementation promises. Not a test file by itself; each runner's test calls it.
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -138,7 +138,13 @@ export function runnerContract(name: string, make: () => Runner): void {
     await run(sh("exit 0"));
     const before = descriptors();
     for (const [argv, kind] of cases) {
-      await assert.rejects(run(command(argv)), (e) => e instanceof Fault && e.kind === kind, `${argv[0]}`);
+      for (const stdin of [false, true]) {
+        await assert.rejects(
+          run(command(argv), { stdin }),
+          (e) => e instanceof Fault && e.kind === kind,
+          argv[0],
+        );
+      }
     }
     await assert.rejects(run(sh("exit 0", { cwd: path.join(dir, "gone") })), { kind: "notFound" });
     await wait(20);
@@ -306,6 +312,7 @@ export function runnerContract(name: string, make: () => Runner): void {
       sink,
     });
     await sink.heard("\n");
+    await wait(100); // the shell's child is still the shell for a moment
     running.signal("SIGUSR1");
     const end = await running.ended;
     assert.equal(end.status, 7);
@@ -341,8 +348,9 @@ export function runnerContract(name: string, make: () => Runner): void {
     async ({ run }) => {
       for (let i = 0; i < 20; i++) {
         const mine = run(sh("exit 5"));
+        const other = new Promise((resolve) => spawn("/bin/sh", ["-c", "exit 4"]).once("exit", resolve));
         assert.equal(execFileSync("/bin/echo", ["x"]).toString(), "x\n");
-        assert.equal((await mine).status, 5);
+        assert.deepEqual([(await mine).status, await other], [5, 4]);
       }
     },
   );
