@@ -49,7 +49,11 @@ function runs(pid: number): boolean {
   }
 }
 
-const descriptors = () => fs.readdirSync("/proc/self/fd").length;
+/** How many descriptors we have, once those that are being closed are. */
+async function descriptors(): Promise<number> {
+  await wait(20);
+  return fs.readdirSync("/proc/self/fd").length;
+}
 
 /** Our children that have ended and are not reaped. */
 function zombies(): string[] {
@@ -136,7 +140,7 @@ export function runnerContract(name: string, make: () => Runner): void {
       [["/bin/true", "x".repeat(131_072)], "environment"],
     ];
     await run(sh("exit 0"));
-    const before = descriptors();
+    const before = await descriptors();
     for (const [argv, kind] of cases) {
       for (const stdin of [false, true]) {
         await assert.rejects(
@@ -147,8 +151,7 @@ export function runnerContract(name: string, make: () => Runner): void {
       }
     }
     await assert.rejects(run(sh("exit 0", { cwd: path.join(dir, "gone") })), { kind: "notFound" });
-    await wait(20);
-    assert.equal(descriptors(), before);
+    assert.equal(await descriptors(), before);
     assert.deepEqual(zombies(), []);
     assert.equal(fs.existsSync(path.join(dir, "ran")), false);
   });
@@ -331,8 +334,7 @@ export function runnerContract(name: string, make: () => Runner): void {
 
   promise("500 in a row and 50 at once leave no zombie and no descriptor", async ({ run, dir }) => {
     await run(sh("exit 0"));
-    await wait(20);
-    const before = descriptors();
+    const before = await descriptors();
     for (let i = 0; i < 500; i++) assert.equal((await run(command(["/bin/true"]))).status, 0);
     const ends = await Promise.all(
       Array.from({ length: 50 }, (_, i) => run(sh(`echo ${i}; exit ${i}`, { cwd: dir }))),
@@ -340,7 +342,7 @@ export function runnerContract(name: string, make: () => Runner): void {
     assert.deepEqual(ends.map((end) => [end.status, text(end)]), ends.map((_, i) => [i, `${i}\n`]));
     await wait(20);
     assert.deepEqual(zombies(), []);
-    assert.equal(descriptors(), before);
+    assert.equal(await descriptors(), before);
   });
 
   promise(
