@@ -7,7 +7,7 @@ import { putFile, readFile } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
-import { messageBytesMax, requestBytesMax } from "./limits.ts";
+import { messageBytesMax, requestBytesMax, streamQueueBytesMax } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
 import { checkArgs, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
@@ -104,18 +104,27 @@ async function answer(
     return c.json(await runVerb(callOf(c, () => {}), verb, args) ?? null);
   }
   const text = new TextEncoder();
-  const line = (o: unknown) => text.encode(`${JSON.stringify(o)}\n`);
+  let gone = false;
   const body = new ReadableStream<Uint8Array>({
     async start(out) {
-      const emit = (event: Progress) => out.enqueue(line(event));
+      const say = (o: unknown) => {
+        if (!gone) out.enqueue(text.encode(`${JSON.stringify(o)}\n`));
+      };
+      // Progress is a hint: a caller that does not read loses outputs, and one that has gone stops nothing.
+      const emit = (event: Progress) => {
+        if (event.event !== "output" || (out.desiredSize ?? 0) > 0) say(event);
+      };
       try {
-        out.enqueue(line({ event: "result", result: await runVerb(callOf(c, emit), verb, args) ?? null }));
+        say({ event: "result", result: await runVerb(callOf(c, emit), verb, args) ?? null });
       } catch (e) {
-        out.enqueue(line({ event: "fault", fault: Fault.from(verb.name, e) }));
+        say({ event: "fault", fault: Fault.from(verb.name, e) });
       }
-      out.close();
+      if (!gone) out.close();
     },
-  });
+    cancel() {
+      gone = true;
+    },
+  }, new ByteLengthQueuingStrategy({ highWaterMark: streamQueueBytesMax }));
   return c.body(body, 200, { "content-type": NDJSON });
 }
 
