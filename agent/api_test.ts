@@ -1,7 +1,7 @@
 // api: the app by itself, called without a socket: routes from the list of verbs, faults as problems, bodies checked.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { makeFirstHost, type TestHost } from "../tests/world.ts";
+import { makeFirstHost, makeSecondHost, type TestHost } from "../tests/world.ts";
 import { makeApi } from "./api.ts";
 import { VERBS } from "./verbs/mod.ts";
 
@@ -95,11 +95,16 @@ test("lines of progress end with the result or the fault", async (t) => {
 test("a caller that goes away in the middle of progress stops nothing", async (t) => {
   const { host, send } = await api(t);
   await send("POST", "/v1/lock", { message: ["why"] });
-  const command = ["/bin/sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.1; done"];
-  const answer = await send("POST", "/v1/exec", { command }, { accept: "application/x-ndjson" });
+  for (let i = 0; i < 3; i++) await send("POST", "/v1/exec", { command: ["/bin/sh", "-c", "sleep 0.1"] });
+  await send("POST", "/v1/ci", {});
+  const second = await makeSecondHost(t, host);
+  const app = makeApi(second.agent.host, second.acts);
+  const headers = { accept: "application/x-ndjson", "content-type": "application/json" };
+  const request = new Request("http://isconf/v1/up", { method: "POST", headers, body: "{}" });
+  const answer = await app.fetch(request, { actor: second.call().actor });
   await answer.body?.cancel();
-  await host.agent.host.turn.take("test", () => Promise.resolve());
-  assert.equal(host.agent.host.wip.items()[0]?.state, "done");
+  await second.agent.host.turn.take("test", () => Promise.resolve());
+  assert.equal(second.agent.host.history.applied(), 3);
 });
 
 test("a blob comes back byte for byte under id, label and sha256; If-None-Match is answered 304", async (t) => {

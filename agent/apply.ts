@@ -101,8 +101,8 @@ async function applyRange(replay: Replay, branch: string, from: number, stop: nu
     await store.warm(trees);
     for (const { entry: { seq, ops }, id } of steps) {
       if (ops[0]?.op === "reboot") {
-        if (await restart(call, args, seq, id)) return true;
-        continue;
+        await restart(call, args, seq, id);
+        return true;
       }
       call.emit({ event: "entry", text: `${seq}  ${ops.map(opText).join("; ")}`, seq, of: stop });
       for (const [i, op] of ops.entries()) {
@@ -251,11 +251,9 @@ function cannotStart(seq: number, e: unknown): Fault {
   });
 }
 
-/** At a reboot entry: true when the restart was ordered now, false when it has already happened. */
-async function restart(call: Call, args: UpArgs, seq: number, id: Uint8Array): Promise<boolean> {
+/** At a reboot entry that has not happened: orders the restart, after which `up` ends and goes on by itself. */
+async function restart(call: Call, args: UpArgs, seq: number, id: Uint8Array): Promise<void> {
   const { host } = call;
-  const row = host.history.at(seq);
-  if (row?.state === "done") return false;
   if (!args.reboot) {
     throw new Fault("up", "refused", `entry ${seq} restarts this host`, { hint: "isconf up -r" });
   }
@@ -265,7 +263,6 @@ async function restart(call: Call, args: UpArgs, seq: number, id: Uint8Array): P
   });
   call.emit({ event: "restart", text: `entry ${seq} restarts this host; isconf up goes on after it`, seq });
   await orderRestart(host);
-  return true;
 }
 
 /** Runs the restart command of isconf.conf. Throws when it could not be run or did not end 0. */
