@@ -1,6 +1,6 @@
 // Agent main: what the executable runs as `isconf agent`: the root half, which starts the net half as a second
 // process of the same executable with no rights but its own.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as nodeNet from "node:net";
 import * as path from "node:path";
@@ -73,7 +73,11 @@ async function runRoot(home: Home, options: { config?: string; ready: boolean })
 /** Starts the net half and opens the seam to it. When it dies, every question to it says so; it is not root's death. */
 function spawnNet(home: Home): Promise<{ ask: ReturnType<typeof askSeam>; close(): Promise<void> }> {
   const dir = storeDir(home);
+  ensureNetUser(home);
   const ids = netIds();
+  if (ids === undefined && process.geteuid?.() === 0) {
+    log("no user _isconf: the net half runs as root; see isconf doctor");
+  }
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
   if (ids !== undefined) fs.chownSync(dir, ids.uid, ids.gid);
   const child = spawn("/proc/self/exe", [...homeArgs(home), "agent", "--role", "net"], {
@@ -109,6 +113,22 @@ function homeArgs(home: Home): string[] {
   return home.system ? [] : ["--home", path.dirname(home.state)];
 }
 
+/** On a host where isconf is installed as root: makes sure that the net half's user exists. A try-out makes nobody. */
+function ensureNetUser(home: Home): void {
+  if (!home.system || process.geteuid?.() !== 0 || netIds() !== undefined) return;
+  const words = [
+    "--system",
+    "--no-create-home",
+    "--home-dir",
+    "/nonexistent",
+    "--shell",
+    "/usr/sbin/nologin",
+    NET_USER,
+  ];
+  const made = spawnSync("/usr/sbin/useradd", words, { env: {}, stdio: "ignore", timeout: 10_000 });
+  log(made.status === 0 ? `made the user ${NET_USER} for the net half` : `useradd ${NET_USER} did not work`);
+}
+
 /** The net half's ids, or undefined where there is no such user: a try-out, in which both halves share ours. */
 function netIds(): { uid: number; gid: number } | undefined {
   if (process.geteuid?.() !== 0) return undefined;
@@ -116,7 +136,7 @@ function netIds(): { uid: number; gid: number } | undefined {
     const { uid, gid } = userByName("start", NET_USER);
     return { uid, gid };
   } catch (e) {
-    log(`${Fault.from("start", e).message}: the net half runs as root; isconf doctor says how to mend it`);
+    if (Fault.from("start", e).kind !== "notFound") throw e;
     return undefined;
   }
 }

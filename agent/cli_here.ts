@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { Fault, sleep, systemClock } from "../mq/mod.ts";
-import { ask, type Cli } from "./cli.ts";
+import { ask, type Cli, fail } from "./cli.ts";
 import { connect, needOk, request, textOf } from "./client.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
@@ -20,6 +20,11 @@ type Args = Record<string, unknown>;
 
 const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   start: (cli) => start(cli, true),
+  stop: async (cli) => {
+    await stopAndWait(cli);
+    cli.term.say("the agent has stopped");
+    return 0;
+  },
   restart: async (cli) => {
     if (await isRunning(cli)) await stopAndWait(cli);
     return await start(cli, true);
@@ -55,11 +60,17 @@ async function runAgent(cli: Cli, args: Args): Promise<number> {
     throw new Fault("agent", "usage", `there is no role ${inert(role)}`, { hint: "isconf help agent" });
   }
   const { homeOption, globals } = cli;
-  return await cli.loadAgent().main(role, {
-    ...(homeOption === undefined ? {} : { home: homeOption }),
-    ...(globals.config === undefined ? {} : { config: globals.config }),
-    ready: args.ready === true,
-  });
+  try {
+    process.exit(
+      await cli.loadAgent().main(role, {
+        ...(homeOption === undefined ? {} : { home: homeOption }),
+        ...(globals.config === undefined ? {} : { config: globals.config }),
+        ready: args.ready === true,
+      }),
+    );
+  } catch (e) {
+    process.exit(fail(cli.term, false, e)); // an agent that cannot go on must not linger because of an open pipe
+  }
 }
 
 function verbNamed(name: string): Verb {

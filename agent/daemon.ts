@@ -1,7 +1,7 @@
 // Daemon: the root half put together, by plain constructors; read it from top to bottom to read the program.
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { type Clock, Fault } from "../mq/mod.ts";
+import { type Clock, Fault, sleep } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
@@ -15,6 +15,7 @@ import { type Host, hostPair, Turn } from "./host.ts";
 import { Journal } from "./journal.ts";
 import { SoleKeeper } from "./keeper.ts";
 import { KeyRing } from "./keys.ts";
+import { agentEndMs } from "./limits.ts";
 import { lockFile } from "./lockfile.ts";
 import { type Home, makeHome } from "./paths.ts";
 import * as report from "./report.ts";
@@ -47,7 +48,7 @@ export interface Agent {
 /** Starts the agent of a home. Throws a refused fault when one is running there already. */
 export async function startAgent(home: Home, around: Surroundings): Promise<Agent> {
   makeHome(home);
-  const lock = lockFile(path.join(home.run, "agent.lock"));
+  const lock = await waitForLock(path.join(home.run, "agent.lock"), around.clock);
   if (lock === undefined) {
     throw new Fault("start", "refused", `an agent is running on ${home.state} already`, {
       hint: "isconf status",
@@ -82,10 +83,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const asked = new Promise<void>((resolve) => stop = resolve);
   const acts: Acts = { work, apply, domain, bundle, report, doctor, users, life: { stop: () => stop() } };
   const request = nodeHandler(makeApi(host, acts));
-  const doors = await openDoors(home, permitted(config.permit, log), {
-    request,
-    upgrade: makeUpgrade(host, acts),
-  }, log);
+  const handlers = { request, upgrade: makeUpgrade(host, acts) };
+  const doors = await openDoors(home, permitted(config.permit, log), handlers, clock, log);
   const ended = asked.then(async () => {
     // The running transaction ends first; nothing new gets in because its turn never comes.
     await host.turn.take("stop", async () => {
@@ -97,6 +96,16 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   });
   if (apply.isToResume(host)) resumeUp(host, acts);
   return { host, acts, ended, stop: () => stop() };
+}
+
+/** Takes the home's lock; an agent that is just ending is waited for. */
+async function waitForLock(file: string, clock: Clock): Promise<ReturnType<typeof lockFile>> {
+  const until = clock.now() + agentEndMs;
+  for (;;) {
+    const lock = lockFile(file);
+    if (lock !== undefined || clock.now() > until) return lock;
+    await sleep(clock, 50);
+  }
 }
 
 /** The uids that get a door: root or whoever runs this agent, and, for root's, those the configuration names. */
