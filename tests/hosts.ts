@@ -72,7 +72,7 @@ export interface HostOptions {
   lower?: string;
   /** The host's isconf.conf; null: none, and no boot-id file or restart command of the test either. */
   conf?: string | null;
-  /** Users to make before anything runs, beside `_isconf`. */
+  /** Users to make before anything runs. */
   users?: string[];
 }
 
@@ -323,7 +323,6 @@ export async function makeHost(t: Owner, name: string, options: HostOptions = {}
       host.write("/usr/local/sbin/note-restart", note, 0o755),
     ]);
   }
-  await host.sh("useradd --system --no-create-home --shell /usr/sbin/nologin _isconf");
   for (const user of options.users ?? []) await host.sh('useradd --create-home --shell /bin/sh "$1"', user);
   return host;
 }
