@@ -1,7 +1,7 @@
 // Apply: bring this host to the end of its branch's journal, entry by entry, stopping at the first that fails.
 // Not how entries got here (bundle.ts), not work on the origin (work.ts).
 import { Buffer } from "node:buffer";
-import { type Id, readFile, remove, restore, type Store } from "../fs/mod.ts";
+import { readFile, remove, restore, type Store } from "../fs/mod.ts";
 import { Fault, toHex } from "../mq/mod.ts";
 import { type Op, readEntry } from "./entry.ts";
 import { commandEnv } from "./environment.ts";
@@ -12,8 +12,8 @@ import { opText } from "./optext.ts";
 import { Prefetched } from "./prefetch.ts";
 import type { Sink } from "./run.ts";
 import { getMeta, setMeta } from "./schema.ts";
-import { userByName } from "./users.ts";
-import { needNoWip, userOfAgent } from "./work.ts";
+import { needNoWip } from "./locks.ts";
+import { userByName, userOfAgent } from "./users.ts";
 
 export interface UpArgs {
   /** Restart this host where the journal says so. */
@@ -79,7 +79,9 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
     const rows = [...host.journal.range(branch, next, Math.min(stop, next + prefetchEntriesMax - 1))];
     if (rows.length === 0) break;
     const steps = rows.map((row) => ({ ...readEntry(row.entry), row }));
-    await store.warm(steps.flatMap(({ entry }) => entry.ops.flatMap(contentOf)));
+    await store.warm(
+      steps.flatMap(({ entry }) => entry.ops.flatMap((op) => op.op === "file" ? [toHex(op.tree)] : [])),
+    );
     for (const { entry, id } of steps) {
       const first = entry.ops[0] as Op;
       if (first.op === "reboot") {
@@ -108,11 +110,6 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
   }
   host.db.write((tx) => setMeta(tx, "resume", undefined));
   return done(false);
-}
-
-function contentOf(op: Op): Id[] {
-  if (op.op === "file") return [toHex(op.tree)];
-  return op.op === "exec" && op.stdin !== null ? [toHex(op.stdin)] : [];
 }
 
 /** What the last run left behind decides first: uncertain and failed entries are never passed silently. */

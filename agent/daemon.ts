@@ -7,6 +7,7 @@ import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
 import * as bundle from "./bundle.ts";
 import { readConfig } from "./config.ts";
+import * as checkin from "./checkin.ts";
 import * as doctor from "./doctor.ts";
 import * as domain from "./domain.ts";
 import { openDoors } from "./door.ts";
@@ -16,6 +17,7 @@ import { Journal } from "./journal.ts";
 import { SoleKeeper } from "./keeper.ts";
 import { KeyRing } from "./keys.ts";
 import { agentEndMs } from "./limits.ts";
+import * as locks from "./locks.ts";
 import { lockFile } from "./lockfile.ts";
 import { type Home, makeHome } from "./paths.ts";
 import * as report from "./report.ts";
@@ -81,7 +83,18 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
 
   let stop = () => {};
   const asked = new Promise<void>((resolve) => stop = resolve);
-  const acts: Acts = { work, apply, domain, bundle, report, doctor, users, life: { stop: () => stop() } };
+  const acts: Acts = {
+    locks,
+    checkin,
+    work,
+    apply,
+    domain,
+    bundle,
+    report,
+    doctor,
+    users,
+    life: { stop: () => stop() },
+  };
   const request = nodeHandler(makeApi(host, acts));
   const handlers = { request, upgrade: makeUpgrade(host, acts) };
   const doors = await openDoors(home, permitted(config.permit, log), handlers, clock, log);

@@ -8,6 +8,7 @@ import type { History } from "./history.ts";
 import { hostVariables } from "./hostvars.ts";
 import type { Journal } from "./journal.ts";
 import type { SoleKeeper } from "./keeper.ts";
+import { turnsWaitingMax } from "./limits.ts";
 import type { KeyRing } from "./keys.ts";
 import type { Home } from "./paths.ts";
 import type { Runner } from "./run.ts";
@@ -114,25 +115,31 @@ export function needCongruent(host: Host, op: string): void {
 /** One change at a time: who comes second waits and is told for whom. */
 export class Turn {
   #tail: Promise<void> = Promise.resolve();
-  #doing: string | undefined;
+  /** What is being done, and what waits behind it. */
+  readonly #line: string[] = [];
 
   /** What is being done now, or undefined. */
   get doing(): string | undefined {
-    return this.#doing;
+    return this.#line[0];
   }
 
   /** Runs `fn` when every earlier one has ended; `waiting` is called with what is waited for. */
   async take<T>(what: string, fn: () => Promise<T>, waiting?: (forWhat: string) => void): Promise<T> {
-    if (this.#doing !== undefined) waiting?.(this.#doing);
+    if (this.#line.length >= turnsWaitingMax) {
+      throw new Fault(what, "refused", `${this.#line.length} changes are waiting already`, {
+        hint: "isconf status",
+      });
+    }
+    if (this.doing !== undefined) waiting?.(this.doing);
     const before = this.#tail;
     let release = () => {};
     this.#tail = new Promise((resolve) => release = resolve);
+    this.#line.push(what);
     await before;
-    this.#doing = what;
     try {
       return await fn();
     } finally {
-      this.#doing = undefined;
+      this.#line.shift();
       release();
     }
   }

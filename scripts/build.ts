@@ -18,6 +18,18 @@ const root = new URL("../", import.meta.url).pathname;
 const hostArch: Arch = Deno.build.arch === "aarch64" ? "arm64" : "x64";
 const nodeOf = (arch: Arch) => `${root}node_modules/node-linux-${arch}/bin/node`;
 
+/** Our modules do nothing when they are imported (DESIGN: no import side effects), so unused ones may be left out. */
+const onlyWhatIsUsed: esbuild.Plugin = {
+  name: "only what is used",
+  setup(build) {
+    build.onResolve({ filter: /^(\.|cbor-x)/ }, async ({ path, importer, kind, resolveDir, pluginData }) => {
+      if (pluginData === "resolved" || importer.includes("/node_modules/")) return undefined;
+      const found = await build.resolve(path, { importer, kind, resolveDir, pluginData: "resolved" });
+      return { ...found, sideEffects: false };
+    });
+  },
+};
+
 /** Bundles one entry into the CommonJS script `outfile`, and returns the files that went in. Warnings are errors. */
 async function bundle(
   entry: string,
@@ -42,6 +54,7 @@ async function bundle(
     metafile: true,
     external: ["cbor-extract"], // an optional addon of cbor-x; it does without
     supported: { "dynamic-import": false }, // the scripts have no module loader
+    plugins: [onlyWhatIsUsed],
     define: { __VERSION__: JSON.stringify(config.version), __BUILD__: `"node ${node}, linux-${arch}"` },
     banner: { js: wrap.banner },
     footer: { js: wrap.footer },
