@@ -15,7 +15,7 @@ if command -v getfacl >/dev/null; then find . ! -type l -print0 | sort -z | xarg
 const TREE = `mkdir -p /srv/tree/empty /srv/tree/closed /srv/tree/deep/a/b/c; cd /srv/tree
 echo suid >suid; chmod 6755 suid; echo plain >plain; chmod 0640 plain; chown daemon:adm plain
 ln plain hard; ln plain deep/hard; ln -s plain soft; ln -s /nowhere/at/all dangling; ln -s ../.. deep/a/up
-truncate -s 1G sparse; printf x | dd of=sparse bs=1 seek=300000000 conv=notrunc status=none
+truncate -s 96M sparse; printf x | dd of=sparse bs=1 seek=30000000 conv=notrunc status=none
 : >zero; head -c 3000000 /dev/urandom >big
 printf 'n' >"$(printf 'new\\nline')"; printf 'b' >"$(printf 'bad\\377\\376utf8')"; printf s >' spaces  and "quotes" '
 mkdir "$(printf 'dir\\200')"; echo in >"$(printf 'dir\\200/in')"; printf d >-dash
@@ -62,6 +62,17 @@ hostTest("single files, links and removals; a second snap changes only what chan
   assert.equal(await b.sh("cat /srv/s/file; stat -c %a /srv/s/file"), "three\n4711");
 });
 
+hostTest(
+  "a removal of what is not there, as after a crash between the removal and its record, is done",
+  async (t) => {
+    const [a, b] = await makePair(t);
+    await checkIn(a, "gone", ["snap", "--delete", "/srv/never"], ["exec", "touch", "/srv/later"]);
+    await carry(a, b);
+    await b.ok("up");
+    await b.sh("test -e /srv/later");
+  },
+);
+
 /** What must not change when somebody plants a link: bytes, modes and times of /etc and of a directory of root's. */
 const PRECIOUS = "cd /; find etc root/precious -printf '%p %y %m %U %T@ %s %l\\n' | sort | sha256sum;" +
   " cat etc/passwd etc/shadow root/precious/* | sha256sum; ls etc root/precious";
@@ -81,23 +92,34 @@ const home = { users: ["alice"] };
 const precious = "mkdir -p /root/precious /home/alice/dir /home/alice/tree/sub; echo p >/root/precious/p;" +
   " chown -R alice:alice /home/alice";
 
-hostTest("a link planted at the target is replaced and not followed", async (t) => {
+hostTest("a link planted at the target of a file or a removal is replaced and not followed", async (t) => {
   const [a, b] = await makePair(t, home);
   for (const host of [a, b]) await host.sh(precious);
-  await a.sh(
-    "cd /home/alice; echo new >file; mkdir sub; echo in >sub/shadow; rm -r dir; echo t >tree/sub/passwd",
-  );
-  const plant =
-    "cd /home/alice; ln -s /etc/shadow file; ln -s /etc sub; rmdir dir; ln -s /root/precious dir;" +
-    " rmdir tree/sub; ln -s /etc tree/sub";
-  const paths = ["file", "sub", "tree"].map((name) => ["snap", `/home/alice/${name}`]);
-  const { status, stderr } = await plantedUp(a, b, plant, ...paths, ["snap", "--delete", "/home/alice/dir"]);
+  await a.sh("cd /home/alice; echo new >file; rm -r dir");
+  const plant = "cd /home/alice; ln -s /etc/shadow file; rmdir dir; ln -s /root/precious dir";
+  const work = [["snap", "/home/alice/file"], ["snap", "--delete", "/home/alice/dir"]];
+  const { status, stderr } = await plantedUp(a, b, plant, ...work);
   assert.equal(status, 0, stderr);
   assert.equal(
-    await b.sh(
-      "cd /home/alice; stat -c '%n %F' file sub tree/sub; cat file sub/shadow tree/sub/passwd; ls -d dir || true",
-    ),
-    "file regular file\nsub directory\ntree/sub directory\nnew\nin\nt",
+    await b.sh("cd /home/alice; stat -c '%n %F' file; cat file; ls"),
+    "file regular file\nnew\nfile\ntree",
+  );
+}, "setpriv");
+
+hostTest("a link planted where a snapped directory belongs is not followed", async (t) => {
+  const [a, b] = await makePair(t, home);
+  for (const host of [a, b]) await host.sh(precious);
+  await a.sh("cd /home/alice; echo t >tree/sub/passwd; chown root:root tree/sub");
+  const plant = "cd /home/alice; rmdir tree/sub; ln -s /etc tree/sub";
+  const { status, stderr } = await plantedUp(a, b, plant, ["snap", "/home/alice/tree"]);
+  if (status !== 0) {
+    assert.deepEqual([status, /\/home\/alice\/tree\/sub/.test(stderr)], [1, true], stderr);
+    await b.sh("rm /home/alice/tree/sub");
+    await b.ok("up");
+  }
+  assert.equal(
+    await b.sh("cat /home/alice/tree/sub/passwd; stat -c %F /home/alice/tree/sub"),
+    "t\ndirectory",
   );
 }, "setpriv");
 
@@ -112,7 +134,7 @@ for (const what of ["snap", "delete"]) {
     const { status, stderr } = await plantedUp(a, b, plant, work);
     assert.equal(status, 1, stderr);
     assert.match(stderr, /\/home\/alice\/dir/);
-    await b.sh("rm /home/alice/dir; mkdir /home/alice/dir");
+    await b.sh('rm /home/alice/dir; mkdir /home/alice/dir; echo old >"$1"', file);
     await b.ok("up");
     assert.equal((await b.run(["test", "-e", file])).status, what === "snap" ? 0 : 1);
   }, "setpriv");
