@@ -48,7 +48,7 @@ test("a quoted command line, typed into a shell, gives the same arguments again"
   skip: lacks({ programs: ["bash"] }),
 }, () => {
   const line = commandLine(["printf", "%s\\0", ...NASTY]);
-  const out = execFileSync("bash", ["-c", line], { env: { LC_ALL: "C.UTF-8" } }).toString("utf8");
+  const out = execFileSync("bash", ["--norc", "-c", line], { env: { LC_ALL: "C.UTF-8" } }).toString("utf8");
   assert.deepEqual(out.split("\0").slice(0, -1), NASTY);
   assert.equal(quoted("/plain/path-1.2"), "/plain/path-1.2");
 });

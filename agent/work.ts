@@ -12,6 +12,7 @@ import { stdinBytesMax } from "./limits.ts";
 import { needLock, needRole } from "./locks.ts";
 import { checkPath, commandLine, inert } from "./names.ts";
 import type { Running, Sink } from "./run.ts";
+import type { WindowSize } from "./streamtypes.ts";
 import { setMeta } from "./schema.ts";
 import { userByName, userOfAgent } from "./users.ts";
 import type { WipItem } from "./wip.ts";
@@ -52,6 +53,8 @@ export interface ExecArgs {
   as: string;
   timeoutMs: number;
   stdin: boolean;
+  /** A terminal of its own for the command here; elsewhere it is replayed without one. */
+  terminal?: WindowSize;
 }
 
 /** A command that is running: its streams, and its end once it is recorded. */
@@ -87,7 +90,7 @@ export async function exec(call: Call, args: ExecArgs, sink?: Sink): Promise<Exe
   const n = addIntent(call, held, op);
   let running: Running;
   try {
-    running = await host.runner.start(command, { sink, stdin: args.stdin });
+    running = await host.runner.start(command, { sink, stdin: args.stdin, terminal: args.terminal });
   } catch (e) {
     host.db.write((tx) => host.wip.drop(tx, n));
     throw e;
@@ -118,7 +121,7 @@ export async function exec(call: Call, args: ExecArgs, sink?: Sink): Promise<Exe
           hint: "isconf snap FILE, then exec the command with the file",
         });
       }
-      given.push(bytes);
+      if (args.stdin) given.push(bytes);
       await running.stdin.write(bytes);
     },
     feedEnd: () => running.stdin.end(),
