@@ -65,11 +65,14 @@ function wholeActor(host: Host): Actor {
 /** Two homes in one new directory, in which both are; their agents run as whoever we are. */
 export function twoHomes(): Stage {
   const top = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "isconf-demo-")));
+  const bin = path.join(top, "bin");
+  fs.mkdirSync(bin);
+  fs.symlinkSync(EXECUTABLE, path.join(bin, "isconf"));
   const actor = (name: string): Actor => ({
     name,
     seen: (file) => path.resolve(top, file),
-    run: (line, told) => runHere(line, { ISCONF_HOME: path.join(top, name) }, top, told),
-    enter: `cd ${top}; export ISCONF_HOME=${path.join(top, name)} PATH=${path.dirname(EXECUTABLE)}:$PATH`,
+    run: (line, told) => runHere(line, path.join(top, name), bin, told),
+    enter: `cd ${top}; export ISCONF_HOME=${path.join(top, name)} PATH=${bin}:$PATH`,
   });
   const [hosta, hostb] = [actor("hosta"), actor("hostb")];
   return {
@@ -84,9 +87,9 @@ export function twoHomes(): Stage {
   };
 }
 
-function runHere(line: string, env: Record<string, string>, cwd: string, told: (bytes: Uint8Array) => void) {
-  const all = { ...process.env, ...env, PATH: `${path.dirname(EXECUTABLE)}:${process.env.PATH}` };
-  const child = spawn("sh", ["-c", line], { cwd, env: all, stdio: ["ignore", "pipe", "pipe"] });
+function runHere(line: string, home: string, bin: string, told: (bytes: Uint8Array) => void) {
+  const env = { ...process.env, ISCONF_HOME: home, PATH: `${bin}:${process.env.PATH}` };
+  const child = spawn("sh", ["-c", line], { cwd: path.dirname(bin), env, stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   child.stdout.on("data", (bytes) => {
     stdout += bytes;

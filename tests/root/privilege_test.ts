@@ -50,7 +50,7 @@ hostTest(
     const host = await makeHost(t, "quiet");
     await host.ok("start");
     await host.ok("ls"); // the net half answers too
-  const { root, net } = host.agent();
+    const { root, net } = host.agent();
     assert.ok(root && net);
     // The host has a network of its own: whatever listens there is ours.
     const rows = await host.sh(
