@@ -28,11 +28,12 @@ export async function main(
   const binding = addon();
   if (binding !== undefined) setNativeBinding(binding);
   process.title = role === "net" ? "isconf: net" : "isconf: agent";
-  process.on("SIGPIPE", () => {});
+  // Only SIGINT and SIGTERM mean anything to an agent; the rest must not end it.
+  for (const name of ["SIGPIPE", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(name, () => {});
   const home = homeOf(options.home);
   if (role === "net") {
     const pipe = new nodeNet.Socket({ fd: SEAM_FD, readable: true, writable: true });
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {}); // root half says when
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {}); // root half says when
     await runNet(storeDir(home), pipe, systemClock, process.env.ISCONF_NET_DROPPED === "1");
     return 0;
   }
@@ -59,7 +60,6 @@ async function runRoot(home: Home, options: { config?: string; ready: boolean })
     return fault.exit;
   }
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => agent.stop());
-  process.on("SIGHUP", () => {});
   log("the agent answers");
   if (options.ready) {
     fs.writeSync(READY_FD, "ready");

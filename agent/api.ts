@@ -50,12 +50,12 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
     c.header("etag", `"${row.id}"`);
     if (c.req.header("if-none-match") === `"${row.id}"`) return c.body(null, 304);
     if (c.req.method === "HEAD") return c.body(null);
-    return c.body(streamOf(readFile(host.store, row.id)));
+    return c.body(await streamOf(readFile(host.store, row.id)));
   });
 
-  app.get("/v1/bundle", (c) => {
+  app.get("/v1/bundle", async (c) => {
     const chunks = acts.bundle.exportBundle(callOf(c, () => {}), c.req.query("branch"));
-    return c.body(streamOf(chunks), 200, { "content-type": "application/octet-stream" });
+    return c.body(await streamOf(chunks), 200, { "content-type": "application/octet-stream" });
   });
 
   app.put("/v1/bundle", async (c) => {
@@ -171,11 +171,14 @@ async function* bodyOf(c: Context): AsyncIterable<Uint8Array> {
   yield* body as unknown as AsyncIterable<Uint8Array>;
 }
 
-function streamOf(source: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+/** A source as the body of an answer. Its first part is read before, so that what fails at once is answered as a fault. */
+async function streamOf(source: AsyncIterable<Uint8Array>): Promise<ReadableStream<Uint8Array>> {
   const from = source[Symbol.asyncIterator]();
+  let ready: IteratorResult<Uint8Array> | undefined = await from.next();
   return new ReadableStream({
     async pull(out) {
-      const { value, done } = await from.next();
+      const { value, done } = ready ?? await from.next();
+      ready = undefined;
       if (done) out.close();
       else out.enqueue(value);
     },
