@@ -173,7 +173,7 @@ async function applyOne(replay: Replay, step: Step): Promise<void> {
     case "file":
     case "delete": {
       const target = Buffer.from(op.path);
-      if (op.op === "delete") await remove(target);
+      if (op.op === "delete") await removeIfThere(target);
       else await restore(replay.store, toHex(op.tree), target, { clock: replay.call.host.clock });
       if (step.last) replay.inPlace.push({ seq, id, startedMs });
       return;
@@ -241,6 +241,15 @@ async function applyExec(
     })
   );
   if (end.status !== 0) throw failed(seq, what, end.status);
+}
+
+/** What is gone already, by whomever, is what the entry asks for. */
+async function removeIfThere(target: Uint8Array): Promise<void> {
+  try {
+    await remove(target);
+  } catch (e) {
+    if (!(e instanceof Fault) || e.kind !== "notFound") throw e;
+  }
 }
 
 /** A command that could not even be started: nothing has happened, `up` may simply be tried again. */
