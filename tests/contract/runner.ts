@@ -121,6 +121,28 @@ export function runnerContract(name: string, make: () => Runner): void {
     }
   });
 
+  promise("a slow reader loses nothing that was written before the end", async ({ run }) => {
+    let bytes = 0;
+    const sink = {
+      write: (_fd: 1 | 2, part: Uint8Array) => (bytes += part.length, false),
+      drained: () => new Promise<void>((resolve) => void setTimeout(resolve, 400)),
+    };
+    assert.equal((await run(sh("head -c 200000 /dev/zero"), { sink })).status, 0);
+    assert.equal(bytes, 200_000);
+  });
+
+  promise(
+    "a background process that writes for ever does not keep the command from ending",
+    async ({ run, dir }) => {
+      const began = Date.now();
+      const { status } = await run(
+        sh(`echo $$ > pid; (while :; do echo x || exit; done) & exit 3`, { cwd: dir }),
+      );
+      assert.equal(status, 3);
+      assert.ok(Date.now() - began < 5_000);
+    },
+  );
+
   promise("what cannot be started is a fault, nothing runs and nothing stays open", async ({ run, dir }) => {
     const file = (name: string, content: string, mode: number) => {
       fs.writeFileSync(path.join(dir, name), content, { mode });
