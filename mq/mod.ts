@@ -79,5 +79,5 @@ export {
   writeAt,
 } from "./libc.ts";
 export type { Exit, Spawn } from "./process.ts";
-export { makePipe, setWindowSize, spawnProcess, unlockPty, waitChild } from "./process.ts";
+export { duplicate, makePipe, setWindowSize, spawnProcess, unlockPty, waitChild } from "./process.ts";
 export { getXattr, listXattr, removeXattr, setXattr } from "./xattr.ts";

@@ -40,7 +40,7 @@ export function spawnProcess({ file, argv, env, cwd, stdio, newSession }: Spawn)
   try {
     for (const [target, fd] of stdio.entries()) {
       // One that lies where another is to come would be overwritten before its turn.
-      const from = fd < 3 && fd !== target ? call("fcntl", fd, F_DUPFD_CLOEXEC, 3) : fd;
+      const from = fd < 3 && fd !== target ? duplicate(fd) : fd;
       if (from !== fd) moved.push(from);
       need("posix_spawn_file_actions_adddup2", actions, from, target);
     }
@@ -106,6 +106,11 @@ export function waitChild(pid: number, leave: boolean): Exit | undefined {
   return siginfoView.getInt32(8, true) === CLD_EXITED
     ? { code: status, signal: null }
     : { code: null, signal: status };
+}
+
+/** A second descriptor of the same, close-on-exec and above 2. */
+export function duplicate(fd: number): number {
+  return call("fcntl", fd, F_DUPFD_CLOEXEC, 3);
 }
 
 /** pipe2(2), both ends close-on-exec and blocking. */
