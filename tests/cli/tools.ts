@@ -51,6 +51,11 @@ export function begin(
   const late = setTimeout(() => child.kill("SIGKILL"), o.timeoutMs ?? 60_000);
   const done = new Promise<Outcome>((resolve, reject) => {
     child.once("error", reject);
+    child.once("exit", () => {
+      // What it started may hold the pipes open; what that says later is not awaited.
+      const shut = setTimeout(() => [child.stdout, child.stderr].forEach((s) => s?.destroy()), 5_000);
+      child.once("close", () => clearTimeout(shut));
+    });
     child.once("close", (code, signal) => {
       clearTimeout(late);
       const [outBytes, err] = [Buffer.concat(chunks[0]), Buffer.concat(chunks[1]).toString("utf8")];
@@ -208,6 +213,7 @@ export class Box {
         }
       }
       const clear = () => holdersOf(this.home).length === 0;
+      if (signal === "SIGKILL") console.log(`the agent of ${this.home} does not end by TERM: killing it`);
       if (await until("", clear, signal === "SIGTERM" ? 5_000 : 10_000).catch(() => false)) return;
     }
   }
