@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as http from "node:http";
+import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -200,6 +201,31 @@ export class Box {
       req.on("error", reject);
       req.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body));
     });
+  }
+
+  /** Sends bytes as they are and returns what comes back until the agent closes, or for so long. */
+  raw(bytes: string | Uint8Array, ms = 3_000): Promise<{ text: string; closed: boolean; ms: number }> {
+    return new Promise((resolve) => {
+      const began = performance.now();
+      const socket = net.connect(this.socket);
+      let text = "";
+      const end = (closed: boolean) => {
+        clearTimeout(late);
+        socket.destroy();
+        resolve({ text, closed, ms: performance.now() - began });
+      };
+      const late = setTimeout(() => end(false), ms);
+      socket.on("data", (b) => text += b.toString("latin1"));
+      socket.on("error", () => end(true));
+      socket.on("close", () => end(true));
+      socket.write(bytes);
+    });
+  }
+
+  /** Resident memory of the agent's root half in MiB. */
+  rssMiB(): number {
+    const text = fs.readFileSync(`/proc/${this.agentPid()}/status`, "utf8");
+    return Number(/VmRSS:\s+([0-9]+)/.exec(text)?.[1]) / 1024;
   }
 
   /** Ends whatever still uses this home. */
