@@ -1,6 +1,8 @@
 // Acts: what verbs can do, by the file it lives in. Types only: verbs are also loaded by the thin command line,
 // which must not pull the agent in; daemon.ts passes the real thing.
 export interface Acts {
+  locks: typeof import("./locks.ts");
+  checkin: typeof import("./checkin.ts");
   work: typeof import("./work.ts");
   apply: typeof import("./apply.ts");
   domain: typeof import("./domain.ts");

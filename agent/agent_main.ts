@@ -1,11 +1,11 @@
 // Agent main: what the executable runs as `isconf agent`: the root half, which starts the net half as a second
 // process of the same executable with no rights but its own.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as nodeNet from "node:net";
 import * as path from "node:path";
 import { setNativeBinding } from "../fs/mod.ts";
-import { Fault, systemClock } from "../mq/mod.ts";
+import { closeOnExec, Fault, systemClock } from "../mq/mod.ts";
 import { type Agent, startAgent } from "./daemon.ts";
 import { inert } from "./names.ts";
 import { runNet } from "./net.ts";
@@ -28,11 +28,16 @@ export async function main(
   const binding = addon();
   if (binding !== undefined) setNativeBinding(binding);
   process.title = role === "net" ? "isconf: net" : "isconf: agent";
-  process.on("SIGPIPE", () => {});
+  // Only SIGINT and SIGTERM mean anything to an agent; the rest must not end it.
+  for (const name of ["SIGPIPE", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(name, () => {});
+  // What our starter had open is not for the net half and not for commands.
+  for (const fd of fs.readdirSync("/proc/self/fd").map(Number)) {
+    if (fd > 2 && fs.existsSync(`/proc/self/fd/${fd}`)) closeOnExec(fd);
+  }
   const home = homeOf(options.home);
   if (role === "net") {
     const pipe = new nodeNet.Socket({ fd: SEAM_FD, readable: true, writable: true });
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {}); // root half says when
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {}); // root half says when
     await runNet(storeDir(home), pipe, systemClock, process.env.ISCONF_NET_DROPPED === "1");
     return 0;
   }
@@ -59,7 +64,6 @@ async function runRoot(home: Home, options: { config?: string; ready: boolean })
     return fault.exit;
   }
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => agent.stop());
-  process.on("SIGHUP", () => {});
   log("the agent answers");
   if (options.ready) {
     fs.writeSync(READY_FD, "ready");
@@ -73,7 +77,11 @@ async function runRoot(home: Home, options: { config?: string; ready: boolean })
 /** Starts the net half and opens the seam to it. When it dies, every question to it says so; it is not root's death. */
 function spawnNet(home: Home): Promise<{ ask: ReturnType<typeof askSeam>; close(): Promise<void> }> {
   const dir = storeDir(home);
+  ensureNetUser(home);
   const ids = netIds();
+  if (ids === undefined && process.geteuid?.() === 0) {
+    log("no user _isconf: the net half runs as root; see isconf doctor");
+  }
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
   if (ids !== undefined) fs.chownSync(dir, ids.uid, ids.gid);
   const child = spawn("/proc/self/exe", [...homeArgs(home), "agent", "--role", "net"], {
@@ -109,6 +117,22 @@ function homeArgs(home: Home): string[] {
   return home.system ? [] : ["--home", path.dirname(home.state)];
 }
 
+/** On a host where isconf is installed as root: makes sure that the net half's user exists. A try-out makes nobody. */
+function ensureNetUser(home: Home): void {
+  if (!home.system || process.geteuid?.() !== 0 || netIds() !== undefined) return;
+  const words = [
+    "--system",
+    "--no-create-home",
+    "--home-dir",
+    "/nonexistent",
+    "--shell",
+    "/usr/sbin/nologin",
+    NET_USER,
+  ];
+  const made = spawnSync("/usr/sbin/useradd", words, { env: {}, stdio: "ignore", timeout: 10_000 });
+  log(made.status === 0 ? `made the user ${NET_USER} for the net half` : `useradd ${NET_USER} did not work`);
+}
+
 /** The net half's ids, or undefined where there is no such user: a try-out, in which both halves share ours. */
 function netIds(): { uid: number; gid: number } | undefined {
   if (process.geteuid?.() !== 0) return undefined;
@@ -116,7 +140,7 @@ function netIds(): { uid: number; gid: number } | undefined {
     const { uid, gid } = userByName("start", NET_USER);
     return { uid, gid };
   } catch (e) {
-    log(`${Fault.from("start", e).message}: the net half runs as root; isconf doctor says how to mend it`);
+    if (Fault.from("start", e).kind !== "notFound") throw e;
     return undefined;
   }
 }

@@ -103,8 +103,14 @@ async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
   const before = process.umask(0o077);
   process.umask(before);
   const full = { ...args, cwd: process.cwd(), umask: before, callerEnv: callerEnv(args.env as string[]) };
+  const typed = args.terminal === true && tty.isatty(0) ? rawTerminal() : undefined;
+  if (typed !== undefined) Object.assign(full, { windowSize: typed.size() });
   const result = await execOver(cli.where, full, {
-    ...(args.stdin === true ? { stdin: readAll(0) } : {}),
+    ...(typed
+      ? { stdin: typed.keys, onResize: typed.onResize }
+      : args.stdin === true
+      ? { stdin: readAll(0) }
+      : {}),
     stdout: (bytes) => writeAll(1, bytes),
     stderr: (bytes) => writeAll(2, bytes),
     event: (e) => progress(cli, e),
@@ -113,10 +119,28 @@ async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
       for (const name of names) process.on(name, fn);
       return () => names.forEach((name) => process.off(name, fn));
     },
-  });
+  }).finally(() => typed?.restore());
   if (cli.globals.json) cli.term.line(JSON.stringify(result));
   else if (!result.journaled) cli.term.more(`status ${result.status}: not journaled`);
   return result.status;
+}
+
+/** Our own terminal, each key passed on as it is typed; `restore` before anything else is printed. */
+function rawTerminal() {
+  const keys = new tty.ReadStream(0);
+  keys.setRawMode(true);
+  const screen = new tty.WriteStream(1);
+  const size = () => `${screen.rows}x${screen.columns}`;
+  return {
+    keys: keys as AsyncIterable<Uint8Array>,
+    size,
+    onResize: (fn: (size: string) => void) => void screen.on("resize", () => fn(size())),
+    restore() {
+      keys.setRawMode(false);
+      keys.destroy();
+      screen.destroy();
+    },
+  };
 }
 
 /** Only what the agent may ask for travels: locale, time zone, and the names given with --env. */

@@ -1,12 +1,13 @@
 // Daemon: the root half put together, by plain constructors; read it from top to bottom to read the program.
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { type Clock, Fault } from "../mq/mod.ts";
+import { type Clock, Fault, sleep } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
 import * as bundle from "./bundle.ts";
 import { readConfig } from "./config.ts";
+import * as checkin from "./checkin.ts";
 import * as doctor from "./doctor.ts";
 import * as domain from "./domain.ts";
 import { openDoors } from "./door.ts";
@@ -15,6 +16,8 @@ import { type Host, hostPair, Turn } from "./host.ts";
 import { Journal } from "./journal.ts";
 import { SoleKeeper } from "./keeper.ts";
 import { KeyRing } from "./keys.ts";
+import { agentEndMs } from "./limits.ts";
+import * as locks from "./locks.ts";
 import { lockFile } from "./lockfile.ts";
 import { type Home, makeHome } from "./paths.ts";
 import * as report from "./report.ts";
@@ -47,7 +50,7 @@ export interface Agent {
 /** Starts the agent of a home. Throws a refused fault when one is running there already. */
 export async function startAgent(home: Home, around: Surroundings): Promise<Agent> {
   makeHome(home);
-  const lock = lockFile(path.join(home.run, "agent.lock"));
+  const lock = await waitForLock(path.join(home.run, "agent.lock"), around.clock);
   if (lock === undefined) {
     throw new Fault("start", "refused", `an agent is running on ${home.state} already`, {
       hint: "isconf status",
@@ -74,18 +77,28 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     runner: around.runner ?? new ProcessRunner(clock),
     turn: new Turn(),
     log,
+    boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
   hostPair(host);
   work.settleReboot({ host });
 
   let stop = () => {};
   const asked = new Promise<void>((resolve) => stop = resolve);
-  const acts: Acts = { work, apply, domain, bundle, report, doctor, users, life: { stop: () => stop() } };
+  const acts: Acts = {
+    locks,
+    checkin,
+    work,
+    apply,
+    domain,
+    bundle,
+    report,
+    doctor,
+    users,
+    life: { stop: () => stop() },
+  };
   const request = nodeHandler(makeApi(host, acts));
-  const doors = await openDoors(home, permitted(config.permit, log), {
-    request,
-    upgrade: makeUpgrade(host, acts),
-  }, log);
+  const handlers = { request, upgrade: makeUpgrade(host, acts) };
+  const doors = await openDoors(home, permitted(config.permit, log), handlers, clock, log);
   const ended = asked.then(async () => {
     // The running transaction ends first; nothing new gets in because its turn never comes.
     await host.turn.take("stop", async () => {
@@ -97,6 +110,16 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   });
   if (apply.isToResume(host)) resumeUp(host, acts);
   return { host, acts, ended, stop: () => stop() };
+}
+
+/** Takes the home's lock; an agent that is just ending is waited for. */
+async function waitForLock(file: string, clock: Clock): Promise<ReturnType<typeof lockFile>> {
+  const until = clock.now() + agentEndMs;
+  for (;;) {
+    const lock = lockFile(file);
+    if (lock !== undefined || clock.now() > until) return lock;
+    await sleep(clock, 50);
+  }
 }
 
 /** The uids that get a door: root or whoever runs this agent, and, for root's, those the configuration names. */

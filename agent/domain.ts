@@ -6,7 +6,7 @@ import { branchOf, type Call, hostId, hostName, hostPair, needCongruent, personP
 import { checkName, CONTROL, inert } from "./names.ts";
 import { setMeta } from "./schema.ts";
 import { may, type Role, ROLES } from "./trust.ts";
-import { needNoWip } from "./work.ts";
+import { needNoWip } from "./locks.ts";
 
 export interface Initialised {
   domain: string;
@@ -87,6 +87,23 @@ export function grant(
     seq: head.seq + 1,
   });
   return { person, role: args.role, branch: args.branch };
+}
+
+/** Revokes a key: nothing it authors beyond these places (by branch; 0 where not named) counts from now on. */
+export function revoke(
+  call: Call,
+  args: { key: string; cuts: Record<string, number>; reason: string },
+): void {
+  const { host, actor } = call;
+  const policy = host.journal.needPolicy("revoke");
+  host.keeper.needQuorum("revoke", policy);
+  const head = host.journal.head(CONTROL);
+  const op: Op = { op: "revoke", key: fromHex(args.key), cuts: args.cuts, reason: args.reason };
+  extendControl(call, personPair(host, actor), [op], `revoke ${args.key.slice(0, 12)}`, {
+    domain: policy.domain,
+    prev: head.id,
+    seq: head.seq + 1,
+  });
 }
 
 /** Makes a branch that begins where this host is, and moves this host onto it. */

@@ -4,9 +4,9 @@ import * as fs from "node:fs";
 import * as http from "node:http";
 import type * as net from "node:net";
 import type { Duplex } from "node:stream";
-import { Fault, peerCredentials } from "../mq/mod.ts";
+import { type Clock, Fault, peerCredentials } from "../mq/mod.ts";
 import type { Actor } from "./host.ts";
-import { connectionsPerUidMax, requestBytesMax, requestHeadMs } from "./limits.ts";
+import { connectionsPerUidMax, doorCloseMs, requestBytesMax, requestHeadMs } from "./limits.ts";
 import { type Home, socketOf } from "./paths.ts";
 import { userByUid } from "./users.ts";
 
@@ -20,6 +20,7 @@ export async function openDoors(
   home: Home,
   uids: number[],
   handlers: DoorHandlers,
+  clock: Clock,
   log: (line: string) => void,
 ): Promise<{ close(): Promise<void> }> {
   const servers: { server: http.Server; file: string }[] = [];
@@ -36,14 +37,19 @@ export async function openDoors(
   }
   return {
     async close() {
-      for (const { server, file } of servers) {
+      // Answers that are under way are given; who waits for a turn that will not come is cut off.
+      const cut = clock.after(
+        doorCloseMs,
+        () => servers.forEach(({ server }) => server.closeAllConnections()),
+      );
+      await Promise.all(servers.map(({ server, file }) => {
         fs.rmSync(file, { force: true });
-        server.closeIdleConnections();
-        await new Promise<void>((resolve) => {
+        return new Promise<void>((resolve) => {
           server.close(() => resolve());
-          server.closeAllConnections();
+          server.closeIdleConnections();
         });
-      }
+      }));
+      cut();
     },
   };
 }

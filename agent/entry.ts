@@ -173,7 +173,7 @@ const isId = (v: unknown): v is Uint8Array => v instanceof Uint8Array && v.lengt
 const isText = (v: unknown): v is string => typeof v === "string" && !v.includes("\0");
 
 /** The fields of each operation and what each must be. */
-const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> = {
+export const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> = {
   file: { path: isText, tree: isId, kind: isText, files: isCount, bytes: isCount },
   delete: { path: isText },
   exec: {

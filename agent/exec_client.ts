@@ -13,6 +13,8 @@ export interface ExecStreams {
   event(e: Record<string, unknown>): void;
   /** Registers what to do with a signal for the command; returns how to stop. */
   onSignal(fn: (name: string) => void): () => void;
+  /** Calls back with `ROWSxCOLUMNS` whenever our terminal's size changes; only with a terminal. */
+  onResize?(fn: (size: string) => void): void;
 }
 
 /** Runs a command through the agent and returns what became of it. Throws its fault, or gone. */
@@ -33,7 +35,11 @@ export async function execOver(
     await needOk({ status: 500, headers: new Map(), body: one(rest) });
   }
   const stopSignals = streams.onSignal((name) => void send(STREAM.signal, Buffer.from(name)));
-  if (streams.stdin !== undefined) void pumpStdin(streams.stdin, send);
+  streams.onResize?.((size) => void send(STREAM.windowSize, Buffer.from(size)));
+  if (streams.stdin !== undefined) {
+    // Input that breaks off, as when we close it at the end, is the end of the command's input and nothing more.
+    pumpStdin(streams.stdin, send).catch(() => send(STREAM.stdinEnd, new Uint8Array(0)));
+  }
   const decoder = new FrameDecoder();
   try {
     for (let bytes: Uint8Array = rest;;) {

@@ -1,5 +1,4 @@
 // Host: everything the verbs act on, put together once by daemon.ts and passed by hand. It decides nothing.
-import * as fs from "node:fs";
 import type { Db, Store } from "../fs/mod.ts";
 import { type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
@@ -8,6 +7,7 @@ import type { History } from "./history.ts";
 import { hostVariables } from "./hostvars.ts";
 import type { Journal } from "./journal.ts";
 import type { SoleKeeper } from "./keeper.ts";
+import { turnsWaitingMax } from "./limits.ts";
 import type { KeyRing } from "./keys.ts";
 import type { Home } from "./paths.ts";
 import type { Runner } from "./run.ts";
@@ -40,6 +40,8 @@ export interface Host {
   readonly turn: Turn;
   /** A line for the operator's log. */
   readonly log: (line: string) => void;
+  /** What identifies the present start of this machine; no process outlives a restart, so it is read once. */
+  readonly boot: string;
 }
 
 /** What a verb is given beside its arguments. */
@@ -87,11 +89,6 @@ export function branchOf(host: Host, op: string): string {
   return branch;
 }
 
-/** What identifies the present start of this machine: differs after each restart. */
-export function bootId(host: Host): string {
-  return fs.readFileSync(host.config.bootIdFile, "utf8").trim();
-}
-
 /** main.cf's variables for this host, and the two isconf adds. */
 export function hostEnv(host: Host): Record<string, string> {
   const name = hostName(host);
@@ -114,25 +111,31 @@ export function needCongruent(host: Host, op: string): void {
 /** One change at a time: who comes second waits and is told for whom. */
 export class Turn {
   #tail: Promise<void> = Promise.resolve();
-  #doing: string | undefined;
+  /** What is being done, and what waits behind it. */
+  readonly #line: string[] = [];
 
   /** What is being done now, or undefined. */
   get doing(): string | undefined {
-    return this.#doing;
+    return this.#line[0];
   }
 
   /** Runs `fn` when every earlier one has ended; `waiting` is called with what is waited for. */
   async take<T>(what: string, fn: () => Promise<T>, waiting?: (forWhat: string) => void): Promise<T> {
-    if (this.#doing !== undefined) waiting?.(this.#doing);
+    if (this.#line.length >= turnsWaitingMax) {
+      throw new Fault(what, "refused", `${this.#line.length} changes are waiting already`, {
+        hint: "isconf status",
+      });
+    }
+    if (this.doing !== undefined) waiting?.(this.doing);
     const before = this.#tail;
     let release = () => {};
     this.#tail = new Promise((resolve) => release = resolve);
+    this.#line.push(what);
     await before;
-    this.#doing = what;
     try {
       return await fn();
     } finally {
-      this.#doing = undefined;
+      this.#line.shift();
       release();
     }
   }

@@ -37,6 +37,12 @@ export const termStepMax = 1_048_576;
 export const connectionsPerUidMax = 256;
 /** Milliseconds for the head of a request to arrive. */
 export const requestHeadMs = 10_000;
+/** Milliseconds that answers under way are given when the agent stops. */
+export const doorCloseMs = 1_000;
+/** Milliseconds that a starting agent waits for one that is ending on the same home. */
+export const agentEndMs = 3_000;
+/** Changes that may wait for their turn at one time. */
+export const turnsWaitingMax = 256;
 /** Depth of includes in main.cf, stanzas and bytes of it. */
 export const includeDepthMax = 8;
 export const configBytesMax = 1024 * 1024;

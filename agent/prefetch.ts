@@ -13,13 +13,13 @@ export class Prefetched implements Store {
     this.#below = below;
   }
 
-  /** Forgets the last window and reads the next: these objects, and the manifests of those that are files. */
-  async warm(ids: Id[]): Promise<void> {
+  /** Forgets the last window and reads the next: these trees' roots, and the manifests of those that are files. */
+  async warm(trees: Id[]): Promise<void> {
     this.#held = new Map();
     this.#bytes = 0;
-    await this.#fetch(ids);
+    await this.#fetch(trees);
     const manifests: Id[] = [];
-    for (const id of ids) {
+    for (const id of trees) {
       if (!this.#held.has(id)) continue;
       const node = await readNode(this, id);
       if (node.kind === "file") manifests.push(node.content);

@@ -2,7 +2,7 @@
 // Not how it is printed (verbs/).
 import { Buffer } from "node:buffer";
 import { compare, isId, listTree } from "../fs/mod.ts";
-import { Fault, toHex } from "../mq/mod.ts";
+import { Fault, pause, toHex } from "../mq/mod.ts";
 import { opText } from "./optext.ts";
 import { type Op, readEntry } from "./entry.ts";
 import { branchOf, type Call, type Host, hostEnv, hostId, hostName } from "./host.ts";
@@ -278,7 +278,7 @@ export async function verify(call: Call, args: { branch?: string }) {
       head = { seq: row.seq, id: checked.id, epoch: row.epoch, policySeq: checked.policySeq };
       if (++entries % 1000 === 0) {
         call.emit({ event: "verified", text: `${entries} entries verified`, entries });
-        await new Promise<void>((resolve) => call.host.clock.after(0, resolve));
+        await pause();
       }
     }
     done.push({ branch, entries: to - (fork?.seq ?? 0) });

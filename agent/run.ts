@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import type { ReadStream } from "node:tty";
 import { type Clock, Fault } from "../mq/mod.ts";
 import {
   argvBytesMax,
@@ -14,6 +15,8 @@ import {
   outputTailBytesMax,
 } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
+import type { WindowSize } from "./streamtypes.ts";
+import { Terminal } from "./terminal.ts";
 import type { User } from "./users.ts";
 
 export interface Command {
@@ -42,6 +45,8 @@ export interface Ended {
 export interface Running {
   ended: Promise<Ended>;
   stdin: { write(bytes: Uint8Array): Promise<void>; end(): void };
+  /** Of a command with a terminal. */
+  resize(size: WindowSize): void;
   signal(name: NodeJS.Signals): void;
 }
 
@@ -50,7 +55,15 @@ export interface Runner {
   /** Checks everything that can be checked before, and returns the file that will run. Throws without side effect. */
   find(command: Command): string;
   /** Starts the command. Throws a fault when it could not be started: then nothing has run. */
-  start(command: Command, options: { sink?: Sink; stdin?: boolean }): Promise<Running>;
+  start(command: Command, options: RunOptions): Promise<Running>;
+}
+
+export interface RunOptions {
+  sink?: Sink;
+  /** Its standard input is written to; else it reads nothing. */
+  stdin?: boolean;
+  /** It gets a terminal of its own of this size, for all three descriptors. */
+  terminal?: WindowSize;
 }
 
 const SIGNALS: Record<string, number> = {
@@ -129,32 +142,32 @@ export class ProcessRunner implements Runner {
     throw seen ? notExecutable(name) : notFound(name);
   }
 
-  async start(command: Command, options: { sink?: Sink; stdin?: boolean }): Promise<Running> {
+  async start(command: Command, options: RunOptions): Promise<Running> {
     const file = this.find(command);
-    const child = this.#spawn(file, command, options.stdin === true);
+    const terminal = options.terminal && new Terminal(options.terminal, command.user.uid);
+    const child = this.#spawn(file, command, options.stdin === true, terminal);
     await new Promise<void>((resolve, reject) => {
       child.once("spawn", resolve);
       child.once("error", (e) => reject(startFault(command.argv[0] as string, e)));
-    });
+    }).finally(() => terminal?.handOver());
     child.on("error", () => this.#signal(child, "SIGKILL"));
     const kept = new KeptOutput();
-    const streams = [pump(child.stdout, 1, kept, options.sink), pump(child.stderr, 2, kept, options.sink)];
+    const streams = terminal
+      ? [pump(terminal.output, 1, kept, options.sink)]
+      : [pump(child.stdout, 1, kept, options.sink), pump(child.stderr, 2, kept, options.sink)];
     child.stdin?.on("error", () => child.stdin?.destroy()); // a command that does not read its stdin
     return {
-      ended: this.#ended(child, streams, kept, command.timeoutMs),
+      ended: this.#ended(child, streams, kept, command.timeoutMs).finally(() => terminal?.output.destroy()),
       signal: (name) => this.#signal(child, name),
+      resize: (size) => terminal?.resize(size),
       stdin: {
-        write: (bytes) =>
-          new Promise((resolve) => {
-            if (child.stdin === null || child.stdin.destroyed) return resolve();
-            child.stdin.write(bytes, () => resolve());
-          }),
+        write: (bytes) => terminal ? terminal.write(bytes) : writeTo(child.stdin, bytes),
         end: () => void child.stdin?.end(),
       },
     };
   }
 
-  #spawn(file: string, command: Command, stdin: boolean): ChildProcess {
+  #spawn(file: string, command: Command, stdin: boolean, terminal?: Terminal): ChildProcess {
     const own = process.geteuid?.() ?? 0;
     const { user } = command;
     if (own !== 0 && user.uid !== own) {
@@ -167,29 +180,27 @@ export class ProcessRunner implements Runner {
         },
       );
     }
-    const args = command.argv.slice(1);
-    const common = {
-      cwd: command.cwd,
-      env: command.env,
-      detached: true,
-      stdio: [stdin ? "pipe" : "ignore", "pipe", "pipe"] as ("pipe" | "ignore")[],
-    };
+    const words = [file, ...command.argv.slice(1)];
+    if (own === 0 && user.uid !== 0) {
+      // setpriv sets the user's own groups, which spawn's uid and gid cannot, and shuts the way back.
+      const ids = [`--reuid=${user.uid}`, `--regid=${user.gid}`, "--init-groups", "--inh-caps=-all", "--"];
+      words.unshift("/usr/bin/setpriv", ...ids);
+    }
+    // A terminal becomes the controlling one only of a new session that asks for it itself.
+    if (terminal) words.unshift("/usr/bin/setsid", "--ctty", "--");
+    const direct = words[0] === file;
     const before = process.umask(command.umask);
     try {
-      if (own === 0 && user.uid !== 0) {
-        // setpriv sets the user's own groups, which spawn's uid and gid cannot, and shuts the way back.
-        const drop = [
-          `--reuid=${user.uid}`,
-          `--regid=${user.gid}`,
-          "--init-groups",
-          "--inh-caps=-all",
-          "--",
-          file,
-        ];
-        return spawn("/usr/bin/setpriv", [...drop, ...args], common);
-      }
-      const ids = own === 0 ? { uid: 0, gid: 0 } : {};
-      return spawn(file, args, { ...common, ...ids, argv0: command.argv[0] });
+      return spawn(words[0] as string, words.slice(1), {
+        cwd: command.cwd,
+        env: terminal ? { TERM: "xterm-256color", ...command.env } : command.env,
+        detached: !terminal,
+        stdio: terminal
+          ? [terminal.slave, terminal.slave, terminal.slave]
+          : [stdin ? "pipe" : "ignore", "pipe", "pipe"],
+        ...(own === 0 ? { uid: 0, gid: 0 } : {}),
+        ...(direct ? { argv0: command.argv[0] } : {}),
+      });
     } finally {
       process.umask(before);
     }
@@ -238,15 +249,27 @@ export class ProcessRunner implements Runner {
   }
 }
 
-async function pump(from: ChildProcess["stdout"], fd: 1 | 2, kept: KeptOutput, sink?: Sink): Promise<void> {
-  if (from === null) return;
+function writeTo(stdin: ChildProcess["stdin"], bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve) => {
+    if (stdin === null || stdin.destroyed) return resolve();
+    stdin.write(bytes, () => resolve());
+  });
+}
+
+async function pump(
+  from: ChildProcess["stdout"] | ReadStream,
+  fd: 1 | 2,
+  kept: KeptOutput,
+  sink?: Sink,
+): Promise<void> {
+  if (from === null || from === undefined) return;
   try {
     for await (const chunk of from) {
       kept.add(chunk as Uint8Array);
       if (sink !== undefined && !sink.write(fd, chunk as Uint8Array)) await sink.drained();
     }
   } catch (e) {
-    if ((e as { code?: string }).code !== "ERR_STREAM_PREMATURE_CLOSE") throw e;
+    if (!["ERR_STREAM_PREMATURE_CLOSE", "EIO"].includes(String((e as { code?: string }).code))) throw e;
   }
 }
 

@@ -8,7 +8,7 @@ import type { Acts } from "./acts.ts";
 import type { Actor, Call, Host } from "./host.ts";
 import { requestBytesMax } from "./limits.ts";
 import type { Sink } from "./run.ts";
-import { isForwarded, STREAM, STREAM_PROTOCOL } from "./streamtypes.ts";
+import { isForwarded, parseWindowSize, STREAM, STREAM_PROTOCOL } from "./streamtypes.ts";
 import { checkArgs } from "./verb.ts";
 import { execVerb } from "./verbs/exec.ts";
 import type { Execution } from "./work.ts";
@@ -74,7 +74,10 @@ async function feed(frames: AsyncIterator<Frame>, execution: Execution): Promise
       if (done || over) break;
       if (value.type === STREAM.stdin) await execution.feed(value.body);
       else if (value.type === STREAM.stdinEnd) execution.feedEnd();
-      else if (value.type === STREAM.signal) {
+      else if (value.type === STREAM.windowSize) {
+        const size = parseWindowSize(Buffer.from(value.body).toString("latin1"));
+        if (size !== undefined) execution.running.resize(size);
+      } else if (value.type === STREAM.signal) {
         const name = Buffer.from(value.body).toString("latin1");
         if (isForwarded(name)) execution.running.signal(name);
       }

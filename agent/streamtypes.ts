@@ -9,6 +9,7 @@ export const STREAM = {
   stdin: 2,
   stdinEnd: 3,
   signal: 4,
+  windowSize: 5,
   stdout: 16,
   stderr: 17,
   event: 18,
@@ -30,4 +31,16 @@ const FORWARDED = [
 /** Signals that a caller may have passed on to its command. */
 export function isForwarded(name: string): name is typeof FORWARDED[number] {
   return (FORWARDED as readonly string[]).includes(name);
+}
+
+/** Characters of a terminal. */
+export interface WindowSize {
+  rows: number;
+  columns: number;
+}
+
+/** A window size as sent, `ROWSxCOLUMNS`; undefined when it is none a terminal can have. */
+export function parseWindowSize(text: string): WindowSize | undefined {
+  const m = /^([0-9]{1,4})x([0-9]{1,4})$/.exec(text);
+  return m === null ? undefined : { rows: Number(m[1]), columns: Number(m[2]) };
 }

@@ -70,3 +70,16 @@ export function userByName(op: string, name: string): User {
   }
   return user;
 }
+
+/** The user commands run as unless told otherwise: root, or whoever runs an agent without root. */
+export function userOfAgent(): User {
+  const uid = process.geteuid?.() ?? 0;
+  return userByUid(uid) ??
+    {
+      name: uid === 0 ? "root" : String(uid),
+      uid,
+      gid: process.getegid?.() ?? uid,
+      home: "/",
+      shell: "/bin/sh",
+    };
+}

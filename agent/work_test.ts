@@ -11,7 +11,7 @@ const lock = (
   message = "why",
   uid?: number,
   name?: string,
-) => host.acts.work.lock(host.call(uid, name), message);
+) => host.acts.locks.lock(host.call(uid, name), message);
 
 test("the main job: lock, snap, exec, ci; the journal has both, certified, and this host has them applied", async (t) => {
   const host = await makeFirstHost(t);
@@ -21,7 +21,7 @@ test("the main job: lock, snap, exec, ci; the journal has both, certified, and t
   await host.acts.work.snap(host.call(), file, false);
   assert.deepEqual(await run(host, ["/bin/true"]), { status: 0, journaled: true });
   assert.equal(host.acts.report.wip(host.call()).items.length, 2);
-  assert.deepEqual(host.acts.work.ci(host.call()), { branch: "main", from: 1, to: 2 });
+  assert.deepEqual(host.acts.checkin.ci(host.call()), { branch: "main", from: 1, to: 2 });
   const { entries } = host.acts.report.log(host.call(), {});
   assert.deepEqual(entries.map((e) => [e.seq, e.here, e.message]), [[1, "applied", "greet"], [
     2,
@@ -39,8 +39,8 @@ test("snap, exec, reboot and ci without a lock are refused with 221 and change n
       () => host.acts.work.snap(host.call(), "/etc/hostname", false),
       () => run(host, ["/bin/true"]),
       () => host.acts.work.reboot(host.call()),
-      () => host.acts.work.ci(host.call()),
-      () => host.acts.work.unlock(host.call(), false),
+      () => host.acts.checkin.ci(host.call()),
+      () => host.acts.locks.unlock(host.call(), false),
     ]
   ) assert.equal((await faultOf(act)).exit, 221);
   assert.equal(host.agent.host.wip.count(), 0);
@@ -76,7 +76,7 @@ test("asking for one's own lock again changes the message for later entries and 
   await run(host, ["/bin/true"]);
   assert.equal(second.term, first.term);
   assert.equal(second.took, false);
-  host.acts.work.ci(host.call());
+  host.acts.checkin.ci(host.call());
   assert.deepEqual(host.acts.report.log(host.call(), {}).entries.map((e) => e.message), ["one", "two"]);
 });
 
@@ -102,11 +102,11 @@ test("unlock by someone else is refused; with --steal it needs the owner role an
   const host = await makeFirstHost(t);
   grantAppend(host, 12345, "bob");
   const held = lock(host, "bob's", 12345, "bob");
-  assert.equal((await faultOf(() => host.acts.work.unlock(host.call(), false))).exit, 220);
-  host.acts.work.unlock(host.call(), true);
+  assert.equal((await faultOf(() => host.acts.locks.unlock(host.call(), false))).exit, 220);
+  host.acts.locks.unlock(host.call(), true);
   assert.match(host.logged.join("\n"), /stolen by root/);
   assert.equal(lock(host, "mine").term, held.term + 1);
-  const fault = await faultOf(() => host.acts.work.unlock(host.call(12345, "bob"), true));
+  const fault = await faultOf(() => host.acts.locks.unlock(host.call(12345, "bob"), true));
   assert.equal(fault.exit, 77);
 });
 
@@ -135,7 +135,7 @@ test("arguments with spaces, quotes, newlines, $() and empty ones reach the comm
   lock(a);
   assert.equal((await run(a, [nodePath(), "-e", program, "--", ...nasty])).status, 0);
   assert.deepEqual(JSON.parse(fs.readFileSync(out, "utf8")), nasty);
-  a.acts.work.ci(a.call());
+  a.acts.checkin.ci(a.call());
   fs.rmSync(out);
   const b = await makeSecondHost(t, a);
   await b.acts.apply.up(b.call(), { reboot: false, step: false, dryRun: false });
@@ -201,9 +201,9 @@ test("a gigabyte of output is bounded: its beginning and its end are kept, with 
 test("an empty check-in is refused, and unlock with work in hand as well", async (t) => {
   const host = await makeFirstHost(t);
   lock(host);
-  assert.equal((await faultOf(() => host.acts.work.ci(host.call()))).exit, 1);
+  assert.equal((await faultOf(() => host.acts.checkin.ci(host.call()))).exit, 1);
   await run(host, ["/bin/true"]);
-  assert.equal((await faultOf(() => host.acts.work.unlock(host.call(), false))).exit, 1);
+  assert.equal((await faultOf(() => host.acts.locks.unlock(host.call(), false))).exit, 1);
 });
 
 test("an agent that died while a command ran leaves it uncertain: ci ends with 227 and names both ways out", async (t) => {
@@ -237,11 +237,11 @@ test("an agent that died while a command ran leaves it uncertain: ci ends with 2
     })
   );
   await host.restart();
-  const fault = await faultOf(() => host.acts.work.ci(host.call()));
+  const fault = await faultOf(() => host.acts.checkin.ci(host.call()));
   assert.equal(fault.exit, 227);
   assert.match(fault.hint, /wip done 1.*wip again 1/);
   host.acts.work.settleWip(host.call(), 1, "done");
-  assert.deepEqual(host.acts.work.ci(host.call()), { branch: "main", from: 1, to: 1 });
+  assert.deepEqual(host.acts.checkin.ci(host.call()), { branch: "main", from: 1, to: 1 });
 });
 
 test("lock and work survive a restart of the agent", async (t) => {
@@ -249,7 +249,7 @@ test("lock and work survive a restart of the agent", async (t) => {
   lock(host, "before");
   await run(host, ["/bin/true"]);
   await host.restart();
-  assert.equal(host.acts.work.ci(host.call()).to, 1);
+  assert.equal(host.acts.checkin.ci(host.call()).to, 1);
 });
 
 test("reboot is a barrier: ci is refused until the host has restarted, then goes on", async (t) => {
@@ -257,15 +257,15 @@ test("reboot is a barrier: ci is refused until the host has restarted, then goes
   lock(host);
   await run(host, ["/bin/true"]);
   host.acts.work.reboot(host.call());
-  assert.equal((await faultOf(() => host.acts.work.ci(host.call()))).exit, 1);
+  assert.equal((await faultOf(() => host.acts.checkin.ci(host.call()))).exit, 1);
   await host.restart();
   assert.equal(
-    (await faultOf(() => host.acts.work.ci(host.call()))).exit,
+    (await faultOf(() => host.acts.checkin.ci(host.call()))).exit,
     1,
     "an agent's restart is no restart of the host",
   );
   await host.restart({ bootId: "boot-2" });
-  assert.equal(host.acts.work.ci(host.call()).to, 2);
+  assert.equal(host.acts.checkin.ci(host.call()).to, 2);
 });
 
 test("a holder whose lock was stolen is told so; nobody having committed, the same work goes in after locking again", async (t) => {
@@ -284,12 +284,12 @@ test("a holder whose lock was stolen is told so; nobody having committed, the sa
     stdin: false,
   });
   await execution.recorded;
-  host.acts.work.unlock(host.call(), true);
-  const fault = await faultOf(() => host.acts.work.ci(bob));
+  host.acts.locks.unlock(host.call(), true);
+  const fault = await faultOf(() => host.acts.checkin.ci(bob));
   assert.equal(fault.exit, 221);
   assert.equal((await faultOf(() => lock(host, "root's"))).exit, 1, "bob's work is in root's way");
-  host.acts.work.lock(bob, "again");
-  assert.equal(host.acts.work.ci(bob).to, 1);
+  host.acts.locks.lock(bob, "again");
+  assert.equal(host.acts.checkin.ci(bob).to, 1);
 });
 
 test("dropping work that ran makes the host diverged: lock and up end with 224 from then on", async (t) => {
@@ -358,7 +358,7 @@ test("an entry names its author, its origin, the policy it was made under, and e
   const host = await makeFirstHost(t);
   lock(host);
   await run(host, ["/bin/true"]);
-  host.acts.work.ci(host.call());
+  host.acts.checkin.ci(host.call());
   const { journal } = host.agent.host;
   const { entry } = readEntry(journal.at("main", 1)?.entry as Uint8Array);
   assert.deepEqual(entry.policy, journal.needPolicy("test").head);

@@ -1,9 +1,7 @@
 // capture: files, directories and symbolic links of a disk into a store. It changes nothing on the disk, follows no
 // link below its root, and takes nothing that changed while it was read.
 import { constants } from "node:fs";
-import { Fault } from "../mq/mod.ts";
-import type { Stat } from "../mq/libc.ts";
-import { errnoCode, O_PATH, openAt, readAt, readlinkAt, statAt } from "../mq/libc.ts";
+import { errnoCode, Fault, O_PATH, openAt, pause, readAt, readlinkAt, type Stat, statAt } from "../mq/mod.ts";
 import type { Cutter } from "./cutter.ts";
 import { fixedCutter } from "./cutter.ts";
 import {
@@ -19,7 +17,6 @@ import {
 import type { Run } from "./disk.ts";
 import { putFile } from "./manifest.ts";
 import { showPath } from "./path.ts";
-import { pause } from "./pause.ts";
 import { PutBatch } from "./put_batch.ts";
 import { Fd, isDir, isFile, isLink, isSameFile, openDir, openPlace, statOf } from "./safepath.ts";
 import type { Id, Store } from "./store.ts";

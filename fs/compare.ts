@@ -1,7 +1,5 @@
 // compare: what on a disk differs from a tree, for drift and dry runs. It changes nothing.
-import { Fault } from "../mq/mod.ts";
-import type { Stat } from "../mq/libc.ts";
-import { errnoCode } from "../mq/libc.ts";
+import { errnoCode, Fault, type Stat } from "../mq/mod.ts";
 import type { Difference } from "./differ.ts";
 import { differences } from "./differ.ts";
 import { showPath } from "./path.ts";

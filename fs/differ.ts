@@ -1,8 +1,16 @@
 // differ: how one name on a disk differs from a node of a tree. It changes nothing and goes into no directory.
 import { createHash } from "node:crypto";
-import type { Stat } from "../mq/libc.ts";
-import { errnoCode, lseekData, lseekHole, O_PATH, openAt, readlinkAt, statAt } from "../mq/libc.ts";
-import { bytesEqual } from "../mq/mod.ts";
+import {
+  bytesEqual,
+  errnoCode,
+  lseekData,
+  lseekHole,
+  O_PATH,
+  openAt,
+  readlinkAt,
+  type Stat,
+  statAt,
+} from "../mq/mod.ts";
 import { constants } from "node:fs";
 import type { Run } from "./disk.ts";
 import { procPath, READ_FLAGS, readRuns, readXattrs, sameXattrs } from "./disk.ts";

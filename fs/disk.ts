@@ -1,10 +1,19 @@
 // disk: one file of a disk as a node sees it: attributes, runs of data, kind. It follows nothing and changes nothing.
 import { constants, statfsSync } from "node:fs";
-import { compareBytes, Fault } from "../mq/mod.ts";
-import type { Stat } from "../mq/libc.ts";
-import { errnoCode, getXattr, listXattr, lseekData, lseekHole, readAt, readNames } from "../mq/libc.ts";
+import {
+  compareBytes,
+  errnoCode,
+  Fault,
+  getXattr,
+  listXattr,
+  lseekData,
+  lseekHole,
+  pause,
+  readAt,
+  readNames,
+  type Stat,
+} from "../mq/mod.ts";
 import { readBytes, runsMax } from "./limits.ts";
-import { pause } from "./pause.ts";
 import type { Meta, Xattr } from "./tree.ts";
 
 const { O_NOFOLLOW, O_NONBLOCK, O_NOCTTY, O_RDONLY } = constants;

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { listXattr, setXattr } from "../mq/libc.ts";
+import { listXattr, setXattr } from "../mq/mod.ts";
 import { readXattrs } from "./disk.ts";
 import { pathBytes } from "./path.ts";
 

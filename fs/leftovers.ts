@@ -1,8 +1,6 @@
 // leftovers: names for temporary files, and removing those that a crash left behind. Only what is surely ours, old,
 // and held by nobody.
-import type { Clock } from "../mq/mod.ts";
-import { toHex } from "../mq/mod.ts";
-import { errnoCode, flock, openAt, readNames, statAt, unlinkAt } from "../mq/libc.ts";
+import { type Clock, errnoCode, flock, openAt, readNames, statAt, toHex, unlinkAt } from "../mq/mod.ts";
 import { READ_FLAGS } from "./disk.ts";
 import { leftoverMs, sweptMax } from "./limits.ts";
 import { Fd, isDir, isFile, openDir, statOf } from "./safepath.ts";

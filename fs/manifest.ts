@@ -1,8 +1,7 @@
 // manifest: a file as an object that lists its chunks in order, with size and whole-file SHA-256. It knows no names
 // and no owners (tree.ts does) and does not decide where a file is cut (cutter.ts does).
 import { createHash } from "node:crypto";
-import type { Cbor } from "../mq/mod.ts";
-import { concat, decode, encode, Fault, fromHex, toHex } from "../mq/mod.ts";
+import { type Cbor, concat, decode, encode, Fault, fromHex, toHex } from "../mq/mod.ts";
 import type { Cutter } from "./cutter.ts";
 import { fixedCutter } from "./cutter.ts";
 import {

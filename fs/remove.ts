@@ -1,11 +1,8 @@
 // remove: takes a file, link or whole directory off a disk, the same safe way that restore writes one. It removes
 // nothing beyond a mount point.
-import { Fault } from "../mq/mod.ts";
-import type { Stat } from "../mq/libc.ts";
-import { errnoCode, readNames, syncFd, unlinkAt } from "../mq/libc.ts";
+import { errnoCode, Fault, pause, readNames, type Stat, syncFd, unlinkAt } from "../mq/mod.ts";
 import { unlinkIfThere } from "./leftovers.ts";
 import { showPath } from "./path.ts";
-import { pause } from "./pause.ts";
 import { isDir, openDir, openPlace, statOf } from "./safepath.ts";
 import { checkDepth, joinPath } from "./tree.ts";
 

@@ -1,17 +1,36 @@
 // restore: makes a path of a disk have the content of a tree, each name at once or not at all. It never writes outside
 // of the directories that it holds open, never through a link, and never in place of a directory.
 import { constants } from "node:fs";
-import type { Clock } from "../mq/mod.ts";
-import { Fault, systemClock } from "../mq/mod.ts";
-import type { Stat } from "../mq/libc.ts";
-import * as libc from "../mq/libc.ts";
+import {
+  chmodFd,
+  chownAt,
+  type Clock,
+  closeFd,
+  errnoCode,
+  Fault,
+  flock,
+  linkAt,
+  mkdirAt,
+  openAt,
+  pause,
+  removeXattr,
+  renameAt,
+  setXattr,
+  type Stat,
+  statAt,
+  symlinkAt,
+  syncFd,
+  systemClock,
+  truncateFd,
+  utimensAt,
+  writeAt,
+} from "../mq/mod.ts";
 import { differences } from "./differ.ts";
 import { procPath, readXattrs } from "./disk.ts";
 import type { Run } from "./disk.ts";
 import { INNER, sweep, temporaryName, unlinkIfThere } from "./leftovers.ts";
 import { readFile } from "./manifest.ts";
 import { components, showPath } from "./path.ts";
-import { pause } from "./pause.ts";
 import { Fd, isDir, isSameFile, openDir, openPlace, statOf } from "./safepath.ts";
 import type { Id, Store } from "./store.ts";
 import type { DirNode, FileNode, LinkNode, Meta, Node, Xattr } from "./tree.ts";
@@ -65,7 +84,7 @@ export async function restore(
   };
   sweep(place.fd, job.clock);
   await restoreAt(job, id, root, { dir: place.fd, name: place.name, path: place.name, shown: place.path }, 0);
-  libc.syncFd(place.fd);
+  if (job.written > 0) syncFd(place.fd);
   return { written: job.written, unchanged: job.unchanged };
 }
 
@@ -119,10 +138,10 @@ async function restoreAt(job: Job, id: Id, node: Node, at: At, depth: number): P
       job.written++;
     }
     if (node.kind === "file" && node.hard !== undefined && first === undefined) {
-      job.groups.set(node.hard, { path: at.path, stat: libc.statAt(at.dir, at.name) });
+      job.groups.set(node.hard, { path: at.path, stat: statAt(at.dir, at.name) });
     }
   } catch (e) {
-    const isSystem = libc.errnoCode(e) !== undefined && !(e instanceof Fault) && !("path" in (e as object));
+    const isSystem = errnoCode(e) !== undefined && !(e instanceof Fault) && !("path" in (e as object));
     throw Fault.from("up", isSystem ? Object.assign(e as Error, { path: showPath(at.shown) }) : e);
   }
 }
@@ -141,7 +160,7 @@ async function restoreDir(
       hint: `isconf snap --delete ${showPath(at.shown)}`,
     });
   }
-  if (stat === undefined) libc.mkdirAt(at.dir, at.name, 0o700);
+  if (stat === undefined) mkdirAt(at.dir, at.name, 0o700);
   using dir = openDir(at.dir, at.name);
   if (stat !== undefined) sweep(dir.fd, job.clock);
   const before = job.written;
@@ -154,7 +173,7 @@ async function restoreDir(
     await restoreAt(job, childId, childNode, below, depth + 1);
     if (++count % 64 === 0) await pause();
   }
-  const now = libc.statAt(dir.fd);
+  const now = statAt(dir.fd);
   const isRight = stat !== undefined && String(now.mtime) === String(node.mtime) &&
     (await differences(job.store, dir.fd, Buffer.from("."), now, node).next()).done === true;
   if (isRight) job.unchanged++;
@@ -162,15 +181,15 @@ async function restoreDir(
     setMeta(dir.fd, node);
     job.written++;
   }
-  if (job.written > before) libc.syncFd(dir.fd);
+  if (job.written > before) syncFd(dir.fd);
 }
 
 /** Owner, attributes, mode, time: each of them may undo one that comes later, none an earlier one. */
 function setMeta(fd: number, meta: Meta): void {
-  libc.chownAt(fd, "", meta.uid, meta.gid);
+  chownAt(fd, "", meta.uid, meta.gid);
   setXattrs(fd, meta.xattrs ?? []);
-  libc.chmodFd(fd, meta.mode);
-  libc.utimensAt("", BigInt(meta.mtime[0]), meta.mtime[1], false, fd);
+  chmodFd(fd, meta.mode);
+  utimensAt("", BigInt(meta.mtime[0]), meta.mtime[1], false, fd);
 }
 
 /** Exactly these attributes and no other: a default ACL of the directory above may have added one. */
@@ -180,29 +199,29 @@ function setXattrs(file: number | Uint8Array, wanted: Xattr[]): void {
   for (const [name, value] of wanted) {
     const old = have.get(text(name));
     have.delete(text(name));
-    if (old === undefined || Buffer.compare(old, value) !== 0) libc.setXattr(file, name, value);
+    if (old === undefined || Buffer.compare(old, value) !== 0) setXattr(file, name, value);
   }
   for (const name of have.keys()) {
     // The label of a security module cannot be taken away, only changed.
-    if (name !== "security.selinux") libc.removeXattr(file, Buffer.from(name, "latin1"));
+    if (name !== "security.selinux") removeXattr(file, Buffer.from(name, "latin1"));
   }
 }
 
 /** Writes to a file that nobody else can name beforehand, and gives it the name when it is complete. */
 async function writeFile(job: Job, node: FileNode, at: At): Promise<void> {
   const temporary = temporaryName(job.clock);
-  using file = new Fd(libc.openAt(at.dir, temporary, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW, 0o600));
+  using file = new Fd(openAt(at.dir, temporary, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW, 0o600));
   try {
-    libc.flock(file.fd);
+    flock(file.fd);
     await writeContent(job.store, node, file.fd);
     setMeta(file.fd, node);
-    libc.syncFd(file.fd);
-    libc.renameAt(at.dir, temporary, at.dir, at.name);
+    syncFd(file.fd);
+    renameAt(at.dir, temporary, at.dir, at.name);
   } catch (e) {
     unlinkIfThere(at.dir, temporary);
     throw e;
   }
-  checkIsThere(libc.statAt(file.fd), at);
+  checkIsThere(statAt(file.fd), at);
 }
 
 async function writeContent(store: Store, node: FileNode, fd: number): Promise<void> {
@@ -213,7 +232,7 @@ async function writeContent(store: Store, node: FileNode, fd: number): Promise<v
     while (piece.length > 0 && run < runs.length) {
       const [offset, length] = runs[run]!;
       const part = piece.subarray(0, length - done);
-      libc.writeAt(fd, part, offset + done);
+      writeAt(fd, part, offset + done);
       piece = piece.subarray(part.length);
       done += part.length;
       if (done === length) [run, done] = [run + 1, 0];
@@ -222,7 +241,7 @@ async function writeContent(store: Store, node: FileNode, fd: number): Promise<v
   }
   const isComplete = run === runs.length || (node.size === 0 && done === 0);
   if (!isComplete) throw lying(node.content);
-  if (node.runs !== undefined) libc.truncateFd(fd, node.size);
+  if (node.runs !== undefined) truncateFd(fd, node.size);
 }
 
 function lying(content: Id): Fault {
@@ -251,22 +270,22 @@ function checkIsThere(written: Stat, at: At): void {
  */
 function writeLink(job: Job, node: LinkNode, at: At): void {
   const temporary = temporaryName(job.clock);
-  libc.mkdirAt(at.dir, temporary, 0o700);
+  mkdirAt(at.dir, temporary, 0o700);
   try {
     using own = openDir(at.dir, temporary);
-    const { uid, mode } = libc.statAt(own.fd);
+    const { uid, mode } = statAt(own.fd);
     if (uid !== process.geteuid!() || (mode & 0o077) !== 0) {
       throw new Fault("up", "refused", `a temporary directory beside ${showPath(at.shown)} was swapped`, {
         hint: `isconf exec ls -la ${showPath(at.shown)}; somebody else writes to that directory`,
       });
     }
-    libc.symlinkAt(node.target, own.fd, INNER);
+    symlinkAt(node.target, own.fd, INNER);
     try {
-      libc.chownAt(own.fd, INNER, node.uid, node.gid);
+      chownAt(own.fd, INNER, node.uid, node.gid);
       setXattrs(procPath(own.fd, Buffer.from(INNER)), node.xattrs ?? []);
-      libc.utimensAt(INNER, BigInt(node.mtime[0]), node.mtime[1], false, own.fd);
-      const made = libc.statAt(own.fd, INNER);
-      libc.renameAt(own.fd, INNER, at.dir, at.name);
+      utimensAt(INNER, BigInt(node.mtime[0]), node.mtime[1], false, own.fd);
+      const made = statAt(own.fd, INNER);
+      renameAt(own.fd, INNER, at.dir, at.name);
       checkIsThere(made, at);
     } finally {
       unlinkIfThere(own.fd, INNER);
@@ -285,16 +304,16 @@ function linkAgain(job: Job, first: { path: Uint8Array; stat: Stat }, at: At): v
   try {
     for (const name of names) {
       const next = openDir(dir.fd, name);
-      libc.closeFd(dir.fd);
+      closeFd(dir.fd);
       dir = next;
     }
-    libc.linkAt(dir.fd, last, at.dir, temporary);
+    linkAt(dir.fd, last, at.dir, temporary);
   } finally {
-    libc.closeFd(dir.fd);
+    closeFd(dir.fd);
   }
   try {
     const made = statOf(at.dir, temporary);
-    if (made !== undefined && isSameFile(made, first.stat)) libc.renameAt(at.dir, temporary, at.dir, at.name);
+    if (made !== undefined && isSameFile(made, first.stat)) renameAt(at.dir, temporary, at.dir, at.name);
   } finally {
     // rename(2) of two names of one file does nothing, so the temporary name may still be there.
     unlinkIfThere(at.dir, temporary);

@@ -1,9 +1,17 @@
 // safepath: the way to a path that nobody can bend: name by name, holding each directory open. It reads and writes no
 // file itself. Everything that follows works on the directory that was found, whatever is renamed meanwhile.
 import { constants } from "node:fs";
-import { Fault } from "../mq/mod.ts";
-import type { Stat } from "../mq/libc.ts";
-import { AT_FDCWD, closeFd, errnoCode, O_PATH, openAt, readlinkAt, statAt } from "../mq/libc.ts";
+import {
+  AT_FDCWD,
+  closeFd,
+  errnoCode,
+  Fault,
+  O_PATH,
+  openAt,
+  readlinkAt,
+  type Stat,
+  statAt,
+} from "../mq/mod.ts";
 import { linksFollowedMax } from "./limits.ts";
 import { components, pathBytes, showPath } from "./path.ts";
 

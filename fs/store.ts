@@ -1,9 +1,8 @@
 // store: objects by the SHA-256 of their bytes, in memory or in SQLite. It knows no files, no names and no peers.
-import { bytesEqual, Fault, fromHex, sha256, toHex } from "../mq/mod.ts";
+import { bytesEqual, Fault, fromHex, pause, sha256, toHex } from "../mq/mod.ts";
 import type { Db, Migration, Reader } from "./db.ts";
 import { openDatabase } from "./db.ts";
 import { batchBytesMax, batchIdsMax, fsckBatch, objectBytesMax } from "./limits.ts";
-import { pause } from "./pause.ts";
 
 /** The name of an object: SHA-256 of its bytes as 64 lowercase hex digits. */
 export type Id = string;

@@ -1,7 +1,6 @@
 // tree: the nodes of a directory tree as objects: their bytes, their limits, and walking them. It never looks at a
 // disk: capture.ts makes nodes from files, restore.ts makes files from nodes.
-import type { Cbor } from "../mq/mod.ts";
-import { compareBytes, decode, encode, Fault, fromHex, toHex } from "../mq/mod.ts";
+import { type Cbor, compareBytes, decode, encode, Fault, fromHex, toHex } from "../mq/mod.ts";
 import { nodeBytesMax, nodeInlineBytesMax, pageBytes, pagesMax, runsMax, treeDepthMax } from "./limits.ts";
 import type { Id, Store } from "./store.ts";
 

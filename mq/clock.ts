@@ -1,6 +1,7 @@
 // Clock: the only door to time and chance for mq, fs and agent. Safety never depends on what it says.
 // Not a scheduler of jobs, and not a calendar.
 import { randomBytes } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 
 /** Cancels a timer; harmless when the timer has fired. */
 export type Cancel = () => void;
@@ -30,6 +31,11 @@ export const systemClock: Clock = {
 /** Resolves after `ms` milliseconds of `clock`. */
 export function sleep(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => void clock.after(ms, resolve));
+}
+
+/** Resolves in the next turn of the event loop, when everything else that is ready has run. Asks for no time. */
+export function pause(): Promise<void> {
+  return setImmediate();
 }
 
 interface Timer {

@@ -30,7 +30,10 @@ const [AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_EMPTY_PATH] = [0x100, 0x200, 0x1000
 const [STATX_BASIC_STATS, STATX_ATTR_MOUNT_ROOT, STATX_ATTR_IMMUTABLE_APPEND] = [0x7ff, 0x2000, 0x30];
 const [SEEK_DATA, SEEK_HOLE] = [3, 4];
 const [SOL_SOCKET, SO_PEERCRED] = [1, 17];
+const [F_SETFD, FD_CLOEXEC] = [2, 1];
 const [F_GETFL, F_SETFL, O_NONBLOCK, O_CLOEXEC] = [3, 4, 0o4000, 0o2000000];
+/** Of a pseudo-terminal (asm-generic/ioctls.h): its number, its lock, its size. */
+const [TIOCGPTN, TIOCSPTLCK, TIOCSWINSZ] = [0x80045430n, 0x40045431n, 0x5414n];
 const [LOCK_EX, LOCK_NB, MFD_CLOEXEC, UTIME_OMIT] = [2, 4, 1, 0x3ffffffe];
 /** XATTR_SIZE_MAX and XATTR_LIST_MAX, and PATH_MAX, longer than which no symbolic link is (linux/limits.h). */
 const [xattrBytesMax, linkBytesMax] = [65536, 4096];
@@ -70,6 +73,7 @@ const SYMBOLS = {
   pwrite: ["i32", "i32", "buffer", "u64", "i64"],
   ftruncate: ["i32", "i32", "i64"],
   fsync: ["i32", "i32"],
+  ioctl: ["i32", "i32", "u64", "buffer"],
   close: ["i32", "i32"],
 } as const satisfies Record<string, readonly CType[]>;
 type Name = keyof typeof SYMBOLS;
@@ -393,8 +397,27 @@ export function flock(fd: number): boolean {
   }
 }
 
+/** Keeps a descriptor from every program that is started from now on. */
+export function closeOnExec(fd: number): void {
+  call("fcntl", fd, F_SETFD, FD_CLOEXEC);
+}
+
 /** Sets or clears O_NONBLOCK of an open file description. */
 export function setNonBlocking(fd: number, on: boolean): void {
   const flags = call("fcntl", fd, F_GETFL, 0);
   call("fcntl", fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+}
+
+/** Unlocks the pseudo-terminal whose master (/dev/ptmx) is `fd`, and returns its number under /dev/pts. */
+export function unlockPty(fd: number): number {
+  call("ioctl", fd, TIOCSPTLCK, new Uint8Array(4));
+  const number = new Uint32Array(1);
+  call("ioctl", fd, TIOCGPTN, new Uint8Array(number.buffer));
+  return number[0] as number;
+}
+
+/** Tells a terminal its size in characters; its foreground group gets SIGWINCH. */
+export function setWindowSize(fd: number, rows: number, columns: number): void {
+  const size = new Uint16Array([rows, columns, 0, 0]);
+  call("ioctl", fd, TIOCSWINSZ, new Uint8Array(size.buffer));
 }

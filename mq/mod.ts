@@ -1,7 +1,7 @@
 // The door of mq: all that other folders may use of it.
 // Not a place for code.
 export type { Cancel, Clock } from "./clock.ts";
-export { sleep, systemClock, VirtualClock } from "./clock.ts";
+export { pause, sleep, systemClock, VirtualClock } from "./clock.ts";
 export type { FaultJson, Kind, KindRow } from "./fault.ts";
 export { Fault, KINDS } from "./fault.ts";
 export {
@@ -47,4 +47,40 @@ export { MemoryNetwork } from "./transport_memory.ts";
 export { MESSAGE_KINDS, MESSAGE_VERSION } from "./message.ts";
 export type { MqNodeOptions } from "./node.ts";
 export { MqNode } from "./node.ts";
-export { flock, peerCredentials } from "./libc.ts";
+export type { PathLike, Stat } from "./libc.ts";
+export {
+  AT_FDCWD,
+  checkPeer,
+  chmodFd,
+  chownAt,
+  closeFd,
+  closeOnExec,
+  errnoCode,
+  flock,
+  getXattr,
+  linkAt,
+  listXattr,
+  lseekData,
+  lseekHole,
+  memfd,
+  mkdirAt,
+  O_PATH,
+  openAt,
+  peerCredentials,
+  readAt,
+  readlinkAt,
+  readNames,
+  removeXattr,
+  renameAt,
+  setNonBlocking,
+  setWindowSize,
+  setXattr,
+  statAt,
+  symlinkAt,
+  syncFd,
+  truncateFd,
+  unlinkAt,
+  unlockPty,
+  utimensAt,
+  writeAt,
+} from "./libc.ts";

@@ -1,5 +1,5 @@
 // build: makes dist/isconf, the one executable, out of Node and our bundles. Not a packager and not a release.
-// Usage: deno task build [--arch x64|arm64] [--agent FILE] [--out FILE]. The same tree gives the same bytes.
+// Usage: deno task build [--arch x64|arm64] [--main FILE] [--agent FILE] [--out FILE]. The same tree gives the same bytes.
 import * as esbuild from "esbuild";
 import { parseArgs } from "node:util";
 import config from "../deno.json" with { type: "json" };
@@ -17,6 +17,18 @@ const EXEC_ARGV = [
 const root = new URL("../", import.meta.url).pathname;
 const hostArch: Arch = Deno.build.arch === "aarch64" ? "arm64" : "x64";
 const nodeOf = (arch: Arch) => `${root}node_modules/node-linux-${arch}/bin/node`;
+
+/** Our modules do nothing when they are imported (DESIGN: no import side effects), so unused ones may be left out. */
+const onlyWhatIsUsed: esbuild.Plugin = {
+  name: "only what is used",
+  setup(build) {
+    build.onResolve({ filter: /^(\.|cbor-x)/ }, async ({ path, importer, kind, resolveDir, pluginData }) => {
+      if (pluginData === "resolved" || importer.includes("/node_modules/")) return undefined;
+      const found = await build.resolve(path, { importer, kind, resolveDir, pluginData: "resolved" });
+      return { ...found, sideEffects: false };
+    });
+  },
+};
 
 /** Bundles one entry into the CommonJS script `outfile`, and returns the files that went in. Warnings are errors. */
 async function bundle(
@@ -42,6 +54,7 @@ async function bundle(
     metafile: true,
     external: ["cbor-extract"], // an optional addon of cbor-x; it does without
     supported: { "dynamic-import": false }, // the scripts have no module loader
+    plugins: [onlyWhatIsUsed],
     define: { __VERSION__: JSON.stringify(config.version), __BUILD__: `"node ${node}, linux-${arch}"` },
     banner: { js: wrap.banner },
     footer: { js: wrap.footer },
@@ -88,12 +101,12 @@ async function runtime(arch: Arch): Promise<Uint8Array> {
   return image;
 }
 
-async function build(arch: Arch, agentEntry: string, output: string): Promise<void> {
+async function build(arch: Arch, entries: { main: string; agent: string }, output: string): Promise<void> {
   const temp = await Deno.makeTempDir({ dir: `${root}dist`, prefix: ".build-" });
   try {
     const wrap = { banner: "(function(exports,require,module,__filename,__dirname){", footer: "})" };
-    await bundle("agent/main.ts", `${temp}/main.js`, arch);
-    const inputs = await bundle(agentEntry, `${temp}/agent.js`, arch, wrap);
+    await bundle(entries.main, `${temp}/main.js`, arch);
+    const inputs = await bundle(entries.agent, `${temp}/agent.js`, arch, wrap);
     await Deno.writeFile(`${temp}/node`, await runtime(arch), { mode: 0o755 });
 
     const assets: Record<string, string> = {
@@ -137,6 +150,7 @@ if (import.meta.main) {
     args: Deno.args,
     options: {
       arch: { type: "string", default: hostArch },
+      main: { type: "string", default: "agent/main.ts" },
       agent: { type: "string", default: "agent/agent_main.ts" },
       out: { type: "string" },
     },
@@ -145,7 +159,7 @@ if (import.meta.main) {
   if (!(arch in MACHINE)) throw new Error(`There is no build for ${arch}: use --arch x64 or --arch arm64.`);
   const output = values.out ?? `${root}dist/isconf${arch === hostArch ? "" : `-${arch}`}`;
   await Deno.mkdir(`${root}dist`, { recursive: true });
-  await build(arch, values.agent, output);
+  await build(arch, { main: values.main, agent: values.agent }, output);
   const megabytes = ((await Deno.stat(output)).size / 1e6).toFixed(1);
   console.log(`${output}: ${megabytes} MB, ${((performance.now() - start) / 1000).toFixed(1)} s`);
   await esbuild.stop();

@@ -3,9 +3,9 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import type { Acts } from "../agent/acts.ts";
 import {
   type Actor,
+  type Acts,
   type Agent,
   type Call,
   type Home,

@@ -1,5 +1,5 @@
 // The verb ci: make entries of the work since lock, all or none.
-import type { CheckedIn } from "../work.ts";
+import type { CheckedIn } from "../checkin.ts";
 import type { Verb } from "../verb.ts";
 
 export const ciVerb: Verb<Record<never, never>, CheckedIn> = {
@@ -10,7 +10,7 @@ export const ciVerb: Verb<Record<never, never>, CheckedIn> = {
   examples: ["isconf ci"],
   args: {},
   kind: "changes",
-  run: (call) => call.acts.work.ci(call),
+  run: (call) => call.acts.checkin.ci(call),
   show(r, term) {
     const range = r.from === r.to ? `entry ${r.to}` : `entries ${r.from} to ${r.to}`;
     term.say(`checked in: ${range} of ${r.branch}`);

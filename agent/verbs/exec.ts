@@ -1,4 +1,5 @@
 // The verb exec: run this command now, here, and on every other host when it replays the journal.
+import { parseWindowSize, type WindowSize } from "../streamtypes.ts";
 import type { Verb } from "../verb.ts";
 
 export interface ExecVerbArgs {
@@ -10,6 +11,8 @@ export interface ExecVerbArgs {
   as?: string;
   timeout?: number;
   stdin: boolean;
+  terminal: boolean;
+  windowSize?: string;
 }
 
 type ExecVerb = Verb<ExecVerbArgs, { status: number; journaled: boolean }> & {
@@ -22,6 +25,7 @@ type ExecVerb = Verb<ExecVerbArgs, { status: number; journaled: boolean }> & {
     as: string;
     timeoutMs: number;
     stdin: boolean;
+    terminal?: WindowSize;
   };
 };
 
@@ -41,6 +45,13 @@ export const execVerb: ExecVerb = {
     as: { kind: "text", about: "the user to run as, on every host" },
     timeout: { kind: "count", about: "seconds after which the command is killed" },
     stdin: { kind: "flag", short: "i", about: "pass standard input on, and journal it" },
+    terminal: {
+      kind: "flag",
+      short: "t",
+      about:
+        "give the command a terminal of its own here; what is typed is passed on, and not journaled without -i",
+    },
+    windowSize: { kind: "text", hidden: true, about: "your terminal's size, ROWSxCOLUMNS" },
     cwd: { kind: "text", hidden: true, about: "where you are" },
     umask: { kind: "count", hidden: true, about: "your umask" },
     callerEnv: { kind: "map", hidden: true, about: "your environment" },
@@ -67,6 +78,9 @@ export const execVerb: ExecVerb = {
     as: args.as ?? "",
     timeoutMs: (args.timeout ?? 0) * 1000,
     stdin: args.stdin,
+    ...(args.terminal
+      ? { terminal: parseWindowSize(args.windowSize ?? "") ?? { rows: 24, columns: 80 } }
+      : {}),
   }),
   exit: (r) => r.status,
 };

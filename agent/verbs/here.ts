@@ -67,15 +67,15 @@ export const HERE_VERBS: Verb[] = [
   {
     name: "stop",
     summary: "stop the agent when what it is doing has ended",
-    about: "Waits for the running transaction.",
+    about:
+      "Returns when it has stopped; waits for the running transaction. Over HTTP it only orders the stop.",
     examples: ["isconf stop"],
     args: none,
-    kind: "control",
+    kind: "here",
     run(call) {
       call.acts.life.stop();
-      return { stopping: true };
+      return { stopping: true, pid: process.pid };
     },
-    show: (_r, term) => term.say("the agent stops when what it is doing has ended"),
   },
   {
     name: "restart",

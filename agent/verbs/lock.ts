@@ -14,7 +14,7 @@ export const lockVerb: Verb<{ message: string[]; steal: boolean }, Held & { took
     steal: { kind: "flag", about: "take the lock away from its holder (owners only)" },
   },
   kind: "changes",
-  run: (call, args) => call.acts.work.lock(call, args.message.join(" "), args.steal),
+  run: (call, args) => call.acts.locks.lock(call, args.message.join(" "), args.steal),
   show: (held, term) =>
     term.say(
       `${held.took ? "locked" : "lock kept"}: ${held.branch}, term ${held.term}: ${inert(held.message)}`,
@@ -29,6 +29,6 @@ export const unlockVerb: Verb<{ steal: boolean }, { branch: string; term: number
   examples: ["isconf unlock", "isconf unlock --steal"],
   args: { steal: { kind: "flag", about: "give back somebody else's lock (owners only)" } },
   kind: "changes",
-  run: (call, args) => call.acts.work.unlock(call, args.steal),
+  run: (call, args) => call.acts.locks.unlock(call, args.steal),
   show: (r, term) => term.say(`unlocked: ${r.branch}, term ${r.term} of ${inert(r.of)}`),
 };

@@ -11,7 +11,7 @@ export const rebootVerb: Verb<{ now: boolean }, { restarting: boolean }> = {
   kind: "changes",
   async run(call, args) {
     const { work, apply } = call.acts;
-    if (args.now) work.needLock(call, "reboot");
+    if (args.now) call.acts.locks.needLock(call, "reboot");
     else work.reboot(call);
     call.emit({ event: "restart", text: "this host restarts now; afterwards: isconf ci" });
     await apply.orderRestart(call.host);

@@ -1,0 +1,93 @@
+// config and hostvars: files that only we can have written, line by line; the ancestor's stanzas.
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { test } from "node:test";
+import { faultOf } from "../tests/world.ts";
+import { readConfig } from "./config.ts";
+import { hostVariables } from "./hostvars.ts";
+import { homeOf, socketOf } from "./paths.ts";
+
+function homeWith(t: { after(fn: () => void): void }, files: Record<string, string>) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "isconf-"));
+  t.after(() => fs.rmSync(dir, { recursive: true }));
+  const home = homeOf(dir);
+  fs.mkdirSync(home.config, { recursive: true });
+  for (const [name, text] of Object.entries(files)) fs.writeFileSync(path.join(home.config, name), text);
+  return { home, main: path.join(home.config, "main.cf"), conf: path.join(home.config, "isconf.conf") };
+}
+
+test("settings are read, without a file the defaults hold", (t) => {
+  const { home } = homeWith(t, {
+    "isconf.conf": "# a comment\npermit = alice bob\n\nreboot_command = /bin/systemctl reboot\n",
+  });
+  const config = readConfig(home);
+  assert.deepEqual([config.permit, config.rebootCommand], [["alice", "bob"], ["/bin/systemctl", "reboot"]]);
+  assert.deepEqual(readConfig(homeWith(t, {}).home).permit, []);
+});
+
+test("a line that is not understood is named; nothing is guessed", async (t) => {
+  for (
+    const bad of [
+      "permit alice",
+      "permitt = alice",
+      "permit =",
+      "constructor = x",
+      "__proto__ = x",
+      "path = .:/bin",
+    ]
+  ) {
+    const { home } = homeWith(t, { "isconf.conf": `# first\n${bad}\n` });
+    const fault = await faultOf(() => readConfig(home));
+    assert.equal(fault.exit, 22, bad);
+    assert.match(fault.message, /isconf\.conf/);
+  }
+});
+
+test("a configuration that others can write to, or that is a link, is not read", async (t) => {
+  const { home, conf } = homeWith(t, { "isconf.conf": "permit = alice\n" });
+  fs.chmodSync(conf, 0o666);
+  assert.equal((await faultOf(() => readConfig(home))).exit, 77);
+  fs.rmSync(conf);
+  fs.symlinkSync("/etc/passwd", conf);
+  await faultOf(() => readConfig(home));
+});
+
+test("host variables: DEFAULT, names, expressions, includes, later ones win", (t) => {
+  const { main } = homeWith(t, {
+    "main.cf":
+      "DEFAULT:\n  ROLE = none\n  SITE = here\n\n# web servers\n/web[0-9]+/ proxy:\n  ROLE = web\ninclude more.cf\nweb1:\n  SITE = there # and not here\n",
+    "more.cf": "/.*/:\n  MORE = yes\n",
+  });
+  assert.deepEqual(hostVariables(main, "web1"), { ROLE: "web", SITE: "there", MORE: "yes" });
+  assert.deepEqual(hostVariables(main, "proxy"), { ROLE: "web", SITE: "here", MORE: "yes" });
+  assert.deepEqual(
+    hostVariables(main, "myweb1"),
+    { ROLE: "none", SITE: "here", MORE: "yes" },
+    "the whole name must match",
+  );
+  assert.deepEqual(hostVariables(`${main}.none`, "web1"), {});
+});
+
+test("host variables: loops, missing includes, loader variables and broken lines are refused by file and line", async (t) => {
+  for (
+    const bad of [
+      "include main.cf\n",
+      "include none.cf\n",
+      "x:\n  LD_PRELOAD = /tmp/x.so\n",
+      "x:\n  PATH = /tmp\n",
+      "what is this\n",
+      "/(/:\n",
+      "x:\n  1A = b\n",
+    ]
+  ) {
+    const { main } = homeWith(t, { "main.cf": bad });
+    const fault = await faultOf(() => hostVariables(main, "x"));
+    assert.match(fault.message, /\.cf/, bad);
+  }
+});
+
+test("a home whose socket path would not fit is refused in words", async () => {
+  assert.equal((await faultOf(() => socketOf(homeOf(`/tmp/${"x".repeat(100)}`), 0))).exit, 22);
+});

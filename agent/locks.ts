@@ -1,0 +1,185 @@
+// Locks: who may change a branch now: lock, unlock, and what became of a lock that somebody held.
+// Not the promise itself (keeper.ts) and not the work done under it (work.ts).
+import { Fault, keyId } from "../mq/mod.ts";
+import { branchOf, type Call, hostId, hostName, needCongruent, personPair } from "./host.ts";
+import { type Held, lockedBy } from "./keeper.ts";
+import { checkMessage, inert } from "./names.ts";
+import { setMeta } from "./schema.ts";
+import { may, nameOf } from "./trust.ts";
+
+/** Takes the branch's lock, or changes the message of one's own. */
+export function lock(call: Call, message: string, steal = false): Held & { took: boolean } {
+  const { host, actor } = call;
+  checkMessage("lock", message);
+  const branch = branchOf(host, "lock");
+  const policy = host.journal.needPolicy("lock");
+  const author = keyId(personPair(host, actor).publicKey);
+  needCongruent(host, "lock");
+  host.journal.needUnforked("lock", branch);
+  host.keeper.needQuorum("lock", policy);
+  needRole(call, "lock", branch, author);
+  const now = host.keeper.holder(branch);
+  if (now?.held && !steal && (now.holder !== author || now.host !== hostId(host))) {
+    throw lockedBy("lock", now, host.clock.wall());
+  }
+  if (steal) needRole(call, "lock", branch, author, "owner");
+  const head = host.journal.head(branch);
+  const items = host.wip.items();
+  const foreign = items.find((i) => i.author !== author || i.baseSeq !== head.seq);
+  if (foreign !== undefined) throw inTheWay("lock", items.length, nameOf(policy, foreign.author));
+  const applied = host.history.applied();
+  if (applied !== head.seq) {
+    throw new Fault(
+      "lock",
+      "refused",
+      `this host has applied ${applied} of ${head.seq} entries of ${branch}`,
+      {
+        hint: "isconf up",
+      },
+    );
+  }
+  return host.db.write((tx) => {
+    const held = host.keeper.promise(
+      tx,
+      branch,
+      {
+        holder: author,
+        holderName: nameOf(policy, author),
+        host: hostId(host),
+        hostName: hostName(host),
+        message,
+      },
+      host.clock.wall(),
+      steal,
+    );
+    host.wip.moveTo(tx, held.term);
+    return { ...held, took: !(now?.held === true && now.term === held.term) };
+  });
+}
+
+/** Gives the lock back. Somebody else's needs the owner role and `steal`; what it leaves behind is said. */
+export function unlock(call: Call, steal: boolean): { branch: string; term: number; of: string } {
+  const { host, actor } = call;
+  const branch = branchOf(host, "unlock");
+  const author = keyId(personPair(host, actor).publicKey);
+  host.keeper.needQuorum("unlock", host.journal.needPolicy("unlock"));
+  const held = host.keeper.holder(branch);
+  if (held?.held !== true) throw notLocked("unlock", branch);
+  const own = held.holder === author && held.host === hostId(host);
+  if (!own) {
+    if (!steal) {
+      const fault = lockedBy("unlock", held, host.clock.wall());
+      throw new Fault("unlock", "locked", fault.message, {
+        hint: `isconf unlock --steal, as an owner, after calling ${inert(held.holderName)}`,
+      });
+    }
+    needRole(call, "unlock", branch, author, "owner");
+    host.log(`lock of ${branch}, term ${held.term}, held by ${held.holderName}, stolen by ${actor.name}`);
+  } else if (host.wip.count() > 0 && !steal) {
+    throw new Fault("unlock", "refused", `${host.wip.count()} pieces of work are not checked in`, {
+      hint: "isconf ci, or isconf wip drop --rebuild",
+    });
+  }
+  host.db.write((tx) => host.keeper.release(tx, branch));
+  return { branch, term: held.term, of: held.holderName };
+}
+
+/** The lock as held by the caller on this host, or the fault that says what happened to it and the ways out. */
+export function needLock(call: Call, op: string, term?: number): Held {
+  const { host, actor } = call;
+  const branch = branchOf(host, op);
+  const author = keyId(personPair(host, actor).publicKey);
+  const held = host.keeper.holder(branch);
+  const own = held?.held === true && held.holder === author && held.host === hostId(host);
+  const { count, lost } = host.wip.heldBy(author, held?.term);
+  if (own && lost === undefined && (term === undefined || term === held.term)) return held;
+  if (lost !== undefined || (term !== undefined && held?.term !== term)) {
+    throw lostLock(call, op, held, lost, term);
+  }
+  if (held?.held === true) throw lockedBy(op, held, host.clock.wall());
+  if (count > 0) {
+    throw new Fault(
+      op,
+      "notLocked",
+      `the lock of ${branch} was given back; ${count} pieces of work remain`,
+      {
+        hint: 'isconf lock "why" takes it again with the same work, or isconf wip drop --rebuild',
+      },
+    );
+  }
+  throw notLocked(op, branch);
+}
+
+/** The holder lost the lock: if others committed and we ran something, that work can never be checked in. */
+function lostLock(
+  call: Call,
+  op: string,
+  held: Held | undefined,
+  item: { term: number; baseSeq: number } | undefined,
+  term?: number,
+): Fault {
+  const { host } = call;
+  const branch = branchOf(host, op);
+  const head = host.journal.head(branch);
+  const moved = item !== undefined && item.baseSeq !== head.seq;
+  const ran = host.wip.items().some((i) => i.op.op === "exec");
+  const was = item?.term ?? term ?? 0;
+  const who = held === undefined ? "nobody" : inert(held.holderName);
+  const text = `your lock (term ${was}) was taken over by ${who} (term ${held?.term ?? 0})`;
+  if (moved && ran) {
+    host.db.write((tx) =>
+      setMeta(
+        tx,
+        "diverged",
+        `work under term ${was} ran here, and term ${held?.term ?? 0} was checked in first`,
+      )
+    );
+    return new Fault(op, "diverged", `${text} and the branch has moved on to entry ${head.seq}`, {
+      hint: "isconf wip drop --rebuild, then rebuild this host",
+    });
+  }
+  return new Fault(op, held?.held ? "locked" : "notLocked", text, {
+    hint: moved
+      ? "isconf wip drop, then isconf up and start again"
+      : 'isconf lock "why" takes it again with the same work, or isconf wip drop --rebuild',
+  });
+}
+
+/** Throws a denied fault unless the key has the role on the branch. */
+export function needRole(
+  call: Call,
+  op: string,
+  branch: string,
+  author: string,
+  role: "append" | "owner" = "append",
+): void {
+  const policy = call.host.journal.needPolicy(op);
+  if (may(policy, author, role, branch)) return;
+  throw new Fault(
+    op,
+    "denied",
+    `${inert(call.actor.name)}@${hostName(call.host)} has no ${role} role on ${branch}`,
+    {
+      hint: "isconf status: shows who has; ask an owner of the branch",
+    },
+  );
+}
+
+function notLocked(op: string, branch: string): Fault {
+  return new Fault(op, "notLocked", `${branch} is not locked`, {
+    hint: 'isconf lock "what you are about to change"',
+  });
+}
+
+function inTheWay(op: string, n: number, whose: string): Fault {
+  return new Fault(op, "refused", `${n} pieces of work of ${inert(whose)} are in the way`, {
+    hint: "isconf wip, then isconf ci or isconf wip drop --rebuild",
+  });
+}
+
+/** Throws when work that is not checked in would be run over. */
+export function needNoWip(call: Pick<Call, "host">, op: string): void {
+  const items = call.host.wip.items();
+  const first = items[0];
+  if (first !== undefined) throw inTheWay(op, items.length, nameOf(call.host.journal.policy(), first.author));
+}

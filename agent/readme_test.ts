@@ -1,0 +1,64 @@
+// README.md: its tables say what the code does, and every file and name in it exists.
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { KINDS } from "../mq/mod.ts";
+import { readmeTable } from "../tests/contract/readme.ts";
+import { BUNDLE } from "./bundle.ts";
+import { ENTRY_LEVEL, SHAPES, TYPE } from "./entry.ts";
+import { REQUESTS } from "./seam.ts";
+import { STREAM } from "./streamtypes.ts";
+
+const here = new URL("./", import.meta.url);
+const readme = new URL("README.md", here);
+const plain = (cell: string | undefined) => (cell ?? "").replaceAll("`", "");
+const column = (heading: string, i = 0) => readmeTable(readme, heading).map((row) => plain(row[i]));
+
+test("the map has each file once, in order, and no other", () => {
+  const files = readdirSync(here).filter((f) => f.endsWith(".ts") && !f.endsWith("_test.ts")).sort();
+  assert.deepEqual(column("The files"), files);
+});
+
+test("the fields of an entry and of each operation are those the code checks", () => {
+  const source = readFileSync(new URL("entry.ts", here), "utf8");
+  const body = /export interface Entry \{([^}]*)\}/.exec(source)?.[1] ?? "";
+  assert.deepEqual(column("Entry"), [...body.matchAll(/^ {2}(\w+):/gm)].map((m) => m[1]));
+  assert.equal(ENTRY_LEVEL, 1);
+  const ops = readmeTable(readme, "Operations").map((
+    [op, fields],
+  ) => [plain(op), plain(fields).split(" ").filter(Boolean)]);
+  assert.deepEqual(ops, Object.entries(SHAPES).map(([op, shape]) => [op, Object.keys(shape)]));
+  assert.deepEqual(column("Signatures"), Object.values(TYPE));
+});
+
+test("frame types, requests and kinds are those of the code", () => {
+  const rows = (heading: string) =>
+    readmeTable(readme, heading).map(([type, name]) => [plain(name), Number(type)]);
+  assert.deepEqual(rows("Stream"), Object.entries(STREAM));
+  assert.deepEqual(rows("Bundle"), Object.entries(BUNDLE));
+  assert.deepEqual(column("Seam"), [...REQUESTS]);
+  const kinds = readmeTable(readme, "Errors").map((
+    [kind, exit, http],
+  ) => [plain(kind), Number(exit), Number(http)]);
+  assert.deepEqual(kinds, Object.entries(KINDS).map(([kind, row]) => [kind, row.exit, row.http]));
+});
+
+test("every name in backticks exists in the code, the routes or the tables", () => {
+  const code = readdirSync(here, { recursive: true }).map(String).filter((f) => f.endsWith(".ts")).map((f) =>
+    readFileSync(new URL(f, here), "utf8")
+  ).join("\n");
+  const names = [...readFileSync(readme, "utf8").matchAll(/`([^`\n]+)`/g)].map((m) => m[1] as string);
+  for (const name of names) {
+    const words = name.split(/[^A-Za-z0-9_@.-]+/).filter((w) =>
+      w !== "" && !/^(VERB|NAME|UID|Accept)$/.test(w)
+    );
+    for (const word of words) {
+      const known = code.includes(word) || readdirSync(here).includes(word) ||
+        code.includes(word.replace(/^\//, ""));
+      assert.ok(
+        known || /^(host|user-UID)\.key$|^(POST|PUT|GET|sock|run)$/.test(word) || word.endsWith(".sock"),
+        `${name} is not in the code`,
+      );
+    }
+  }
+});
