@@ -12,6 +12,7 @@ import {
   outputDrainMs,
   outputHeadBytesMax,
   outputTailBytesMax,
+  pipeBytesMax,
 } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
 import { Child } from "./spawn.ts";
@@ -137,11 +138,12 @@ export class ProcessRunner implements Runner {
       terminal?.handOver();
     }
     const kept = new KeptOutput();
+    const flow: Flow = { kept, bytes: 0, held: 0, ...(options.sink ? { sink: options.sink } : {}) };
     const streams = terminal
-      ? [pump(terminal.output, 1, kept, options.sink)]
-      : [pump(child.stdout, 1, kept, options.sink), pump(child.stderr, 2, kept, options.sink)];
+      ? [pump(terminal.output, 1, flow)]
+      : [pump(child.stdout, 1, flow), pump(child.stderr, 2, flow)];
     return {
-      ended: this.#ended(child, streams, kept, command.timeoutMs).finally(() => terminal?.output.destroy()),
+      ended: this.#ended(child, streams, flow, command.timeoutMs).finally(() => terminal?.output.destroy()),
       signal: (name) => child.signal(name),
       resize: (size) => terminal?.resize(size),
       stdin: {
@@ -169,13 +171,14 @@ export class ProcessRunner implements Runner {
       umask,
       stdio: terminal ? { terminal: terminal.slave } : { stdin },
       newSession: !terminal,
+      ...(before.includes("/usr/bin/setpriv") ? { owner: user } : {}),
     });
   }
 
   async #ended(
     child: Child,
     streams: Promise<void>[],
-    kept: KeptOutput,
+    flow: Flow,
     timeoutMs: number,
   ): Promise<Ended> {
     const cancels: (() => void)[] = [];
@@ -187,16 +190,42 @@ export class ProcessRunner implements Runner {
       }));
     }
     const { code, signal } = await child.ended.finally(() => cancels.forEach((cancel) => cancel()));
-    // A background process may keep the pipes open for ever: what it says later is not the command's output.
-    let stop = () => {};
-    const drained = new Promise<void>((resolve) => stop = this.#clock.after(outputDrainMs, resolve));
-    await Promise.race([Promise.all(streams), drained]);
-    stop();
+    await this.#drained(streams, flow);
     child.stdout?.destroy();
     child.stderr?.destroy();
     const status = child.isGroupKilledAtEnd ? 124 : signal !== null ? 128 + signal : code;
-    return { status, output: kept.bytes() };
+    return { status, output: flow.kept.bytes() };
   }
+
+  /**
+   * Waits for what the command has written to be read. A background process may keep the pipes open for ever: when
+   * nothing has come for a while, and nobody was waiting for a slow reader, or when more has come than the pipes could
+   * hold at the end, the rest is not the command's output.
+   */
+  async #drained(streams: Promise<void>[], flow: Flow): Promise<void> {
+    let isOver = false;
+    const all = Promise.all(streams).then(() => isOver = true);
+    const most = flow.bytes + 2 * pipeBytesMax;
+    for (let before = -1; !isOver && (flow.held > 0 || (flow.bytes !== before && flow.bytes < most));) {
+      before = flow.bytes;
+      let stop = () => {};
+      await Promise.race([
+        all,
+        new Promise<void>((resolve) => stop = this.#clock.after(outputDrainMs, resolve)),
+      ]);
+      stop();
+    }
+  }
+}
+
+/** What has become of a command's output so far. */
+interface Flow {
+  kept: KeptOutput;
+  sink?: Sink;
+  /** Bytes read. */
+  bytes: number;
+  /** How many streams wait for the sink. */
+  held: number;
 }
 
 /** Throws unless an agent like this one can become that user. */
@@ -220,12 +249,16 @@ function writeTo(stdin: Socket | null, bytes: Uint8Array): Promise<void> {
   });
 }
 
-async function pump(from: Socket | null, fd: 1 | 2, kept: KeptOutput, sink?: Sink): Promise<void> {
+async function pump(from: AsyncIterable<unknown> | null, fd: 1 | 2, flow: Flow): Promise<void> {
   if (from === null) return;
   try {
     for await (const chunk of from) {
-      kept.add(chunk as Uint8Array);
-      if (sink !== undefined && !sink.write(fd, chunk as Uint8Array)) await sink.drained();
+      flow.bytes += (chunk as Uint8Array).length;
+      flow.kept.add(chunk as Uint8Array);
+      if (flow.sink === undefined || flow.sink.write(fd, chunk as Uint8Array)) continue;
+      flow.held++;
+      await flow.sink.drained();
+      flow.held--;
     }
   } catch (e) {
     if (!["ERR_STREAM_PREMATURE_CLOSE", "EIO"].includes(String((e as { code?: string }).code))) throw e;

@@ -1,6 +1,7 @@
 // The real runner against the contract, and how it learns of a command's end.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
 import { test } from "node:test";
 import { runnerContract } from "../tests/contract/runner.ts";
 import { type Clock, systemClock } from "../mq/mod.ts";
@@ -61,4 +62,22 @@ test("a command that has closed its pipes keeps us running, and one that has end
     timeout: 10_000,
   });
   assert.deepEqual([stdout, signal], ["3\n", null]);
+});
+
+test("a terminal leaves no descriptor, whether its command ran or could not be started", async () => {
+  const runner = new ProcessRunner(systemClock);
+  const terminal = { rows: 24, columns: 80 };
+  const open = () =>
+    fs.readdirSync("/proc/self/fd").filter((fd) => {
+      try {
+        return fs.readlinkSync(`/proc/self/fd/${fd}`).includes("/pt");
+      } catch {
+        return false; // it was only open to list them
+      }
+    });
+  for (const argv of [["/bin/true"], ["/no/such"], ["/bin/true", "x".repeat(131_072)]]) {
+    await runner.start({ ...base, argv }, { terminal }).then((r) => r.ended, () => {});
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.deepEqual(open(), []);
+  }
 });

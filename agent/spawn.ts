@@ -4,6 +4,7 @@ import * as fs from "node:fs";
 import { Socket } from "node:net";
 import {
   AT_FDCWD,
+  chownAt,
   type Clock,
   closeFd,
   errnoCode,
@@ -11,6 +12,7 @@ import {
   makePipe,
   openAt,
   spawnProcess,
+  statAt,
   waitChild,
 } from "../mq/mod.ts";
 
@@ -23,6 +25,8 @@ export interface SpawnOptions {
   /** What descriptors 0 to 2 are: pipes (0 is /dev/null without `stdin`), or one open terminal, which stays open here. */
   stdio: { stdin: boolean } | { terminal: number };
   newSession: boolean;
+  /** Whose the child's ends of the pipes become, so that it can open them by name (/dev/stderr). */
+  owner?: { uid: number; gid: number };
 }
 
 /** Milliseconds after which a child is looked at although no signal told of its end; keeps the process alive, too. */
@@ -115,6 +119,10 @@ function start(options: SpawnOptions): [pid: number, ours: Ends] {
     if (options.stdio.stdin) ours[0] = pipe(true, theirs);
     else theirs.push(openAt(AT_FDCWD, "/dev/null", fs.constants.O_RDONLY));
     for (const i of [1, 2]) ours[i] = pipe(false, theirs);
+    const { owner } = options;
+    if (owner !== undefined) {
+      for (const fd of theirs) if (isPipe(fd)) chownAt(fd, "", owner.uid, owner.gid);
+    }
     return [spawnProcess({ ...words(options), stdio: theirs as [number, number, number] }), ours];
   } catch (e) {
     for (const end of ours) end?.destroy();
@@ -127,6 +135,11 @@ function start(options: SpawnOptions): [pid: number, ours: Ends] {
 
 function words({ file, argv, env, cwd, newSession }: SpawnOptions) {
   return { file, argv, env: Object.entries(env).map(([k, v]) => `${k}=${v}`), cwd, newSession };
+}
+
+/** /dev/null is nobody's to give away. */
+function isPipe(fd: number): boolean {
+  return (statAt(fd).mode & fs.constants.S_IFMT) === fs.constants.S_IFIFO;
 }
 
 /** Makes a pipe and returns our end, which never waits. Theirs does: programs do not expect anything else. */
