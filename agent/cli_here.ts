@@ -11,7 +11,7 @@ import { connect, needOk, request, textOf } from "./client.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
 import { readAll, writeAll } from "./stdio.ts";
-import { bytesText } from "./term.ts";
+import { bytesText, inertJson } from "./term.ts";
 import { unitFile } from "./unit.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
@@ -212,7 +212,7 @@ async function put(cli: Cli, args: Args): Promise<number> {
   const answer = await request(cli.where, "PUT", `/v1/blob?label=${encodeURIComponent(label)}`, { body });
   await needOk(answer);
   const row = JSON.parse(await textOf(answer)) as { id: string };
-  cli.term.line(cli.globals.json ? JSON.stringify(row) : row.id);
+  cli.term.line(cli.globals.json ? inertJson(row) : row.id);
   return 0;
 }
 
@@ -279,7 +279,7 @@ async function bundle(cli: Cli, args: Args): Promise<number> {
     branch: string;
     joined: boolean;
   };
-  if (cli.globals.json) cli.term.line(JSON.stringify(r));
+  if (cli.globals.json) cli.term.line(inertJson(r));
   const joined = r.joined ? "joined the domain; " : "";
   cli.term.say(
     `${joined}${r.entries} new entries and ${r.objects} objects of ${inert(r.branch)}; now: isconf up`,

@@ -3,6 +3,7 @@
 import { Buffer } from "node:buffer";
 import { encodeFrame, Fault, type Frame, FrameDecoder } from "../mq/mod.ts";
 import { connect, needOk, readHead, type Where } from "./client.ts";
+import { requestBytesMax } from "./limits.ts";
 import { STREAM, STREAM_PROTOCOL } from "./streamtypes.ts";
 
 export interface ExecStreams {
@@ -24,7 +25,8 @@ export async function execOver(
   streams: ExecStreams,
 ): Promise<{ status: number; journaled: boolean }> {
   const socket = await connect(where);
-  const send = (type: number, body: Uint8Array) => socket.write(encodeFrame({ type, channel: 0, body }));
+  const send = (type: number, body: Uint8Array) =>
+    socket.write(encodeFrame({ type, channel: 0, body }, { bodyBytesMax: requestBytesMax }));
   socket.write(
     `POST /v1/exec HTTP/1.1\r\nhost: isconf\r\nconnection: upgrade\r\nupgrade: ${STREAM_PROTOCOL}\r\n\r\n`,
   );

@@ -75,7 +75,11 @@ export function checkArgv(argv: readonly string[]): void {
   let bytes = 0;
   for (const arg of argv) {
     if (!isPlainText(arg)) {
-      throw bad(`an argument that is not UTF-8 text without NUL cannot be journaled: ${inert(arg)}`);
+      throw bad(
+        `an argument that is not UTF-8 text without NUL and byte order mark cannot be journaled: ${
+          inert(arg)
+        }`,
+      );
     }
     bytes += Buffer.byteLength(arg) + 1;
   }
