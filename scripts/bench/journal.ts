@@ -7,18 +7,23 @@ export const fileBytes = 1024;
 /** Steps in one check-in: every snap and exec looks at all the work that waits. */
 const stepsPerCheckIn = 50;
 
-/** What the steps of a journal put where; the directory is emptied before each run. */
+/**
+ * The directory that the steps of a journal put their files into, empty before each run. What was in it is moved aside
+ * and removed at the end only: ext4 does not give out an inode again for five seconds after its removal, and searches
+ * past all of them for each file that is made meanwhile.
+ */
 export class Target implements Disposable {
   readonly #temp = new TempDir();
   readonly dir = `${this.#temp.path}/target`;
+  #used = 0;
 
   constructor() {
-    this.empty();
+    Deno.mkdirSync(this.dir);
   }
 
   empty(): void {
-    Deno.removeSync(this.#temp.path, { recursive: true });
-    Deno.mkdirSync(this.dir, { recursive: true });
+    Deno.renameSync(this.dir, `${this.#temp.path}/used-${++this.#used}`);
+    Deno.mkdirSync(this.dir);
   }
 
   /** Whether every step's file is there. */
