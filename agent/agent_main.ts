@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import * as nodeNet from "node:net";
 import * as path from "node:path";
 import { setNativeBinding } from "../fs/mod.ts";
-import { Fault, systemClock } from "../mq/mod.ts";
+import { closeOnExec, Fault, systemClock } from "../mq/mod.ts";
 import { type Agent, startAgent } from "./daemon.ts";
 import { inert } from "./names.ts";
 import { runNet } from "./net.ts";
@@ -28,11 +28,16 @@ export async function main(
   const binding = addon();
   if (binding !== undefined) setNativeBinding(binding);
   process.title = role === "net" ? "isconf: net" : "isconf: agent";
-  process.on("SIGPIPE", () => {});
+  // Only SIGINT and SIGTERM mean anything to an agent; the rest must not end it.
+  for (const name of ["SIGPIPE", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(name, () => {});
+  // What our starter had open is not for the net half and not for commands.
+  for (const fd of fs.readdirSync("/proc/self/fd").map(Number)) {
+    if (fd > 2 && fs.existsSync(`/proc/self/fd/${fd}`)) closeOnExec(fd);
+  }
   const home = homeOf(options.home);
   if (role === "net") {
     const pipe = new nodeNet.Socket({ fd: SEAM_FD, readable: true, writable: true });
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {}); // root half says when
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {}); // root half says when
     await runNet(storeDir(home), pipe, systemClock, process.env.ISCONF_NET_DROPPED === "1");
     return 0;
   }
@@ -59,7 +64,6 @@ async function runRoot(home: Home, options: { config?: string; ready: boolean })
     return fault.exit;
   }
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => agent.stop());
-  process.on("SIGHUP", () => {});
   log("the agent answers");
   if (options.ready) {
     fs.writeSync(READY_FD, "ready");

@@ -7,7 +7,7 @@ import { putFile, readFile } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
-import { messageBytesMax, requestBytesMax } from "./limits.ts";
+import { messageBytesMax, requestBytesMax, streamQueueBytesMax } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
 import { checkArgs, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
@@ -50,12 +50,12 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
     c.header("etag", `"${row.id}"`);
     if (c.req.header("if-none-match") === `"${row.id}"`) return c.body(null, 304);
     if (c.req.method === "HEAD") return c.body(null);
-    return c.body(streamOf(readFile(host.store, row.id)));
+    return c.body(await streamOf(readFile(host.store, row.id)));
   });
 
-  app.get("/v1/bundle", (c) => {
+  app.get("/v1/bundle", async (c) => {
     const chunks = acts.bundle.exportBundle(callOf(c, () => {}), c.req.query("branch"));
-    return c.body(streamOf(chunks), 200, { "content-type": "application/octet-stream" });
+    return c.body(await streamOf(chunks), 200, { "content-type": "application/octet-stream" });
   });
 
   app.put("/v1/bundle", async (c) => {
@@ -104,18 +104,27 @@ async function answer(
     return c.json(await runVerb(callOf(c, () => {}), verb, args) ?? null);
   }
   const text = new TextEncoder();
-  const line = (o: unknown) => text.encode(`${JSON.stringify(o)}\n`);
+  let gone = false;
   const body = new ReadableStream<Uint8Array>({
     async start(out) {
-      const emit = (event: Progress) => out.enqueue(line(event));
+      const say = (o: unknown) => {
+        if (!gone) out.enqueue(text.encode(`${JSON.stringify(o)}\n`));
+      };
+      // Progress is a hint: a caller that does not read loses outputs, and one that has gone stops nothing.
+      const emit = (event: Progress) => {
+        if (event.event !== "output" || (out.desiredSize ?? 0) > 0) say(event);
+      };
       try {
-        out.enqueue(line({ event: "result", result: await runVerb(callOf(c, emit), verb, args) ?? null }));
+        say({ event: "result", result: await runVerb(callOf(c, emit), verb, args) ?? null });
       } catch (e) {
-        out.enqueue(line({ event: "fault", fault: Fault.from(verb.name, e) }));
+        say({ event: "fault", fault: Fault.from(verb.name, e) });
       }
-      out.close();
+      if (!gone) out.close();
     },
-  });
+    cancel() {
+      gone = true;
+    },
+  }, new ByteLengthQueuingStrategy({ highWaterMark: streamQueueBytesMax }));
   return c.body(body, 200, { "content-type": NDJSON });
 }
 
@@ -171,11 +180,14 @@ async function* bodyOf(c: Context): AsyncIterable<Uint8Array> {
   yield* body as unknown as AsyncIterable<Uint8Array>;
 }
 
-function streamOf(source: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+/** A source as the body of an answer. Its first part is read before, so that what fails at once is answered as a fault. */
+async function streamOf(source: AsyncIterable<Uint8Array>): Promise<ReadableStream<Uint8Array>> {
   const from = source[Symbol.asyncIterator]();
+  let ready: IteratorResult<Uint8Array> | undefined = await from.next();
   return new ReadableStream({
     async pull(out) {
-      const { value, done } = await from.next();
+      const { value, done } = ready ?? await from.next();
+      ready = undefined;
       if (done) out.close();
       else out.enqueue(value);
     },

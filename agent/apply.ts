@@ -1,11 +1,11 @@
 // Apply: bring this host to the end of its branch's journal, entry by entry, stopping at the first that fails.
 // Not how entries got here (bundle.ts), not work on the origin (work.ts).
 import { Buffer } from "node:buffer";
-import { readFile, remove, restore, type Store } from "../fs/mod.ts";
+import { readFile, remove, restore, type Tx } from "../fs/mod.ts";
 import { Fault, toHex } from "../mq/mod.ts";
 import { type Op, readEntry } from "./entry.ts";
 import { commandEnv } from "./environment.ts";
-import { bootId, branchOf, type Call, type Host, hostEnv, needCongruent } from "./host.ts";
+import { branchOf, type Call, type Host, hostEnv, needCongruent } from "./host.ts";
 import { prefetchEntriesMax } from "./limits.ts";
 import { commandLine, inert } from "./names.ts";
 import { opText } from "./optext.ts";
@@ -46,7 +46,18 @@ interface Step {
   id: Uint8Array;
   op: Op;
   last: boolean;
-  message: string;
+}
+
+/** One run of `up`: what it reads from, and the ends it has still to record. */
+interface Replay {
+  call: Call;
+  args: UpArgs;
+  store: Prefetched;
+  /**
+   * File entries that are in place and not recorded. Putting a file in place again gives the same, so that their rows
+   * may go with the next command's intent, in one transaction; a crash before that repeats them.
+   */
+  inPlace: { seq: number; id: Uint8Array; startedMs: number }[];
 }
 
 /** Applies what this host lacks. See the verb `up` in VERBS for every promise; throws a fault where it stops. */
@@ -58,58 +69,58 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
   host.journal.needUnforked("up", branch);
   const head = host.journal.head(branch);
   const to = Math.min(args.to ?? head.seq, head.seq);
-  settleStopped(host, args);
+  if (!args.dryRun) settleStopped(host, args);
   const from = host.history.applied() + 1;
   const stop = args.step ? Math.min(from, to) : to;
-  let applied = 0;
-  const done = (restarting: boolean): UpResult => ({
-    branch,
-    applied,
-    at: host.history.applied(),
-    of: head.seq,
-    restarting,
-    asked: asked(host),
-  });
+  let restarting = false;
   if (args.dryRun) {
     for (const row of host.journal.range(branch, from, stop)) describe(call, row.entry);
-    return done(false);
+  } else {
+    const replay: Replay = { call, args, store: new Prefetched(host.store), inPlace: [] };
+    try {
+      restarting = await applyRange(replay, branch, from, stop);
+    } finally {
+      host.db.write((tx) => recordInPlace(tx, replay));
+    }
+    if (!restarting) host.db.write((tx) => setMeta(tx, "resume", undefined));
   }
-  const store = new Prefetched(host.store);
+  const at = host.history.applied();
+  return { branch, applied: at + 1 - from, at, of: head.seq, restarting, asked: asked(host) };
+}
+
+/** Applies entries in order; true when it has ordered a restart of this host. */
+async function applyRange(replay: Replay, branch: string, from: number, stop: number): Promise<boolean> {
+  const { call, args, store } = replay;
   for (let next = from; next <= stop;) {
-    const rows = [...host.journal.range(branch, next, Math.min(stop, next + prefetchEntriesMax - 1))];
+    const rows = [...call.host.journal.range(branch, next, Math.min(stop, next + prefetchEntriesMax - 1))];
     if (rows.length === 0) break;
-    const steps = rows.map((row) => ({ ...readEntry(row.entry), row }));
-    await store.warm(
-      steps.flatMap(({ entry }) => entry.ops.flatMap((op) => op.op === "file" ? [toHex(op.tree)] : [])),
+    const steps = rows.map((row) => readEntry(row.entry));
+    const trees = steps.flatMap(({ entry }) =>
+      entry.ops.flatMap((op) => op.op === "file" ? [toHex(op.tree)] : [])
     );
-    for (const { entry, id } of steps) {
-      const first = entry.ops[0] as Op;
-      if (first.op === "reboot") {
-        if (await restart(call, args, entry.seq, id)) return done(true);
-        applied++;
-        continue;
+    await store.warm(trees);
+    for (const { entry: { seq, ops }, id } of steps) {
+      if (ops[0]?.op === "reboot") {
+        await restart(call, args, seq, id);
+        return true;
       }
-      call.emit({
-        event: "entry",
-        text: `${entry.seq}  ${entry.ops.map(opText).join("; ")}`,
-        seq: entry.seq,
-        of: stop,
-      });
-      for (const [i, op] of entry.ops.entries()) {
-        await applyOne(call, store, {
-          seq: entry.seq,
-          id,
-          op,
-          last: i === entry.ops.length - 1,
-          message: entry.message,
-        });
+      call.emit({ event: "entry", text: `${seq}  ${ops.map(opText).join("; ")}`, seq, of: stop });
+      for (const [i, op] of ops.entries()) {
+        await applyOne(replay, { seq, id, op, last: i === ops.length - 1 });
       }
-      applied++;
     }
     next += rows.length;
   }
-  host.db.write((tx) => setMeta(tx, "resume", undefined));
-  return done(false);
+  return false;
+}
+
+/** Records the ends of file entries that are in place. */
+function recordInPlace(tx: Tx, replay: Replay): void {
+  const { host } = replay.call;
+  for (const { seq, id, startedMs } of replay.inPlace.splice(0)) {
+    host.history.intent(tx, { seq, id, boot: host.boot, startedMs });
+    host.history.ended(tx, seq, { status: 0, endedMs: host.clock.wall() });
+  }
 }
 
 /** What the last run left behind decides first: uncertain and failed entries are never passed silently. */
@@ -155,27 +166,20 @@ function failed(seq: number, what: string, status: number): Fault {
   });
 }
 
-async function applyOne(call: Call, store: Store, step: Step): Promise<void> {
-  const { host } = call;
+async function applyOne(replay: Replay, step: Step): Promise<void> {
   const { op, seq, id } = step;
-  const boot = bootId(host);
-  const startedMs = host.clock.wall();
+  const startedMs = replay.call.host.clock.wall();
   switch (op.op) {
     case "file":
     case "delete": {
-      // Putting a file in place again gives the same: no intent is needed, only the end is recorded.
       const target = Buffer.from(op.path);
-      if (op.op === "delete") await remove(target);
-      else await restore(store, toHex(op.tree), target, { clock: host.clock });
-      if (!step.last) return;
-      host.db.write((tx) => {
-        host.history.intent(tx, { seq, id, boot, startedMs });
-        host.history.ended(tx, seq, { status: 0, endedMs: host.clock.wall() });
-      });
+      if (op.op === "delete") await removeIfThere(target);
+      else await restore(replay.store, toHex(op.tree), target, { clock: replay.call.host.clock });
+      if (step.last) replay.inPlace.push({ seq, id, startedMs });
       return;
     }
     case "exec":
-      return await applyExec(call, store, { ...step, op }, boot, startedMs);
+      return await applyExec(replay, { ...step, op }, startedMs);
     default:
       throw new Fault(
         "up",
@@ -189,12 +193,11 @@ async function applyOne(call: Call, store: Store, step: Step): Promise<void> {
 }
 
 async function applyExec(
-  call: Call,
-  store: Store,
+  replay: Replay,
   step: Step & { op: Op & { op: "exec" } },
-  boot: string,
   startedMs: number,
 ): Promise<void> {
+  const { call, store } = replay;
   const { host } = call;
   const { op, seq, id } = step;
   const user = op.user === "" ? userOfAgent() : userByName("up", op.user);
@@ -204,7 +207,10 @@ async function applyExec(
   } catch (e) {
     throw cannotStart(seq, e);
   }
-  host.db.write((tx) => host.history.intent(tx, { seq, id, boot, startedMs }));
+  host.db.write((tx) => {
+    recordInPlace(tx, replay);
+    host.history.intent(tx, { seq, id, boot: host.boot, startedMs });
+  });
   const sink: Sink = {
     write(fd, bytes) {
       call.emit({ event: "output", text: Buffer.from(bytes).toString("utf8"), fd, seq });
@@ -237,6 +243,15 @@ async function applyExec(
   if (end.status !== 0) throw failed(seq, what, end.status);
 }
 
+/** What is gone already, by whomever, is what the entry asks for. */
+async function removeIfThere(target: Uint8Array): Promise<void> {
+  try {
+    await remove(target);
+  } catch (e) {
+    if (!(e instanceof Fault) || e.kind !== "notFound") throw e;
+  }
+}
+
 /** A command that could not even be started: nothing has happened, `up` may simply be tried again. */
 function cannotStart(seq: number, e: unknown): Fault {
   const fault = Fault.from("up", e);
@@ -245,22 +260,18 @@ function cannotStart(seq: number, e: unknown): Fault {
   });
 }
 
-/** At a reboot entry: true when the restart was ordered now, false when it has already happened. */
-async function restart(call: Call, args: UpArgs, seq: number, id: Uint8Array): Promise<boolean> {
+/** At a reboot entry that has not happened: orders the restart, after which `up` ends and goes on by itself. */
+async function restart(call: Call, args: UpArgs, seq: number, id: Uint8Array): Promise<void> {
   const { host } = call;
-  const row = host.history.at(seq);
-  if (row?.state === "done") return false;
   if (!args.reboot) {
     throw new Fault("up", "refused", `entry ${seq} restarts this host`, { hint: "isconf up -r" });
   }
-  const boot = bootId(host);
   host.db.write((tx) => {
-    host.history.intent(tx, { seq, id, boot, startedMs: host.clock.wall(), state: "reboot" });
+    host.history.intent(tx, { seq, id, boot: host.boot, startedMs: host.clock.wall(), state: "reboot" });
     setMeta(tx, "resume", "reboot");
   });
   call.emit({ event: "restart", text: `entry ${seq} restarts this host; isconf up goes on after it`, seq });
   await orderRestart(host);
-  return true;
 }
 
 /** Runs the restart command of isconf.conf. Throws when it could not be run or did not end 0. */

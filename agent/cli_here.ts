@@ -113,7 +113,12 @@ async function start(cli: Cli, told: boolean): Promise<number> {
   const said = await saidBy(child.stdio[3] as NodeJS.ReadableStream);
   if (said !== "ready") {
     child.kill("SIGKILL");
-    if (said.startsWith("{")) throw Fault.fromJSON(JSON.parse(said));
+    if (said.startsWith("{")) {
+      const fault = Fault.fromJSON(JSON.parse(said));
+      if (fault.kind !== "refused" || !await isRunning(cli)) throw fault;
+      if (told) cli.term.say("the agent is running already"); // somebody else started it at the same moment
+      return 0;
+    }
     throw new Fault("start", "notRunning", "the agent ended before it answered", { hint: `tail ${logFile}` });
   }
   child.unref();
@@ -138,11 +143,22 @@ async function saidBy(pipe: NodeJS.ReadableStream): Promise<string> {
   }
 }
 
+/** Orders the stop and returns when the agent's process has ended. */
 async function stopAndWait(cli: Cli): Promise<void> {
   const answer = await request(cli.where, "POST", "/v1/stop", { json: {} });
   await needOk(answer);
-  await textOf(answer);
-  while (await isRunning(cli)) await sleep(systemClock, 20);
+  const { pid } = JSON.parse(await textOf(answer)) as { pid: number };
+  while (isAlive(pid)) await sleep(systemClock, 20);
+}
+
+/** Whether a process exists and is more than an entry that nobody has collected yet. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/s.test(fs.readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch (e) {
+    if (["ENOENT", "ESRCH"].includes(String((e as { code?: string }).code))) return false;
+    throw e;
+  }
 }
 
 /** Shows how far a transfer is, on a terminal only. */

@@ -1,7 +1,9 @@
 // Client: the command line's side of the local API over a raw socket, because loading node:http costs more than
 // the answer. Not for other servers: it speaks just what api.ts and stream.ts answer.
 import { Buffer } from "node:buffer";
+import * as fs from "node:fs";
 import * as net from "node:net";
+import * as path from "node:path";
 import { Fault } from "../mq/mod.ts";
 
 /** Where the agent listens for us. */
@@ -19,7 +21,9 @@ export function connect(where: Where): Promise<net.Socket> {
     });
     socket.once("error", (e) => {
       const code = (e as { code?: string }).code;
-      if (code === "EACCES" || code === "EPERM") {
+      // The directory of sockets cannot be listed, but root's door can be seen: the agent is there, ours is not.
+      const isThere = code === "ENOENT" && fs.existsSync(path.join(path.dirname(where.socket), "0.sock"));
+      if (isThere || code === "EACCES" || code === "EPERM") {
         reject(
           new Fault("connect", "denied", `you may not use isconf on this host (${where.socket})`, {
             hint: "isconf.conf: permit = YOUR-NAME, set by root, then isconf restart",

@@ -77,6 +77,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     runner: around.runner ?? new ProcessRunner(clock),
     turn: new Turn(),
     log,
+    boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
   hostPair(host);
   work.settleReboot({ host });

@@ -1,7 +1,7 @@
 // Doctor: named checks of this host, each with a verdict and the next command. It looks and changes nothing.
 import * as fs from "node:fs";
 import { Fault, keyId } from "../mq/mod.ts";
-import { bootId, type Call, hostPair } from "./host.ts";
+import { type Call, hostPair } from "./host.ts";
 import { hostVariables } from "./hostvars.ts";
 import { inert } from "./names.ts";
 import { userByName } from "./users.ts";
@@ -47,9 +47,7 @@ const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
       ? { text: "this host is on no branch", hint: "isconf migrate BRANCH" }
       : undefined,
   "boot id": ({ host }) =>
-    bootId(host) === ""
-      ? { text: `${host.config.bootIdFile} is empty`, hint: "edit isconf.conf" }
-      : undefined,
+    host.boot === "" ? { text: `${host.config.bootIdFile} is empty`, hint: "edit isconf.conf" } : undefined,
   "restart command": ({ host }) => {
     const [file] = host.config.rebootCommand as [string];
     if (fs.existsSync(file)) return undefined;

@@ -1,5 +1,4 @@
 // Host: everything the verbs act on, put together once by daemon.ts and passed by hand. It decides nothing.
-import * as fs from "node:fs";
 import type { Db, Store } from "../fs/mod.ts";
 import { type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
@@ -41,6 +40,8 @@ export interface Host {
   readonly turn: Turn;
   /** A line for the operator's log. */
   readonly log: (line: string) => void;
+  /** What identifies the present start of this machine; no process outlives a restart, so it is read once. */
+  readonly boot: string;
 }
 
 /** What a verb is given beside its arguments. */
@@ -86,11 +87,6 @@ export function branchOf(host: Host, op: string): string {
     throw new Fault(op, "refused", "this host is on no branch", { hint: "isconf migrate BRANCH" });
   }
   return branch;
-}
-
-/** What identifies the present start of this machine: differs after each restart. */
-export function bootId(host: Host): string {
-  return fs.readFileSync(host.config.bootIdFile, "utf8").trim();
 }
 
 /** main.cf's variables for this host, and the two isconf adds. */

@@ -1,11 +1,19 @@
 // journal, entry, trust: what is refused by name, with the host's state unchanged; and what is accepted.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { encode, generateKeyPair, keyId, type KeyPair, sign1, systemClock, toHex } from "../mq/mod.ts";
+import {
+  encode,
+  fromHex,
+  generateKeyPair,
+  keyId,
+  type KeyPair,
+  sign1,
+  systemClock,
+  toHex,
+} from "../mq/mod.ts";
 import { faultOf, makeFirstHost, run, type TestHost } from "../tests/world.ts";
 import { type Entry, ENTRY_LEVEL, type EntryRecord, readEntry, sealEntry, sealVote, TYPE } from "./entry.ts";
 import { hostPair, personPair } from "./host.ts";
-import { fromHex } from "../mq/mod.ts";
 
 /** A host with one entry on main, and a maker of a next entry that is right in everything unless changed. */
 async function withOneEntry(t: Parameters<typeof makeFirstHost>[0]) {
@@ -121,6 +129,8 @@ test("a signature made for one type is worth nothing as another: entry, origin's
     const origin = sign1(self, { type, ...place }, id);
     await faultOf(() => check(host, { ...good, origin }));
   }
+  const other = sign1(self, { type: TYPE.origin, ...place }, new Uint8Array(32));
+  assert.match((await faultOf(() => check(host, { ...good, origin: other }))).message, /of another entry/);
   const payload = encode({ epoch: 0, term: 2, seq: 2, id });
   for (const [type, branch] of [[TYPE.origin, "main"], [TYPE.vote, "other"]] as const) {
     const cert = encode([sign1(self, { type, domain: entry.domain, branch }, payload)]);
@@ -131,6 +141,63 @@ test("a signature made for one type is worth nothing as another: entry, origin's
 test("one keeper's vote counts once, however often it is there", async (t) => {
   const host = await withOneEntry(t);
   assert.equal(check(host, next(host, { votes: 3 })).entry.seq, 2);
+  const others = [generateKeyPair(systemClock), generateKeyPair(systemClock)];
+  const self = hostPair(host.agent.host);
+  extend(host, [
+    ...others.map((o, i) => ({ op: "host" as const, key: o.publicKey, name: `host${i}` })),
+    { op: "keepers", hosts: [self, ...others].map((o) => fromHex(keyId(o.publicKey))), quorum: 2 },
+  ]);
+  assert.match(
+    (await faultOf(() => check(host, next(host, { votes: 3 })))).message,
+    /votes of 1 keepers and needs 2/,
+  );
+  const one = next(host);
+  const { entry, id } = readEntry(one.entry);
+  const vote = (pair: KeyPair) => sealVote({ epoch: 0, term: 2, seq: 2, id }, entry.domain, "main", pair);
+  assert.equal(check(host, { ...one, cert: encode([vote(self), vote(others[0] as KeyPair)]) }).entry.seq, 2);
+});
+
+/** Extends the control journal by an entry of the first owner's, or of somebody else's. */
+function extend(host: TestHost, ops: Entry["ops"], author?: KeyPair): void {
+  const { journal, db } = host.agent.host;
+  const { seq, id: prev } = journal.head("@domain");
+  const place = { branch: "@domain", seq: seq + 1, prev, policy: prev, term: 0, ops };
+  const record = next(host, { entry: place, ...(author === undefined ? {} : { author }) });
+  const checked = journal.check(record, journal.head("@domain"));
+  db.write((tx) => journal.append(tx, [checked]));
+}
+
+test("who may write to a branch may not write to the control journal, whatever tool makes the entry", async (t) => {
+  const host = await withOneEntry(t);
+  host.acts.domain.grant(host.call(), { uid: 12345, name: "bob", role: "append", branch: "main" });
+  const bob = personPair(host.agent.host, { uid: 12345, name: "bob" });
+  const key = fromHex(keyId(bob.publicKey));
+  for (
+    const op of [
+      { op: "grant", key, role: "owner", branch: "*" },
+      { op: "keepers", hosts: [key], quorum: 1 },
+      { op: "host", key: bob.publicKey, name: "evil" },
+      { op: "branch", name: "mine", from: null },
+      { op: "roots", keys: [bob.publicKey], threshold: 1 },
+      { op: "revoke", key, cuts: {}, reason: "r" },
+    ] as Entry["ops"]
+  ) assert.equal((await faultOf(() => extend(host, [op], bob))).kind, "denied", op.op);
+});
+
+test("quorums that need not intersect, and thresholds that cannot be met, are refused", async (t) => {
+  const host = await withOneEntry(t);
+  const ids = [1, 2, 3, 4].map((n) => new Uint8Array(32).fill(n));
+  for (const quorum of [0, 1, 2, 5]) {
+    assert.equal(
+      (await faultOf(() => extend(host, [{ op: "keepers", hosts: ids, quorum }]))).kind,
+      "corrupt",
+      `${quorum}`,
+    );
+  }
+  for (const threshold of [0, 2]) {
+    const keys = [generateKeyPair(systemClock).publicKey];
+    await faultOf(() => extend(host, [{ op: "roots", keys, threshold }]));
+  }
 });
 
 test("entries of a revoked key: accepted up to the cut, refused beyond it", async (t) => {

@@ -6,7 +6,6 @@ import { type Held, lockedBy } from "./keeper.ts";
 import { checkMessage, inert } from "./names.ts";
 import { setMeta } from "./schema.ts";
 import { may, nameOf } from "./trust.ts";
-import type { WipItem } from "./wip.ts";
 
 /** Takes the branch's lock, or changes the message of one's own. */
 export function lock(call: Call, message: string, steal = false): Held & { took: boolean } {
@@ -92,18 +91,17 @@ export function needLock(call: Call, op: string, term?: number): Held {
   const author = keyId(personPair(host, actor).publicKey);
   const held = host.keeper.holder(branch);
   const own = held?.held === true && held.holder === author && held.host === hostId(host);
-  const items = host.wip.items().filter((i) => i.author === author);
-  const lost = items.find((i) => i.term !== held?.term);
+  const { count, lost } = host.wip.heldBy(author, held?.term);
   if (own && lost === undefined && (term === undefined || term === held.term)) return held;
   if (lost !== undefined || (term !== undefined && held?.term !== term)) {
     throw lostLock(call, op, held, lost, term);
   }
   if (held?.held === true) throw lockedBy(op, held, host.clock.wall());
-  if (items.length > 0) {
+  if (count > 0) {
     throw new Fault(
       op,
       "notLocked",
-      `the lock of ${branch} was given back; ${items.length} pieces of work remain`,
+      `the lock of ${branch} was given back; ${count} pieces of work remain`,
       {
         hint: 'isconf lock "why" takes it again with the same work, or isconf wip drop --rebuild',
       },
@@ -117,7 +115,7 @@ function lostLock(
   call: Call,
   op: string,
   held: Held | undefined,
-  item: WipItem | undefined,
+  item: { term: number; baseSeq: number } | undefined,
   term?: number,
 ): Fault {
   const { host } = call;

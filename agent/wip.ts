@@ -47,6 +47,22 @@ export class Wip {
     );
   }
 
+  /** How many items of an author there are, and the first of another term than this one, without reading them all. */
+  heldBy(
+    author: string,
+    term: number | undefined,
+  ): { count: number; lost?: { term: number; baseSeq: number } } {
+    return this.#db.read((r: Reader) => {
+      const count = r.get<{ n: number }>("SELECT count(*) AS n FROM wip WHERE author = ?", author)?.n ?? 0;
+      const lost = r.get<{ term: number; baseSeq: number }>(
+        "SELECT term, base_seq AS baseSeq FROM wip WHERE author = ? AND term IS NOT ? ORDER BY n LIMIT 1",
+        author,
+        term ?? null,
+      );
+      return lost === undefined ? { count } : { count, lost };
+    });
+  }
+
   count(): number {
     return this.#db.read((r: Reader) => r.get<{ n: number }>("SELECT count(*) AS n FROM wip")?.n ?? 0);
   }

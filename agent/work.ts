@@ -6,7 +6,7 @@ import { capture, putFile } from "../fs/mod.ts";
 import { Fault, fromHex, keyId } from "../mq/mod.ts";
 import type { Op } from "./entry.ts";
 import { commandEnv, journaledEnv } from "./environment.ts";
-import { bootId, branchOf, type Call, hostEnv, hostId, personPair } from "./host.ts";
+import { branchOf, type Call, hostEnv, hostId, personPair } from "./host.ts";
 import type { Held } from "./keeper.ts";
 import { stdinBytesMax } from "./limits.ts";
 import { needLock, needRole } from "./locks.ts";
@@ -136,7 +136,7 @@ async function* async_(chunks: Uint8Array[]): AsyncIterable<Uint8Array> {
 export function reboot(call: Call): { boot: string } {
   const { host } = call;
   const held = needLock(call, "reboot");
-  const boot = bootId(host);
+  const boot = host.boot;
   const head = host.journal.head(held.branch);
   host.db.write((tx) =>
     host.wip.add(tx, { ...wipBase(call, held, head), op: { op: "reboot" }, state: "reboot", boot })
@@ -147,7 +147,7 @@ export function reboot(call: Call): { boot: string } {
 /** At start: a restart that was asked for and has happened becomes work that is done. */
 export function settleReboot(call: Pick<Call, "host">): void {
   const { host } = call;
-  const boot = bootId(host);
+  const boot = host.boot;
   host.db.write((tx) => {
     for (const item of host.wip.items()) {
       if (item.state === "reboot" && item.boot !== boot) {
@@ -221,7 +221,7 @@ function wipBase(call: Call, held: Held, head: { seq: number; id: Uint8Array }) 
 function addIntent(call: Call, held: Held, op: Op): number {
   const head = call.host.journal.head(held.branch);
   return call.host.db.write((tx) =>
-    call.host.wip.add(tx, { ...wipBase(call, held, head), op, state: "intent", boot: bootId(call.host) })
+    call.host.wip.add(tx, { ...wipBase(call, held, head), op, state: "intent", boot: call.host.boot })
   );
 }
 
@@ -229,7 +229,7 @@ function addDone(call: Call, held: Held, op: Op, status: number): void {
   const { host } = call;
   const head = host.journal.head(held.branch);
   host.db.write((tx) => {
-    const n = host.wip.add(tx, { ...wipBase(call, held, head), op, state: "intent", boot: bootId(host) });
+    const n = host.wip.add(tx, { ...wipBase(call, held, head), op, state: "intent", boot: host.boot });
     host.wip.done(tx, n, { endedMs: host.clock.wall(), status, output: null });
   });
 }

@@ -108,9 +108,8 @@ export class Fault extends Error {
         cause: thrown,
       });
     }
-    const message = e !== null && typeof e === "object" && typeof e.message === "string"
-      ? e.message
-      : String(thrown);
+    const said = e !== null && typeof e === "object" ? e.message : thrown;
+    const message = typeof said === "string" ? said : "something that is no error was thrown";
     return new Fault(op, "environment", `unexpected: ${message}`, { hint: "isconf doctor", cause: thrown });
   }
 }

@@ -30,6 +30,7 @@ const [AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_EMPTY_PATH] = [0x100, 0x200, 0x1000
 const [STATX_BASIC_STATS, STATX_ATTR_MOUNT_ROOT, STATX_ATTR_IMMUTABLE_APPEND] = [0x7ff, 0x2000, 0x30];
 const [SEEK_DATA, SEEK_HOLE] = [3, 4];
 const [SOL_SOCKET, SO_PEERCRED] = [1, 17];
+const [F_SETFD, FD_CLOEXEC] = [2, 1];
 const [F_GETFL, F_SETFL, O_NONBLOCK, O_CLOEXEC] = [3, 4, 0o4000, 0o2000000];
 /** Of a pseudo-terminal (asm-generic/ioctls.h): its number, its lock, its size. */
 const [TIOCGPTN, TIOCSPTLCK, TIOCSWINSZ] = [0x80045430n, 0x40045431n, 0x5414n];
@@ -394,6 +395,11 @@ export function flock(fd: number): boolean {
     if (errnoCode(e) === "EAGAIN") return false;
     throw e;
   }
+}
+
+/** Keeps a descriptor from every program that is started from now on. */
+export function closeOnExec(fd: number): void {
+  call("fcntl", fd, F_SETFD, FD_CLOEXEC);
 }
 
 /** Sets or clears O_NONBLOCK of an open file description. */

@@ -54,6 +54,7 @@ export {
   chmodFd,
   chownAt,
   closeFd,
+  closeOnExec,
   errnoCode,
   flock,
   getXattr,

@@ -1,5 +1,5 @@
 // build: makes dist/isconf, the one executable, out of Node and our bundles. Not a packager and not a release.
-// Usage: deno task build [--arch x64|arm64] [--agent FILE] [--out FILE]. The same tree gives the same bytes.
+// Usage: deno task build [--arch x64|arm64] [--main FILE] [--agent FILE] [--out FILE]. The same tree gives the same bytes.
 import * as esbuild from "esbuild";
 import { parseArgs } from "node:util";
 import config from "../deno.json" with { type: "json" };
@@ -101,12 +101,12 @@ async function runtime(arch: Arch): Promise<Uint8Array> {
   return image;
 }
 
-async function build(arch: Arch, agentEntry: string, output: string): Promise<void> {
+async function build(arch: Arch, entries: { main: string; agent: string }, output: string): Promise<void> {
   const temp = await Deno.makeTempDir({ dir: `${root}dist`, prefix: ".build-" });
   try {
     const wrap = { banner: "(function(exports,require,module,__filename,__dirname){", footer: "})" };
-    await bundle("agent/main.ts", `${temp}/main.js`, arch);
-    const inputs = await bundle(agentEntry, `${temp}/agent.js`, arch, wrap);
+    await bundle(entries.main, `${temp}/main.js`, arch);
+    const inputs = await bundle(entries.agent, `${temp}/agent.js`, arch, wrap);
     await Deno.writeFile(`${temp}/node`, await runtime(arch), { mode: 0o755 });
 
     const assets: Record<string, string> = {
@@ -150,6 +150,7 @@ if (import.meta.main) {
     args: Deno.args,
     options: {
       arch: { type: "string", default: hostArch },
+      main: { type: "string", default: "agent/main.ts" },
       agent: { type: "string", default: "agent/agent_main.ts" },
       out: { type: "string" },
     },
@@ -158,7 +159,7 @@ if (import.meta.main) {
   if (!(arch in MACHINE)) throw new Error(`There is no build for ${arch}: use --arch x64 or --arch arm64.`);
   const output = values.out ?? `${root}dist/isconf${arch === hostArch ? "" : `-${arch}`}`;
   await Deno.mkdir(`${root}dist`, { recursive: true });
-  await build(arch, values.agent, output);
+  await build(arch, { main: values.main, agent: values.agent }, output);
   const megabytes = ((await Deno.stat(output)).size / 1e6).toFixed(1);
   console.log(`${output}: ${megabytes} MB, ${((performance.now() - start) / 1000).toFixed(1)} s`);
   await esbuild.stop();

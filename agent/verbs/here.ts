@@ -74,7 +74,7 @@ export const HERE_VERBS: Verb[] = [
     kind: "here",
     run(call) {
       call.acts.life.stop();
-      return { stopping: true };
+      return { stopping: true, pid: process.pid };
     },
   },
   {

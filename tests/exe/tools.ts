@@ -9,6 +9,8 @@ const cache = process.env.ISCONF_TEST_CACHE ?? "/var/tmp/isconf-test-cache";
 
 /** The shipped executable; `deno task build` makes it. */
 export const ISCONF = `${root}dist/isconf`;
+/** The same for arm64; `deno task build:arm64` makes it. */
+export const ISCONF_ARM64 = `${root}dist/isconf-arm64`;
 /** The same with the stand-in agent of fixtures/agent_main.ts; `deno task build:stand-in` makes both. */
 export const STAND_IN = `${root}dist/stand-in`;
 export const STAND_IN_ARM64 = `${root}dist/stand-in-arm64`;
