@@ -1,10 +1,14 @@
 // bench: measures the shipped executable against the peers it is held against, in one run on one machine.
 // Not a test: a missed aim is reported and ends 0. Usage, as root: deno task bench [NAME …]
+import { exec } from "./bench/exec.ts";
 import { type Figure, table } from "./bench/figure.ts";
+import { idle } from "./bench/idle.ts";
+import { start } from "./bench/start.ts";
 import { up } from "./bench/up.ts";
+import { verify } from "./bench/verify.ts";
 
 /** Every measurement by name. Each makes and removes what it needs. */
-const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = { up };
+const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = { up, idle, verify, start, exec };
 
 if (Deno.uid() !== 0) {
   throw new Error("the benchmarks need root: as other users, commands and cgroups differ");

@@ -41,6 +41,9 @@ export function against(
   return { ...figure, aim: `ratio <= ${ratioMax}`, ok: a / b <= ratioMax };
 }
 
+/** A line that says why something could not be compared. */
+export const skipped = (name: string, why: string): Figure => ({ name, ours: "-", peer: `skipped: ${why}` });
+
 /** The table as text. */
 export function table(figures: readonly Figure[]): string {
   const rows = [

@@ -1,6 +1,6 @@
 // Meter: a cgroup of its own, in which commands run and daemons stay, so that the kernel counts the CPU time of all of
 // them. Not a profiler, and not memory (rss.ts).
-import { type Ran, run } from "./run.ts";
+import { isThere, type Ran, run } from "./run.ts";
 
 /**
  * Why a cgroup: a command line's own rusage misses the agent that did the work, and /proc/PID/stat counts in ticks of
@@ -23,7 +23,7 @@ export class Meter implements AsyncDisposable {
 
   /** Makes the group. Throws when this system has no cgroup version 2 that we may write to. */
   constructor() {
-    const mount = MOUNTS.find((m) => exists(`${m}/cgroup.procs`) && exists(`${m}/cgroup.controllers`));
+    const mount = MOUNTS.find((m) => isThere(`${m}/cgroup.procs`) && isThere(`${m}/cgroup.controllers`));
     if (mount === undefined) {
       throw new Error("no cgroup version 2 is mounted here: CPU time cannot be counted");
     }
@@ -36,11 +36,20 @@ export class Meter implements AsyncDisposable {
     return await run(["/bin/sh", "-c", JOIN, this.dir, ...argv], env);
   }
 
-  /** The same, and the CPU seconds that the whole group used meanwhile. */
+  /** The same, and the CPU seconds that the whole group used meanwhile. Its wall time has the joining in it. */
   async measure(argv: string[], env: Record<string, string> = {}): Promise<Ran & { cpuS: number }> {
     const before = this.cpuS();
     const ran = await this.run(argv, env);
     return { ...ran, cpuS: this.cpuS() - before };
+  }
+
+  /**
+   * CPU seconds of a run in the group, and the wall time of a second run outside of it: to join a group, the kernel
+   * waits up to some 13 ms for all its processors, which is more than some commands take.
+   */
+  async both(argv: string[], env: Record<string, string> = {}): Promise<Ran & { cpuS: number }> {
+    const { cpuS } = await this.measure(argv, env);
+    return { ...await run(argv, env), cpuS };
   }
 
   /** CPU seconds that the group has used since it was made. */
@@ -69,15 +78,5 @@ export class Meter implements AsyncDisposable {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     Deno.removeSync(this.dir);
-  }
-}
-
-function exists(file: string): boolean {
-  try {
-    Deno.statSync(file);
-    return true;
-  } catch (e) {
-    if (e instanceof Deno.errors.NotFound) return false;
-    throw e;
   }
 }

@@ -25,3 +25,14 @@ export async function run(argv: string[], env: Record<string, string> = {}): Pro
   }
   return ran;
 }
+
+/** Whether a file is there. */
+export function isThere(file: string): boolean {
+  try {
+    Deno.statSync(file);
+    return true;
+  } catch (e) {
+    if (e instanceof Deno.errors.NotFound) return false;
+    throw e;
+  }
+}
