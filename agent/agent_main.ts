@@ -51,6 +51,7 @@ const log = (line: string) =>
 async function runRoot(home: Home, options: { config?: string; ready: boolean }): Promise<number> {
   let agent: Agent;
   try {
+    if (process.geteuid?.() === 0) process.setgroups?.([]); // commands inherit them
     agent = await startAgent(home, {
       clock: systemClock,
       openSeam: (h) => spawnNet(h),

@@ -21,6 +21,8 @@ export const stdinBytesMax = 64 * 1024 * 1024;
 export const streamQueueBytesMax = 256 * 1024;
 /** Milliseconds that output may trickle in after the command itself has ended. */
 export const outputDrainMs = 200;
+/** Bytes that a pipe can hold at the most (fs.pipe-max-size, unless root asks for more). */
+export const pipeBytesMax = 1024 * 1024;
 /** Milliseconds between TERM and KILL for a command that is out of time. */
 export const killGraceMs = 2_000;
 /** Milliseconds that `start` waits for the agent to answer. */

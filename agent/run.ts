@@ -1,10 +1,9 @@
 // Run: one command as a child process: byte-exact arguments, built environment, own session, bounded output.
 // Not whether it may run or what is written down about it (work.ts, apply.ts).
 import { Buffer } from "node:buffer";
-import { type ChildProcess, spawn } from "node:child_process";
 import * as fs from "node:fs";
+import type { Socket } from "node:net";
 import * as path from "node:path";
-import type { ReadStream } from "node:tty";
 import { type Clock, Fault } from "../mq/mod.ts";
 import {
   argvBytesMax,
@@ -13,8 +12,10 @@ import {
   outputDrainMs,
   outputHeadBytesMax,
   outputTailBytesMax,
+  pipeBytesMax,
 } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
+import { Child } from "./spawn.ts";
 import type { WindowSize } from "./streamtypes.ts";
 import { Terminal } from "./terminal.ts";
 import type { User } from "./users.ts";
@@ -65,27 +66,6 @@ export interface RunOptions {
   /** It gets a terminal of its own of this size, for all three descriptors. */
   terminal?: WindowSize;
 }
-
-const SIGNALS: Record<string, number> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGILL: 4,
-  SIGTRAP: 5,
-  SIGABRT: 6,
-  SIGBUS: 7,
-  SIGFPE: 8,
-  SIGKILL: 9,
-  SIGUSR1: 10,
-  SIGSEGV: 11,
-  SIGUSR2: 12,
-  SIGPIPE: 13,
-  SIGALRM: 14,
-  SIGTERM: 15,
-  SIGXCPU: 24,
-  SIGXFSZ: 25,
-  SIGSYS: 31,
-};
 
 /** Throws a usage fault unless the arguments can reach execve byte for byte. */
 export function checkArgv(argv: readonly string[]): void {
@@ -142,23 +122,29 @@ export class ProcessRunner implements Runner {
     throw seen ? notExecutable(name) : notFound(name);
   }
 
+  // Waits for nothing, but answers and faults as a promise.
+  // deno-lint-ignore require-await
   async start(command: Command, options: RunOptions): Promise<Running> {
     const file = this.find(command);
+    checkUser(command.user);
     const terminal = options.terminal && new Terminal(options.terminal, command.user.uid);
-    const child = this.#spawn(file, command, options.stdin === true, terminal);
-    await new Promise<void>((resolve, reject) => {
-      child.once("spawn", resolve);
-      child.once("error", (e) => reject(startFault(command.argv[0] as string, e)));
-    }).finally(() => terminal?.handOver());
-    child.on("error", () => this.#signal(child, "SIGKILL"));
+    let child: Child;
+    try {
+      child = this.#spawn(file, command, options.stdin === true, terminal);
+    } catch (e) {
+      terminal?.output.destroy();
+      throw startFault(command.argv[0] as string, e);
+    } finally {
+      terminal?.handOver();
+    }
     const kept = new KeptOutput();
+    const flow: Flow = { kept, bytes: 0, held: 0, ...(options.sink ? { sink: options.sink } : {}) };
     const streams = terminal
-      ? [pump(terminal.output, 1, kept, options.sink)]
-      : [pump(child.stdout, 1, kept, options.sink), pump(child.stderr, 2, kept, options.sink)];
-    child.stdin?.on("error", () => child.stdin?.destroy()); // a command that does not read its stdin
+      ? [pump(terminal.output, 1, flow)]
+      : [pump(child.stdout, 1, flow), pump(child.stderr, 2, flow)];
     return {
-      ended: this.#ended(child, streams, kept, command.timeoutMs).finally(() => terminal?.output.destroy()),
-      signal: (name) => this.#signal(child, name),
+      ended: this.#ended(child, streams, flow, command.timeoutMs).finally(() => terminal?.output.destroy()),
+      signal: (name) => child.signal(name),
       resize: (size) => terminal?.resize(size),
       stdin: {
         write: (bytes) => terminal ? terminal.write(bytes) : writeTo(child.stdin, bytes),
@@ -167,106 +153,112 @@ export class ProcessRunner implements Runner {
     };
   }
 
-  #spawn(file: string, command: Command, stdin: boolean, terminal?: Terminal): ChildProcess {
-    const own = process.geteuid?.() ?? 0;
-    const { user } = command;
-    if (own !== 0 && user.uid !== own) {
-      throw new Fault(
-        "exec",
-        "denied",
-        `only an agent that runs as root can run a command as ${inert(user.name)}`,
-        {
-          hint: "isconf start as root",
-        },
-      );
-    }
-    const words = [file, ...command.argv.slice(1)];
-    if (own === 0 && user.uid !== 0) {
-      // setpriv sets the user's own groups, which spawn's uid and gid cannot, and shuts the way back.
-      const ids = [`--reuid=${user.uid}`, `--regid=${user.gid}`, "--init-groups", "--inh-caps=-all", "--"];
-      words.unshift("/usr/bin/setpriv", ...ids);
-    }
+  #spawn(file: string, command: Command, stdin: boolean, terminal?: Terminal): Child {
+    const { user, argv, env, cwd, umask } = command;
+    const before: string[] = [];
     // A terminal becomes the controlling one only of a new session that asks for it itself.
-    if (terminal) words.unshift("/usr/bin/setsid", "--ctty", "--");
-    const direct = words[0] === file;
-    const before = process.umask(command.umask);
-    try {
-      return spawn(words[0] as string, words.slice(1), {
-        cwd: command.cwd,
-        env: terminal ? { TERM: "xterm-256color", ...command.env } : command.env,
-        detached: !terminal,
-        stdio: terminal
-          ? [terminal.slave, terminal.slave, terminal.slave]
-          : [stdin ? "pipe" : "ignore", "pipe", "pipe"],
-        ...(own === 0 ? { uid: 0, gid: 0 } : {}),
-        ...(direct ? { argv0: command.argv[0] } : {}),
-      });
-    } finally {
-      process.umask(before);
+    if (terminal) before.push("/usr/bin/setsid", "--ctty", "--");
+    if (process.geteuid?.() === 0 && user.uid !== 0) {
+      // setpriv sets the user's own groups and shuts the way back.
+      const ids = [`--reuid=${user.uid}`, `--regid=${user.gid}`, "--init-groups", "--inh-caps=-all", "--"];
+      before.push("/usr/bin/setpriv", ...ids);
     }
-  }
-
-  /** To the whole group of the command, which is a session of its own. */
-  #signal(child: ChildProcess, name: NodeJS.Signals): void {
-    if (child.pid === undefined) return;
-    try {
-      process.kill(-child.pid, name);
-    } catch (e) {
-      if ((e as { code?: string }).code !== "ESRCH") throw e;
-    }
+    return new Child(this.#clock, {
+      file: before[0] ?? file,
+      argv: before.length === 0 ? argv : [...before, file, ...argv.slice(1)],
+      env: terminal ? { TERM: "xterm-256color", ...env } : env,
+      cwd,
+      umask,
+      stdio: terminal ? { terminal: terminal.slave } : { stdin },
+      newSession: !terminal,
+      ...(before.includes("/usr/bin/setpriv") ? { owner: user } : {}),
+    });
   }
 
   async #ended(
-    child: ChildProcess,
+    child: Child,
     streams: Promise<void>[],
-    kept: KeptOutput,
+    flow: Flow,
     timeoutMs: number,
   ): Promise<Ended> {
-    let late = false;
     const cancels: (() => void)[] = [];
     if (timeoutMs > 0) {
       cancels.push(this.#clock.after(timeoutMs, () => {
-        late = true;
-        this.#signal(child, "SIGTERM");
-        cancels.push(this.#clock.after(killGraceMs, () => this.#signal(child, "SIGKILL")));
+        child.isGroupKilledAtEnd = true;
+        child.signal("SIGTERM");
+        cancels.push(this.#clock.after(killGraceMs, () => child.signal("SIGKILL")));
       }));
     }
-    const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => {
-      if (child.exitCode !== null || child.signalCode !== null) resolve([child.exitCode, child.signalCode]);
-      else child.once("exit", (c, s) => resolve([c, s]));
-    });
-    for (const cancel of cancels) cancel();
-    if (late) this.#signal(child, "SIGKILL");
-    // A background process may keep the pipes open for ever: what it says later is not the command's output.
-    let stop = () => {};
-    const drained = new Promise<void>((resolve) => stop = this.#clock.after(outputDrainMs, resolve));
-    await Promise.race([Promise.all(streams), drained]);
-    stop();
+    const { code, signal } = await child.ended.finally(() => cancels.forEach((cancel) => cancel()));
+    await this.#drained(streams, flow);
     child.stdout?.destroy();
     child.stderr?.destroy();
-    const status = late ? 124 : signal !== null ? 128 + (SIGNALS[signal] ?? 0) : code ?? 125;
-    return { status, output: kept.bytes() };
+    const status = child.isGroupKilledAtEnd ? 124 : signal !== null ? 128 + signal : code;
+    return { status, output: flow.kept.bytes() };
+  }
+
+  /**
+   * Waits for what the command has written to be read. A background process may keep the pipes open for ever: when
+   * nothing has come for a while, and nobody was waiting for a slow reader, or when more has come than the pipes could
+   * hold at the end, the rest is not the command's output.
+   */
+  async #drained(streams: Promise<void>[], flow: Flow): Promise<void> {
+    let isOver = false;
+    const all = Promise.all(streams).then(() => isOver = true);
+    const most = flow.bytes + 2 * pipeBytesMax;
+    for (let before = -1; !isOver && (flow.held > 0 || (flow.bytes !== before && flow.bytes < most));) {
+      before = flow.bytes;
+      let stop = () => {};
+      await Promise.race([
+        all,
+        new Promise<void>((resolve) => stop = this.#clock.after(outputDrainMs, resolve)),
+      ]);
+      stop();
+    }
   }
 }
 
-function writeTo(stdin: ChildProcess["stdin"], bytes: Uint8Array): Promise<void> {
+/** What has become of a command's output so far. */
+interface Flow {
+  kept: KeptOutput;
+  sink?: Sink;
+  /** Bytes read. */
+  bytes: number;
+  /** How many streams wait for the sink. */
+  held: number;
+}
+
+/** Throws unless an agent like this one can become that user. */
+function checkUser(user: User): void {
+  const own = process.geteuid?.() ?? 0;
+  if (own === 0 || user.uid === own) return;
+  throw new Fault(
+    "exec",
+    "denied",
+    `only an agent that runs as root can run a command as ${inert(user.name)}`,
+    {
+      hint: "isconf start as root",
+    },
+  );
+}
+
+function writeTo(stdin: Socket | null, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
     if (stdin === null || stdin.destroyed) return resolve();
     stdin.write(bytes, () => resolve());
   });
 }
 
-async function pump(
-  from: ChildProcess["stdout"] | ReadStream,
-  fd: 1 | 2,
-  kept: KeptOutput,
-  sink?: Sink,
-): Promise<void> {
-  if (from === null || from === undefined) return;
+async function pump(from: AsyncIterable<unknown> | null, fd: 1 | 2, flow: Flow): Promise<void> {
+  if (from === null) return;
   try {
     for await (const chunk of from) {
-      kept.add(chunk as Uint8Array);
-      if (sink !== undefined && !sink.write(fd, chunk as Uint8Array)) await sink.drained();
+      flow.bytes += (chunk as Uint8Array).length;
+      flow.kept.add(chunk as Uint8Array);
+      if (flow.sink === undefined || flow.sink.write(fd, chunk as Uint8Array)) continue;
+      flow.held++;
+      await flow.sink.drained();
+      flow.held--;
     }
   } catch (e) {
     if (!["ERR_STREAM_PREMATURE_CLOSE", "EIO"].includes(String((e as { code?: string }).code))) throw e;

@@ -1,7 +1,7 @@
 // Terminal: a pseudo-terminal of its own for one command, never the caller's. Not the command (run.ts).
 import * as fs from "node:fs";
 import { ReadStream } from "node:tty";
-import { setWindowSize, unlockPty } from "../mq/mod.ts";
+import { duplicate, setWindowSize, unlockPty } from "../mq/mod.ts";
 import type { WindowSize } from "./streamtypes.ts";
 
 /** Both ends of a new terminal. The command gets `slave` as its descriptors 0 to 2. */
@@ -19,7 +19,9 @@ export class Terminal {
     this.slave = fs.openSync(name, fs.constants.O_RDWR | fs.constants.O_NOCTTY);
     fs.fchownSync(this.slave, uid, fs.fstatSync(this.slave).gid);
     fs.fchmodSync(this.slave, 0o600);
-    this.output = new ReadStream(this.#master);
+    // A descriptor of its own, because who reads it closes it: two owners of one number close it twice.
+    this.output = new ReadStream(duplicate(this.#master));
+    this.output.once("close", () => fs.closeSync(this.#master));
     this.output.on("error", () => this.output.destroy()); // EIO: the command has closed its end
   }
 

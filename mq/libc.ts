@@ -1,4 +1,5 @@
-// libc by FFI: the one file that calls C. It knows numbers and bytes only: no policy, no Fault, no meaning of a path.
+// libc by FFI: the one file that opens C, and the calls about files. It knows numbers and bytes only: no policy, no
+// Fault, no meaning of a path. Extended attributes are in xattr.ts, child processes and terminals in process.ts.
 // Nothing is opened when it is imported; the library opens at the first call, on Node (node:ffi) or on Deno.
 import { constants } from "node:os";
 
@@ -30,16 +31,13 @@ const [AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_EMPTY_PATH] = [0x100, 0x200, 0x1000
 const [STATX_BASIC_STATS, STATX_ATTR_MOUNT_ROOT, STATX_ATTR_IMMUTABLE_APPEND] = [0x7ff, 0x2000, 0x30];
 const [SEEK_DATA, SEEK_HOLE] = [3, 4];
 const [SOL_SOCKET, SO_PEERCRED] = [1, 17];
-const [F_SETFD, FD_CLOEXEC] = [2, 1];
-const [F_GETFL, F_SETFL, O_NONBLOCK, O_CLOEXEC] = [3, 4, 0o4000, 0o2000000];
-/** Of a pseudo-terminal (asm-generic/ioctls.h): its number, its lock, its size. */
-const [TIOCGPTN, TIOCSPTLCK, TIOCSWINSZ] = [0x80045430n, 0x40045431n, 0x5414n];
+const [F_SETFD, F_GETFL, F_SETFL, FD_CLOEXEC, O_NONBLOCK, O_CLOEXEC] = [2, 3, 4, 1, 0o4000, 0o2000000];
 const [LOCK_EX, LOCK_NB, MFD_CLOEXEC, UTIME_OMIT] = [2, 4, 1, 0x3ffffffe];
-/** XATTR_SIZE_MAX and XATTR_LIST_MAX, and PATH_MAX, longer than which no symbolic link is (linux/limits.h). */
-const [xattrBytesMax, linkBytesMax] = [65536, 4096];
+/** Bytes of names asked for at once, and PATH_MAX, longer than which no symbolic link is (linux/limits.h). */
+const [namesBytes, linkBytesMax] = [65536, 4096];
 
 type CType = "i32" | "u32" | "i64" | "u64" | "buffer";
-type Arg = number | bigint | Uint8Array;
+export type Arg = number | bigint | Uint8Array;
 type Fn = (...args: Arg[]) => number | bigint;
 
 /** Each function as [result, …arguments]. size_t and off_t are 64 bits; ssize_t results here fit 31 bits. */
@@ -75,8 +73,20 @@ const SYMBOLS = {
   fsync: ["i32", "i32"],
   ioctl: ["i32", "i32", "u64", "buffer"],
   close: ["i32", "i32"],
+  pipe2: ["i32", "buffer", "i32"],
+  waitid: ["i32", "i32", "i32", "buffer", "i32"],
+  posix_spawn: ["i32", "buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
+  posix_spawnattr_init: ["i32", "buffer"],
+  posix_spawnattr_setflags: ["i32", "buffer", "i32"],
+  posix_spawnattr_setsigdefault: ["i32", "buffer", "buffer"],
+  posix_spawnattr_setsigmask: ["i32", "buffer", "buffer"],
+  posix_spawn_file_actions_init: ["i32", "buffer"],
+  posix_spawn_file_actions_destroy: ["i32", "buffer"],
+  posix_spawn_file_actions_adddup2: ["i32", "buffer", "i32", "i32"],
+  posix_spawn_file_actions_addchdir_np: ["i32", "buffer", "buffer"],
+  posix_spawn_file_actions_addclosefrom_np: ["i32", "buffer", "i32"],
 } as const satisfies Record<string, readonly CType[]>;
-type Name = keyof typeof SYMBOLS;
+export type Name = keyof typeof SYMBOLS;
 
 /** What may fail the first time and succeed the second without having been done: never to be repeated. */
 const ONCE: ReadonlySet<Name> = new Set<Name>(["fsync", "close"]);
@@ -85,6 +95,7 @@ interface Libc {
   fn: Record<Name, Fn>;
   /** This thread's errno itself, not a copy: reading it calls nothing. */
   errno: Int32Array;
+  addressOf(bytes: Uint8Array): bigint;
 }
 
 interface DenoFfi {
@@ -92,6 +103,7 @@ interface DenoFfi {
     symbols: Record<Name, Fn> & { __errno_location(): unknown };
   };
   UnsafePointerView: { getArrayBuffer(pointer: unknown, bytes: number): ArrayBuffer };
+  UnsafePointer: { of(bytes: Uint8Array): unknown; value(pointer: unknown): number | bigint };
 }
 
 interface NodeFfi {
@@ -99,6 +111,7 @@ interface NodeFfi {
     functions: Record<Name, Fn> & { __errno_location(): unknown };
   };
   toArrayBuffer(pointer: unknown, bytes: number, copy: boolean): ArrayBuffer;
+  getRawPointer(bytes: Uint8Array): bigint;
 }
 
 let opened: Libc | undefined;
@@ -115,7 +128,12 @@ function openLibc(): Libc {
       __errno_location: { parameters: [], result: "pointer" },
     });
     const at = lib.symbols.__errno_location();
-    return { fn: lib.symbols, errno: new Int32Array(deno.UnsafePointerView.getArrayBuffer(at, 4)) };
+    const { UnsafePointer, UnsafePointerView } = deno;
+    return {
+      fn: lib.symbols,
+      errno: new Int32Array(UnsafePointerView.getArrayBuffer(at, 4)),
+      addressOf: (bytes) => BigInt(UnsafePointer.value(UnsafePointer.of(bytes))),
+    };
   }
   const ffi = nodeFfi();
   const symbols = Object.fromEntries(
@@ -123,7 +141,11 @@ function openLibc(): Libc {
   );
   const lib = ffi.dlopen("libc.so.6", { ...symbols, __errno_location: { arguments: [], return: "pointer" } });
   const at = lib.functions.__errno_location();
-  return { fn: lib.functions, errno: new Int32Array(ffi.toArrayBuffer(at, 4, false)) };
+  return {
+    fn: lib.functions,
+    errno: new Int32Array(ffi.toArrayBuffer(at, 4, false)),
+    addressOf: (bytes) => ffi.getRawPointer(bytes),
+  };
 }
 
 /** node:ffi without its ExperimentalWarning; every other warning passes, then and later. */
@@ -145,7 +167,7 @@ for (const [name, value] of Object.entries(constants.errno)) {
 }
 
 /** An errno as an Error with `code` ("ENOENT"), `errno` and `syscall`. */
-function systemError(syscall: string, errno: number): Error {
+export function systemError(syscall: string, errno: number): Error {
   const code = ERRNO_NAMES.get(errno) ?? `E${errno}`;
   return Object.assign(new Error(`${code}: ${syscall}`), { code, errno, syscall });
 }
@@ -161,7 +183,7 @@ export function errnoCode(thrown: unknown): string | undefined {
  * compilation) between the call and our look, seldom but measurably. A call that failed has changed nothing, so it is
  * repeated until two looks in a row agree; should it now succeed, that is the answer. Except for {@link ONCE}.
  */
-function call(name: Name, ...args: Arg[]): number {
+export function call(name: Name, ...args: Arg[]): number {
   const { fn, errno } = opened ??= openLibc();
   const f = fn[name];
   let before = 0;
@@ -177,8 +199,13 @@ function call(name: Name, ...args: Arg[]): number {
   throw systemError(name, before);
 }
 
+/** Where C sees these bytes. Theirs must be an ArrayBuffer of their own: a small array without one may still move. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return (opened ??= openLibc()).addressOf(bytes);
+}
+
 /** Bytes of a path with the zero that C wants; a zero inside is EINVAL, not a shorter path. */
-function cstr(path: PathLike): Uint8Array {
+export function cstr(path: PathLike): Uint8Array {
   const bytes = typeof path === "string" ? Buffer.from(path) : path;
   if (bytes.includes(0)) throw systemError("path", constants.errno.EINVAL);
   return Buffer.concat([bytes], bytes.length + 1);
@@ -263,7 +290,7 @@ export function statAt(dir: number, name: PathLike = ""): Stat {
 
 /** getdents64(2): the next names of an open directory, without "." and ".."; undefined at the end. */
 export function readNames(dir: number): Uint8Array[] | undefined {
-  const buf = (scratch ??= new Uint8Array(xattrBytesMax));
+  const buf = (scratch ??= new Uint8Array(namesBytes));
   const end = call("getdents64", dir, buf, BigInt(buf.length));
   if (end === 0) return undefined;
   const names: Uint8Array[] = [];
@@ -301,7 +328,7 @@ export function linkAt(fromDir: number, from: PathLike, toDir: number, to: PathL
 
 /** readlinkat(2); an empty name reads the link that `dir` was opened on with {@link O_PATH}. */
 export function readlinkAt(dir: number, name: PathLike = ""): Uint8Array {
-  const buf = (scratch ??= new Uint8Array(xattrBytesMax));
+  const buf = (scratch ??= new Uint8Array(namesBytes));
   return buf.slice(0, call("readlinkat", dir, cstr(name), buf, BigInt(linkBytesMax)));
 }
 
@@ -323,42 +350,6 @@ export function utimensAt(path: PathLike, sec: bigint, nsec: number, follow: boo
   const times = new BigInt64Array([0n, BigInt(UTIME_OMIT), sec, BigInt(nsec)]);
   const flags = follow ? 0 : AT_SYMLINK_NOFOLLOW | (path.length === 0 ? AT_EMPTY_PATH : 0);
   call("utimensat", dir, cstr(path), new Uint8Array(times.buffer), flags);
-}
-
-type Xattr = "listxattr" | "getxattr" | "setxattr" | "removexattr";
-
-/** One call on the attributes of an open file (a number) or of a path, which is never followed. */
-function xattr(name: Xattr, file: PathLike | number, ...rest: Arg[]): number {
-  return typeof file === "number" ? call(`f${name}`, file, ...rest) : call(`l${name}`, cstr(file), ...rest);
-}
-
-/** The names of all extended attributes. A number is an open file, a path is never followed. */
-export function listXattr(file: PathLike | number): Uint8Array[] {
-  const buf = (scratch ??= new Uint8Array(xattrBytesMax));
-  const end = xattr("listxattr", file, buf, BigInt(buf.length));
-  const names: Uint8Array[] = [];
-  for (let at = 0; at < end;) {
-    const zero = buf.indexOf(0, at);
-    names.push(buf.slice(at, zero));
-    at = zero + 1;
-  }
-  return names;
-}
-
-/** The value of one extended attribute; ENODATA when it is not there. */
-export function getXattr(file: PathLike | number, name: PathLike): Uint8Array {
-  const buf = (scratch ??= new Uint8Array(xattrBytesMax));
-  return buf.slice(0, xattr("getxattr", file, cstr(name), buf, BigInt(buf.length)));
-}
-
-/** Creates or replaces one extended attribute. */
-export function setXattr(file: PathLike | number, name: PathLike, value: Uint8Array): void {
-  xattr("setxattr", file, cstr(name), value.length > 0 ? value : new Uint8Array(1), BigInt(value.length), 0);
-}
-
-/** Removes one extended attribute; ENODATA when it is not there. */
-export function removeXattr(file: PathLike | number, name: PathLike): void {
-  xattr("removexattr", file, cstr(name));
 }
 
 /**
@@ -406,18 +397,4 @@ export function closeOnExec(fd: number): void {
 export function setNonBlocking(fd: number, on: boolean): void {
   const flags = call("fcntl", fd, F_GETFL, 0);
   call("fcntl", fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
-}
-
-/** Unlocks the pseudo-terminal whose master (/dev/ptmx) is `fd`, and returns its number under /dev/pts. */
-export function unlockPty(fd: number): number {
-  call("ioctl", fd, TIOCSPTLCK, new Uint8Array(4));
-  const number = new Uint32Array(1);
-  call("ioctl", fd, TIOCGPTN, new Uint8Array(number.buffer));
-  return number[0] as number;
-}
-
-/** Tells a terminal its size in characters; its foreground group gets SIGWINCH. */
-export function setWindowSize(fd: number, rows: number, columns: number): void {
-  const size = new Uint16Array([rows, columns, 0, 0]);
-  call("ioctl", fd, TIOCSWINSZ, new Uint8Array(size.buffer));
 }

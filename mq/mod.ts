@@ -57,9 +57,7 @@ export {
   closeOnExec,
   errnoCode,
   flock,
-  getXattr,
   linkAt,
-  listXattr,
   lseekData,
   lseekHole,
   memfd,
@@ -70,17 +68,16 @@ export {
   readAt,
   readlinkAt,
   readNames,
-  removeXattr,
   renameAt,
   setNonBlocking,
-  setWindowSize,
-  setXattr,
   statAt,
   symlinkAt,
   syncFd,
   truncateFd,
   unlinkAt,
-  unlockPty,
   utimensAt,
   writeAt,
 } from "./libc.ts";
+export type { Exit, Spawn } from "./process.ts";
+export { duplicate, makePipe, setWindowSize, spawnProcess, unlockPty, waitChild } from "./process.ts";
+export { getXattr, listXattr, removeXattr, setXattr } from "./xattr.ts";
