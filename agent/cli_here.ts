@@ -1,7 +1,6 @@
 // The verbs that the command line does itself: the agent's life, and contents that come and go as streams.
 // Loaded by the thin main; asks the agent over the same API as everybody.
 import { Buffer } from "node:buffer";
-import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -104,6 +103,7 @@ async function start(cli: Cli, told: boolean): Promise<number> {
   const words = ["agent", "--ready"];
   if (cli.homeOption !== undefined) words.unshift("--home", cli.homeOption);
   if (cli.globals.config !== undefined) words.unshift("--config", path.resolve(cli.globals.config));
+  const { spawn } = process.getBuiltinModule("node:child_process"); // loaded by this verb only
   const child = spawn("/proc/self/exe", words, {
     cwd: "/",
     env: {},
