@@ -48,9 +48,9 @@ export async function runCli(
     }
     const verb = VERBS.find((v) => v.name === name);
     if (verb === undefined) throw unknownVerb(name);
-    if (verb.name === "lock" && globals.message !== undefined) rest.push(globals.message);
     const args = globals.help ? undefined : parseVerb(verb, rest);
     if (args === undefined) return help(term, helpVerb(verb));
+    if (name === "lock" && globals.message !== undefined) (args.message as string[]).push(globals.message);
     if (name === "help") return helpTopic(term, args.topic as string | undefined);
     if (name === "version") return help(term, `isconf ${version}`);
     const homeOption = globals.home ?? process.env.ISCONF_HOME;

@@ -67,7 +67,7 @@ async function serve(call: Call, socket: Duplex, send: Send): Promise<void> {
 
 function parseJson(body: Uint8Array): unknown {
   try {
-    return JSON.parse(Buffer.from(body).toString("utf8"));
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
   } catch {
     throw new Fault("exec", "usage", "the arguments are not JSON", { hint: "isconf help exec" }); // the parser's words help nobody
   }
