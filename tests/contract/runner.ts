@@ -352,13 +352,16 @@ export function runnerContract(name: string, make: () => Runner): void {
   promise("500 in a row and 50 at once leave no zombie and no descriptor", async ({ run, dir }) => {
     await run(sh("exit 0"));
     const before = await descriptors();
+    const isSettled = async () => await descriptors() <= before;
     for (let i = 0; i < 500; i++) assert.equal((await run(command(["/bin/true"]))).status, 0);
     const ends = await Promise.all(
       Array.from({ length: 50 }, (_, i) => run(sh(`echo ${i}; exit ${i}`, { cwd: dir }))),
     );
     assert.deepEqual(ends.map((end) => [end.status, text(end)]), ends.map((_, i) => [i, `${i}\n`]));
     assert.deepEqual(zombies(), []);
-    assert.ok(await descriptors() <= before, "descriptors stay open");
+    let settled = await isSettled(); // runtimes close some of them a little later
+    for (let i = 0; i < 100 && !settled; i++) settled = await isSettled();
+    assert.ok(settled, "descriptors stay open");
   });
 
   promise(
