@@ -126,9 +126,11 @@ export class ProcessRunner implements Runner {
     throw seen ? notExecutable(name) : notFound(name);
   }
 
-  // Waits for nothing, but answers and faults as a promise.
-  // deno-lint-ignore require-await
-  async start(command: Command, options: RunOptions): Promise<Running> {
+  start(command: Command, options: RunOptions): Promise<Running> {
+    return new Promise((resolve) => resolve(this.#begin(command, options)));
+  }
+
+  #begin(command: Command, options: RunOptions): Running {
     const file = this.find(command);
     checkUser(command.user);
     const terminal = options.terminal && new Terminal(options.terminal, command.user.uid);

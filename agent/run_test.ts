@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import * as path from "node:path";
 import { test } from "node:test";
 import { runnerContract } from "../tests/contract/runner.ts";
 import { type Clock, systemClock } from "../mq/mod.ts";
@@ -62,6 +64,28 @@ test("a command that has closed its pipes keeps us running, and one that has end
     timeout: 10_000,
   });
   assert.deepEqual([stdout, signal], ["3\n", null]);
+});
+
+test("a command's umask is not that of files made by other threads meanwhile", async () => {
+  const dir = fs.mkdtempSync(path.join(tmpdir(), "isconf-umask-"));
+  const runner = new ProcessRunner(systemClock);
+  const usual = 0o666 & ~process.umask();
+  const wrong = new Set<string>();
+  try {
+    for (let i = 0; i < 50; i++) {
+      const files = Array.from({ length: 20 }, (_, n) => path.join(dir, `${i}-${n}`));
+      const written = files.map((file) => fs.promises.writeFile(file, ""));
+      const running = await runner.start({ ...base, argv: ["/bin/true"], umask: 0o777 }, {});
+      await Promise.all([running.ended, ...written]);
+      for (const file of files) {
+        const mode = fs.statSync(file).mode & 0o777;
+        if (mode !== usual) wrong.add(mode.toString(8));
+      }
+    }
+  } finally {
+    fs.rmSync(dir, { recursive: true });
+  }
+  assert.deepEqual([...wrong], []);
 });
 
 test("a terminal leaves no descriptor, whether its command ran or could not be started", async () => {

@@ -13,6 +13,7 @@ import {
   openAt,
   spawnProcess,
   statAt,
+  unshareUmask,
   waitChild,
 } from "../mq/mod.ts";
 
@@ -110,6 +111,7 @@ type Ends = [Socket | null, Socket | null, Socket | null];
 function start(options: SpawnOptions): [pid: number, ours: Ends] {
   const ours: Ends = [null, null, null];
   const theirs: number[] = [];
+  unshareUmask();
   const before = process.umask(options.umask);
   try {
     if ("terminal" in options.stdio) {

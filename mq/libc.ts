@@ -29,8 +29,7 @@ export const O_PATH = 0o10000000;
 
 const [AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_EMPTY_PATH] = [0x100, 0x200, 0x1000];
 const [STATX_BASIC_STATS, STATX_ATTR_MOUNT_ROOT, STATX_ATTR_IMMUTABLE_APPEND] = [0x7ff, 0x2000, 0x30];
-const [SEEK_DATA, SEEK_HOLE] = [3, 4];
-const [SOL_SOCKET, SO_PEERCRED] = [1, 17];
+const [SEEK_DATA, SEEK_HOLE, SOL_SOCKET, SO_PEERCRED] = [3, 4, 1, 17];
 const [F_SETFD, F_GETFL, F_SETFL, FD_CLOEXEC, O_NONBLOCK, O_CLOEXEC] = [2, 3, 4, 1, 0o4000, 0o2000000];
 const [LOCK_EX, LOCK_NB, MFD_CLOEXEC, UTIME_OMIT] = [2, 4, 1, 0x3ffffffe];
 /** Bytes of names asked for at once, and PATH_MAX, longer than which no symbolic link is (linux/limits.h). */
@@ -74,6 +73,7 @@ const SYMBOLS = {
   ioctl: ["i32", "i32", "u64", "buffer"],
   close: ["i32", "i32"],
   pipe2: ["i32", "buffer", "i32"],
+  unshare: ["i32", "i32"],
   waitid: ["i32", "i32", "i32", "buffer", "i32"],
   posix_spawn: ["i32", "buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
   posix_spawnattr_init: ["i32", "buffer"],

@@ -79,5 +79,13 @@ export {
   writeAt,
 } from "./libc.ts";
 export type { Exit, Spawn } from "./process.ts";
-export { duplicate, makePipe, setWindowSize, spawnProcess, unlockPty, waitChild } from "./process.ts";
+export {
+  duplicate,
+  makePipe,
+  setWindowSize,
+  spawnProcess,
+  unlockPty,
+  unshareUmask,
+  waitChild,
+} from "./process.ts";
 export { getXattr, listXattr, removeXattr, setXattr } from "./xattr.ts";

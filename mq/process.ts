@@ -1,11 +1,21 @@
 // Processes, by the calls of libc.ts: posix_spawn(3), waitid(2), pipes, pseudo-terminals. Numbers and bytes only: not
 // what is started, as whom, or what its end means (agent/).
-import { addressOf, type Arg, call, closeFd, cstr, type Name, type PathLike, systemError } from "./libc.ts";
+import {
+  addressOf,
+  type Arg,
+  call,
+  closeFd,
+  cstr,
+  errnoCode,
+  type Name,
+  type PathLike,
+  systemError,
+} from "./libc.ts";
 
 /** spawn.h, wait.h, fcntl.h: the same on x86-64 and arm64. */
 const [SETSIGDEF, SETSIGMASK, SETSID] = [0x04, 0x08, 0x80];
 const [P_PID, WNOHANG, WEXITED, WNOWAIT, CLD_EXITED] = [1, 1, 4, 0x01000000, 1];
-const [O_CLOEXEC, F_DUPFD_CLOEXEC] = [0o2000000, 1030];
+const [O_CLOEXEC, F_DUPFD_CLOEXEC, CLONE_FS] = [0o2000000, 1030, 0x200];
 /** Bytes of posix_spawnattr_t (336), posix_spawn_file_actions_t (80), sigset_t and siginfo_t (128): with room. */
 const [attrBytes, actionsBytes, sigsetBytes, siginfoBytes] = [512, 256, 128, 128];
 /** Of a pseudo-terminal (asm-generic/ioctls.h): its number, its lock, its size. */
@@ -106,6 +116,21 @@ export function waitChild(pid: number, leave: boolean): Exit | undefined {
   return siginfoView.getInt32(8, true) === CLD_EXITED
     ? { code: status, signal: null }
     : { code: null, signal: status };
+}
+
+/**
+ * unshare(2) of umask and current directory: what this thread sets from now on is its own and its children's, and no
+ * file that another thread makes meanwhile gets it. Threads that start later share them again. False where a container
+ * forbids it; then they stay shared.
+ */
+export function unshareUmask(): boolean {
+  try {
+    call("unshare", CLONE_FS);
+    return true;
+  } catch (e) {
+    if (errnoCode(e) === "EPERM" || errnoCode(e) === "ENOSYS") return false;
+    throw e;
+  }
 }
 
 /** A second descriptor of the same, close-on-exec and above 2. */
