@@ -156,7 +156,7 @@ export class Box {
 
   async answers(): Promise<boolean> {
     try {
-      return (await this.http("GET", "/v1/status")).status === 200;
+      return (await this.http("GET", "/v1/status", undefined, {}, 1_000)).status === 200;
     } catch {
       return false; // nobody listens yet, or nobody any more
     }
@@ -192,8 +192,14 @@ export class Box {
     if (message !== undefined) await this.ok(["lock", message]);
   }
 
-  /** One request on the socket of this user. */
-  http(method: string, target: string, body?: unknown, more: http.RequestOptions = {}): Promise<HttpAnswer> {
+  /** One request on the socket of this user, answered in so many milliseconds. */
+  http(
+    method: string,
+    target: string,
+    body?: unknown,
+    more: http.RequestOptions = {},
+    ms = 30_000,
+  ): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
       const headers = body === undefined ? {} : { "content-type": "application/json" };
       const options = { socketPath: this.socket, method, path: target, headers, agent: false, ...more };
@@ -204,7 +210,12 @@ export class Box {
         res.on("end", () => resolve({ status: res.statusCode ?? 0, headers: res.headers, text }));
         res.on("error", reject);
       });
-      req.setTimeout(60_000, () => req.destroy(new Error("no answer in a minute")));
+      // Not req.setTimeout: it knows of no connection that never came about.
+      const late = setTimeout(() => {
+        reject(new Error(`${method} ${target}: no answer in ${ms} ms`));
+        req.destroy();
+      }, ms);
+      req.on("close", () => clearTimeout(late));
       req.on("error", reject);
       req.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body));
     });
