@@ -36,6 +36,8 @@ export async function runCli(
 ): Promise<number> {
   let term = termFor({ quiet: false, verbose: false });
   let json = false;
+  // What goes wrong outside of any wait is told like everything else: no stack reaches a person.
+  process.on("uncaughtException", (e) => process.exit(fail(term, json, e)));
   try {
     needExactWords(words, fs.readFileSync("/proc/self/cmdline"));
     const { globals, verb: name, rest } = parseGlobals(words);

@@ -59,6 +59,7 @@ async function runAgent(cli: Cli, args: Args): Promise<number> {
     throw new Fault("agent", "usage", `there is no role ${inert(role)}`, { hint: "isconf help agent" });
   }
   const { homeOption, globals } = cli;
+  process.removeAllListeners("uncaughtException"); // an agent's bug ends it loudly, with the stack in its log
   try {
     process.exit(
       await cli.loadAgent().main(role, {
