@@ -61,7 +61,7 @@ async function runRoot(home: Home, options: { config?: string; ready: boolean })
   } catch (e) {
     const fault = Fault.from("start", e);
     if (options.ready) fs.writeSync(READY_FD, JSON.stringify(fault));
-    else process.stderr.write(`isconf: ${fault.message}\n${fault.hint}\n`);
+    else process.stderr.write(`isconf: ${inert(fault.message)}\n${inert(fault.hint)}\n`);
     return fault.exit;
   }
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => agent.stop());

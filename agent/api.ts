@@ -115,7 +115,7 @@ async function answer(
         if (event.event !== "output" || (out.desiredSize ?? 0) > 0) say(event);
       };
       try {
-        say({ event: "result", result: await runVerb(callOf(c, emit), verb, args) ?? null });
+        say({ event: "result", result: await runVerb(callOf(c, emit), verb, args, () => gone) ?? null });
       } catch (e) {
         say({ event: "fault", fault: Fault.from(verb.name, e) });
       }
@@ -129,9 +129,19 @@ async function answer(
 }
 
 /** Runs one verb with arguments from outside: checked, and in the host's turn when it changes something. */
-export async function runVerb(call: Call, verb: Verb, value: unknown): Promise<unknown> {
+export async function runVerb(
+  call: Call,
+  verb: Verb,
+  value: unknown,
+  hasGone = () => false,
+): Promise<unknown> {
   const args = checkArgs(verb, value);
-  const run = async () => await verb.run?.(call, args);
+  const run = async () => {
+    if (!hasGone()) return await verb.run?.(call, args);
+    throw new Fault(verb.name, "gone", "the caller went away before its turn", {
+      hint: `isconf ${verb.name} again`,
+    });
+  };
   if (verb.kind !== "changes") return await run();
   return await call.host.turn.take(
     verb.name,
@@ -147,9 +157,10 @@ async function jsonBody(c: Context, op: string): Promise<Record<string, unknown>
   let bytes = 0;
   for await (const chunk of bodyOf(c)) {
     bytes += chunk.length;
-    if (bytes > requestBytesMax) throw usage(op, `the body is longer than ${requestBytesMax} bytes`);
-    chunks.push(chunk);
+    if (bytes <= requestBytesMax) chunks.push(chunk);
+    else if (bytes > 4 * requestBytesMax) break; // read on for a while: who is cut off while sending misses the answer
   }
+  if (bytes > requestBytesMax) throw usage(op, `the body is longer than ${requestBytesMax} bytes`);
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
     return text === "" ? {} : JSON.parse(text);

@@ -113,7 +113,9 @@ export async function importBundle(
   const frames = readFrames(source, host.clock, FRAME)[Symbol.asyncIterator]();
   const digest = createHash("sha256");
   const next = async (): Promise<Frame> => {
-    const { value, done } = await frames.next();
+    const { value, done } = await frames.next().catch((e) => {
+      throw e instanceof Fault && e.kind === "gone" ? damaged("ends before its end") : e;
+    });
     if (done) throw damaged("ends before its end");
     if (value.type !== BUNDLE.end) digest.update(encodeFrame(value, FRAME));
     return value;

@@ -1,7 +1,7 @@
 // Checkin: entries made of the work since lock, all or none, in one transaction.
 // Not the work (work.ts) and not the votes (keeper.ts).
 import { Fault, fromHex } from "../mq/mod.ts";
-import { type Entry, ENTRY_LEVEL, sealEntry } from "./entry.ts";
+import { type Entry, ENTRY_LEVEL, readEntry, sealEntry } from "./entry.ts";
 import { branchOf, type Call, hostId, hostPair, needCongruent, personPair } from "./host.ts";
 import type { Proposal } from "./keeper.ts";
 import { entriesPerCommitMax } from "./limits.ts";
@@ -61,6 +61,7 @@ export function ci(call: Call): CheckedIn {
       ops: [item.op],
     };
     const sealed = sealEntry(entry, author, hostPair(host));
+    readEntry(sealed.entry); // what we could not read again must never be certified
     batch.push({ branch, epoch: head.epoch, seq: entry.seq, ...sealed });
     entries.push(entry);
     prev = sealed.id;

@@ -14,7 +14,7 @@ import { type Globals, needExactWords, parseGlobals, parseVerb } from "./parse.t
 import { homeOf, socketOf } from "./paths.ts";
 import { readAll, writeAll } from "./stdio.ts";
 import type { AgentModule } from "./sea.ts";
-import { makeTerm, type Term } from "./term.ts";
+import { inertJson, makeTerm, type Term } from "./term.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
@@ -36,6 +36,8 @@ export async function runCli(
 ): Promise<number> {
   let term = termFor({ quiet: false, verbose: false });
   let json = false;
+  // What goes wrong outside of any wait is told like everything else: no stack reaches a person.
+  process.on("uncaughtException", (e) => process.exit(fail(term, json, e)));
   try {
     needExactWords(words, fs.readFileSync("/proc/self/cmdline"));
     const { globals, verb: name, rest } = parseGlobals(words);
@@ -48,9 +50,9 @@ export async function runCli(
     }
     const verb = VERBS.find((v) => v.name === name);
     if (verb === undefined) throw unknownVerb(name);
-    if (verb.name === "lock" && globals.message !== undefined) rest.push(globals.message);
     const args = globals.help ? undefined : parseVerb(verb, rest);
     if (args === undefined) return help(term, helpVerb(verb));
+    if (name === "lock" && globals.message !== undefined) (args.message as string[]).push(globals.message);
     if (name === "help") return helpTopic(term, args.topic as string | undefined);
     if (name === "version") return help(term, `isconf ${version}`);
     const homeOption = globals.home ?? process.env.ISCONF_HOME;
@@ -84,7 +86,7 @@ export async function ask(cli: Cli, verb: Verb, args: Record<string, unknown>): 
 }
 
 function shown(cli: Cli, verb: Verb, args: Record<string, unknown>, result: unknown): number {
-  if (cli.globals.json) cli.term.line(JSON.stringify(result));
+  if (cli.globals.json) cli.term.line(inertJson(result));
   else verb.show?.(result, cli.term, args);
   return verb.exit?.(result) ?? 0;
 }
@@ -96,7 +98,7 @@ function progress(cli: Cli, e: Record<string, unknown>): void {
   }
   if (e.event === "would") return void cli.term.line(inert(String(e.text)));
   if (e.event === "snapped" || e.event === "verified") return void cli.term.more(inert(String(e.text)));
-  cli.term.say(inert(String(e.text)));
+  if (e.event !== "turn") cli.term.say(inert(String(e.text)));
 }
 
 async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
@@ -120,7 +122,7 @@ async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
       return () => names.forEach((name) => process.off(name, fn));
     },
   }).finally(() => typed?.restore());
-  if (cli.globals.json) cli.term.line(JSON.stringify(result));
+  if (cli.globals.json) cli.term.line(inertJson(result));
   else if (!result.journaled) cli.term.more(`status ${result.status}: not journaled`);
   return result.status;
 }
@@ -184,7 +186,7 @@ function helpTopic(term: Term, topic: string | undefined): number {
 /** Says what went wrong and what to type next; never a stack. */
 export function fail(term: Term, json: boolean, e: unknown): number {
   const fault = Fault.from("isconf", e);
-  if (json) term.line(JSON.stringify({ fault }));
+  if (json) term.line(inertJson({ fault }));
   term.error(`isconf ${inert(fault.op)}: ${inert(fault.message)}`);
   term.error(`  ${inert(fault.hint)}`);
   return fault.exit;

@@ -1,7 +1,6 @@
 // The verbs that the command line does itself: the agent's life, and contents that come and go as streams.
 // Loaded by the thin main; asks the agent over the same API as everybody.
 import { Buffer } from "node:buffer";
-import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -11,7 +10,7 @@ import { connect, needOk, request, textOf } from "./client.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
 import { readAll, writeAll } from "./stdio.ts";
-import { bytesText } from "./term.ts";
+import { bytesText, inertJson } from "./term.ts";
 import { unitFile } from "./unit.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
@@ -60,6 +59,7 @@ async function runAgent(cli: Cli, args: Args): Promise<number> {
     throw new Fault("agent", "usage", `there is no role ${inert(role)}`, { hint: "isconf help agent" });
   }
   const { homeOption, globals } = cli;
+  process.removeAllListeners("uncaughtException"); // an agent's bug ends it loudly, with the stack in its log
   try {
     process.exit(
       await cli.loadAgent().main(role, {
@@ -104,6 +104,7 @@ async function start(cli: Cli, told: boolean): Promise<number> {
   const words = ["agent", "--ready"];
   if (cli.homeOption !== undefined) words.unshift("--home", cli.homeOption);
   if (cli.globals.config !== undefined) words.unshift("--config", path.resolve(cli.globals.config));
+  const { spawn } = process.getBuiltinModule("node:child_process"); // loaded by this verb only
   const child = spawn("/proc/self/exe", words, {
     cwd: "/",
     env: {},
@@ -212,7 +213,7 @@ async function put(cli: Cli, args: Args): Promise<number> {
   const answer = await request(cli.where, "PUT", `/v1/blob?label=${encodeURIComponent(label)}`, { body });
   await needOk(answer);
   const row = JSON.parse(await textOf(answer)) as { id: string };
-  cli.term.line(cli.globals.json ? JSON.stringify(row) : row.id);
+  cli.term.line(cli.globals.json ? inertJson(row) : row.id);
   return 0;
 }
 
@@ -279,7 +280,7 @@ async function bundle(cli: Cli, args: Args): Promise<number> {
     branch: string;
     joined: boolean;
   };
-  if (cli.globals.json) cli.term.line(JSON.stringify(r));
+  if (cli.globals.json) cli.term.line(inertJson(r));
   const joined = r.joined ? "joined the domain; " : "";
   cli.term.say(
     `${joined}${r.entries} new entries and ${r.objects} objects of ${inert(r.branch)}; now: isconf up`,

@@ -102,6 +102,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const ended = asked.then(async () => {
     // The running transaction ends first; nothing new gets in because its turn never comes.
     await host.turn.take("stop", async () => {
+      host.turn.close();
       await doors.close();
       await seam.close();
       db.close();

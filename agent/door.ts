@@ -27,10 +27,15 @@ export async function openDoors(
   for (const name of fs.readdirSync(home.run)) {
     if (name.endsWith(".sock")) fs.rmSync(`${home.run}/${name}`, { force: true }); // the lock on this home is ours
   }
+  const sockets = new Set<net.Socket>(); // those of executed commands too, which a server forgets at the Upgrade
   for (const uid of new Set(uids)) {
     const actor: Actor = { uid, name: userByUid(uid)?.name ?? String(uid) };
     const file = socketOf(home, uid);
     const server = makeServer(actor, handlers, log);
+    server.on("connection", (socket: net.Socket) => {
+      sockets.add(socket);
+      socket.once("close", () => sockets.delete(socket));
+    });
     await listen(server, file);
     if (process.geteuid?.() === 0) fs.chownSync(file, uid, 0);
     servers.push({ server, file });
@@ -38,10 +43,7 @@ export async function openDoors(
   return {
     async close() {
       // Answers that are under way are given; who waits for a turn that will not come is cut off.
-      const cut = clock.after(
-        doorCloseMs,
-        () => servers.forEach(({ server }) => server.closeAllConnections()),
-      );
+      const cut = clock.after(doorCloseMs, () => sockets.forEach((socket) => socket.destroy()));
       await Promise.all(servers.map(({ server, file }) => {
         fs.rmSync(file, { force: true });
         return new Promise<void>((resolve) => {
@@ -70,6 +72,7 @@ function listen(server: http.Server, file: string): Promise<void> {
 function makeServer(actor: Actor, handlers: DoorHandlers, log: (line: string) => void): http.Server {
   const server = http.createServer({
     headersTimeout: requestHeadMs,
+    connectionsCheckingInterval: 1_000,
     requestTimeout: 0,
     keepAliveTimeout: 5_000,
     maxHeaderSize: 64 * 1024,

@@ -211,7 +211,7 @@ function isPlainMap(v: unknown): boolean {
 }
 
 /** Throws a corrupt fault unless `op` is one this level knows, with exactly its fields. */
-function checkOp(op: Op): void {
+export function checkOp(op: Op): void {
   const shape = isPlainMap(op) && Object.hasOwn(SHAPES, op.op) ? SHAPES[op.op] : undefined;
   if (shape === undefined || Object.keys(op).length !== Object.keys(shape).length + 1) {
     throw malformed("an operation");

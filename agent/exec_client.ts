@@ -1,8 +1,10 @@
 // Exec client: the command line's side of an executed command: its streams are ours, its status becomes ours.
 // Not for other verbs (client.ts).
 import { Buffer } from "node:buffer";
+import { constants } from "node:os";
 import { encodeFrame, Fault, type Frame, FrameDecoder } from "../mq/mod.ts";
 import { connect, needOk, readHead, type Where } from "./client.ts";
+import { requestBytesMax } from "./limits.ts";
 import { STREAM, STREAM_PROTOCOL } from "./streamtypes.ts";
 
 export interface ExecStreams {
@@ -24,7 +26,8 @@ export async function execOver(
   streams: ExecStreams,
 ): Promise<{ status: number; journaled: boolean }> {
   const socket = await connect(where);
-  const send = (type: number, body: Uint8Array) => socket.write(encodeFrame({ type, channel: 0, body }));
+  const send = (type: number, body: Uint8Array) =>
+    socket.write(encodeFrame({ type, channel: 0, body }, { bodyBytesMax: requestBytesMax }));
   socket.write(
     `POST /v1/exec HTTP/1.1\r\nhost: isconf\r\nconnection: upgrade\r\nupgrade: ${STREAM_PROTOCOL}\r\n\r\n`,
   );
@@ -34,7 +37,13 @@ export async function execOver(
   if (!head.startsWith("HTTP/1.1 101")) {
     await needOk({ status: 500, headers: new Map(), body: one(rest) });
   }
-  const stopSignals = streams.onSignal((name) => void send(STREAM.signal, Buffer.from(name)));
+  let hasBegun = false;
+  let givenUp: number | undefined;
+  const stopSignals = streams.onSignal((name) => {
+    if (hasBegun) return void send(STREAM.signal, Buffer.from(name));
+    givenUp = 128 + (constants.signals[name as keyof typeof constants.signals] ?? 0);
+    socket.destroy(); // it waits for its turn: nothing runs that could be told
+  });
   streams.onResize?.((size) => void send(STREAM.windowSize, Buffer.from(size)));
   if (streams.stdin !== undefined) {
     // Input that breaks off, as when we close it at the end, is the end of the command's input and nothing more.
@@ -44,6 +53,7 @@ export async function execOver(
   try {
     for (let bytes: Uint8Array = rest;;) {
       for (const frame of decoder.push(bytes)) {
+        hasBegun ||= frame.type !== STREAM.event || isTurn(frame);
         const end = await take(frame, streams);
         if (end !== undefined) return end;
       }
@@ -57,9 +67,15 @@ export async function execOver(
     stopSignals();
     socket.destroy();
   }
+  if (givenUp !== undefined) return { status: givenUp, journaled: false };
   throw new Fault("exec", "gone", "the agent went away while the command ran", {
     hint: "isconf wip: shows the command as uncertain once the agent is back",
   });
+}
+
+/** Whether the agent says that the command runs from now on. */
+function isTurn(frame: Frame): boolean {
+  return JSON.parse(Buffer.from(frame.body).toString("utf8")).event === "turn";
 }
 
 async function* one(bytes: Uint8Array): AsyncIterable<Uint8Array> {

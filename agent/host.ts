@@ -104,7 +104,7 @@ export function needCongruent(host: Host, op: string): void {
   const why = getMeta(host.db, "diverged");
   if (why === undefined) return;
   throw new Fault(op, "diverged", `this host is diverged: ${why}`, {
-    hint: "isconf help diverged: rebuild this host from its base image, then isconf up",
+    hint: "isconf status, then rebuild this host from its base image and isconf up",
   });
 }
 
@@ -113,6 +113,12 @@ export class Turn {
   #tail: Promise<void> = Promise.resolve();
   /** What is being done, and what waits behind it. */
   readonly #line: string[] = [];
+  #isClosed = false;
+
+  /** From now on nobody gets a turn any more; who waits is told. Called in a turn, by who ends the agent. */
+  close(): void {
+    this.#isClosed = true;
+  }
 
   /** What is being done now, or undefined. */
   get doing(): string | undefined {
@@ -133,6 +139,7 @@ export class Turn {
     this.#line.push(what);
     await before;
     try {
+      if (this.#isClosed) throw new Fault(what, "gone", "the agent is stopping", { hint: "isconf start" });
       return await fn();
     } finally {
       this.#line.shift();

@@ -63,7 +63,7 @@ export class Journal {
     const policy = this.policy();
     if (policy === undefined) {
       throw new Fault(op, "refused", "this host belongs to no domain yet", {
-        hint: "isconf init DOMAIN, or isconf bundle import FILE --domain ID --branch BRANCH",
+        hint: "isconf init, or isconf bundle import FILE --domain ID --branch BRANCH",
       });
     }
     return policy;

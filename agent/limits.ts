@@ -3,7 +3,7 @@
 /** Bytes of a request body on the local socket (not blobs or bundles, which stream). */
 export const requestBytesMax = 4 * 1024 * 1024;
 /** Bytes of one command's arguments together, and how many there may be: Linux's own order of magnitude. */
-export const argvBytesMax = 1024 * 1024;
+export const argvBytesMax = 896 * 1024;
 export const argvItemsMax = 20_000;
 /** Bytes of a lock message, a path, a name of a branch, domain or host. */
 export const messageBytesMax = 4096;
@@ -32,7 +32,9 @@ export const seamAskMs = 120_000;
 /** Operations in one entry, entries in one check-in, bytes of one entry. */
 export const opsPerEntryMax = 64;
 export const entriesPerCommitMax = 100_000;
-export const entryBytesMax = 2 * 1024 * 1024;
+export const entryBytesMax = 1024 * 1024;
+/** Bytes of one operation: an entry of one fits into what is decoded at once, with room for its other fields. */
+export const opBytesMax = 960 * 1024;
 /** How far above the terms seen so far a term may be (2^20), so that a hostile one cannot use them up. */
 export const termStepMax = 1_048_576;
 /** Connections at one time on the socket of one user. */

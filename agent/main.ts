@@ -14,7 +14,8 @@ async function main(words: string[]): Promise<void> {
     return;
   }
   const { runCli } = await import("./cli.ts");
-  process.exitCode = await runCli(words, version, () => loadAgent() as AgentModule);
+  // All output is written by now; a connection that is still open must not keep us.
+  process.exit(await runCli(words, version, () => loadAgent() as AgentModule));
 }
 
 void main(process.argv.slice(2));

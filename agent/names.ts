@@ -18,16 +18,19 @@ export function checkName(op: string, what: string, text: string): string {
   return text;
 }
 
-/** Whether text is well-formed Unicode without NUL: what can be an argument, a path, a value. */
+/**
+ * Whether text can be an argument, a path, a value: well-formed Unicode without NUL, and without a byte order mark in
+ * front, which decoders of CBOR may drop.
+ */
 export function isPlainText(text: string): boolean {
-  return !text.includes("\0") && text.isWellFormed();
+  return !text.includes("\0") && text.isWellFormed() && !text.startsWith("\ufeff");
 }
 
 /** An absolute path without `.`, `..`, empty parts or a trailing slash; throws a usage fault otherwise. */
 export function checkPath(op: string, text: string): string {
   const bad = (why: string) =>
     new Fault(op, "usage", `${inert(text)} ${why}`, { hint: `isconf ${op} /an/absolute/path` });
-  if (!isPlainText(text)) throw bad("is not UTF-8 text without NUL");
+  if (!isPlainText(text)) throw bad("is not UTF-8 text without NUL and byte order mark");
   if (Buffer.byteLength(text) > pathBytesMax) throw bad(`is longer than ${pathBytesMax} bytes`);
   if (!text.startsWith("/")) throw bad("is not an absolute path");
   if (text === "/") throw bad("is the root directory: name what you changed");

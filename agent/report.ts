@@ -272,7 +272,7 @@ export async function verify(call: Call, args: { branch?: string }) {
       const checked = host.journal.check(row, head);
       if (toHex(checked.id) !== toHex(row.id)) {
         throw new Fault("verify", "corrupt", `entry ${row.seq} of ${branch} is kept under another id`, {
-          hint: "isconf help corrupt",
+          hint: "isconf doctor, then restore agent.db from a backup",
         });
       }
       head = { seq: row.seq, id: checked.id, epoch: row.epoch, policySeq: checked.policySeq };

@@ -75,7 +75,11 @@ export function checkArgv(argv: readonly string[]): void {
   let bytes = 0;
   for (const arg of argv) {
     if (!isPlainText(arg)) {
-      throw bad(`an argument that is not UTF-8 text without NUL cannot be journaled: ${inert(arg)}`);
+      throw bad(
+        `an argument that is not UTF-8 text without NUL and byte order mark cannot be journaled: ${
+          inert(arg)
+        }`,
+      );
     }
     bytes += Buffer.byteLength(arg) + 1;
   }
@@ -122,9 +126,11 @@ export class ProcessRunner implements Runner {
     throw seen ? notExecutable(name) : notFound(name);
   }
 
-  // Waits for nothing, but answers and faults as a promise.
-  // deno-lint-ignore require-await
-  async start(command: Command, options: RunOptions): Promise<Running> {
+  start(command: Command, options: RunOptions): Promise<Running> {
+    return new Promise((resolve) => resolve(this.#begin(command, options)));
+  }
+
+  #begin(command: Command, options: RunOptions): Running {
     const file = this.find(command);
     checkUser(command.user);
     const terminal = options.terminal && new Terminal(options.terminal, command.user.uid);

@@ -46,7 +46,7 @@ async function serve(call: Call, socket: Duplex, send: Send): Promise<void> {
   if (first.done || first.value.type !== STREAM.start) {
     throw new Fault("exec", "usage", "a stream starts with the command", { hint: "isconf help exec" });
   }
-  const args = checkArgs(execVerb, JSON.parse(Buffer.from(first.value.body).toString("utf8")));
+  const args = checkArgs(execVerb, parseJson(first.value.body));
   const sink: Sink = {
     write: (fd, bytes) => send(fd === 1 ? STREAM.stdout : STREAM.stderr, bytes),
     drained: () => drained(socket),
@@ -54,6 +54,7 @@ async function serve(call: Call, socket: Duplex, send: Send): Promise<void> {
   await call.host.turn.take(
     `exec ${args.command[0]}`,
     async () => {
+      await needCaller(socket, send);
       const execution = await call.acts.work.exec(call, execVerb.toWork(args), sink);
       const reader = feed(frames, execution);
       const end = await execution.recorded;
@@ -62,6 +63,22 @@ async function serve(call: Call, socket: Duplex, send: Send): Promise<void> {
     },
     (what) => call.emit({ event: "waiting", text: `waiting until ${what} has ended` }),
   );
+}
+
+function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch {
+    throw new Fault("exec", "usage", "the arguments are not JSON", { hint: "isconf help exec" }); // the parser's words help nobody
+  }
+}
+
+/** Throws when the caller has gone away while it waited: then its command is not run. */
+async function needCaller(socket: Duplex, send: Send): Promise<void> {
+  send(STREAM.event, JSON.stringify({ event: "turn", text: "" }));
+  await new Promise<void>((resolve) => socket.write(new Uint8Array(0), () => resolve()));
+  if (!socket.destroyed) return;
+  throw new Fault("exec", "gone", "the caller went away before its turn", { hint: "isconf exec it again" });
 }
 
 /** Passes the caller's input and signals on. When the caller goes away, so does the command's terminal: HUP. */

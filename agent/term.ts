@@ -65,6 +65,16 @@ function visible(cell: string): number {
   return stripVTControlCharacters(cell).length;
 }
 
+/** A value as JSON on one line that can do nothing to a terminal: what is not plain is written as an escape. */
+export function inertJson(value: unknown): string {
+  const escape = (c: string) =>
+    c.split("").map((u) => `\\u${u.charCodeAt(0).toString(16).padStart(4, "0")}`).join("");
+  return JSON.stringify(value).replace(
+    /[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu,
+    escape,
+  );
+}
+
 /** A moment as people read it, in UTC, to the second. */
 export function moment(ms: number): string {
   return new Date(ms).toISOString().replace("T", " ").slice(0, 19);

@@ -3,14 +3,14 @@
 import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
 import { capture, putFile } from "../fs/mod.ts";
-import { Fault, fromHex, keyId } from "../mq/mod.ts";
-import type { Op } from "./entry.ts";
+import { type Cbor, encode, Fault, fromHex, keyId } from "../mq/mod.ts";
+import { checkOp, type Op } from "./entry.ts";
 import { commandEnv, journaledEnv } from "./environment.ts";
 import { branchOf, type Call, hostEnv, hostId, personPair } from "./host.ts";
 import type { Held } from "./keeper.ts";
-import { stdinBytesMax } from "./limits.ts";
+import { opBytesMax, pathBytesMax, stdinBytesMax } from "./limits.ts";
 import { needLock, needRole } from "./locks.ts";
-import { checkPath, commandLine, inert } from "./names.ts";
+import { checkPath, commandLine, inert, isPlainText } from "./names.ts";
 import type { Running, Sink } from "./run.ts";
 import type { WindowSize } from "./streamtypes.ts";
 import { setMeta } from "./schema.ts";
@@ -86,6 +86,7 @@ export async function exec(call: Call, args: ExecArgs, sink?: Sink): Promise<Exe
     stdin: null,
   };
   const command = { ...op, user, env: commandEnv(user, host.config.path, hostEnv(host), env) };
+  needJournalable(op);
   host.runner.find(command);
   const n = addIntent(call, held, op);
   let running: Running;
@@ -203,6 +204,24 @@ export function settleWip(call: Call, n: number, how: "done" | "again"): void {
     if (how === "done") host.wip.done(tx, n, { endedMs: host.clock.wall(), status: 0, output: null });
     else host.wip.drop(tx, n);
   });
+}
+
+/** Throws usage for an operation that could not be read again from an entry: before it is done, not after. */
+function needJournalable(op: Op): void {
+  const bad = (why: string) => new Fault(op.op, "usage", why, { hint: `isconf help ${op.op}` });
+  try {
+    checkOp(op);
+  } catch (e) {
+    throw bad(Fault.from(op.op, e).message);
+  }
+  if (
+    op.op === "exec" &&
+    (!op.cwd.startsWith("/") || Buffer.byteLength(op.cwd) > pathBytesMax || !isPlainText(op.cwd))
+  ) {
+    throw bad(`${inert(op.cwd)} cannot be a working directory`);
+  }
+  const bytes = encode(op as unknown as Cbor).length;
+  if (bytes > opBytesMax) throw bad(`arguments and environment make ${bytes} bytes, more than ${opBytesMax}`);
 }
 
 function wipBase(call: Call, held: Held, head: { seq: number; id: Uint8Array }) {

@@ -1,6 +1,5 @@
 // Clock: the only door to time and chance for mq, fs and agent. Safety never depends on what it says.
 // Not a scheduler of jobs, and not a calendar.
-import { randomBytes } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 
 /** Cancels a timer; harmless when the timer has fired. */
@@ -17,13 +16,21 @@ export interface Clock {
   after(ms: number, fn: () => void): Cancel;
 }
 
+/** The longest time a runtime's timer can wait, in milliseconds (2^31 - 1, 24 days); a longer one would fire at once. */
+const timerMsMax = 2_147_483_647;
+
 /** The real clock of this machine. Its timers do not keep a process alive unless `keepAlive` is set. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
-  random: (n) => new Uint8Array(randomBytes(n)),
+  random: (n) => crypto.getRandomValues(new Uint8Array(n)), // at most 65536 bytes; node:crypto would cost start-up time
   after(ms, fn) {
-    const timer = setTimeout(fn, ms);
+    let timer = setTimeout(ms > timerMsMax ? wait : fn, Math.min(ms, timerMsMax));
+    const until = performance.now() + ms;
+    function wait(): void {
+      const left = until - performance.now();
+      timer = setTimeout(left > timerMsMax ? wait : fn, Math.min(left, timerMsMax));
+    }
     return () => clearTimeout(timer);
   },
 };

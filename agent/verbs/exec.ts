@@ -1,6 +1,7 @@
 // The verb exec: run this command now, here, and on every other host when it replays the journal.
-import { parseWindowSize, type WindowSize } from "../streamtypes.ts";
+import { parseWindowSize } from "../streamtypes.ts";
 import type { Verb } from "../verb.ts";
+import type { ExecArgs } from "../work.ts";
 
 export interface ExecVerbArgs {
   command: string[];
@@ -16,17 +17,7 @@ export interface ExecVerbArgs {
 }
 
 type ExecVerb = Verb<ExecVerbArgs, { status: number; journaled: boolean }> & {
-  toWork(args: ExecVerbArgs): {
-    argv: string[];
-    cwd: string;
-    umask: number;
-    callerEnv: Record<string, string>;
-    envNames: string[];
-    as: string;
-    timeoutMs: number;
-    stdin: boolean;
-    terminal?: WindowSize;
-  };
+  toWork(args: ExecVerbArgs): ExecArgs;
 };
 
 export const execVerb: ExecVerb = {

@@ -80,10 +80,10 @@ export const doctorVerb: Verb<Record<never, never>, { findings: Finding[] }> = {
     for (const f of r.findings) {
       term.line(
         `${f.ok ? term.paint("green", "ok  ") : term.paint("red", "BAD ")} ${f.check}${
-          f.ok ? "" : `: ${f.text}`
+          f.ok ? "" : `: ${inert(f.text)}`
         }`,
       );
-      if (!f.ok) term.line(`     ${f.hint}`);
+      if (!f.ok) term.line(`     ${inert(f.hint)}`);
     }
   },
   exit: (r) => (r.findings.every((f) => f.ok) ? 0 : 1),

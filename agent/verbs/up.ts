@@ -1,17 +1,8 @@
 // The verb up: apply what this host lacks, in order, stopping at the first failure.
-import type { UpResult } from "../apply.ts";
+import type { UpArgs, UpResult } from "../apply.ts";
 import type { Verb } from "../verb.ts";
 
-interface UpVerbArgs {
-  reboot: boolean;
-  to?: number;
-  step: boolean;
-  dryRun: boolean;
-  again?: number;
-  done?: number;
-}
-
-export const upVerb: Verb<UpVerbArgs, UpResult> = {
+export const upVerb: Verb<UpArgs, UpResult> = {
   name: "up",
   summary: "apply what this host lacks, in order",
   about:

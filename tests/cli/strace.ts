@@ -32,8 +32,13 @@ export function cannotTrace(): string | false {
   return probe.status === 0 ? false : `strace does not work here: ${probe.error?.message ?? probe.stderr}`;
 }
 
+/** A strace that is attached. It ends by KILL: by TERM it can wait for ever for a thread of an agent that was killed. */
+export interface Tracer {
+  detach(signal?: "SIGTERM" | "SIGKILL"): Promise<void>;
+}
+
 /** Attaches strace to every thread of the agent's root half, and to none of the commands it starts. */
-export async function attach(box: Box, args: string[]): Promise<{ detach(): Promise<void> }> {
+export async function attach(box: Box, args: string[]): Promise<Tracer> {
   const pid = box.agentPid();
   const threads = fs.readdirSync(`/proc/${pid}/task`);
   const child = spawn("strace", ["-qq", "-o", "/dev/null", ...args, ...threads.flatMap((t) => ["-p", t])], {
@@ -42,15 +47,14 @@ export async function attach(box: Box, args: string[]): Promise<{ detach(): Prom
   const traced = (t: string) =>
     /TracerPid:\s+[1-9]/.test(fs.readFileSync(`/proc/${pid}/task/${t}/status`, "utf8"));
   await until("strace to attach", () => threads.every(traced));
-  return { detach: () => ended(child) };
+  return { detach: (signal = "SIGKILL") => ended(child, signal) };
 }
 
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) {
-    const exit = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    child.kill("SIGTERM");
-    await exit;
-  }
+async function ended(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  process.kill(child.pid as number, signal);
+  await exit;
 }
 
 /** How often each system call of {@link WRITES} is made by one thread of the agent while `job` runs. */
@@ -58,7 +62,7 @@ export async function countCalls(box: Box, job: () => Promise<unknown>): Promise
   const file = path.join(box.dir, "calls.trace");
   const tracer = await attach(box, ["-o", file, "-e", `trace=${WRITES.join(",")}`, "-e", "signal=none"]);
   await job();
-  await tracer.detach();
+  await tracer.detach("SIGTERM"); // nobody was killed, and what it has written is to be whole
   const perThread = new Map<string, number>();
   for (const m of fs.readFileSync(file, "utf8").matchAll(/^([0-9]+) +([a-z0-9]+)\(/gm)) {
     const key = `${m[1]} ${m[2]}`;

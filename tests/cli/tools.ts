@@ -96,11 +96,14 @@ export class Box {
   /** The test's directory; the home is inside it. */
   readonly dir: string;
   readonly home: string;
+  /** Where an agent that this test started in the foreground says what it does. */
+  readonly logFile: string;
   agent: ChildProcess | undefined;
 
   constructor(dir: string, name = "h") {
     this.dir = dir;
     this.home = path.join(dir, name);
+    this.logFile = path.join(dir, `${name}.log`);
     fs.mkdirSync(path.join(this.home, "etc"), { recursive: true });
     this.conf("");
   }
@@ -136,7 +139,7 @@ export class Box {
   async start(wrap: string[] = []): Promise<void> {
     const words = [...wrap, ISCONF, "--home", this.home, "agent"];
     const [program, args] = [words[0] as string, words.slice(1)];
-    const log = fs.openSync(path.join(this.dir, "agent.log"), "a");
+    const log = fs.openSync(this.logFile, "a");
     const child = spawn(program, args, { env: ENV, cwd: "/", stdio: ["ignore", log, log] });
     fs.closeSync(log);
     this.agent = child;
@@ -148,13 +151,12 @@ export class Box {
   }
 
   log(): string {
-    const file = path.join(this.dir, "agent.log");
-    return fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
+    return fs.existsSync(this.logFile) ? fs.readFileSync(this.logFile, "utf8") : "";
   }
 
   async answers(): Promise<boolean> {
     try {
-      return (await this.http("GET", "/v1/status")).status === 200;
+      return (await this.http("GET", "/v1/status", undefined, {}, 1_000)).status === 200;
     } catch {
       return false; // nobody listens yet, or nobody any more
     }
@@ -173,9 +175,14 @@ export class Box {
     await this.gone();
   }
 
-  /** Resolves when no process has a file of this home open any more. */
+  /** The processes of this home's agents. */
+  pids(): number[] {
+    return [...new Set([...holdersOf(this.home), ...holdersOf(this.logFile)])];
+  }
+
+  /** Resolves when every process of this home's agents has ended. */
   async gone(): Promise<void> {
-    await until("the agent to end", () => holdersOf(this.home).length === 0);
+    await until("the agent to end", () => this.pids().length === 0);
   }
 
   /** Starts the agent, begins a domain and, when asked, takes the lock. */
@@ -185,8 +192,14 @@ export class Box {
     if (message !== undefined) await this.ok(["lock", message]);
   }
 
-  /** One request on the socket of this user. */
-  http(method: string, target: string, body?: unknown, more: http.RequestOptions = {}): Promise<HttpAnswer> {
+  /** One request on the socket of this user, answered in so many milliseconds. */
+  http(
+    method: string,
+    target: string,
+    body?: unknown,
+    more: http.RequestOptions = {},
+    ms = 30_000,
+  ): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
       const headers = body === undefined ? {} : { "content-type": "application/json" };
       const options = { socketPath: this.socket, method, path: target, headers, agent: false, ...more };
@@ -197,7 +210,12 @@ export class Box {
         res.on("end", () => resolve({ status: res.statusCode ?? 0, headers: res.headers, text }));
         res.on("error", reject);
       });
-      req.setTimeout(60_000, () => req.destroy(new Error("no answer in a minute")));
+      // Not req.setTimeout: it knows of no connection that never came about.
+      const late = setTimeout(() => {
+        reject(new Error(`${method} ${target}: no answer in ${ms} ms`));
+        req.destroy();
+      }, ms);
+      req.on("close", () => clearTimeout(late));
       req.on("error", reject);
       req.end(body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body));
     });
@@ -231,14 +249,14 @@ export class Box {
   /** Ends whatever still uses this home. */
   async end(): Promise<void> {
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-      for (const pid of holdersOf(this.home)) {
+      for (const pid of this.pids()) {
         try {
           process.kill(pid, signal);
         } catch {
           // it ended by itself in between
         }
       }
-      const clear = () => holdersOf(this.home).length === 0;
+      const clear = () => this.pids().length === 0;
       if (signal === "SIGKILL") console.log(`the agent of ${this.home} does not end by TERM: killing it`);
       if (await until("", clear, signal === "SIGTERM" ? 5_000 : 10_000).catch(() => false)) return;
     }

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import config from "../../deno.json" with { type: "json" };
@@ -86,6 +87,22 @@ testWith(["strace"], "neither OPENSSL_CONF nor the host's openssl.cnf is read", 
   assert.equal(status, 0);
   assert.match(err, /openat/);
   assert.doesNotMatch(err, /openssl\.cnf/, "is --openssl-config still in scripts/build.ts?");
+});
+
+testWith(["strace"], "a verb that asks the agent loads no addon and starts nothing", () => {
+  const home = mkdtempSync(join(tmpdir(), "isconf-"));
+  const env = { ISCONF_HOME: home, PATH: "/usr/bin:/bin" };
+  try {
+    assert.equal(run(ISCONF, ["init", "--host", "hosta"], { env }).status, 0);
+    const calls = "memfd_create,execve,fork,vfork,bind";
+    const { out, err, status } = run("strace", ["-f", "-e", calls, ISCONF, "status"], { env });
+    assert.equal(status, 0);
+    assert.match(out, /hosta/);
+    assert.deepEqual(err.match(/(memfd_create|execve|fork|bind)\(/g), ["execve("], err);
+  } finally {
+    run(ISCONF, ["stop"], { env });
+    rmSync(home, { recursive: true, force: true });
+  }
 });
 
 test("SIGUSR1 opens no inspector", async () => {

@@ -1,0 +1,33 @@
+// bench: measures the shipped executable against the peers it is held against, in one run on one machine.
+// Not a test: a missed aim is reported and ends 0. Usage, as root: deno task bench [NAME …]
+import { exec } from "./bench/exec.ts";
+import { type Figure, table } from "./bench/figure.ts";
+import { idle } from "./bench/idle.ts";
+import { start } from "./bench/start.ts";
+import { up } from "./bench/up.ts";
+import { verify } from "./bench/verify.ts";
+
+/** Every measurement by name. Each makes and removes what it needs. */
+const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = { up, idle, verify, start, exec };
+
+if (Deno.uid() !== 0) {
+  throw new Error("the benchmarks need root: as other users, commands and cgroups differ");
+}
+const names = Deno.args.length > 0 ? Deno.args : Object.keys(MEASUREMENTS);
+const figures: Figure[] = [];
+let failed = false;
+for (const name of names) {
+  const measure = Object.hasOwn(MEASUREMENTS, name) ? MEASUREMENTS[name] : undefined;
+  if (measure === undefined) {
+    throw new Error(`no measurement ${name}: ${Object.keys(MEASUREMENTS).join(", ")}`);
+  }
+  console.error(name);
+  try {
+    figures.push(...await measure());
+  } catch (e) {
+    failed = true;
+    console.error(`${name} failed: ${e instanceof Error ? e.stack ?? e.message : e}`);
+  }
+}
+console.log(table(figures));
+if (failed) Deno.exit(1);
