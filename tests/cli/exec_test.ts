@@ -88,7 +88,7 @@ test(
       assert.deepEqual([word, status], [word, 22], err);
     }
     const raw = Buffer.concat([
-      Buffer.from(`{"command":["touch","${file}","`),
+      Buffer.from(`{"cwd":"${box.dir}","command":["touch","${file}","`),
       Buffer.from([0xff]),
       Buffer.from('"]}'),
     ]);
