@@ -181,7 +181,7 @@ test("an upgrade that is none, or that speaks garbage, is refused and runs nothi
     return Buffer.concat([header, bytes]);
   };
   const start = (o: unknown) => frame(1, JSON.stringify(o));
-  const touch = { command: ["touch", file] };
+  const touch = { command: ["touch", file], cwd: box.dir };
   const bad: Uint8Array[] = [
     Buffer.from("garbage ".repeat(100)),
     Buffer.alloc(4096),
@@ -197,7 +197,7 @@ test("an upgrade that is none, or that speaks garbage, is refused and runs nothi
     frame(
       1,
       Buffer.concat([
-        Buffer.from(`{"command":["touch","${file}","`),
+        Buffer.from(`{"cwd":"${box.dir}","command":["touch","${file}","`),
         Buffer.from([0xff]),
         Buffer.from('"]}'),
       ]),
