@@ -51,7 +51,7 @@ const log = (line: string) =>
 async function runRoot(home: Home, options: { config?: string; ready: boolean }): Promise<number> {
   let agent: Agent;
   try {
-    if (process.geteuid?.() === 0) process.setgroups?.([]); // commands inherit them
+    dropGroups();
     agent = await startAgent(home, {
       clock: systemClock,
       openSeam: (h) => spawnNet(h),
@@ -73,6 +73,20 @@ async function runRoot(home: Home, options: { config?: string; ready: boolean })
   await agent.ended;
   log("the agent has stopped");
   return 0;
+}
+
+/** Groups of whoever started us are not for commands. A user namespace may forbid even this: then they keep them. */
+function dropGroups(): void {
+  if (process.geteuid?.() !== 0) return;
+  try {
+    process.setgroups?.([]);
+  } catch (e) {
+    log(
+      `supplementary groups are kept, because they cannot be given up here: ${
+        Fault.from("start", e).message
+      }`,
+    );
+  }
 }
 
 /** Starts the net half and opens the seam to it. When it dies, every question to it says so; it is not root's death. */
