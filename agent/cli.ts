@@ -52,7 +52,7 @@ export async function runCli(
     if (verb === undefined) throw unknownVerb(name);
     const args = globals.help ? undefined : parseVerb(verb, rest);
     if (args === undefined) return help(term, helpVerb(verb));
-    if (name === "lock" && globals.message !== undefined) (args.message as string[]).push(globals.message);
+    if (name === "lock" && globals.message !== undefined) (args.message as string[]).unshift(globals.message);
     if (name === "help") return helpTopic(term, args.topic as string | undefined);
     if (name === "version") return help(term, `isconf ${version}`);
     const homeOption = globals.home ?? process.env.ISCONF_HOME;

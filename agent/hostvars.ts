@@ -31,7 +31,7 @@ function readStanzas(file: string, host: string, out: Record<string, string>, de
     const line = raw.replace(/(^|\s)#.*$/, "").trimEnd();
     if (line.trim() === "") continue;
     const include = /^include\s+(\S+)$/.exec(line);
-    const variable = /^\s+([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/.exec(line);
+    const variable = /^\s+([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$/s.exec(line);
     const header = /^(\S.*):$/.exec(line);
     if (include !== null) {
       readStanzas(path.resolve(path.dirname(file), include[1] as string), host, out, depth + 1);

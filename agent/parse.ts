@@ -110,7 +110,7 @@ function strictly<T>(op: string, parse: () => T): T {
   try {
     return parse();
   } catch (e) {
-    throw wrong(op, inert((e as Error).message.split(". To specify")[0] as string));
+    throw wrong(op, inert((e as Error).message.split(/\. To specify|\n/)[0] as string));
   }
 }
 

@@ -102,8 +102,9 @@ export class Fault extends Error {
     if (
       e !== null && typeof e === "object" && typeof e.code === "string" && /^(E[A-Z]|SQLITE)/.test(e.code)
     ) {
-      const where = typeof e.path === "string" ? ` (${e.path})` : "";
-      return new Fault(op, "environment", `${e.code}: ${String(e.message)}${where}`, {
+      const said = String(e.message);
+      const where = typeof e.path === "string" && !said.includes(e.path) ? ` (${e.path})` : "";
+      return new Fault(op, "environment", `${said.startsWith(e.code) ? "" : `${e.code}: `}${said}${where}`, {
         hint: "isconf doctor",
         cause: thrown,
       });
