@@ -169,8 +169,8 @@ function extend(host: TestHost, ops: Entry["ops"], author?: KeyPair): void {
 
 test("who may write to a branch may not write to the control journal, whatever tool makes the entry", async (t) => {
   const host = await withOneEntry(t);
-  host.acts.domain.grant(host.call(), { uid: 12345, name: "bob", role: "append", branch: "main" });
-  const bob = personPair(host.agent.host, { uid: 12345, name: "bob" });
+  host.acts.domain.grant(host.call(), { uid: 2_012_345_678, name: "bob", role: "append", branch: "main" });
+  const bob = personPair(host.agent.host, { uid: 2_012_345_678, name: "bob" });
   const key = fromHex(keyId(bob.publicKey));
   for (
     const op of [
@@ -202,8 +202,8 @@ test("quorums that need not intersect, and thresholds that cannot be met, are re
 
 test("entries of a revoked key: accepted up to the cut, refused beyond it", async (t) => {
   const host = await withOneEntry(t);
-  host.acts.domain.grant(host.call(), { uid: 12345, name: "bob", role: "append", branch: "main" });
-  const bob = personPair(host.agent.host, { uid: 12345, name: "bob" });
+  host.acts.domain.grant(host.call(), { uid: 2_012_345_678, name: "bob", role: "append", branch: "main" });
+  const bob = personPair(host.agent.host, { uid: 2_012_345_678, name: "bob" });
   const record = next(host, { author: bob });
   assert.equal(check(host, record).entry.seq, 2);
   host.acts.domain.revoke(host.call(), { key: keyId(bob.publicKey), cuts: { main: 2 }, reason: "left" });
@@ -219,7 +219,7 @@ test("an entry made under a policy older than its predecessor's is refused", asy
   const host = await withOneEntry(t);
   const { journal } = host.agent.host;
   const old = journal.needPolicy("test").head;
-  host.acts.domain.grant(host.call(), { uid: 12345, name: "bob", role: "append", branch: "main" });
+  host.acts.domain.grant(host.call(), { uid: 2_012_345_678, name: "bob", role: "append", branch: "main" });
   const head = { ...journal.head("main"), policySeq: journal.needPolicy("test").seq };
   const fault = await faultOf(() => journal.check(next(host, { entry: { policy: old } }), head));
   assert.match(fault.message, /policy older/);

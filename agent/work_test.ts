@@ -83,9 +83,9 @@ test("asking for one's own lock again changes the message for later entries and 
 test("a second person is refused with 220 and told who, where, why and since when", async (t) => {
   const host = await makeFirstHost(t);
   const { entries: before } = host.acts.report.log(host.call(), { branch: "@domain" });
-  grantAppend(host, 12345, "bob");
+  grantAppend(host, 2_012_345_678, "bob");
   lock(host, "mine \x1b[31m");
-  const fault = await faultOf(() => lock(host, "his", 12345, "bob"));
+  const fault = await faultOf(() => lock(host, "his", 2_012_345_678, "bob"));
   assert.equal(fault.exit, 220);
   assert.match(fault.message, /root@hosta on hosta since .*: mine \\x1b\[31m/);
   assert.equal(before.length, 1);
@@ -93,20 +93,20 @@ test("a second person is refused with 220 and told who, where, why and since whe
 
 test("someone without a role gets 77 and nothing changes", async (t) => {
   const host = await makeFirstHost(t);
-  const fault = await faultOf(() => lock(host, "mine", 12345, "mallory"));
+  const fault = await faultOf(() => lock(host, "mine", 2_012_345_678, "mallory"));
   assert.equal(fault.exit, 77);
   assert.equal(host.agent.host.keeper.holder("main"), undefined);
 });
 
 test("unlock by someone else is refused; with --steal it needs the owner role and raises the next term", async (t) => {
   const host = await makeFirstHost(t);
-  grantAppend(host, 12345, "bob");
-  const held = lock(host, "bob's", 12345, "bob");
+  grantAppend(host, 2_012_345_678, "bob");
+  const held = lock(host, "bob's", 2_012_345_678, "bob");
   assert.equal((await faultOf(() => host.acts.locks.unlock(host.call(), false))).exit, 220);
   host.acts.locks.unlock(host.call(), true);
   assert.match(host.logged.join("\n"), /stolen by root/);
   assert.equal(lock(host, "mine").term, held.term + 1);
-  const fault = await faultOf(() => host.acts.locks.unlock(host.call(12345, "bob"), true));
+  const fault = await faultOf(() => host.acts.locks.unlock(host.call(2_012_345_678, "bob"), true));
   assert.equal(fault.exit, 77);
 });
 
@@ -270,9 +270,9 @@ test("reboot is a barrier: ci is refused until the host has restarted, then goes
 
 test("a holder whose lock was stolen is told so; nobody having committed, the same work goes in after locking again", async (t) => {
   const host = await makeFirstHost(t);
-  grantAppend(host, 12345, "bob");
-  lock(host, "bob's", 12345, "bob");
-  const bob = host.call(12345, "bob");
+  grantAppend(host, 2_012_345_678, "bob");
+  lock(host, "bob's", 2_012_345_678, "bob");
+  const bob = host.call(2_012_345_678, "bob");
   const execution = await host.acts.work.exec(bob, {
     argv: ["/bin/true"],
     cwd: "/",
