@@ -5,7 +5,7 @@ import { type Entry, ENTRY_LEVEL, readEntry, sealEntry } from "./entry.ts";
 import { branchOf, type Call, hostId, hostPair, needCongruent, personPair } from "./host.ts";
 import type { Proposal } from "./keeper.ts";
 import { entriesPerCommitMax } from "./limits.ts";
-import { needLock } from "./locks.ts";
+import { needLock, needRole } from "./locks.ts";
 import { commandLine, inert } from "./names.ts";
 import type { WipItem } from "./wip.ts";
 
@@ -29,6 +29,8 @@ export function ci(call: Call): CheckedIn {
   const held = needLock(call, "ci");
   const policy = host.journal.needPolicy("ci");
   const author = personPair(host, actor);
+  // Asked again: the role may have been taken while the lock was held, and every other host will ask.
+  needRole(call, "ci", branch, held.holder);
   if (items.length === 0) {
     throw new Fault("ci", "refused", "there is nothing to check in", {
       hint: "isconf snap, isconf exec, or isconf unlock",

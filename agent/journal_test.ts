@@ -278,3 +278,17 @@ test("the control journal: only owners extend it, and its own rules hold", async
   assert.equal(host.agent.host.journal.head("@domain").seq, 1);
   assert.equal(toHex(host.agent.host.journal.needPolicy("test").domain), host.agent.host.journal.domain());
 });
+
+test("a key revoked while its holder has the lock checks nothing in, and gets no lock again", async (t) => {
+  const host = await makeFirstHost(t);
+  host.acts.domain.grant(host.call(), { uid: 2_012_345_678, name: "bob", role: "append", branch: "main" });
+  const bob = host.call(2_012_345_678, "bob");
+  host.acts.locks.lock(bob, "his");
+  await host.acts.work.snap(bob, "/etc/hostname", false);
+  const key = keyId(personPair(host.agent.host, bob.actor).publicKey);
+  host.acts.domain.revoke(host.call(), { key, cuts: {}, reason: "left" });
+  assert.equal((await faultOf(() => host.acts.checkin.ci(bob))).kind, "denied");
+  assert.equal(host.agent.host.journal.head("main").seq, 0);
+  assert.equal((await faultOf(() => host.acts.locks.lock(bob, "again"))).kind, "denied");
+  await host.acts.report.verify(host.call(), {});
+});

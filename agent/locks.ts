@@ -5,7 +5,7 @@ import { branchOf, type Call, hostId, hostName, needCongruent, personPair } from
 import { type Held, lockedBy } from "./keeper.ts";
 import { checkMessage, inert } from "./names.ts";
 import { setMeta } from "./schema.ts";
-import { may, nameOf } from "./trust.ts";
+import { isCut, may, nameOf } from "./trust.ts";
 
 /** Takes the branch's lock, or changes the message of one's own. */
 export function lock(call: Call, message: string, steal = false): Held & { took: boolean } {
@@ -154,7 +154,8 @@ export function needRole(
   role: "append" | "owner" = "append",
 ): void {
   const policy = call.host.journal.needPolicy(op);
-  if (may(policy, author, role, branch)) return;
+  const isRevoked = isCut(policy, author, branch, call.host.journal.head(branch).seq + 1);
+  if (!isRevoked && may(policy, author, role, branch)) return;
   throw new Fault(
     op,
     "denied",
