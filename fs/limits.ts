@@ -3,8 +3,8 @@
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-/** Largest object that a store takes, in bytes. */
-export const objectBytesMax = 4 * MiB;
+/** Largest object that a store takes, in bytes: what one message between hosts can carry. */
+export const objectBytesMax = MiB;
 /** Most bytes in one call of `put`, or in one answer of `get`. */
 export const batchBytesMax = 8 * MiB;
 /** Most ids in one call of a store. */

@@ -4,15 +4,17 @@
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
+/** Longest message that a transport carries, in bytes: an object of isfs and what wraps it. */
+export const messageBytesMax = MiB + 64 * KiB;
 /** Longest body of one frame, in bytes: one message of {@link messageBytesMax} and what wraps it. */
-export const frameBytesMax = MiB + 4 * KiB;
+export const frameBytesMax = messageBytesMax + 4 * KiB;
 /** How long a frame may take from its first byte to its last, in milliseconds. */
 export const partialFrameMs = 30_000;
 /** How long frames of one stream are handed out before the event loop gets its turn, in milliseconds. */
 export const loopSliceMs = 10;
 
 /** Longest CBOR text that is looked at, in bytes. */
-export const cborBytesMax = MiB;
+export const cborBytesMax = messageBytesMax;
 /** Deepest nesting of arrays and maps. */
 export const cborDepthMax = 16;
 /** Most data items (each key, value, array and map counts as one) in one CBOR text. */
@@ -21,12 +23,12 @@ export const cborItemsMax = 131_072;
 /** Public keys kept ready for verification, in keys. */
 export const keysReadyMax = 1024;
 
-/** Longest message that a transport carries, in bytes. */
-export const messageBytesMax = MiB;
 /** Most bytes waiting to be sent to one peer. */
-export const queueBytesPerPeerMax = 4 * MiB;
+export const queueBytesPerPeerMax = 8 * MiB;
 /** Longest name of a topic, in UTF-8 bytes. */
-export const topicBytesMax = 256;
+export const topicBytesMax = 64;
+/** Peers, chosen by chance, that a rumour is told to: who finds it new tells it on (Demers et al., 1987). */
+export const rumourPeersMax = 6;
 
 /** How long an answer is waited for, in milliseconds, unless the asker says otherwise. */
 export const askMs = 10_000;

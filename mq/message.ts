@@ -4,14 +4,14 @@ import { Buffer } from "node:buffer";
 import type { Cbor } from "./cbor.ts";
 import { decode, encode } from "./cbor.ts";
 import { Fault } from "./fault.ts";
-import { faultTextMax, messageIdBytes, methodBytesMax } from "./limits.ts";
+import { faultTextMax, messageIdBytes, methodBytesMax, topicBytesMax } from "./limits.ts";
 
 export const MESSAGE_VERSION = 1;
 export const MESSAGE_KINDS = { event: 0, ask: 1, reply: 2, fault: 3 } as const;
 
 /** One message. `id` is `messageIdBytes` long; a reply or fault repeats the id of its ask. */
 export type Message =
-  | { kind: "event"; id: Uint8Array; value: Cbor }
+  | { kind: "event"; id: Uint8Array; topic: string; value: Cbor }
   | { kind: "ask"; id: Uint8Array; method: string; value: Cbor }
   | { kind: "reply"; id: Uint8Array; value: Cbor }
   | { kind: "fault"; id: Uint8Array; fault: Fault };
@@ -26,16 +26,12 @@ export type Unread = "garbage" | "version" | "kind";
 export function writeMessage(message: Message): Uint8Array {
   const head = [MESSAGE_VERSION, MESSAGE_KINDS[message.kind], message.id];
   switch (message.kind) {
-    case "event":
     case "reply":
       return encode([...head, message.value]);
+    case "event":
+      return encode([...head, named("topic", message.topic, topicBytesMax), message.value]);
     case "ask":
-      if (!isMethod(message.method)) {
-        throw new Fault("ask", "usage", `a method has 1 to ${methodBytesMax} bytes`, {
-          hint: "isconf debug limits",
-        });
-      }
-      return encode([...head, message.method, message.value]);
+      return encode([...head, named("method", message.method, methodBytesMax), message.value]);
     case "fault": {
       const { op, kind, message: text, hint } = bounded(message.fault);
       return encode([...head, { op, kind, message: text, hint }]);
@@ -50,14 +46,17 @@ export function readMessage(bytes: Uint8Array): Message | Unread {
   const [version, kind, id, a, b] = parts;
   if (version !== MESSAGE_VERSION) return "version";
   if (!Object.values<number>(MESSAGE_KINDS).includes(kind as number)) return "kind";
-  const length = kind === MESSAGE_KINDS.ask ? 5 : 4;
+  const isNamed = kind === MESSAGE_KINDS.ask || kind === MESSAGE_KINDS.event;
+  const length = isNamed ? 5 : 4;
   if (parts.length !== length || !(id instanceof Uint8Array) || id.length !== messageIdBytes) {
     return "garbage";
   }
-  if (kind === MESSAGE_KINDS.event) return { kind: "event", id, value: a! };
   if (kind === MESSAGE_KINDS.reply) return { kind: "reply", id, value: a! };
   if (kind === MESSAGE_KINDS.fault) return { kind: "fault", id, fault: fromStranger(a) };
-  return isMethod(a) ? { kind: "ask", id, method: a, value: b! } : "garbage";
+  if (kind === MESSAGE_KINDS.event) {
+    return isName(a, topicBytesMax) ? { kind: "event", id, topic: a, value: b! } : "garbage";
+  }
+  return isName(a, methodBytesMax) ? { kind: "ask", id, method: a, value: b! } : "garbage";
 }
 
 function decoded(bytes: Uint8Array): Cbor {
@@ -69,8 +68,15 @@ function decoded(bytes: Uint8Array): Cbor {
   }
 }
 
-function isMethod(value: unknown): value is string {
-  return typeof value === "string" && value !== "" && Buffer.byteLength(value, "utf8") <= methodBytesMax;
+function isName(value: unknown, bytesMax: number): value is string {
+  return typeof value === "string" && value !== "" && Buffer.byteLength(value, "utf8") <= bytesMax;
+}
+
+function named(what: string, name: string, bytesMax: number): string {
+  if (isName(name, bytesMax)) return name;
+  throw new Fault("message", "usage", `a ${what} has 1 to ${bytesMax} bytes`, {
+    hint: "isconf debug limits",
+  });
 }
 
 /** A fault that another host sent. A person will be told to type its hint: only commands of isconf are passed on. */

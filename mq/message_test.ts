@@ -6,7 +6,7 @@ import type { Cbor } from "./cbor.ts";
 import { encode } from "./cbor.ts";
 import { VirtualClock } from "./clock.ts";
 import { Fault } from "./fault.ts";
-import { faultTextMax, messageIdBytes, methodBytesMax } from "./limits.ts";
+import { faultTextMax, messageIdBytes, methodBytesMax, topicBytesMax } from "./limits.ts";
 import type { Message } from "./message.ts";
 import { readMessage, writeMessage } from "./message.ts";
 
@@ -16,7 +16,7 @@ const fault = new Fault("lock", "locked", "taken", { hint: "isconf status" });
 
 test("golden bytes: the form of each kind does not change", () => {
   const golden: [Message, string][] = [
-    [{ kind: "event", id, value: 1 }, `840100${idHex}01`],
+    [{ kind: "event", id, topic: "t", value: 1 }, `850100${idHex}617401`],
     [{ kind: "ask", id, method: "m", value: null }, `850101${idHex}616df6`],
     [{ kind: "reply", id, value: [] }, `840102${idHex}80`],
     [
@@ -44,10 +44,13 @@ test("other versions and kinds are told from garbage", () => {
     [1],
     [1, 0],
     [1, 0, id],
+    [1, 0, id, "t"],
     [1, 0, id, 1, 2],
-    [1, 0, id.subarray(1), 1],
-    [1, 0, "id", 1],
-    ["1", 0, id, 1],
+    [1, 0, id, "", 2],
+    [1, 0, id, "t".repeat(topicBytesMax + 1), 2],
+    [1, 0, id.subarray(1), "t", 1],
+    [1, 0, "id", "t", 1],
+    ["1", 0, id, "t", 1],
     [1, 1, id, "method"],
     [1, 1, id, 7, 1],
     [1, 1, id, "", 1],

@@ -22,6 +22,7 @@ export {
   peersMax,
   queueBytesPerPeerMax,
   ringItemsMax,
+  rumourPeersMax,
   seenPerPeerMax,
   topicBytesMax,
 } from "./limits.ts";
@@ -40,8 +41,8 @@ export { open1, sign1, verify1 } from "./sign.ts";
 export type { Since } from "./ring.ts";
 export { Ring } from "./ring.ts";
 export { Bus } from "./bus.ts";
-export type { PeerId, Transport } from "./transport.ts";
-export { checkMessage, checkTopic } from "./transport.ts";
+export type { Gate, PeerId, Transport } from "./transport.ts";
+export { checkMessage } from "./transport.ts";
 export type { Link, MemoryNetworkOptions } from "./transport_memory.ts";
 export { MemoryNetwork } from "./transport_memory.ts";
 export { MESSAGE_KINDS, MESSAGE_VERSION } from "./message.ts";

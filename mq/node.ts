@@ -4,10 +4,19 @@ import { toHex } from "./bytes.ts";
 import type { Cbor } from "./cbor.ts";
 import type { Clock } from "./clock.ts";
 import { Fault } from "./fault.ts";
-import { answerMs, askMs, asksPerPeerMax, messageIdBytes, peersMax, seenPerPeerMax } from "./limits.ts";
+import {
+  answerMs,
+  askMs,
+  asksPerPeerMax,
+  messageIdBytes,
+  peersMax,
+  rumourPeersMax,
+  seenPerPeerMax,
+} from "./limits.ts";
 import type { Message, Unread } from "./message.ts";
 import { readMessage, writeMessage } from "./message.ts";
 import type { PeerId, Transport } from "./transport.ts";
+import { checkMessage } from "./transport.ts";
 
 export interface MqNodeOptions {
   /** Takes lines for the log of this host: complaints about peers, failures of listeners and answerers. */
@@ -50,7 +59,6 @@ export class MqNode {
     this.#log = opts.log ?? (() => {});
     this.#detach = [
       transport.onMessage((from, bytes) => this.#received(from, bytes)),
-      transport.onBroadcast((topic, from, bytes) => this.#heard(topic, from, bytes)),
       transport.onPeer((peer, up) => {
         if (!up) this.#fail(gone(`${peer} went away before it answered`), (pending) => pending.peer === peer);
       }),
@@ -63,24 +71,22 @@ export class MqNode {
   }
 
   /**
-   * Tells `value` to who subscribed to `topic` on other hosts, as far as it gets.
+   * Tells a rumour: `value`, to who subscribed to `topic` on up to `rumourPeersMax` connected peers, chosen by chance.
+   * Nothing carries it further by itself: a subscriber for whom it is news tells it on when it has what it is about.
    * @throws {Fault} usage, when the value cannot be written or is too large
    */
   publish(topic: string, value: Cbor): void {
-    this.#transport.broadcast(topic, writeMessage({ kind: "event", id: this.#newId(), value }));
+    const bytes = writeMessage({ kind: "event", id: this.#newId(), topic, value });
+    checkMessage(bytes);
+    for (const peer of this.#some(this.#transport.peers(), rumourPeersMax)) this.#transport.send(peer, bytes);
   }
 
-  /** Calls `fn` for each value published to `topic` by others; returns what ends that. */
+  /** Calls `fn` for each value that a peer publishes to `topic`; returns what ends that. */
   subscribe(topic: string, fn: Subscriber): () => void {
     const subscriber = { fn };
     const subscribers = this.#subscribers.get(topic) ?? new Set();
-    if (subscribers.size === 0) this.#transport.join(topic);
     this.#subscribers.set(topic, subscribers.add(subscriber));
-    return () => {
-      if (!subscribers.delete(subscriber) || subscribers.size > 0) return;
-      this.#subscribers.delete(topic);
-      this.#transport.leave(topic);
-    };
+    return () => void subscribers.delete(subscriber);
   }
 
   /** Lets peers ask for `method`. A Fault that `fn` throws travels to the asker; anything else is logged here. */
@@ -124,7 +130,6 @@ export class MqNode {
   stop(): void {
     this.#stopped = true;
     for (const detach of this.#detach.splice(0)) detach();
-    for (const topic of this.#subscribers.keys()) this.#transport.leave(topic);
     this.#subscribers.clear();
     this.#fail(gone("this agent is stopping"), () => true);
   }
@@ -141,6 +146,9 @@ export class MqNode {
   #received(from: PeerId, bytes: Uint8Array): void {
     const message = this.#read(from, bytes);
     switch (message?.kind) {
+      case "event":
+        if (this.#isNew(from, message.id)) this.#heard(from, message.topic, message.value);
+        break;
       case "ask":
         if (this.#isNew(from, message.id)) void this.#answer(from, message);
         break;
@@ -153,12 +161,10 @@ export class MqNode {
     }
   }
 
-  #heard(topic: string, from: PeerId, bytes: Uint8Array): void {
-    const message = this.#read(from, bytes);
-    if (message?.kind !== "event" || !this.#isNew(from, message.id)) return;
+  #heard(from: PeerId, topic: string, value: Cbor): void {
     for (const { fn } of [...this.#subscribers.get(topic) ?? []]) {
       try {
-        fn(from, message.value);
+        fn(from, value);
       } catch (thrown) {
         this.#log(`a subscriber of ${topic} failed: ${thrown}`);
       }
@@ -253,6 +259,17 @@ export class MqNode {
     for (const pending of [...this.#pending.values()]) {
       if (which(pending)) pending.end({ fault });
     }
+  }
+
+  /** Up to `n` of `peers`, each as likely as any other (a partial Fisher-Yates shuffle). */
+  #some(peers: PeerId[], n: number): PeerId[] {
+    if (peers.length <= n) return peers;
+    const chance = new DataView(this.#clock.random(4 * n).slice().buffer);
+    for (let i = 0; i < n; i++) {
+      const j = i + chance.getUint32(4 * i) % (peers.length - i);
+      [peers[i], peers[j]] = [peers[j]!, peers[i]!];
+    }
+    return peers.slice(0, n);
   }
 
   #newId(): Uint8Array {

@@ -5,7 +5,14 @@ import type { Cbor } from "./cbor.ts";
 import { decode, encode } from "./cbor.ts";
 import { VirtualClock } from "./clock.ts";
 import { Fault } from "./fault.ts";
-import { answerMs, askMs, asksPerPeerMax, messageBytesMax, seenPerPeerMax } from "./limits.ts";
+import {
+  answerMs,
+  askMs,
+  asksPerPeerMax,
+  messageBytesMax,
+  rumourPeersMax,
+  seenPerPeerMax,
+} from "./limits.ts";
 import { writeMessage } from "./message.ts";
 import { MqNode } from "./node.ts";
 import type { Link } from "./transport_memory.ts";
@@ -206,13 +213,36 @@ test("what is published is heard once by each subscriber of the topic, until it 
   assert.equal(log.length, 2);
 });
 
+test("a rumour is told to some peers only, and to others each time", async () => {
+  const clock = new VirtualClock(7);
+  const network = new MemoryNetwork(clock);
+  const heard = new Map<string, number>();
+  const nodes: MqNode[] = [];
+  for (let i = 0; i < 20; i++) {
+    const transport = network.attach(`n${i}`);
+    const node = new MqNode(transport, clock);
+    node.subscribe("t", () => void heard.set(`n${i}`, (heard.get(`n${i}`) ?? 0) + 1));
+    nodes.push(node);
+    await transport.start();
+  }
+  await clock.advance(10);
+  nodes[0]!.publish("t", 1);
+  await clock.advance(10);
+  assert.equal(heard.size, rumourPeersMax);
+  for (let i = 0; i < 30; i++) nodes[0]!.publish("t", 1);
+  await clock.advance(10);
+  assert.equal(heard.size, 19);
+  assert.equal([...heard.values()].reduce((a, b) => a + b), 31 * rumourPeersMax);
+});
+
 test("a message sent again within the window is not worked on again", async () => {
   const { a, b, clock } = await world();
   let worked = 0;
   b.node.answer("once", () => worked++);
   const replay = writeMessage({ kind: "ask", id: new Uint8Array(16), method: "once", value: null });
+  const other = () => writeMessage({ kind: "event", id: clock.random(16), topic: "t", value: 1 });
   for (let i = 0; i < seenPerPeerMax; i++) {
-    a.transport.send("b", i % 2 ? replay : writeMessage({ kind: "event", id: clock.random(16), value: 1 }));
+    a.transport.send("b", i % 2 ? replay : other());
     await clock.advance(2);
   }
   assert.equal(worked, 1);

@@ -1,8 +1,7 @@
-// Transport: what isconf asks of a network: whole messages to a peer, and to whoever joined a topic.
+// Transport: what isconf asks of a network: whole messages between peers that were let in.
 // Not reliable and not ordered for certain; who needs that asks again. tests/contract/transport.ts holds each to it.
-import { Buffer } from "node:buffer";
 import { Fault } from "./fault.ts";
-import { messageBytesMax, topicBytesMax } from "./limits.ts";
+import { messageBytesMax } from "./limits.ts";
 
 /** The name of a peer; the transport proves that who uses it owns it. */
 export type PeerId = string;
@@ -20,29 +19,27 @@ export interface Transport {
    */
   send(to: PeerId, bytes: Uint8Array): boolean;
 
-  /**
-   * Sends a copy of `bytes` to those who joined `topic`, as far as it gets; never back to ourselves.
-   * @throws {Fault} usage, when there are more than `messageBytesMax` bytes or the topic is too long or empty
-   */
-  broadcast(topic: string, bytes: Uint8Array): void;
-
-  /**
-   * Asks for what is broadcast to `topic`, until {@link leave}.
-   * @throws {Fault} usage, when the topic is too long or empty
-   */
-  join(topic: string): void;
-  leave(topic: string): void;
-
   /** Calls `fn` for each message, with bytes that are its own; returns what ends that. */
   onMessage(fn: (from: PeerId, bytes: Uint8Array) => void): () => void;
-  /** Calls `fn` for each broadcast to a joined topic; `from` is who wrote it, which is proven. */
-  onBroadcast(fn: (topic: string, from: PeerId, bytes: Uint8Array) => void): () => void;
   /** Calls `fn` when a peer gets connected (`up`) or lost. */
   onPeer(fn: (peer: PeerId, up: boolean) => void): () => void;
 
   start(): Promise<void>;
   /** Lets go of everything; nothing is delivered afterwards. Harmless when stopped. */
   stop(): Promise<void>;
+}
+
+/** Who decides whom a transport talks to. A transport knows keys and addresses, never what they may. */
+export interface Gate {
+  /** Whether this peer is let in now. Asked after the handshake that proves its key, and again by `recheck`. */
+  admits(peer: PeerId): boolean;
+  /**
+   * A peer that is not let in is connected: `ask` puts questions to it. When this settles the gate is asked again;
+   * who is still not let in is cut off.
+   */
+  meet(peer: PeerId, ask: (question: Uint8Array) => Promise<Uint8Array>): Promise<void>;
+  /** The answer to such a question of somebody who met us. A throw refuses it; the asker is not told why. */
+  answer(peer: PeerId, question: Uint8Array): Promise<Uint8Array>;
 }
 
 /**
@@ -52,18 +49,6 @@ export interface Transport {
 export function checkMessage(bytes: Uint8Array, bytesMax: number = messageBytesMax): void {
   if (bytes.length > bytesMax) {
     throw new Fault("send", "usage", `a message of ${bytes.length} bytes, the limit is ${bytesMax}`, {
-      hint: "isconf debug limits",
-    });
-  }
-}
-
-/**
- * Returns when `topic` may name a topic.
- * @throws {Fault} usage, when not
- */
-export function checkTopic(topic: string): void {
-  if (topic === "" || Buffer.byteLength(topic, "utf8") > topicBytesMax) {
-    throw new Fault("topic", "usage", `a topic has 1 to ${topicBytesMax} bytes`, {
       hint: "isconf debug limits",
     });
   }

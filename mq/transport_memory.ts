@@ -4,7 +4,7 @@ import { Bus } from "./bus.ts";
 import type { Clock } from "./clock.ts";
 import { messageBytesMax, queueBytesPerPeerMax } from "./limits.ts";
 import type { PeerId, Transport } from "./transport.ts";
-import { checkMessage, checkTopic } from "./transport.ts";
+import { checkMessage } from "./transport.ts";
 
 /** One direction between two peers. Chances are 0 to 1, times milliseconds. */
 export interface Link {
@@ -48,22 +48,15 @@ export interface MemoryNetworkOptions {
 /** What a memory transport tells its listeners. */
 type Heard = {
   message: { from: PeerId; bytes: Uint8Array };
-  broadcast: { topic: string; from: PeerId; bytes: Uint8Array };
   peer: { peer: PeerId; up: boolean };
 };
-
-/** A message on its way over one link. `topic` is undefined when it is for this peer only. */
-interface Packet {
-  topic: string | undefined;
-  bytes: Uint8Array;
-}
 
 /** One direction of a link as it is now. */
 interface Wire {
   link: Link;
   queuedBytes: number;
   lastArrivalMs: number;
-  waiting: Packet[];
+  waiting: Uint8Array[];
 }
 
 export class MemoryNetwork {
@@ -94,7 +87,7 @@ export class MemoryNetwork {
       },
       down: () => this.#remove(id),
       peers: () => [...this.#members.keys()].filter((peer) => this.#connected.has(key(id, peer))),
-      post: (to, packet) => this.#post(id, to, packet),
+      post: (to, bytes) => this.#post(id, to, bytes),
     };
     return new MemoryTransport(id, port);
   }
@@ -105,7 +98,7 @@ export class MemoryNetwork {
     wire.link = { ...wire.link, ...link };
     if (link.cut !== undefined) this.#reconnect();
     if (link.stalled !== false) return;
-    for (const packet of this.#wire(a, b).waiting.splice(0)) this.#arrive(a, b, packet);
+    for (const bytes of this.#wire(a, b).waiting.splice(0)) this.#arrive(a, b, bytes);
   }
 
   /** Only peers in the same group hear each other; a peer in no group hears nobody. */
@@ -167,41 +160,40 @@ export class MemoryNetwork {
     this.#wires.set(key(from, to), { link, queuedBytes: 0, lastArrivalMs: 0, waiting: [] });
   }
 
-  /** Puts a copy of the packet on the wire; false when not connected or the queue is full. */
-  #post(from: PeerId, to: PeerId, packet: Packet): boolean {
-    checkMessage(packet.bytes, this.#messageBytesMax);
+  /** Puts a copy of the message on the wire; false when not connected or the queue is full. */
+  #post(from: PeerId, to: PeerId, bytes: Uint8Array): boolean {
+    checkMessage(bytes, this.#messageBytesMax);
     const wire = this.#wire(from, to);
     if (!this.#connected.has(key(from, to))) return false;
-    if (wire.queuedBytes + packet.bytes.length > this.#queueBytesMax) return false;
+    if (wire.queuedBytes + bytes.length > this.#queueBytesMax) return false;
     const { link } = wire;
     if (this.#chance(link.loss)) return true;
     const copies = this.#chance(link.duplicate) ? 2 : 1;
     for (let i = 0; i < copies; i++) {
-      this.#carry(from, to, { ...packet, bytes: this.#damaged(packet.bytes, link) });
+      this.#carry(from, to, this.#damaged(bytes, link));
     }
     return true;
   }
 
-  #carry(from: PeerId, to: PeerId, packet: Packet): void {
+  #carry(from: PeerId, to: PeerId, bytes: Uint8Array): void {
     const wire = this.#wire(from, to);
     const { link } = wire;
-    wire.queuedBytes += packet.bytes.length;
+    wire.queuedBytes += bytes.length;
     let arrivalMs = this.#clock.now() + link.latencyMs + this.#fraction(link.jitterMs) * link.jitterMs;
     if (this.#chance(link.reorder)) arrivalMs += this.#fraction(link.reorderMs) * link.reorderMs;
     else wire.lastArrivalMs = arrivalMs = Math.max(arrivalMs, wire.lastArrivalMs);
     this.#clock.after(arrivalMs - this.#clock.now(), () => {
       if (this.#wires.get(key(from, to)) !== wire) return;
-      if (wire.link.stalled) wire.waiting.push(packet);
-      else this.#arrive(from, to, packet);
+      if (wire.link.stalled) wire.waiting.push(bytes);
+      else this.#arrive(from, to, bytes);
     });
   }
 
-  #arrive(from: PeerId, to: PeerId, { topic, bytes }: Packet): void {
+  #arrive(from: PeerId, to: PeerId, bytes: Uint8Array): void {
     this.#wire(from, to).queuedBytes -= bytes.length;
     const member = this.#members.get(to);
     if (member === undefined || !this.#passes(from, to)) return;
-    if (topic === undefined) member.bus.emit("message", { from, bytes });
-    else if (member.topics.has(topic)) member.bus.emit("broadcast", { topic, from, bytes });
+    member.bus.emit("message", { from, bytes });
   }
 
   #damaged(bytes: Uint8Array, link: Link): Uint8Array {
@@ -234,12 +226,11 @@ interface Port {
   up(member: MemoryTransport): void;
   down(): void;
   peers(): PeerId[];
-  post(to: PeerId, packet: Packet): boolean;
+  post(to: PeerId, bytes: Uint8Array): boolean;
 }
 
 class MemoryTransport implements Transport {
   readonly self: PeerId;
-  readonly topics = new Set<string>();
   /** A listener that throws is a bug of the listener: it ends the process, as it would on a real socket. */
   readonly bus = new Bus<Heard>((thrown) => {
     throw thrown;
@@ -257,30 +248,11 @@ class MemoryTransport implements Transport {
 
   send(to: PeerId, bytes: Uint8Array): boolean {
     checkMessage(bytes);
-    return this.#port.isUp(this) && this.#port.post(to, { topic: undefined, bytes });
-  }
-
-  broadcast(topic: string, bytes: Uint8Array): void {
-    checkTopic(topic);
-    checkMessage(bytes);
-    for (const peer of this.peers()) this.#port.post(peer, { topic, bytes });
-  }
-
-  join(topic: string): void {
-    checkTopic(topic);
-    this.topics.add(topic);
-  }
-
-  leave(topic: string): void {
-    this.topics.delete(topic);
+    return this.#port.isUp(this) && this.#port.post(to, bytes);
   }
 
   onMessage(fn: (from: PeerId, bytes: Uint8Array) => void): () => void {
     return this.bus.on("message", ({ from, bytes }) => fn(from, bytes));
-  }
-
-  onBroadcast(fn: (topic: string, from: PeerId, bytes: Uint8Array) => void): () => void {
-    return this.bus.on("broadcast", ({ topic, from, bytes }) => fn(topic, from, bytes));
   }
 
   onPeer(fn: (peer: PeerId, up: boolean) => void): () => void {

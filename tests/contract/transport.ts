@@ -3,7 +3,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import type { PeerId, Transport } from "../../mq/mod.ts";
-import { Fault, messageBytesMax, topicBytesMax } from "../../mq/mod.ts";
+import { Fault, messageBytesMax } from "../../mq/mod.ts";
 
 /** A network to try transports on, made anew for each test. */
 export interface TransportWorld {
@@ -46,40 +46,27 @@ export function transportContract(name: string, makeWorld: () => Promise<Transpo
     ]);
     assert.ok(heardB.messages.every((m) => m.bytes.every((byte) => byte === 7)));
     assert.deepEqual(heardC.messages, []);
-    assert.deepEqual(heardB.broadcasts, []);
   });
 
-  contract("sender and receivers own their bytes", async (world) => {
-    const [a, b, c] = await connected(world, "a", "b", "c");
-    b.join("t");
-    c.join("t");
-    const heardB = listen(b);
-    const heardC = listen(c);
+  contract("sender and receiver own their bytes", async (world) => {
+    const [a, b] = await connected(world, "a", "b");
+    const heard = listen(b);
     const bytes = Uint8Array.of(1, 2, 3);
     a.send(b.self, bytes);
     bytes.fill(9);
-    await world.until(() => heardB.messages.length === 1);
-    assert.deepEqual([...heardB.messages[0]!.bytes], [1, 2, 3]);
-    heardB.messages[0]!.bytes.fill(8);
+    await world.until(() => heard.messages.length === 1);
+    assert.deepEqual([...heard.messages[0]!.bytes], [1, 2, 3]);
+    heard.messages[0]!.bytes.fill(8);
     assert.deepEqual([...bytes], [9, 9, 9]);
-    await broadcastUntil(world, a, "t", () => heardB.broadcasts.length > 0 && heardC.broadcasts.length > 0);
-    heardB.broadcasts[0]!.bytes.fill(8);
-    assert.deepEqual([...heardC.broadcasts[0]!.bytes], [5]);
   });
 
   contract("one byte too many is a usage fault, and nothing arrives", async (world) => {
     const [a, b] = await connected(world, "a", "b");
-    b.join("t");
     const heard = listen(b);
     const big = new Uint8Array(messageBytesMax + 1);
     assert.throws(() => a.send(b.self, big), isUsage);
-    assert.throws(() => a.broadcast("t", big), isUsage);
-    for (const topic of ["", "x".repeat(topicBytesMax + 1), "é".repeat(topicBytesMax / 2 + 1)]) {
-      assert.throws(() => a.broadcast(topic, new Uint8Array(1)), isUsage);
-      assert.throws(() => a.join(topic), isUsage);
-    }
     await world.settle();
-    assert.deepEqual([heard.messages, heard.broadcasts], [[], []]);
+    assert.deepEqual(heard.messages, []);
   });
 
   contract("nobody is reached under an unknown name, nor before start, nor oneself", async (world) => {
@@ -91,7 +78,6 @@ export function transportContract(name: string, makeWorld: () => Promise<Transpo
     assert.equal(a.send(other.self, new Uint8Array(1)), false);
     assert.equal(other.send(a.self, new Uint8Array(1)), false);
     assert.deepEqual(other.peers(), []);
-    other.broadcast("t", new Uint8Array(1));
   });
 
   contract("peers come up and go down, and both sides are told", async (world) => {
@@ -109,24 +95,6 @@ export function transportContract(name: string, makeWorld: () => Promise<Transpo
     assert.deepEqual(heard.peers[1], { peer: c.self, up: false });
     assert.deepEqual(a.peers(), [b.self]);
     assert.equal(a.send(c.self, new Uint8Array(1)), false);
-  });
-
-  contract("a broadcast reaches those who joined the topic, and never who sent it", async (world) => {
-    const [a, b, c] = await connected(world, "a", "b", "c");
-    a.join("t");
-    b.join("t");
-    c.join("other");
-    const [heardA, heardB, heardC] = [listen(a), listen(b), listen(c)];
-    await broadcastUntil(world, a, "t", () => heardB.broadcasts.length > 0);
-    const { topic, from, bytes } = heardB.broadcasts[0]!;
-    assert.deepEqual([topic, from, [...bytes]], ["t", a.self, [5]]);
-    assert.deepEqual([heardA.broadcasts, heardC.broadcasts, heardB.messages], [[], [], []]);
-    b.leave("t");
-    await world.settle();
-    const before = heardB.broadcasts.length;
-    a.broadcast("t", Uint8Array.of(6));
-    await world.settle();
-    assert.equal(heardB.broadcasts.length, before);
   });
 
   contract("a reader that does not read fills its own queue only", async (world) => {
@@ -163,19 +131,16 @@ export function transportContract(name: string, makeWorld: () => Promise<Transpo
 
   contract("nothing is heard or sent after stop, and to stop or start twice is harmless", async (world) => {
     const [a, b] = await connected(world, "a", "b");
-    b.join("t");
     const heard = listen(b);
     await b.start();
     a.send(b.self, new Uint8Array(10));
-    a.broadcast("t", new Uint8Array(10));
     await b.stop();
     await b.stop();
-    const count = heard.messages.length + heard.broadcasts.length + heard.peers.length;
+    const count = heard.messages.length + heard.peers.length;
     assert.equal(b.send(a.self, new Uint8Array(1)), false);
-    b.broadcast("t", new Uint8Array(1));
     assert.deepEqual(b.peers(), []);
     await world.settle();
-    assert.equal(heard.messages.length + heard.broadcasts.length + heard.peers.length, count);
+    assert.equal(heard.messages.length + heard.peers.length, count);
     await world.until(() => a.peers().length === 0);
   });
 }
@@ -195,28 +160,12 @@ async function connected<Names extends string[]>(
   return made as { [I in keyof Names]: Transport };
 }
 
-/** Broadcasts the byte 5 again and again until `condition` holds: to join may take its time to get around. */
-async function broadcastUntil(
-  world: TransportWorld,
-  from: Transport,
-  topic: string,
-  condition: () => boolean,
-) {
-  for (let i = 0; i < 20 && !condition(); i++) {
-    from.broadcast(topic, Uint8Array.of(5));
-    await world.settle();
-  }
-  assert.ok(condition(), `nothing was heard on topic ${topic}`);
-}
-
 function listen(transport: Transport) {
   const heard = {
     messages: [] as { from: PeerId; bytes: Uint8Array }[],
-    broadcasts: [] as { topic: string; from: PeerId; bytes: Uint8Array }[],
     peers: [] as { peer: PeerId; up: boolean }[],
   };
   transport.onMessage((from, bytes) => heard.messages.push({ from, bytes }));
-  transport.onBroadcast((topic, from, bytes) => heard.broadcasts.push({ topic, from, bytes }));
   transport.onPeer((peer, up) => heard.peers.push({ peer, up }));
   return heard;
 }
