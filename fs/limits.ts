@@ -52,5 +52,71 @@ export const busyMs = 10_000;
 export const walTriesMax = 100;
 /** Objects that `fsck` reads before it lets others run. */
 export const fsckBatch = 64;
+/** Objects that `share` marks in one transaction before it lets others run. */
+export const shareBatch = 256;
 /** Prepared statements kept per database. */
 export const statementsMax = 512;
+
+/** Most ids in one question of a peer which objects are here. */
+export const haveIdsMax = 1024;
+/** Most ids in one question of a peer for objects. */
+export const getIdsMax = 128;
+
+/** Peers that are asked for objects at the same time. */
+export const fetchPeersMax = 16;
+/** Open questions for objects to one peer, each for about `objectBytesMax` bytes. */
+export const fetchWindow = 3;
+/** An object of unknown length (structure) counts as this long when a question is filled, in bytes. */
+export const fetchGuessBytes = 8 * KiB;
+/** Objects that a fetch looks for at the same time; while there are more it walks no further. */
+export const fetchWantedMax = 16_384;
+/** Objects known by name but not yet looked at; a tree that needs more is refused. */
+export const fetchStackMax = 262_144;
+/** Objects that one fetch looks at, here or not; a root that needs more is refused. */
+export const fetchLooksMax = 67_108_864;
+/** Structure remembered as already looked at; what is forgotten is looked at again. */
+export const fetchSeenMax = 65_536;
+/** Links looked at in one go. */
+export const fetchLookBatch = 1024;
+/** Structure that is here and read at once while walking: at most `batchBytesMax` bytes. */
+export const walkReadBatch = batchBytesMax / objectBytesMax;
+/** Names of peers in the words of a fault. */
+export const fetchNamesMax = 8;
+/** Bytes gathered before they are stored in one transaction. */
+export const fetchBatchBytes = 4 * MiB;
+/** Objects gathered before they are stored in one transaction. */
+export const fetchBatchObjects = 1024;
+/** Longest time that something gathered waits for more before it is stored, in milliseconds. */
+export const fetchFlushMs = 50;
+/** Bytes that have come and are not stored; while there are more nothing is asked for. */
+export const fetchBacklogBytes = 16 * MiB;
+/** How long nothing may come, and nothing be waited for, until a fetch gives up, in milliseconds. */
+export const fetchPatienceMs = 10_000;
+/** How often a fetch looks after its peers, in milliseconds. */
+export const fetchTickMs = 250;
+/** How often a peer that has only some objects is asked which, in milliseconds. */
+export const fetchPollMs = 500;
+/** The same while much comes. */
+export const fetchPollMsMin = 100;
+/** Roots for which peers are looked for at the same time. */
+export const fetchSearchesMax = 8;
+/** First wait until more peers are looked for, in milliseconds; it doubles from time to time. */
+export const fetchFindMs = 500;
+/** Longest wait until more peers are looked for, in milliseconds. */
+export const fetchFindMsMax = 8_000;
+/** Time in which a peer has to begin to answer, in milliseconds. */
+export const fetchAskMs = 10_000;
+/** A peer that sends fewer bytes a second than this is too slow. */
+export const fetchBytesPerSecondMin = 64 * KiB;
+/** Unanswered questions in a row after which a peer that answered before is not asked any more in this fetch. */
+export const fetchStrikesMax = 3;
+/** How long a peer is left alone after it did not answer, in milliseconds. */
+export const fetchRestMs = 1000;
+/** A question is put to a second peer when the first takes this much longer than the second usually does. */
+export const fetchStealFactor = 3;
+/** But not before this time, in milliseconds. */
+export const fetchStealMs = 500;
+/** Unasked objects among which the rarest is chosen. */
+export const fetchRareAmong = 256;
+/** Peers remembered because they sent wrong bytes. */
+export const fetchLiarsMax = 1024;

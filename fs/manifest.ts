@@ -88,22 +88,24 @@ export function parseManifest(id: Id, value: Cbor): Manifest {
   return { size, level, sha256: whole, parts: list, data: undefined };
 }
 
-async function getManifest(store: Store, id: Id): Promise<Manifest> {
-  const [bytes] = await store.get([id]);
-  return parseManifest(id, decode(bytes!));
+/** Reads a decoded manifest that a manifest of the level above lists with this size. */
+export function parsePart(id: Id, value: Cbor, listed: { level: number; size: number }): Manifest {
+  const m = parseManifest(id, value);
+  if (m.level !== listed.level || m.size !== listed.size) throw lying(id, "it is not as listed");
+  return m;
 }
 
 /** The manifest of a whole file. */
 export async function readManifest(store: Store, id: Id): Promise<Manifest & { sha256: Id }> {
-  const m = await getManifest(store, id);
+  const [bytes] = await store.get([id]);
+  const m = parseManifest(id, decode(bytes!));
   if (m.sha256 === undefined) throw lying(id, "it is only a part of one");
   return m as Manifest & { sha256: Id };
 }
 
-/** The manifests that `m` (whose id is `id`) lists, in order; nothing when it lists chunks. */
+/** The manifests that `m` lists, in order; nothing when it lists chunks. */
 export async function* subManifests(
   store: Store,
-  id: Id,
   m: Manifest,
   wanted: (at: number, length: number) => boolean = () => true,
 ): AsyncGenerator<{ id: Id; at: number; manifest: Manifest }> {
@@ -111,10 +113,8 @@ export async function* subManifests(
   let at = 0;
   for (const [sub, length] of m.parts) {
     if (wanted(at, length)) {
-      const manifest = await getManifest(store, sub);
-      if (manifest.level !== m.level - 1 || manifest.size !== length) {
-        throw lying(id, `${sub} is not as listed`);
-      }
+      const [bytes] = await store.get([sub]);
+      const manifest = parsePart(sub, decode(bytes!), { level: m.level - 1, size: length });
       yield { id: sub, at, manifest };
     }
     at += length;
@@ -231,7 +231,7 @@ async function* pieces(
     return;
   }
   const isWanted = (at: number, length: number) => at < to && at + length > from;
-  for await (const sub of subManifests(store, id, m, isWanted)) {
+  for await (const sub of subManifests(store, m, isWanted)) {
     yield* pieces(
       store,
       sub.id,

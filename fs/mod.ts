@@ -14,16 +14,9 @@ export {
 } from "./limits.ts";
 export type { Migration, OpenOptions, Param, Reader, Tx } from "./db.ts";
 export { Db, openDatabase, setNativeBinding } from "./db.ts";
-export type { FsckReport, Id, Store } from "./store.ts";
-export {
-  idOf,
-  isId,
-  MemoryStore,
-  openStoreDatabase,
-  SqliteStore,
-  STORE_MIGRATIONS,
-  verifyObject,
-} from "./store.ts";
+export type { FsckReport, Id, SharedObjects, SharingStore, Store } from "./store.ts";
+export { idOf, isId, MemoryStore, verifyObject } from "./store.ts";
+export { openStoreDatabase, SqliteStore, STORE_MIGRATIONS } from "./store_sqlite.ts";
 export type { CatalogRow, Root } from "./catalog.ts";
 export { Catalog } from "./catalog.ts";
 export type { Cutter } from "./cutter.ts";
@@ -33,6 +26,14 @@ export { putFile, readFile, readManifest } from "./manifest.ts";
 export type { DirNode, Entry, FileNode, LinkNode, Meta, Node, TreeEntry, Xattr } from "./tree.ts";
 export { entriesOf, listTree, readNode } from "./tree.ts";
 export { objectsOf } from "./objects.ts";
+export type { Answerer } from "./serve.ts";
+export { serveObjects } from "./serve.ts";
+export type { Asker } from "./questions.ts";
+export type { Finder } from "./finder.ts";
+export { StaticFinder } from "./finder.ts";
+export type { Fetched } from "./walk.ts";
+export type { FetcherOptions, FetchOptions } from "./fetch.ts";
+export { Fetcher } from "./fetch.ts";
 export type { Captured, CaptureOptions } from "./capture.ts";
 export { capture } from "./capture.ts";
 export type { Restored, RestoreOptions } from "./restore.ts";

@@ -1,42 +1,74 @@
-// objects: every object that a root needs, for bundles, pins and copying. It reads structure only, never chunks.
+// objects: which objects an object names, and with them every object that a root needs: for bundles, sharing and
+// fetching. It reads structure only, never chunks.
 import { decode } from "../mq/mod.ts";
-import type { Manifest } from "./manifest.ts";
-import { parseManifest, readManifest, subManifests } from "./manifest.ts";
+import { parseManifest, parsePart } from "./manifest.ts";
 import type { Id, Store } from "./store.ts";
-import type { Node } from "./tree.ts";
-import { checkDepth, entriesOf, parseNode, readNode } from "./tree.ts";
+import type { Entry, Node } from "./tree.ts";
+import { checkDepth, parseNode, parsePage } from "./tree.ts";
+
+/** An object, and what it is for the one that names it. Chunks name nothing and are not looked into. */
+export type Link =
+  | { as: "root"; id: Id }
+  | { as: "node" | "page"; id: Id; depth: number }
+  | { as: "manifest"; id: Id }
+  | { as: "part"; id: Id; level: number; size: number }
+  | { as: "chunk"; id: Id; size: number };
+
+/**
+ * The objects that the object of `link`, whose bytes these are, names, in order.
+ * @throws {Fault} corrupt, when it is not what `link` says; refused, when it lies too deep
+ */
+export function linksOf(link: Link, bytes: Uint8Array): Link[] {
+  const { id } = link;
+  if (link.as === "chunk") return [];
+  const value = decode(bytes);
+  switch (link.as) {
+    case "root": {
+      const isNode = value !== null && typeof value === "object" && "kind" in value;
+      return isNode ? inNode(parseNode(id, value), 0) : inManifest(parseManifest(id, value));
+    }
+    case "node":
+      return inNode(parseNode(id, value), link.depth);
+    case "page":
+      return inEntries(parsePage(id, value), link.depth);
+    case "manifest":
+      return inManifest(parseManifest(id, value));
+    case "part":
+      return inManifest(parsePart(id, value, link));
+  }
+}
+
+function inNode(node: Node, depth: number): Link[] {
+  if (node.kind === "link") return [];
+  if (node.kind === "file") return [{ as: "manifest", id: node.content }];
+  checkDepth(depth);
+  const pages = (node.pages ?? []).map((id): Link => ({ as: "page", id, depth }));
+  return [...pages, ...inEntries(node.entries ?? [], depth)];
+}
+
+function inEntries(entries: Entry[], depth: number): Link[] {
+  return entries.flatMap(([, child]): Link[] =>
+    typeof child === "string" ? [{ as: "node", id: child, depth: depth + 1 }] : inNode(child, depth)
+  );
+}
+
+function inManifest({ level, parts }: ReturnType<typeof parseManifest>): Link[] {
+  return parts.map(([id, size]) =>
+    level === 0 ? { as: "chunk", id, size } : { as: "part", id, level: level - 1, size }
+  );
+}
 
 /**
  * The id of every object reachable from the root `id`, a file's manifest or a tree's node, the root itself first. An
  * object that is named twice comes twice. Chunks are named without being read.
  */
-export async function* objectsOf(store: Store, id: Id): AsyncGenerator<Id> {
-  const [bytes] = await store.get([id]);
-  const value = decode(bytes!);
-  const isNode = value !== null && typeof value === "object" && "kind" in value;
-  yield id;
-  if (isNode) yield* belowNode(store, id, parseNode(id, value), 0);
-  else yield* belowManifest(store, id, parseManifest(id, value));
-}
-
-async function* belowNode(store: Store, id: Id, node: Node, depth: number): AsyncGenerator<Id> {
-  if (node.kind === "link") return;
-  if (node.kind === "file") {
-    yield node.content;
-    yield* belowManifest(store, node.content, await readManifest(store, node.content));
-    return;
+export async function* objectsOf(store: Pick<Store, "get">, id: Id): AsyncGenerator<Id> {
+  const stack: Link[] = [{ as: "root", id }];
+  for (let link = stack.pop(); link !== undefined; link = stack.pop()) {
+    if (link.as !== "chunk") {
+      const [bytes] = await store.get([link.id]);
+      stack.push(...linksOf(link, bytes!).reverse());
+    }
+    yield link.id;
   }
-  checkDepth(depth);
-  yield* node.pages ?? [];
-  for await (const [, child] of entriesOf(store, node, id)) {
-    if (typeof child === "string") {
-      yield child;
-      yield* belowNode(store, child, await readNode(store, child), depth + 1);
-    } else yield* belowNode(store, id, child, depth);
-  }
-}
-
-async function* belowManifest(store: Store, id: Id, m: Manifest): AsyncGenerator<Id> {
-  for (const [part] of m.parts) yield part;
-  for await (const sub of subManifests(store, id, m)) yield* belowManifest(store, sub.id, sub.manifest);
 }

@@ -7,7 +7,8 @@ import { fixedCutter } from "./cutter.ts";
 import { testIn } from "./fixture.ts";
 import * as limits from "./limits.ts";
 import { putFile } from "./manifest.ts";
-import { MemoryStore, openStoreDatabase } from "./store.ts";
+import { MemoryStore } from "./store.ts";
+import { openStoreDatabase } from "./store_sqlite.ts";
 import type { Node } from "./tree.ts";
 import { encodeNode } from "./tree.ts";
 

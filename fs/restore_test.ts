@@ -14,9 +14,10 @@ import {
   testIn,
   trySetXattr,
 } from "./fixture.ts";
-import { openStoreDatabase } from "./store.ts";
+import { openStoreDatabase } from "./store_sqlite.ts";
 import { restore } from "./restore.ts";
-import { MemoryStore, SqliteStore } from "./store.ts";
+import { MemoryStore } from "./store.ts";
+import { SqliteStore } from "./store_sqlite.ts";
 
 /** One of everything. Directory times are set last, inner ones first. */
 const EVERYTHING = `

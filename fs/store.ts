@@ -1,8 +1,8 @@
-// store: objects by the SHA-256 of their bytes, in memory or in SQLite. It knows no files, no names and no peers.
-import { bytesEqual, Fault, fromHex, pause, sha256, toHex } from "../mq/mod.ts";
-import type { Db, Migration, Reader } from "./db.ts";
-import { openDatabase } from "./db.ts";
-import { batchBytesMax, batchIdsMax, fsckBatch, objectBytesMax } from "./limits.ts";
+// store: objects by the SHA-256 of their bytes: what every store promises, and the one in memory. It knows no files,
+// no names and no peers; which of its objects peers may have, it is told.
+import { Fault, sha256, toHex } from "../mq/mod.ts";
+import { batchBytesMax, batchIdsMax, objectBytesMax } from "./limits.ts";
+import { shareAll } from "./share.ts";
 
 /** The name of an object: SHA-256 of its bytes as 64 lowercase hex digits. */
 export type Id = string;
@@ -33,6 +33,30 @@ export interface Store {
   get(ids: Id[]): Promise<Uint8Array[]>;
 }
 
+/** What of a store peers may have. An object that is not shared is, for who asks here, not there at all. */
+export interface SharedObjects {
+  /** Those of `ids` that are here, in the same order. */
+  have(ids: Id[]): Promise<Id[]>;
+  /**
+   * The objects of the first of `ids` in order, undefined where one is not here or is damaged: as many as are at most
+   * `bytesMax` bytes together, one at least.
+   */
+  get(ids: Id[], bytesMax: number): Promise<(Uint8Array | undefined)[]>;
+}
+
+/** A store that tells what peers may have from what is only its host's: work in progress, snapshots of people. */
+export interface SharingStore extends Store {
+  /** As `put`, of what peers have anyway: shared from then on, also when it was here already. */
+  putShared(objects: Uint8Array[]): Promise<Id[]>;
+  /**
+   * Shares everything reachable from `root`. Can be broken off at any time and called again; costs nothing when it
+   * was done before.
+   * @throws {Fault} notFound, when an object is not here; corrupt, refused, when it is no tree and no file
+   */
+  share(root: Id): Promise<void>;
+  readonly shared: SharedObjects;
+}
+
 /** What a full look at every object found. */
 export interface FsckReport {
   checked: number;
@@ -45,7 +69,7 @@ export function verifyObject(id: Id, bytes: Uint8Array): void {
   throw new Fault("store.get", "corrupt", `object ${id} does not match its hash`, { hint: "isconf fsck" });
 }
 
-function notFound(id: Id): Fault {
+export function notFound(id: Id): Fault {
   return new Fault("store.get", "notFound", `object ${id} is not here`, { hint: "isconf status" });
 }
 
@@ -53,13 +77,13 @@ function tooMuch(op: string, message: string): Fault {
   return new Fault(op, "usage", message, { hint: "isconf doctor" });
 }
 
-function checkIds(op: string, ids: Id[]): void {
+export function checkIds(op: string, ids: Id[]): void {
   if (ids.length > batchIdsMax) throw tooMuch(op, `${ids.length} ids in one call, at most ${batchIdsMax}`);
   const bad = ids.find((id) => !isId(id));
   if (bad !== undefined) throw tooMuch(op, `not an id: ${JSON.stringify(bad)}`);
 }
 
-function checkObjects(objects: Uint8Array[]): void {
+export function checkObjects(objects: Uint8Array[]): void {
   if (objects.length > batchIdsMax) {
     throw tooMuch("store.put", `more than ${batchIdsMax} objects in one call`);
   }
@@ -76,7 +100,7 @@ function checkObjects(objects: Uint8Array[]): void {
 }
 
 /** Adds up an answer of `get` and refuses to let it grow beyond a batch. */
-function answerSize(): (bytes: Uint8Array) => void {
+export function answerSize(): (bytes: Uint8Array) => void {
   let sum = 0;
   return (bytes) => {
     sum += bytes.length;
@@ -87,8 +111,10 @@ function answerSize(): (bytes: Uint8Array) => void {
 }
 
 /** A store in memory, for tests and for work that needs no disk. */
-export class MemoryStore implements Store {
+export class MemoryStore implements SharingStore {
   readonly objects = new Map<Id, Uint8Array>();
+  readonly #shared = new Set<Id>();
+  readonly #wholeRoots = new Set<Id>();
 
   missing(ids: Id[]): Promise<Id[]> {
     return settle(() => {
@@ -108,6 +134,41 @@ export class MemoryStore implements Store {
     });
   }
 
+  async putShared(objects: Uint8Array[]): Promise<Id[]> {
+    const ids = await this.put(objects);
+    for (const id of ids) this.#shared.add(id);
+    return ids;
+  }
+
+  share(root: Id): Promise<void> {
+    return shareAll(this, {
+      isWhole: (id) => this.#wholeRoots.has(id),
+      mark: (ids) => {
+        const here = ids.filter((id) => this.objects.has(id));
+        for (const id of here) this.#shared.add(id);
+        return here.length === ids.length;
+      },
+      remember: (id) => void this.#wholeRoots.add(id),
+    }, root);
+  }
+
+  readonly shared: SharedObjects = {
+    have: (ids) =>
+      settle(() => {
+        checkIds("store.have", ids);
+        return ids.filter((id) => this.#shared.has(id));
+      }),
+    get: (ids, bytesMax) =>
+      settle(() => {
+        checkIds("store.get", ids);
+        const sizeOf = (id: Id) => this.#shared.has(id) ? this.objects.get(id)!.length : 0;
+        return ids.slice(0, countWithin(ids.map(sizeOf), bytesMax)).map((id) => {
+          const bytes = this.#shared.has(id) ? this.objects.get(id)! : undefined;
+          return bytes !== undefined && idOf(bytes) === id ? new Uint8Array(bytes) : undefined;
+        });
+      }),
+  };
+
   get(ids: Id[]): Promise<Uint8Array[]> {
     return settle(() => {
       checkIds("store.get", ids);
@@ -122,9 +183,13 @@ export class MemoryStore implements Store {
     });
   }
 
-  /** Removes objects, so that a good copy can be put in their place. */
+  /** Removes objects, so that a good copy can be put in their place; that copy is shared again when somebody says so. */
   drop(ids: Id[]): void {
-    for (const id of ids) this.objects.delete(id);
+    for (const id of ids) {
+      this.objects.delete(id);
+      this.#shared.delete(id);
+    }
+    this.#wholeRoots.clear();
   }
 
   /** Hashes every object. */
@@ -134,121 +199,18 @@ export class MemoryStore implements Store {
   }
 }
 
+/** How many of the first `sizes` are at most `max` together; one at least. */
+export function countWithin(sizes: number[], max: number): number {
+  let sum = 0;
+  const over = sizes.findIndex((size) => (sum += size) > max);
+  return over < 0 ? sizes.length : Math.max(1, over);
+}
+
 /** A value or a throw as a promise, without an async function around work that does not wait. */
-function settle<T>(fn: () => T): Promise<T> {
+export function settle<T>(fn: () => T): Promise<T> {
   try {
     return Promise.resolve(fn());
   } catch (e) {
     return Promise.reject(e);
   }
-}
-
-/** The tables of store.db. Blobs stand alone, so that looking for an id never walks over their pages. */
-export const STORE_MIGRATIONS: Migration[] = [{
-  version: 1,
-  name: "objects and roots",
-  sql: `
-    CREATE TABLE object (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, size INTEGER NOT NULL) STRICT;
-    CREATE TABLE blob (n INTEGER PRIMARY KEY REFERENCES object (n) ON DELETE CASCADE, bytes BLOB NOT NULL) STRICT;
-    CREATE TABLE root (
-      n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, kind TEXT NOT NULL, size INTEGER NOT NULL,
-      sha256 BLOB, label TEXT NOT NULL, at_ms INTEGER NOT NULL
-    ) STRICT;
-    CREATE INDEX root_id ON root (id);
-    CREATE INDEX root_sha256 ON root (sha256);
-    CREATE INDEX root_label ON root (label);`,
-}];
-
-/** Opens (creates) the store's database at `path`, for {@link SqliteStore} and the catalog. */
-export function openStoreDatabase(path: string): Db {
-  return openDatabase(path, { migrations: STORE_MIGRATIONS, synchronous: "FULL" });
-}
-
-/** A store in a database of {@link openStoreDatabase}. */
-export class SqliteStore implements Store {
-  #db: Db;
-
-  constructor(db: Db) {
-    this.#db = db;
-  }
-
-  missing(ids: Id[]): Promise<Id[]> {
-    return settle(() => {
-      checkIds("store.missing", ids);
-      return this.#db.read((r) => ids.filter((id) => numberOf(r, fromHex(id)) === undefined));
-    });
-  }
-
-  put(objects: Uint8Array[]): Promise<Id[]> {
-    return settle(() => {
-      checkObjects(objects);
-      const keys = objects.map((bytes) => sha256(bytes));
-      const isNew = (r: Reader, key: Uint8Array) => numberOf(r, key) === undefined;
-      if (this.#db.read((r) => keys.some((key) => isNew(r, key)))) {
-        this.#db.write((tx) => {
-          for (const [i, key] of keys.entries()) {
-            if (!isNew(tx, key)) continue;
-            const bytes = objects[i]!;
-            const { lastInsertRowid: n } = tx.run(
-              "INSERT INTO object (id, size) VALUES (?, ?)",
-              key,
-              bytes.length,
-            );
-            tx.run("INSERT INTO blob (n, bytes) VALUES (?, ?)", n, bytes);
-          }
-        });
-      }
-      return keys.map(toHex);
-    });
-  }
-
-  get(ids: Id[]): Promise<Uint8Array[]> {
-    return settle(() => {
-      checkIds("store.get", ids);
-      const add = answerSize();
-      return this.#db.read((r) =>
-        ids.map((id) => {
-          const row = r.get<{ bytes: Uint8Array }>(
-            "SELECT bytes FROM object JOIN blob USING (n) WHERE id = ?",
-            fromHex(id),
-          );
-          if (row === undefined) throw notFound(id);
-          add(row.bytes);
-          verifyObject(id, row.bytes);
-          return row.bytes;
-        })
-      );
-    });
-  }
-
-  /** Removes objects, so that a good copy can be put in their place. */
-  drop(ids: Id[]): void {
-    this.#db.write((tx) => ids.forEach((id) => tx.run("DELETE FROM object WHERE id = ?", fromHex(id))));
-  }
-
-  /** Hashes every object, letting others run in between. */
-  async fsck(): Promise<FsckReport> {
-    const report: FsckReport = { checked: 0, corrupt: [] };
-    let last = 0;
-    for (;;) {
-      const rows = this.#db.read((r) =>
-        r.all<{ n: number; id: Uint8Array; bytes: Uint8Array | null }>(
-          "SELECT n, id, bytes FROM object LEFT JOIN blob USING (n) WHERE n > ? ORDER BY n LIMIT ?",
-          last,
-          fsckBatch,
-        )
-      );
-      if (rows.length === 0) return report;
-      for (const { n, id, bytes } of rows) {
-        report.checked++;
-        if (bytes === null || !bytesEqual(sha256(bytes), id)) report.corrupt.push(toHex(id));
-        last = n;
-      }
-      await pause();
-    }
-  }
-}
-
-function numberOf(r: Reader, id: Uint8Array): number | undefined {
-  return r.get<{ n: number }>("SELECT n FROM object WHERE id = ?", id)?.n;
 }

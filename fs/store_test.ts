@@ -6,12 +6,14 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { storeContract } from "../tests/contract/store.ts";
 import type { Db } from "./db.ts";
-import { idOf, isId, MemoryStore, openStoreDatabase, SqliteStore } from "./store.ts";
+import { idOf, isId, MemoryStore } from "./store.ts";
+import { openStoreDatabase, SqliteStore } from "./store_sqlite.ts";
 
 storeContract("MemoryStore", () => {
   const store = new MemoryStore();
   return {
     store,
+    drop: (ids) => store.drop(ids),
     flip: (id) => void (store.objects.get(id)![0]! ^= 1),
     writes: () => store.objects.size,
     reopen: () => store,
@@ -37,8 +39,10 @@ storeContract("SqliteStore", () => {
   };
   const db = connect();
   const watcher = connect();
+  const store = new SqliteStore(db);
   return {
-    store: new SqliteStore(db),
+    store,
+    drop: (ids) => store.drop(ids),
     flip: (id) => flipInDatabase(db, id),
     writes: () => watcher.read((r) => r.get<{ data_version: number }>("PRAGMA data_version")!.data_version),
     reopen: () => new SqliteStore(connect()),

@@ -203,6 +203,15 @@ function parseEntries(id: Id, value: Cbor): Entry[] {
   return entries;
 }
 
+/** Reads the decoded page `id` of a directory; it has at least one entry. */
+export function parsePage(id: Id, value: Cbor): Entry[] {
+  const { v, kind, entries } = (value ?? {}) as Fields;
+  if (v !== 1 || kind !== "page") throw lying(id, "not a page");
+  const list = parseEntries(id, entries ?? null);
+  if (list.length === 0) throw lying(id, "an empty page");
+  return list;
+}
+
 /** The node with this id. */
 export async function readNode(store: Store, id: Id): Promise<Node> {
   const [bytes] = await store.get([id]);
@@ -215,15 +224,8 @@ export async function* entriesOf(store: Store, dir: DirNode, id: Id = ""): Async
   let last: Uint8Array | undefined;
   for (const page of dir.pages ?? []) {
     const [bytes] = await store.get([page]);
-    const value = decode(bytes!) as Fields | null;
-    if (value === null || typeof value !== "object" || value.v !== 1 || value.kind !== "page") {
-      throw lying(page, "not a page");
-    }
-    const entries = parseEntries(page, value.entries ?? null);
-    const first = entries[0]?.[0];
-    if (first === undefined || (last !== undefined && compareBytes(last, first) >= 0)) {
-      throw lying(id, "pages out of order");
-    }
+    const entries = parsePage(page, decode(bytes!));
+    if (last !== undefined && compareBytes(last, entries[0]![0]) >= 0) throw lying(id, "pages out of order");
     last = entries.at(-1)![0];
     yield* entries;
   }

@@ -2,22 +2,41 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import type { Store } from "../../fs/mod.ts";
-import { batchBytesMax, batchIdsMax, objectBytesMax } from "../../fs/mod.ts";
+import type { FileRef, SharingStore, Store } from "../../fs/mod.ts";
+import {
+  batchBytesMax,
+  batchIdsMax,
+  fixedCutter,
+  objectBytesMax,
+  objectsOf,
+  putFile,
+  readManifest,
+} from "../../fs/mod.ts";
 
 /** A store to be tried, how to damage or count what it holds from outside, and how to end it. */
 export interface StoreUnderTest {
-  store: Store;
+  store: SharingStore;
+  /** Removes objects. */
+  drop(ids: string[]): void;
   /** Flips one bit of a stored object. */
   flip(id: string): void;
   /** Grows whenever something is written. */
   writes(): number;
   /** The same content as seen by somebody who opens it anew. */
-  reopen(): Store;
+  reopen(): SharingStore;
   close(): void;
 }
 
 const bytes = (text: string) => new TextEncoder().encode(text);
+/** A file of many small chunks, stored. */
+async function manyChunks(store: Store, count: number): Promise<FileRef> {
+  const content = Uint32Array.from({ length: 2 * Math.max(count, 1000) }, (_, i) => i);
+  async function* source() {
+    yield await Promise.resolve(new Uint8Array(content.buffer, 0, 8 * count));
+  }
+  return await putFile(store, source(), fixedCutter(8));
+}
+
 const hex = (b: Uint8Array) => createHash("sha256").update(b).digest("hex");
 
 /** Runs the contract on what `make` makes, anew for each promise. */
@@ -110,4 +129,121 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
       assert.equal((await store.get(ids)).length, ids.length);
     },
   );
+
+  promise(
+    "what was only put is not there for peers: they are answered as about what nobody ever had",
+    async ({ store, reopen }) => {
+      const [mine] = await store.put([bytes("mine")]);
+      const never = hex(bytes("never"));
+      for (const { shared } of [store, reopen()]) {
+        assert.deepEqual(await shared.have([mine!, never]), []);
+        assert.deepEqual(await shared.get([mine!, never], 100), [undefined, undefined]);
+      }
+    },
+  );
+
+  promise("what came from peers is shared, also when it was here before, and stays so", async (t) => {
+    const { store } = t;
+    const [a] = await store.put([bytes("a")]);
+    assert.deepEqual(await store.putShared([bytes("b"), bytes("a")]), [hex(bytes("b")), a]);
+    await store.put([bytes("b"), bytes("c")]);
+    const asked = [hex(bytes("c")), a!, hex(bytes("b"))];
+    for (const { shared } of [store, t.reopen()]) {
+      assert.deepEqual(await shared.have(asked), asked.slice(1));
+      assert.deepEqual(await shared.get(asked, 100), [undefined, bytes("a"), bytes("b")]);
+    }
+    const before = t.writes();
+    await store.putShared([bytes("a")]);
+    assert.equal(t.writes(), before);
+  });
+
+  promise(
+    "share gives everything that a root needs, and nothing else; again it writes nothing",
+    async (t) => {
+      const { store } = t;
+      const file = await manyChunks(store, 10_000);
+      const [other] = await store.put([bytes("other")]);
+      const ids: string[] = [];
+      for await (const id of objectsOf(store, file.id)) ids.push(id);
+      await store.share(file.id);
+      for (const { shared } of [store, t.reopen()]) {
+        for (let i = 0; i < ids.length; i += batchIdsMax) {
+          const some = ids.slice(i, i + batchIdsMax);
+          assert.deepEqual(await shared.have(some), some);
+        }
+        assert.deepEqual(await shared.have([other!]), []);
+      }
+      const before = t.writes();
+      await store.share(file.id);
+      await t.reopen().share(file.id);
+      assert.equal(t.writes(), before);
+    },
+  );
+
+  promise("a share that was broken off is finished by the next one", async ({ store, drop }) => {
+    const file = await manyChunks(store, 10_000);
+    const [first, second] = (await readManifest(store, file.id)).parts.map(([id]) => id);
+    const ids: string[] = [];
+    for await (const id of objectsOf(store, second!)) ids.push(id);
+    const [manifest] = await store.get([second!]);
+    drop([second!]);
+    await assert.rejects(store.share(file.id), { name: "Fault", kind: "notFound" });
+    assert.deepEqual(await store.shared.have([first!, ...ids]), [first]);
+    await store.put([manifest!]);
+    await store.share(file.id);
+    assert.deepEqual(await store.shared.have([first!, ...ids]), [first, ...ids]);
+  });
+
+  promise("a root of which a chunk is not here is not taken for done", async ({ store, drop }) => {
+    const file = await manyChunks(store, 1000);
+    const [chunk] = (await readManifest(store, file.id)).parts.at(-1)!;
+    const [content] = await store.get([chunk]);
+    drop([chunk]);
+    await store.share(file.id);
+    await store.put([content!]);
+    assert.deepEqual(await store.shared.have([file.id, chunk]), [file.id]);
+    await store.share(file.id);
+    assert.deepEqual(await store.shared.have([file.id, chunk]), [file.id, chunk]);
+  });
+
+  promise("what was dropped is not shared when it comes back, until it is shared again", async (t) => {
+    const file = await manyChunks(t.store, 1000);
+    const [manifest] = await t.store.get([file.id]);
+    await t.store.share(file.id);
+    t.drop([file.id]);
+    assert.deepEqual(await t.store.shared.get([file.id], 100), [undefined]);
+    await t.store.put([manifest!]);
+    assert.deepEqual(await t.store.shared.have([file.id]), []);
+    await t.store.share(file.id);
+    assert.deepEqual(await t.store.shared.have([file.id]), [file.id]);
+  });
+
+  promise(
+    "peers get as many objects as fit, one at least, and never a damaged one",
+    async ({ store, flip }) => {
+      const [a, b, c] = await store.putShared(["aaaa", "bbbb", "cccc"].map(bytes));
+      const counts = [0, 4, 7, 8, 11, 12];
+      const got = await Promise.all(counts.map((max) => store.shared.get([a!, b!, c!], max)));
+      assert.deepEqual(got.map((list) => list.length), [1, 1, 1, 2, 2, 3]);
+      const never = hex(bytes("never"));
+      assert.deepEqual(await store.shared.get([never, a!, never, b!], 4), [
+        undefined,
+        bytes("aaaa"),
+        undefined,
+      ]);
+      flip(b!);
+      assert.deepEqual(await store.shared.get([a!, b!, c!], 12), [bytes("aaaa"), undefined, bytes("cccc")]);
+      (await store.shared.get([a!], 4))[0]!.fill(0);
+      assert.deepEqual(await store.shared.get([a!], 4), [bytes("aaaa")]);
+    },
+  );
+
+  promise("too many ids, and what is no id, are refused to peers as well", async ({ store: { shared } }) => {
+    const usage = { name: "Fault", kind: "usage" };
+    const tooMany = new Array(batchIdsMax + 1).fill(hex(bytes("a")));
+    await assert.rejects(shared.have(tooMany), usage);
+    await assert.rejects(shared.get(tooMany, 1), usage);
+    await assert.rejects(shared.have(["x"]), usage);
+    await assert.rejects(shared.get(["x"], 1), usage);
+  });
 }

@@ -1,0 +1,80 @@
+// landing: objects that have come and were verified, on their way into the store: many in one transaction, and others
+// run in between.
+import { type Cancel, type Clock, pause, type PeerId } from "../mq/mod.ts";
+import { fetchBacklogBytes, fetchBatchBytes, fetchBatchObjects, fetchFlushMs } from "./limits.ts";
+import type { Piece } from "./source.ts";
+import { countWithin, type SharingStore } from "./store.ts";
+
+/** A piece that has come, and who gave it. */
+export interface Landed {
+  piece: Piece;
+  bytes: Uint8Array;
+  from: PeerId;
+}
+
+export class Landing {
+  readonly #store: Pick<SharingStore, "putShared">;
+  readonly #clock: Clock;
+  /** Told what is durable, or what could not be stored and why. */
+  readonly #stored: (batch: Landed[], failure: { thrown: unknown } | undefined) => void;
+  #waiting: Landed[] = [];
+  #bytes = 0;
+  #isStoring = false;
+  #timer: Cancel | undefined;
+
+  constructor(
+    store: Pick<SharingStore, "putShared">,
+    clock: Clock,
+    stored: (batch: Landed[], failure: { thrown: unknown } | undefined) => void,
+  ) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#stored = stored;
+  }
+
+  /** Whether so much waits that nothing more should be asked for. */
+  get isFull(): boolean {
+    return this.#bytes >= fetchBacklogBytes;
+  }
+
+  add(landed: Landed): void {
+    this.#waiting.push(landed);
+    this.#bytes += landed.bytes.length;
+    if (this.#isBatch) void this.#run();
+    else this.#later();
+  }
+
+  get #isBatch(): boolean {
+    return this.#bytes >= fetchBatchBytes || this.#waiting.length >= fetchBatchObjects;
+  }
+
+  #later(): void {
+    this.#timer ??= this.#clock.after(fetchFlushMs, () => void this.#run());
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isStoring) return;
+    this.#isStoring = true;
+    this.#timer?.();
+    this.#timer = undefined;
+    do {
+      const sizes = this.#waiting.slice(0, fetchBatchObjects).map(({ bytes }) => bytes.length);
+      const batch = this.#waiting.splice(0, countWithin(sizes, fetchBatchBytes));
+      const failure = await this.#put(batch);
+      for (const { bytes } of batch) this.#bytes -= bytes.length;
+      this.#stored(batch, failure);
+      await pause();
+    } while (this.#isBatch);
+    this.#isStoring = false;
+    if (this.#waiting.length > 0) this.#later();
+  }
+
+  async #put(batch: Landed[]): Promise<{ thrown: unknown } | undefined> {
+    try {
+      await this.#store.putShared(batch.map(({ bytes }) => bytes));
+      return undefined;
+    } catch (thrown) {
+      return { thrown };
+    }
+  }
+}
