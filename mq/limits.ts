@@ -49,3 +49,67 @@ export const faultTextMax = 1024;
 
 /** Items that a ring holds unless its maker says otherwise. */
 export const ringItemsMax = 4096;
+
+/** What one transport over a network may use, and how long it waits; each can be said otherwise to its constructor. */
+export const transportLimits = {
+  /** Connections in all, of peers and strangers. */
+  connectionsMax: 256,
+  /** Connections with one remote IP address. */
+  connectionsPerAddressMax: 64,
+  /** Connections that one remote IP address may open in a second. */
+  connectionsPerAddressPerSecond: 32,
+  /** Connections whose handshake is going on. */
+  handshakesMax: 64,
+  /** The same, from one remote IP address. */
+  handshakesPerAddressMax: 8,
+  /** How long a handshake may take, in milliseconds. */
+  handshakeMs: 4_000,
+  /** Streams that a peer may have open on one connection. */
+  streamsPerConnectionMax: 64,
+  /** How much of a stream may be on its way unread, in bytes: it grows up to this while the reader keeps up. */
+  streamWindowBytesMax: 4 * MiB,
+
+  /** Strangers connected at a time: peers that proved a key and are not let in. */
+  strangersMax: 64,
+  /** The same, from one remote IP address. */
+  strangersPerAddressMax: 16,
+  /** How long a connection may last on which no messages flow, in milliseconds: a stranger's, above all. */
+  strangerMs: 10_000,
+  /** Questions that are answered on one connection, and asked on it. */
+  questionsMax: 32,
+  /** Longest question and longest answer of an introduction, in bytes. */
+  questionBytesMax: 64 * KiB,
+  /** How long an answer to such a question may take, in milliseconds. */
+  questionMs: 8_000,
+
+  /** Peers that we keep dialling for; more may dial us. */
+  connectionsWanted: 32,
+  /** Dials at a time; one lasts until messages flow or the connection ends. */
+  dialsMax: 16,
+  /** How long one address may take to be dialled, with its handshake, in milliseconds. */
+  dialMs: 4_000,
+  /** Longest pause before the first dial that follows a failure or a lost connection, in milliseconds. */
+  redialFirstMs: 250,
+  /** How many times longer each further pause is. */
+  redialFactor: 2,
+  /** Longest pause between two dials of one peer, in milliseconds; half of it is added by chance. */
+  redialMsMax: 300_000,
+  /** Dials of an address that never worked and where somebody else answers, before it is forgotten. */
+  foreignTriesMax: 8,
+  /** How long a stream that was refused is left before it is tried again, in milliseconds. */
+  reopenMs: 500,
+
+  /** Peers whose addresses are remembered. */
+  knownPeersMax: 1024,
+  /** Addresses remembered of one peer. */
+  addressesPerPeerMax: 8,
+  /** Peers whose addresses are told to a new peer. */
+  peersToldMax: 64,
+
+  /** How often a peer to which nothing is sent hears that we are there, in milliseconds. */
+  pulseMs: 10_000,
+  /** How long a peer may be silent before its connection is cut off, in milliseconds. */
+  silenceMs: 35_000,
+  /** How often peers are looked for on the local network, in milliseconds; all of them answer each time. */
+  discoverMs: 60_000,
+};

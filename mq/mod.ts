@@ -25,6 +25,7 @@ export {
   rumourPeersMax,
   seenPerPeerMax,
   topicBytesMax,
+  transportLimits,
 } from "./limits.ts";
 export { bytesEqual, compareBytes, concat, fromHex, toHex } from "./bytes.ts";
 export { sha256 } from "./hash.ts";
@@ -43,6 +44,7 @@ export { Ring } from "./ring.ts";
 export { Bus } from "./bus.ts";
 export type { Gate, PeerId, Transport } from "./transport.ts";
 export { checkMessage } from "./transport.ts";
+export { isPeerId, peerIdOf } from "./peer_id.ts";
 export type { Link, MemoryNetworkOptions } from "./transport_memory.ts";
 export { MemoryNetwork } from "./transport_memory.ts";
 export { MESSAGE_KINDS, MESSAGE_VERSION } from "./message.ts";

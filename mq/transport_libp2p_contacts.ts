@@ -1,0 +1,150 @@
+// Contacts: where peers are, and the dialling that keeps enough of them connected. Peers tell each other what they know.
+// Not who is let in: strangers' addresses may stand here too, and the handshake proves who answers.
+import { AddressBook, type Entry, type Source } from "./address_book.ts";
+import { parseAddress, toMultiaddr } from "./address.ts";
+import type { Clock } from "./clock.ts";
+import { type Outcome, Redial } from "./redial.ts";
+import type { PeerId } from "./transport.ts";
+import { readAddresses, type Told, writeAddresses } from "./transport_libp2p_addresses.ts";
+import type { Link } from "./transport_libp2p_link.ts";
+import type { TransportLimits } from "./transport_libp2p_node.ts";
+
+export interface ContactsOptions {
+  self: PeerId;
+  clock: Clock;
+  limits: TransportLimits;
+  admits(peer: PeerId): boolean;
+  /** The peers with which messages flow. */
+  up(): { has(peer: PeerId): boolean; readonly size: number };
+  /** Dials addresses of one peer, in libp2p's notation. @throws {Error} of libp2p, when none leads to it */
+  dial(targets: string[]): Promise<Link>;
+}
+
+export class Contacts {
+  readonly #opts: ContactsOptions;
+  readonly #book: AddressBook;
+  readonly #dialling = new Set<PeerId>();
+  #redial: Redial | undefined;
+
+  constructor(opts: ContactsOptions) {
+    this.#opts = opts;
+    this.#book = new AddressBook(opts.clock, opts.limits);
+  }
+
+  start(): void {
+    const { clock, limits, up } = this.#opts;
+    this.#redial = new Redial({
+      clock,
+      book: this.#book,
+      limits,
+      dial: (entry) => this.#try(entry),
+      isWanted: (entry) => this.#isWanted(entry),
+      connected: () => up().size,
+    });
+    this.#redial.kick();
+  }
+
+  stop(): void {
+    this.#redial?.stop();
+    this.#redial = undefined;
+  }
+
+  /** Notes that `peer`, or whoever answers there, may be at `addresses` ("ip:port", in the one form). */
+  learn(peer: PeerId | undefined, addresses: string[], source: Source): void {
+    if (peer === this.#opts.self) return;
+    // Of two peers that find each other at the same time, one waits a little for the other to dial.
+    const delayMs = peer !== undefined && peer < this.#opts.self ? this.#opts.limits.redialFirstMs : 0;
+    if (this.#book.learn(peer, addresses, source, delayMs)) this.#redial?.kick();
+  }
+
+  /** Messages flow on `link`. */
+  connected(link: Link): void {
+    if (link.dialled !== undefined) this.#book.worked(link.peer, link.dialled);
+  }
+
+  /** A connection with `peer` has ended. */
+  lost(peer: PeerId): void {
+    const entry = this.#book.of(peer);
+    const { up, admits } = this.#opts;
+    if (entry !== undefined && !entry.trying && !up().has(peer) && admits(peer)) this.#redial?.soon(entry);
+    else this.#redial?.kick();
+  }
+
+  /** The gate has changed its mind: peers that are let in now are dialled. */
+  recheck(): void {
+    for (const entry of this.#book.entries()) {
+      if (entry.peer !== undefined && this.#opts.admits(entry.peer)) entry.dueMs = this.#opts.clock.now();
+    }
+    this.#redial?.kick();
+  }
+
+  /** Whether we are dialling `peer` ourselves, let in or not. */
+  isDialling(peer: PeerId): boolean {
+    return this.#dialling.has(peer);
+  }
+
+  /** Peers that are let in, and addresses of theirs that worked or that they told us themselves. */
+  proven(): Told[] {
+    const { admits, up } = this.#opts;
+    return this.#book.entries().flatMap(({ peer, addresses }) => {
+      if (peer === undefined || !admits(peer)) return [];
+      const good = [...addresses].filter(([, { worked }]) => worked || up().has(peer)).map(([address]) =>
+        address
+      );
+      return good.length > 0 ? [{ peer, addresses: good }] : [];
+    });
+  }
+
+  /** What the peer of a new link is told: where we are (`own`), and where others are that are let in. */
+  toTell(link: Link, own: string[]): Uint8Array {
+    const { self, limits } = this.#opts;
+    const others = this.proven().filter(({ peer }) => peer !== link.peer).slice(0, limits.peersToldMax - 1);
+    const isNear = /^127\.|^::1$/.test(link.host);
+    return writeAddresses([{ peer: self, addresses: own }, ...others].map(({ peer, addresses }) => ({
+      peer,
+      addresses: addresses.filter((address) => isNear || !/^127\.|^\[::1\]/.test(address))
+        .slice(0, limits.addressesPerPeerMax),
+    })));
+  }
+
+  /** Notes what the peer of a link told. False: that was not in the form it should have. */
+  told(link: Link, body: Uint8Array): boolean {
+    const told = readAddresses(body, this.#opts.limits);
+    for (const { peer, addresses } of told ?? []) {
+      if (peer === link.peer) this.#book.replace(peer, addresses);
+      else this.learn(peer, addresses, "told");
+    }
+    return told !== undefined;
+  }
+
+  async #try(entry: Entry): Promise<Outcome> {
+    const { peer, addresses } = entry;
+    const suffix = peer === undefined ? "" : `/p2p/${peer}`;
+    if (peer !== undefined) this.#dialling.add(peer);
+    try {
+      const targets = [...addresses.keys()].map((text) => toMultiaddr(parseAddress(text)) + suffix);
+      const link = await this.#opts.dial(targets);
+      entry.seen = link.peer;
+      return await link.outcome ? "up" : "failed";
+    } catch (thrown) {
+      return outcomeOf(thrown);
+    } finally {
+      if (peer !== undefined) this.#dialling.delete(peer);
+    }
+  }
+
+  /** Whether an entry of the book is not connected and worth a try: not so hearsay about peers that are not let in. */
+  #isWanted({ peer, seen, source }: Entry): boolean {
+    const who = peer ?? seen;
+    if (who !== undefined && this.#opts.up().has(who)) return false;
+    return source !== "told" || peer === undefined || this.#opts.admits(peer);
+  }
+}
+
+/** Why a dial of libp2p failed. */
+function outcomeOf(thrown: unknown): Outcome {
+  const errors = thrown instanceof AggregateError ? thrown.errors : [thrown];
+  const names = errors.map((error) => error instanceof Error ? error.name : "");
+  if (names.includes("InvalidPeerIdError")) return "self";
+  return names.every((name) => name === "EncryptionFailedError") ? "foreign" : "failed";
+}

@@ -1,0 +1,191 @@
+// Line: the messages between two peers on one connection: a stream of frames each way, opened by who sends on it.
+// It is up when both are open, which takes that both sides let the other in. What frames mean is a table in README.md.
+import type { Connection, Stream } from "@libp2p/interface";
+import type { Cancel, Clock } from "./clock.ts";
+import { encodeFrame, readFrames } from "./frame.ts";
+import { messageBytesMax } from "./limits.ts";
+import { chunksOf, within } from "./transport_libp2p_streams.ts";
+
+/** Types of the frames of a message stream. */
+export const LINE_FRAMES = { message: 0, pulse: 1, addresses: 2 } as const;
+
+export interface LineLimits {
+  queueBytesPerPeerMax: number;
+  reopenMs: number;
+  questionMs: number;
+  silenceMs: number;
+}
+
+export interface LineOptions {
+  connection: Connection;
+  protocol: string;
+  clock: Clock;
+  limits: LineLimits;
+  onUp(): void;
+  onMessage(bytes: Uint8Array): void;
+  onAddresses(body: Uint8Array): void;
+  /** The line is of no more use: `reason` in words for the log, undefined when it was put aside in good order. */
+  onEnd(reason: string | undefined): void;
+}
+
+export class Line {
+  /** Whether messages flow in both directions. */
+  up = false;
+  readonly #opts: LineOptions;
+  readonly #ended = new AbortController();
+  #out: Stream | undefined;
+  #in: Stream | undefined;
+  #opening = false;
+  #retry: Cancel = () => {};
+  #retired = false;
+  #readAll = false;
+  #heardMs: number;
+  #held: Promise<void> | undefined;
+
+  constructor(opts: LineOptions) {
+    this.#opts = opts;
+    this.#heardMs = opts.clock.now();
+    void this.#open();
+  }
+
+  /** Whether messages may be sent here: it is up and not being put aside. */
+  get usable(): boolean {
+    return this.up && !this.#retired;
+  }
+
+  /** Takes the stream on which the peer sends; telling it so by a first pulse. */
+  accept(stream: Stream): void {
+    if (this.#in !== undefined || this.#ended.signal.aborted) {
+      return stream.abort(new Error("there is one already"));
+    }
+    this.#in = stream;
+    this.#write(stream, LINE_FRAMES.pulse);
+    if (this.#out === undefined) void this.#open(); // who opens to us lets us in
+    else this.#begin();
+  }
+
+  /** Puts a copy of a message into the queue; false when it is full or the line not usable. */
+  send(bytes: Uint8Array): boolean {
+    const out = this.#out;
+    if (!this.usable || out === undefined) return false;
+    if (out.writeBufferLength + bytes.length > this.#opts.limits.queueBytesPerPeerMax) return false;
+    return this.#write(out, LINE_FRAMES.message, bytes);
+  }
+
+  tellAddresses(body: Uint8Array): void {
+    if (this.#out !== undefined) this.#write(this.#out, LINE_FRAMES.addresses, body);
+  }
+
+  /** Called every so often: says that we are there, and ends the line when the peer has been silent for too long. */
+  pulse(): void {
+    const { clock, limits } = this.#opts;
+    if (!this.up || this.#out === undefined) return;
+    if (this.#held === undefined && clock.now() - this.#heardMs > limits.silenceMs) return this.end("silent");
+    if (this.usable) this.#write(this.#out, LINE_FRAMES.pulse);
+  }
+
+  /** Puts the line aside: what is queued on both sides is still sent, then it ends without a reason. */
+  retire(): void {
+    if (this.#retired) return;
+    this.#retired = true;
+    this.#out?.close({ signal: this.#ended.signal }).then(
+      () => this.#endWhenDone(),
+      () => this.end("broken"),
+    );
+  }
+
+  /** Stops reading until the result is called: the peer's queue fills. */
+  hold(): () => void {
+    let release = () => {};
+    this.#held = new Promise((resolve) => release = resolve);
+    return () => {
+      this.#held = undefined;
+      this.#heardMs = this.#opts.clock.now();
+      release();
+    };
+  }
+
+  end(reason: string | undefined): void {
+    if (this.#ended.signal.aborted) return;
+    this.#ended.abort(new Error("the line has ended"));
+    this.#retry();
+    this.up = false;
+    this.#opts.onEnd(reason);
+  }
+
+  /** Opens our stream; as long as the peer does not let us in, it refuses, and we try again later. */
+  async #open(): Promise<void> {
+    if (this.#opening || this.#ended.signal.aborted) return;
+    this.#opening = true;
+    this.#retry();
+    const { clock, connection, protocol, limits } = this.#opts;
+    let stream: Stream | undefined;
+    try {
+      await within(clock, limits.questionMs, this.#ended.signal, async (signal) => {
+        const open = stream = await connection.newStream([protocol], { signal });
+        const chunks = chunksOf(open);
+        signal.addEventListener("abort", () => open.abort(new Error("too late")));
+        const first = await chunks.next();
+        if (first.done) throw new Error("refused");
+        this.#out = open;
+        void this.#watch(chunks);
+      });
+      this.#begin();
+    } catch {
+      stream?.abort(new Error("not accepted")); // the peer does not let us in yet, or the connection goes
+      if (!this.#ended.signal.aborted) this.#retry = clock.after(limits.reopenMs, () => void this.#open());
+    } finally {
+      this.#opening = false;
+    }
+  }
+
+  #begin(): void {
+    if (this.up || this.#in === undefined || this.#out === undefined || this.#ended.signal.aborted) return;
+    this.up = true;
+    this.#heardMs = this.#opts.clock.now();
+    this.#opts.onUp();
+    void this.#read(this.#in);
+  }
+
+  async #read(stream: Stream): Promise<void> {
+    const { clock } = this.#opts;
+    try {
+      for await (
+        const { type, body } of readFrames(chunksOf(stream), clock, { bodyBytesMax: messageBytesMax })
+      ) {
+        if (this.#held !== undefined) await this.#held;
+        if (this.#ended.signal.aborted) return;
+        this.#heardMs = clock.now();
+        if (type === LINE_FRAMES.message) this.#opts.onMessage(body);
+        else if (type === LINE_FRAMES.addresses) this.#opts.onAddresses(body);
+      }
+    } catch (thrown) {
+      return this.end(thrown instanceof Error ? thrown.message : "broken");
+    }
+    this.#readAll = true;
+    this.retire(); // the peer has put this line aside
+    this.#endWhenDone();
+  }
+
+  #endWhenDone(): void {
+    if (this.#readAll && this.#out?.writeStatus === "closed") this.end(undefined);
+  }
+
+  /** Notices that our own stream is reset; nothing comes back on it after the first pulse. */
+  async #watch(chunks: AsyncGenerator<Uint8Array>): Promise<void> {
+    try {
+      while (!(await chunks.next()).done);
+    } catch {
+      this.end("closed");
+    }
+  }
+
+  #write(stream: Stream, type: number, body: Uint8Array = new Uint8Array(0)): boolean {
+    try {
+      stream.send(encodeFrame({ type, channel: 0, body }));
+      return true;
+    } catch {
+      return false; // the stream is going; its reader ends the line
+    }
+  }
+}

@@ -1,0 +1,158 @@
+// The libp2p node behind a transport: which of its parts run, and with which limits. All that polls is off, and every
+// protocol is closed to strangers. Not a policy: who is a stranger is said by its maker.
+import { privateKeyFromRaw } from "@libp2p/crypto/keys";
+import { identify } from "@libp2p/identify";
+import type { Connection, Libp2p, Logger, MultiaddrConnection } from "@libp2p/interface";
+import { mdns } from "@libp2p/mdns";
+import { noise } from "@libp2p/noise";
+import { ping } from "@libp2p/ping";
+import { tcp } from "@libp2p/tcp";
+import { yamux } from "@libp2p/yamux";
+import type { Multiaddr } from "@multiformats/multiaddr";
+import { createLibp2p } from "libp2p";
+import { dialable, formatAddress, fromMultiaddr, parseAddress, toMultiaddr } from "./address.ts";
+import { concat } from "./bytes.ts";
+import { keyPairFromSecret } from "./ed25519.ts";
+import type { transportLimits } from "./limits.ts";
+import type { PeerId } from "./transport.ts";
+
+export type TransportLimits = { [Name in keyof typeof transportLimits]: number };
+
+export interface NodeOptions {
+  secretKey: Uint8Array;
+  network: string;
+  /** As people write addresses. */
+  listen: string[];
+  discover: boolean;
+  services: Record<string, (components: never) => unknown>;
+  limits: TransportLimits;
+  /** Whether there is no room for this incoming connection. */
+  refusesHandshake(incoming: MultiaddrConnection): boolean;
+  /** Whether this peer, whose key is proved now, is to be cut off at once. */
+  refusesPeer(peer: PeerId, connection: MultiaddrConnection): boolean;
+  handshakeOver(connection: MultiaddrConnection): void;
+  /** Whether a stream of `protocol` may be used on this connection, whoever opens it. */
+  mayUse(protocol: string, connection: Connection): boolean;
+  /** Whether a part of libp2p (a service) must not dial this peer. */
+  refusesDial(peer: PeerId): boolean;
+  /** A peer says on the local network that it is there. */
+  onFound(peer: PeerId, addresses: string[]): void;
+}
+
+export interface Node {
+  libp2p: Libp2p;
+  /** @throws {Error} of libp2p, when it cannot listen */
+  start(): Promise<void>;
+  /** Addresses at which this node can be dialled now. */
+  addresses(): string[];
+  identify(connection: Connection): Promise<void>;
+  service(name: string): unknown;
+}
+
+/** Makes a node, not started. Protocols of libp2p get the prefix `isconf/NETWORK`. */
+export async function makeNode(opts: NodeOptions): Promise<Node> {
+  const { limits, network } = opts;
+  const { publicKey, secretKey } = keyPairFromSecret(opts.secretKey);
+  const protocolPrefix = `isconf/${network}`;
+  let listening = (): Multiaddr[] => [];
+  let announce = (_: Multiaddr): void => {};
+  const libp2p = await createLibp2p({
+    start: false,
+    privateKey: privateKeyFromRaw(concat(secretKey, publicKey)),
+    nodeInfo: { name: "isconf", version: "1", userAgent: "isconf" }, // tells nothing about this host
+    logger: { forComponent: () => silent },
+    addresses: { listen: opts.listen.map((text) => toMultiaddr(parseAddress(text))) },
+    transports: [tcp({ maxConnections: limits.connectionsMax + limits.handshakesMax })],
+    // Another network derives other keys from the handshake: it ends there.
+    connectionEncrypters: [noise({ prologueBytes: new TextEncoder().encode(protocolPrefix) })],
+    streamMuxers: [yamux({
+      maxInboundStreams: limits.streamsPerConnectionMax,
+      maxOutboundStreams: limits.streamsPerConnectionMax,
+      keepAliveInterval: 2 ** 31 - 1, // the one ping at the beginning measures the round trip; we have our own pulse
+      streamOptions: { maxStreamWindowSize: limits.streamWindowBytesMax },
+    })],
+    connectionMonitor: { enabled: false },
+    connectionManager: {
+      maxConnections: limits.connectionsMax,
+      maxIncomingPendingConnections: limits.handshakesMax,
+      inboundConnectionThreshold: limits.connectionsPerAddressPerSecond,
+      inboundUpgradeTimeout: limits.handshakeMs,
+      maxParallelDials: limits.dialsMax,
+      maxDialQueueLength: limits.knownPeersMax,
+      maxPeerAddrsToDial: limits.addressesPerPeerMax,
+      dialTimeout: limits.dialMs * 2,
+      addressDialTimeout: limits.dialMs,
+      addressSorter: () => 0, // ours are in the order in which they are to be tried
+      inboundStreamProtocolNegotiationTimeout: limits.questionMs,
+      outboundStreamProtocolNegotiationTimeout: limits.questionMs,
+      reconnectRetries: 0,
+      resolvers: {},
+    },
+    connectionGater: {
+      denyDialPeer: (peer) => opts.refusesDial(peer.toString()),
+      denyInboundConnection: (connection) => opts.refusesHandshake(connection),
+      denyInboundEncryptedConnection: (peer, connection) => opts.refusesPeer(peer.toString(), connection),
+      denyOutboundEncryptedConnection: (peer, connection) => opts.refusesPeer(peer.toString(), connection),
+      denyInboundUpgradedConnection: (_, connection) => {
+        opts.handshakeOver(connection);
+        return false;
+      },
+    },
+    services: {
+      // `use` of libp2p 3.3 would run a handler once more for each stream before; it is also deaf to later protocols.
+      guard: ({ registrar, addressManager, transportManager }) => {
+        registrar.getMiddleware = (protocol) => [(stream, connection, next) => {
+          if (!opts.mayUse(protocol, connection)) throw new Error("refused");
+          next(stream, connection);
+        }];
+        listening = () => transportManager.getListeners().flatMap((listener) => listener.getAddrs());
+        announce = (address) =>
+          addressManager.confirmObservedAddr(address, { type: "transport", ttl: Infinity });
+        return {};
+      },
+      identify: identify({ protocolPrefix, runOnConnectionOpen: false }),
+      ping: ping({ protocolPrefix }),
+      ...(opts.discover ? { discovery: discovery(opts) } : {}),
+      ...opts.services as Record<string, () => unknown>,
+    },
+  });
+  return {
+    libp2p,
+    start: async () => {
+      await libp2p.start();
+      for (const address of listening()) announce(address); // a public one would have to be verified by others first
+    },
+    addresses: () => {
+      const found = listening().flatMap((address) => fromMultiaddr(address.toString()) ?? []);
+      return [...new Set(found.flatMap(dialable).map(formatAddress))];
+    },
+    identify: async (connection) => void await libp2p.services.identify.identify(connection),
+    service: (name) => (libp2p.services as Record<string, unknown>)[name],
+  };
+}
+
+/** mDNS, without libp2p's noting of everybody who claims to be there: the address book has limits, the peer store none. */
+function discovery(opts: NodeOptions) {
+  const labels = opts.network.match(/.{1,32}/g) ?? [];
+  const serviceTag = [...labels, "_isconf", "_udp", "local"].join(".");
+  const make = mdns({ serviceTag, interval: opts.limits.discoverMs });
+  return (components: Parameters<typeof make>[0]) => {
+    const service = make(components) as ReturnType<typeof make> & {
+      start(): Promise<void>;
+      stop(): Promise<void>;
+    };
+    service.addEventListener("peer", ({ detail: { id, multiaddrs } }) => {
+      const addresses = multiaddrs.flatMap((found) => fromMultiaddr(found.toString()) ?? []);
+      opts.onFound(id.toString(), addresses.map(formatAddress));
+    });
+    return { start: () => service.start(), stop: () => service.stop() };
+  };
+}
+
+/** libp2p's own log, with addresses and versions as strangers give them, is for nobody. */
+const silent: Logger = Object.assign(() => {}, {
+  enabled: false,
+  error: () => {},
+  trace: () => {},
+  newScope: () => silent,
+});
