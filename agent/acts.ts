@@ -1,6 +1,9 @@
 // Acts: what verbs can do, by the file it lives in. Types only: verbs are also loaded by the thin command line,
 // which must not pull the agent in; daemon.ts passes the real thing.
 export interface Acts {
+  enrol: typeof import("./enrol.ts");
+  join: typeof import("./join.ts");
+  roles: typeof import("./roles.ts");
   locks: typeof import("./locks.ts");
   checkin: typeof import("./checkin.ts");
   work: typeof import("./work.ts");
@@ -8,6 +11,7 @@ export interface Acts {
   domain: typeof import("./domain.ts");
   bundle: typeof import("./bundle.ts");
   report: typeof import("./report.ts");
+  status: typeof import("./status.ts");
   doctor: typeof import("./doctor.ts");
   users: typeof import("./users.ts");
   life: { stop(): void };

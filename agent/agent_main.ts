@@ -1,52 +1,27 @@
-// Agent main: what the executable runs as `isconf agent`: the root half, which starts the net half as a second
-// process of the same executable with no rights but its own.
+// Agent main: what the executable runs as `isconf agent`: the root half, which starts the net half (net_main.ts) as a
+// second process of the same executable with no rights but its own.
 import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as nodeNet from "node:net";
 import * as path from "node:path";
-import { setNativeBinding } from "../fs/mod.ts";
-import { closeOnExec, Fault, systemClock } from "../mq/mod.ts";
+import { Fault, systemClock } from "../mq/mod.ts";
 import { type Agent, startAgent } from "./daemon.ts";
+import { becomeHalf, log, SEAM_FD, storeDir } from "./half.ts";
 import { inert } from "./names.ts";
-import { runNet } from "./net.ts";
 import { type Home, homeOf } from "./paths.ts";
-import { addon } from "./sea.ts";
-import { askSeam } from "./seam.ts";
+import { type Answers, type Ask, type NetRequest, openSeam, type RootRequest } from "./seam.ts";
 import { userByName } from "./users.ts";
 
 /** The user that owns the net half on a host where isconf is installed. */
 export const NET_USER = "_isconf";
-/** The descriptor on which the halves talk, and the one on which a starter is told that the agent answers. */
-const SEAM_FD = 3;
+/** The descriptor on which a starter is told that the agent answers. */
 const READY_FD = 3;
 
-/** Entry of the agent asset: `roles` are the words after `agent`. Returns the exit code when it ends. */
-export async function main(
-  role: "root" | "net",
-  options: { home?: string; config?: string; ready: boolean },
-): Promise<number> {
-  const binding = addon();
-  if (binding !== undefined) setNativeBinding(binding);
-  process.title = role === "net" ? "isconf: net" : "isconf: agent";
-  // Only SIGINT and SIGTERM mean anything to an agent; the rest must not end it.
-  for (const name of ["SIGPIPE", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(name, () => {});
-  // What our starter had open is not for the net half and not for commands.
-  for (const fd of fs.readdirSync("/proc/self/fd").map(Number)) {
-    if (fd > 2 && fs.existsSync(`/proc/self/fd/${fd}`)) closeOnExec(fd);
-  }
-  const home = homeOf(options.home);
-  if (role === "net") {
-    const pipe = new nodeNet.Socket({ fd: SEAM_FD, readable: true, writable: true });
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {}); // root half says when
-    await runNet(storeDir(home), pipe, systemClock, process.env.ISCONF_NET_DROPPED === "1");
-    return 0;
-  }
-  return await runRoot(home, options);
+/** Entry of the agent's bundle: becomes the root half. Returns the exit code when it ends. */
+export async function main(options: { home?: string; config?: string; ready: boolean }): Promise<number> {
+  becomeHalf("agent");
+  return await runRoot(homeOf(options.home), options);
 }
-
-const storeDir = (home: Home) => path.join(home.state, "store");
-const log = (line: string) =>
-  void process.stderr.write(`${new Date(systemClock.wall()).toISOString()} ${inert(line)}\n`);
 
 async function runRoot(home: Home, options: { config?: string; ready: boolean }): Promise<number> {
   let agent: Agent;
@@ -54,7 +29,7 @@ async function runRoot(home: Home, options: { config?: string; ready: boolean })
     dropGroups();
     agent = await startAgent(home, {
       clock: systemClock,
-      openSeam: (h) => spawnNet(h),
+      openSeam: spawnNet,
       log,
       ...(options.config === undefined ? {} : { configFile: options.config }),
     });
@@ -90,7 +65,10 @@ function dropGroups(): void {
 }
 
 /** Starts the net half and opens the seam to it. When it dies, every question to it says so; it is not root's death. */
-function spawnNet(home: Home): Promise<{ ask: ReturnType<typeof askSeam>; close(): Promise<void> }> {
+function spawnNet(
+  home: Home,
+  answers: Answers<RootRequest>,
+): Promise<{ ask: Ask<NetRequest>; close(): Promise<void> }> {
   const dir = storeDir(home);
   ensureNetUser(home);
   const ids = netIds();
@@ -118,7 +96,7 @@ function spawnNet(home: Home): Promise<{ ask: ReturnType<typeof askSeam>; close(
     pipe.destroy();
   });
   return Promise.resolve({
-    ask: askSeam(pipe, systemClock),
+    ask: openSeam<RootRequest, NetRequest>(pipe, systemClock, answers, "the net half").ask,
     async close() {
       pipe.end();
       const cancel = systemClock.after(5_000, () => child.kill("SIGKILL"));

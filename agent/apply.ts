@@ -11,7 +11,10 @@ import { commandLine, inert } from "./names.ts";
 import { opText } from "./optext.ts";
 import { Prefetched } from "./prefetch.ts";
 import type { Sink } from "./run.ts";
+import type { Freshness } from "./replica.ts";
 import { getMeta, setMeta } from "./schema.ts";
+import { rootsOf } from "./sharing.ts";
+import { nameOf } from "./trust.ts";
 import { needNoWip } from "./locks.ts";
 import { userByName, userOfAgent } from "./users.ts";
 
@@ -23,6 +26,8 @@ export interface UpArgs {
   /** Apply one entry only. */
   step: boolean;
   dryRun: boolean;
+  /** Apply what is here and ask nobody for more. */
+  offline: boolean;
   /** An entry that failed or is uncertain and is to be started again. */
   again?: number;
   /** An uncertain entry of which a person says that it did finish. */
@@ -37,8 +42,10 @@ export interface UpResult {
   of: number;
   /** Set when the host is restarting: `up` goes on by itself afterwards. */
   restarting: boolean;
-  /** Whether a keeper could be asked for newer entries: "keeper" when this host is it. */
-  asked: "keeper" | "nobody";
+  /** Who could be asked for newer entries, by name: a keeper (perhaps this host), other hosts, or nobody; and when. */
+  asked: Freshness["asked"];
+  hosts: string[];
+  asOfMs: number;
 }
 
 interface Step {
@@ -65,6 +72,9 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
   const { host } = call;
   const branch = branchOf(host, "up");
   needCongruent(host, "up");
+  const fresh: Freshness = args.offline
+    ? { asked: "nobody", hosts: [], atMs: host.clock.wall() }
+    : await host.replica.sync();
   needNoWip(call, "up");
   host.journal.needUnforked("up", branch);
   const head = host.journal.head(branch);
@@ -79,13 +89,18 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
     const replay: Replay = { call, args, store: new Prefetched(host.store), inPlace: [] };
     try {
       restarting = await applyRange(replay, branch, from, stop);
+    } catch (e) {
+      host.reports.tell(); // others may want to know before this host is off again
+      throw e;
     } finally {
       host.db.write((tx) => recordInPlace(tx, replay));
     }
     if (!restarting) host.db.write((tx) => setMeta(tx, "resume", undefined));
   }
   const at = host.history.applied();
-  return { branch, applied: at + 1 - from, at, of: head.seq, restarting, asked: asked(host) };
+  const policy = host.journal.policy();
+  const asked = { asked: fresh.asked, hosts: fresh.hosts.map((h) => nameOf(policy, h)), asOfMs: fresh.atMs };
+  return { branch, applied: at + 1 - from, at, of: head.seq, restarting, ...asked };
 }
 
 /** Applies entries in order; true when it has ordered a restart of this host. */
@@ -95,11 +110,15 @@ async function applyRange(replay: Replay, branch: string, from: number, stop: nu
     const rows = [...call.host.journal.range(branch, next, Math.min(stop, next + prefetchEntriesMax - 1))];
     if (rows.length === 0) break;
     const steps = rows.map((row) => readEntry(row.entry));
-    const trees = steps.flatMap(({ entry }) =>
-      entry.ops.flatMap((op) => op.op === "file" ? [toHex(op.tree)] : [])
-    );
-    await store.warm(trees);
-    for (const { entry: { seq, ops }, id } of steps) {
+    const isWhole = await haveContents(call, steps.flatMap(({ entry }) => rootsOf(entry)));
+    if (isWhole) {
+      await store.warm(
+        steps.flatMap(({ entry }) => entry.ops.flatMap((op) => op.op === "file" ? [toHex(op.tree)] : [])),
+      );
+    }
+    for (const { entry, id } of steps) {
+      const { seq, ops } = entry;
+      if (!isWhole) await needContents(call, seq, rootsOf(entry));
       if (ops[0]?.op === "reboot") {
         await restart(call, args, seq, id);
         return true;
@@ -112,6 +131,29 @@ async function applyRange(replay: Replay, branch: string, from: number, stop: nu
     next += rows.length;
   }
   return false;
+}
+
+/** Brings contents here before the first of them is needed; false when some cannot be had. */
+async function haveContents(call: Call, roots: string[]): Promise<boolean> {
+  try {
+    await call.host.store.fetch([...new Set(roots)]);
+    return true;
+  } catch (e) {
+    if (e instanceof Fault && e.kind === "notFound") return false;
+    throw e;
+  }
+}
+
+/** The contents of one entry, or the fault that says which entry cannot go on, and why. */
+async function needContents(call: Call, seq: number, roots: string[]): Promise<void> {
+  try {
+    await call.host.store.fetch(roots);
+  } catch (e) {
+    const fault = Fault.from("up", e);
+    throw new Fault("up", fault.kind, `entry ${seq}: ${fault.message}`, {
+      hint: "isconf status: shows which hosts are there; start one that has it, then isconf up",
+    });
+  }
 }
 
 /** Records the ends of file entries that are in place. */
@@ -297,15 +339,6 @@ export async function orderRestart(host: Host): Promise<void> {
 /** Whether an `up -r` was under way when this host restarted. */
 export function isToResume(host: Host): boolean {
   return getMeta(host.db, "resume") === "reboot";
-}
-
-function asked(host: Host): "keeper" | "nobody" {
-  try {
-    host.keeper.needQuorum("up", host.journal.needPolicy("up"));
-    return "keeper";
-  } catch {
-    return "nobody"; // the fault's whole meaning here
-  }
 }
 
 function describe(call: Call, bytes: Uint8Array): void {

@@ -7,16 +7,16 @@ import { carry, faultOf, makeFirstHost, makeSecondHost, run, type TestHost } fro
 
 const lock = (host: TestHost) => host.acts.locks.lock(host.call(), "why");
 const up = (host: TestHost, more: Partial<Parameters<TestHost["acts"]["apply"]["up"]>[1]> = {}) =>
-  host.acts.apply.up(host.call(), { reboot: false, step: false, dryRun: false, ...more });
+  host.acts.apply.up(host.call(), { reboot: false, step: false, dryRun: false, offline: false, ...more });
 
 /** A first host whose journal runs these shell scripts, and a second that has it. */
 async function journalOf(t: Parameters<typeof makeFirstHost>[0], scripts: ((dir: string) => string)[]) {
   const a = await makeFirstHost(t);
-  lock(a);
+  await lock(a);
   for (const script of scripts) {
     assert.equal((await run(a, ["/bin/sh", "-c", script(a.dir)])).status, 0);
   }
-  a.acts.checkin.ci(a.call());
+  await a.acts.checkin.ci(a.call());
   return { a, b: await makeSecondHost(t, a) };
 }
 
@@ -25,9 +25,9 @@ test("the second host ends with the same bytes, mode and time as the first", asy
   const file = path.join(a.dir, "conf");
   fs.writeFileSync(file, "x = 1\n", { mode: 0o640 });
   fs.utimesSync(file, 1_000_000_000.5, 1_000_000_000.5);
-  lock(a);
+  await lock(a);
   await a.acts.work.snap(a.call(), file, false);
-  a.acts.checkin.ci(a.call());
+  await a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a);
   fs.rmSync(file);
   const r = await up(b);
@@ -44,9 +44,9 @@ test("the second host ends with the same bytes, mode and time as the first", asy
 test("snap --delete removes the path on the other host", async (t) => {
   const a = await makeFirstHost(t);
   const dir = path.join(a.dir, "old");
-  lock(a);
+  await lock(a);
   await a.acts.work.snap(a.call(), dir, true);
-  a.acts.checkin.ci(a.call());
+  await a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a);
   fs.mkdirSync(path.join(dir, "sub"), { recursive: true });
   await up(b);
@@ -68,7 +68,7 @@ test("a failing entry stops the replay there: later entries never overtake, and 
   fs.rmSync(`${dir}/stop`);
   assert.equal((await faultOf(() => up(b))).message, first.message, "asking again runs nothing");
   assert.equal(fs.readFileSync(`${dir}/log`, "utf8"), "one\ntwo\n");
-  assert.equal(b.acts.report.status(b.call()).state, "failed");
+  assert.equal(b.acts.status.standing(b.agent.host).state, "failed");
   assert.equal((await faultOf(() => up(b, { again: 3 }))).exit, 2);
   assert.equal((await faultOf(() => up(b, { done: 2 }))).exit, 2, "a failed entry cannot be declared done");
   assert.equal((await up(b, { again: 2 })).at, 3);
@@ -102,12 +102,12 @@ test("a crash between start and end leaves the entry uncertain: up ends with 227
 
 test("a restart in the journal stops up without -r; with it, it is ordered once and up goes on by itself", async (t) => {
   const a = await makeFirstHost(t);
-  lock(a);
+  await lock(a);
   await run(a, ["/bin/sh", "-c", `echo before >> ${a.dir}/log`]);
-  a.acts.work.reboot(a.call());
+  await a.acts.work.reboot(a.call());
   await a.restart({ bootId: "boot-2" });
   await run(a, ["/bin/sh", "-c", `echo after >> ${a.dir}/log`]);
-  a.acts.checkin.ci(a.call());
+  await a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a, { conf: `reboot_command = /usr/bin/tee -a ${a.dir}/restarts\n` });
   fs.writeFileSync(`${a.dir}/log`, "");
   assert.equal((await faultOf(() => up(b))).exit, 1);
@@ -140,9 +140,9 @@ test("content that nobody has ends up in bounded time, naming the object; nothin
   const a = await makeFirstHost(t);
   const file = path.join(a.dir, "big");
   fs.writeFileSync(file, "y".repeat(100_000));
-  lock(a);
+  await lock(a);
   const op = await a.acts.work.snap(a.call(), file, false);
-  a.acts.checkin.ci(a.call());
+  await a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a);
   const lost = op.op === "file" ? Array.from(op.tree, (x) => x.toString(16).padStart(2, "0")).join("") : "";
   const { openStoreDatabase } = await import("../fs/mod.ts");
@@ -161,9 +161,9 @@ test("a command that cannot be started on this host is told and may simply be tr
   const a = await makeFirstHost(t);
   const tool = path.join(a.dir, "tool");
   fs.writeFileSync(tool, "#!/bin/sh\nexit 0\n", { mode: 0o755 });
-  lock(a);
+  await lock(a);
   await run(a, [tool]);
-  a.acts.checkin.ci(a.call());
+  await a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a);
   fs.renameSync(tool, `${tool}.away`);
   assert.match((await faultOf(() => up(b))).message, /cannot be started here.*command not found/);
@@ -181,7 +181,7 @@ test("a host that is behind is refused the lock, with up as the hint; one withou
 
 test("up with work in hand is refused", async (t) => {
   const a = await makeFirstHost(t);
-  lock(a);
+  await lock(a);
   await run(a, ["/bin/true"]);
   assert.equal((await faultOf(() => up(a))).exit, 1);
 });
@@ -203,7 +203,7 @@ test("two runs of up at once: the second waits and then has nothing to do", asyn
 test("standard input given to exec -i reaches the command on every host", async (t) => {
   const a = await makeFirstHost(t);
   const file = path.join(a.dir, "fed");
-  lock(a);
+  await lock(a);
   const execution = await a.acts.work.exec(a.call(), {
     argv: ["/usr/bin/tee", file],
     cwd: "/",
@@ -217,7 +217,7 @@ test("standard input given to exec -i reaches the command on every host", async 
   await execution.feed(new TextEncoder().encode("fed to it\n"));
   execution.feedEnd();
   await execution.recorded;
-  a.acts.checkin.ci(a.call());
+  await a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a);
   fs.rmSync(file);
   await up(b);
@@ -227,9 +227,9 @@ test("standard input given to exec -i reaches the command on every host", async 
 test("new entries carried later are applied from where the host is", async (t) => {
   const { a, b } = await journalOf(t, [(d) => `echo 1 >> ${d}/log`]);
   await up(b);
-  lock(a);
+  await lock(a);
   await run(a, ["/bin/true"]);
-  a.acts.checkin.ci(a.call());
+  await a.acts.checkin.ci(a.call());
   await carry(a, b);
   const r = await up(b);
   assert.deepEqual([r.applied, r.at], [1, 2]);

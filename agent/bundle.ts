@@ -2,19 +2,10 @@
 // Not the network's replication; but what comes in is checked just like what a peer sends.
 import { createHash } from "node:crypto";
 import { type Id, objectsOf, type Store } from "../fs/mod.ts";
-import {
-  bytesEqual,
-  type Cbor,
-  decode,
-  encode,
-  encodeFrame,
-  Fault,
-  type Frame,
-  readFrames,
-  toHex,
-} from "../mq/mod.ts";
+import { bytesEqual, decode, encode, encodeFrame, Fault, type Frame, readFrames, toHex } from "../mq/mod.ts";
 import { type EntryRecord, readEntry } from "./entry.ts";
 import { branchOf, type Call, type Host } from "./host.ts";
+import { readRecord, takeIn, writeRecord } from "./intake.ts";
 import { bundleBatchBytes, bundleFrameBytesMax } from "./limits.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
 import { getMeta, setMeta } from "./schema.ts";
@@ -58,18 +49,12 @@ export async function* exportBundle(call: Call, name: string | undefined): Async
   }
   const control = host.journal.head(CONTROL).seq;
   for (const row of host.journal.range(CONTROL, 1, control)) yield frame(BUNDLE.record, recordBytes(row));
-  for (const part of lineage(host, branch)) {
+  for (const part of host.journal.lineage(branch)) {
     for (const row of host.journal.range(part, 1, host.journal.head(part).seq)) {
       if (row.branch === part) yield frame(BUNDLE.record, recordBytes(row));
     }
   }
   yield encodeFrame({ type: BUNDLE.end, channel: 0, body: digest.digest() });
-}
-
-/** A branch and those it was forked from, the oldest first. */
-function lineage(host: Host, branch: string): string[] {
-  const from = host.journal.needPolicy("bundle").branches.get(branch);
-  return from ? [...lineage(host, from.branch), branch] : [branch];
 }
 
 async function* unsent(store: Store, root: Id, sent: Set<Id>): AsyncIterable<Uint8Array> {
@@ -86,7 +71,7 @@ async function* unsent(store: Store, root: Id, sent: Set<Id>): AsyncIterable<Uin
 }
 
 function recordBytes(row: EntryRecord): Uint8Array {
-  return encode([row.entry, row.origin, row.cert]);
+  return encode(writeRecord(row));
 }
 
 export interface Imported {
@@ -144,7 +129,8 @@ export async function importBundle(
       if (bytes > bundleBatchBytes) await flush();
     } else if (frame.type === BUNDLE.record) {
       await flush();
-      if (take(call, readRecord(frame.body), header.domain)) result.entries++;
+      const record = readRecord(decode(frame.body, { bytesMax: bundleFrameBytesMax }));
+      result.entries += takeIn(host, [record], domain);
       if (result.entries % 1000 === 999) {
         call.emit({
           event: "entries",
@@ -195,36 +181,6 @@ function needSameDomain(host: Host, domain: string, pin: string | undefined): bo
   return true;
 }
 
-/** Keeps one record if it is new; true when it was. A different one for a place we hold is a fork. */
-function take(call: Call, record: EntryRecord, domain: Uint8Array): boolean {
-  const { host } = call;
-  const { entry, id, kid } = readEntry(record.entry);
-  if (entry.branch === CONTROL && entry.seq === 1 && !bytesEqual(id, domain)) {
-    throw damaged("begins with another genesis entry than its domain's");
-  }
-  const held = host.journal.at(entry.branch, entry.seq);
-  if (held !== undefined && held.branch === entry.branch) {
-    if (bytesEqual(held.id, id)) return false;
-    const before = entry.seq === 1 ? undefined : host.journal.at(entry.branch, entry.seq - 1);
-    host.journal.checkFork(record, held, before);
-    host.db.write((tx) =>
-      host.journal.keepForkProof(tx, entry.branch, entry.seq, held.entry, record.entry, host.clock.wall())
-    );
-    throw new Fault(
-      "bundle",
-      "forked",
-      `two different entries ${entry.seq} of ${entry.branch} were signed by ${kid.slice(0, 12)}`,
-      {
-        hint: "isconf status: the branch is frozen until an owner resolves it",
-      },
-    );
-  }
-  host.journal.needUnforked("bundle", entry.branch);
-  const checked = host.journal.check(record, host.journal.head(entry.branch));
-  host.db.write((tx) => host.journal.append(tx, [checked]));
-  return true;
-}
-
 function readHeader(frame: Frame): Header {
   const value = frame.type === BUNDLE.header ? decode(frame.body) as unknown as Header : undefined;
   if (value?.bundle !== 1) throw damaged("does not begin like a bundle of a version known here");
@@ -232,15 +188,6 @@ function readHeader(frame: Frame): Header {
     throw damaged("has no domain or branch");
   }
   return value;
-}
-
-function readRecord(body: Uint8Array): EntryRecord {
-  const value: Cbor = decode(body, { bytesMax: bundleFrameBytesMax });
-  if (!Array.isArray(value) || value.length !== 3 || !value.every((v) => v instanceof Uint8Array)) {
-    throw damaged("has a malformed record");
-  }
-  const [entry, origin, cert] = value as [Uint8Array, Uint8Array, Uint8Array];
-  return { entry, origin, cert };
 }
 
 function damaged(why: string): Fault {

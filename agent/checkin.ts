@@ -1,8 +1,9 @@
 // Checkin: entries made of the work since lock, all or none, in one transaction.
 // Not the work (work.ts) and not the votes (keeper.ts).
-import { Fault, fromHex } from "../mq/mod.ts";
+import type { Tx } from "../fs/mod.ts";
+import { bytesEqual, Fault, fromHex } from "../mq/mod.ts";
 import { type Entry, ENTRY_LEVEL, readEntry, sealEntry } from "./entry.ts";
-import { branchOf, type Call, hostId, hostPair, needCongruent, personPair } from "./host.ts";
+import { branchOf, type Call, type Host, hostId, hostPair, needCongruent, personPair } from "./host.ts";
 import type { Proposal } from "./keeper.ts";
 import { entriesPerCommitMax } from "./limits.ts";
 import { needLock, needRole } from "./locks.ts";
@@ -17,16 +18,25 @@ export interface CheckedIn {
 }
 
 /**
- * Makes entries of all the work: signed, certified, kept, the lock given back, in one transaction that either
- * is or is not. Throws and changes nothing when anything is in the way.
+ * Makes entries of all the work: signed, certified, kept, the lock given back. Where this host is the keeper that is one
+ * transaction, which is or is not. Else the keeper's is what counts: if its answer is lost, the entries come back with
+ * the journal and are known again. Throws and changes nothing when anything is in the way.
  */
-export function ci(call: Call): CheckedIn {
+export async function ci(call: Call): Promise<CheckedIn> {
   const { host, actor } = call;
   const branch = branchOf(host, "ci");
   needCongruent(host, "ci");
+  const before = host.pending.count();
+  if (before > 0) {
+    await host.replica.sync(); // the last ci was cut off: the keeper may have certified it
+    const { seq } = host.journal.head(branch);
+    if (host.pending.count() === 0 && host.wip.count() === 0) {
+      return { branch, from: seq + 1 - before, to: seq };
+    }
+  }
   host.journal.needUnforked("ci", branch);
   const items = host.wip.items();
-  const held = needLock(call, "ci");
+  const held = await needLock(call, "ci");
   const policy = host.journal.needPolicy("ci");
   const author = personPair(host, actor);
   // Asked again: the role may have been taken while the lock was held, and every other host will ask.
@@ -68,29 +78,65 @@ export function ci(call: Call): CheckedIn {
     entries.push(entry);
     prev = sealed.id;
   }
+  const checkedIn = { branch, from: head.seq + 1, to: head.seq + items.length };
+  if (host.keepers.isHere(policy)) {
+    host.db.write((tx) => {
+      const records = host.keeper.vote(tx, policy.domain, held.term, batch);
+      const place = (i: number) => ({ entry: entries[i] as Entry, id: (batch[i] as Proposal).id });
+      host.journal.append(tx, records.map((record, i) => ({ record, ...place(i) })));
+      for (const [i, item] of items.entries()) recordDone(tx, host, item, batch[i] as Proposal);
+      host.wip.dropAll(tx);
+      host.keeper.release(tx, branch);
+    });
+    return checkedIn;
+  }
+  host.db.write((tx) =>
+    host.pending.keep(tx, batch.map(({ seq, id }, i) => ({ branch, seq, id, n: items[i]!.n })))
+  );
+  const keeper = await host.keepers.certify("ci", policy, branch, held.term, batch);
+  await host.replica.pull(keeper, branch);
+  if (host.pending.count() > 0) {
+    throw new Fault("ci", "gone", "the keeper has certified this and its answer has not come whole", {
+      hint: "isconf ci",
+    });
+  }
+  return checkedIn;
+}
+
+/** Our own entries that have come back certified are work no more: it was done here when it was made. */
+export function settlePending(
+  host: Pick<Host, "db" | "pending" | "journal" | "wip" | "history" | "keeper">,
+): void {
+  const rows = host.pending.rows();
+  if (rows.length === 0) return;
+  const items = new Map(host.wip.items().map((item) => [item.n, item]));
   host.db.write((tx) => {
-    const records = host.keeper.vote(tx, policy.domain, held.term, batch);
-    host.journal.append(
-      tx,
-      records.map((record, i) => ({
-        record,
-        entry: entries[i] as Entry,
-        id: (batch[i] as Proposal).id,
-      })),
-    );
-    for (const [i, item] of items.entries()) {
-      const { seq, id } = batch[i] as Proposal;
-      host.history.intent(tx, { seq, id, boot: item.boot, startedMs: item.startedMs });
-      host.history.ended(tx, seq, {
-        status: item.status ?? 0,
-        endedMs: item.endedMs ?? item.startedMs,
-        ...(item.output === null ? {} : { output: item.output }),
-      });
+    for (const { branch, seq, id, n } of rows) {
+      const at = host.journal.at(branch, seq);
+      if (at === undefined) return;
+      // Somebody else's entry stands there: ours was not certified and never will be.
+      if (!bytesEqual(at.id, id)) return host.pending.clear(tx);
+      const item = items.get(n);
+      if (item !== undefined) recordDone(tx, host, item, { seq, id });
+      host.wip.drop(tx, n);
+      host.pending.drop(tx, seq);
     }
-    host.wip.dropAll(tx);
-    host.keeper.release(tx, branch);
+    host.keeper.release(tx, rows[0]!.branch); // certified, so the keeper has taken the lock back
   });
-  return { branch, from: head.seq + 1, to: head.seq + items.length };
+}
+
+function recordDone(
+  tx: Tx,
+  host: Pick<Host, "history">,
+  item: WipItem,
+  at: { seq: number; id: Uint8Array },
+): void {
+  host.history.intent(tx, { ...at, boot: item.boot, startedMs: item.startedMs });
+  host.history.ended(tx, at.seq, {
+    status: item.status ?? 0,
+    endedMs: item.endedMs ?? item.startedMs,
+    ...(item.output === null ? {} : { output: item.output }),
+  });
 }
 
 function needSettled(item: WipItem): void {

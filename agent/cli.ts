@@ -13,10 +13,13 @@ import { inert } from "./names.ts";
 import { type Globals, needExactWords, parseGlobals, parseVerb } from "./parse.ts";
 import { homeOf, socketOf } from "./paths.ts";
 import { readAll, writeAll } from "./stdio.ts";
-import type { AgentModule } from "./sea.ts";
+import type { Halves } from "./sea.ts";
 import { inertJson, makeTerm, type Term } from "./term.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
+
+/** Loads the bundle of one half of the agent. */
+export type LoadHalf = <Name extends keyof Halves>(name: Name) => Halves[Name];
 
 /** What the verbs of cli_here.ts need to know of this call. */
 export interface Cli {
@@ -25,14 +28,14 @@ export interface Cli {
   where: Where;
   home: ReturnType<typeof homeOf>;
   homeOption: string | undefined;
-  loadAgent: () => AgentModule;
+  loadHalf: LoadHalf;
 }
 
 /** Runs one command line and returns its exit code. Nothing it throws is left for anybody else to print. */
 export async function runCli(
   words: string[],
   version: string,
-  loadAgent: () => AgentModule,
+  loadHalf: LoadHalf,
 ): Promise<number> {
   let term = termFor({ quiet: false, verbose: false });
   let json = false;
@@ -62,11 +65,11 @@ export async function runCli(
       globals,
       home,
       homeOption: homeOption === undefined ? undefined : path.resolve(homeOption),
-      loadAgent,
+      loadHalf,
       where: { socket: socketOf(home, process.getuid?.() ?? 0) },
     };
     if (verb.kind === "here") return await doHere(cli, verb.name, args);
-    if (verb.name === "init") return await doHere(cli, "init", withHost(args));
+    if (["init", "join"].includes(verb.name)) return await doHere(cli, verb.name, withHost(args));
     if (verb.name === "exec") return await exec(cli, args);
     if (verb.name === "snap") args.path = (args.path as string[]).map(absolute);
     return await ask(cli, verb, args);

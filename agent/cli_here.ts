@@ -32,6 +32,10 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
     await start(cli, false);
     return await ask(cli, verbNamed("init"), args);
   },
+  join: async (cli, args) => {
+    await start(cli, false);
+    return await ask(cli, verbNamed("join"), args);
+  },
   agent: runAgent,
   put,
   get,
@@ -61,13 +65,10 @@ async function runAgent(cli: Cli, args: Args): Promise<number> {
   const { homeOption, globals } = cli;
   process.removeAllListeners("uncaughtException"); // an agent's bug ends it loudly, with the stack in its log
   try {
-    process.exit(
-      await cli.loadAgent().main(role, {
-        ...(homeOption === undefined ? {} : { home: homeOption }),
-        ...(globals.config === undefined ? {} : { config: globals.config }),
-        ready: args.ready === true,
-      }),
-    );
+    const home = homeOption === undefined ? {} : { home: homeOption };
+    if (role === "net") process.exit(await cli.loadHalf("net").main(home));
+    const config = globals.config === undefined ? {} : { config: globals.config };
+    process.exit(await cli.loadHalf("agent").main({ ...home, ...config, ready: args.ready === true }));
   } catch (e) {
     process.exit(fail(cli.term, false, e)); // an agent that cannot go on must not linger because of an open pipe
   }

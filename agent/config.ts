@@ -16,6 +16,14 @@ export interface Config {
   bootIdFile: string;
   /** Where commands without a slash are looked for. */
   path: string;
+  /** Where this host waits for others, "ip:port"; empty: it only calls them. */
+  listen: string[];
+  /** Where others are to be found, "host:port" or "ip:port", beside those this host learns of. */
+  peers: string[];
+  /** Whether hosts of the domain on the same network find each other by themselves (mDNS). */
+  discover: boolean;
+  /** Whether new entries are applied as soon as they come, as `isconf up` would. */
+  follow: boolean;
 }
 
 type Setting = (config: Config, words: string[]) => void;
@@ -25,7 +33,21 @@ const SETTINGS: Record<string, Setting> = {
   reboot_command: (c, words) => void (c.rebootCommand = words),
   boot_id_file: (c, [file]) => void (c.bootIdFile = file as string),
   path: (c, [value]) => void (c.path = value as string),
+  listen: (c, words) => void (c.listen = words[0] === "none" ? [] : words),
+  peers: (c, words) => void c.peers.push(...words),
+  discover: (c, [word]) => void (c.discover = isYes(word)),
+  follow: (c, [word]) => void (c.follow = isYes(word)),
 };
+
+/** The port on which hosts of isconf wait for each other: ISCO on the keys of a telephone. */
+export const PORT = 4726;
+
+function isYes(word: string | undefined): boolean {
+  if (word === "yes" || word === "no") return word === "yes";
+  throw new Fault("config", "usage", `is neither yes nor no: ${inert(word ?? "")}`, {
+    hint: "isconf restart",
+  });
+}
 
 /** Reads isconf.conf of a home; without one, the defaults. Throws a usage fault that names file and line. */
 export function readConfig(home: Home, file = path.join(home.config, "isconf.conf")): Config {
@@ -34,6 +56,11 @@ export function readConfig(home: Home, file = path.join(home.config, "isconf.con
     rebootCommand: ["/sbin/reboot"],
     bootIdFile: "/proc/sys/kernel/random/boot_id",
     path: SECURE_PATH,
+    // A try-out is for this machine alone, on any port that is free.
+    listen: home.system ? [`0.0.0.0:${PORT}`, `[::]:${PORT}`] : ["127.0.0.1:0"],
+    peers: [],
+    discover: home.system,
+    follow: false,
   };
   const text = readOwnFile(file);
   for (const [i, line] of (text ?? "").split("\n").entries()) {
@@ -48,10 +75,23 @@ export function readConfig(home: Home, file = path.join(home.config, "isconf.con
       throw wrongLine(file, i, `sets ${name}, which is not one of ${Object.keys(SETTINGS).join(", ")}`);
     }
     if (value === "") throw wrongLine(file, i, `gives ${name} no value`);
-    setting(config, value.split(/\s+/));
+    try {
+      setting(config, value.split(/\s+/));
+    } catch (e) {
+      throw wrongLine(file, i, `${name} ${Fault.from("config", e).message}`);
+    }
   }
   if (!config.path.split(":").every((dir) => dir.startsWith("/"))) {
     throw wrongLine(file, -1, "sets path to something else than absolute directories");
+  }
+  for (const address of [...config.listen, ...config.peers]) {
+    if (!/^(\[[0-9a-fA-F:.]+\]|[-A-Za-z0-9.]+):[0-9]{1,5}$/.test(address)) {
+      throw wrongLine(
+        file,
+        -1,
+        `names ${address}, which is no address like 192.0.2.1:${PORT} or [::]:${PORT}`,
+      );
+    }
   }
   return config;
 }

@@ -1,7 +1,7 @@
 // Daemon: the root half put together, by plain constructors; read it from top to bottom to read the program.
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { type Clock, Fault, sleep } from "../mq/mod.ts";
+import { type Clock, Fault, keyId, sleep, toHex } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
@@ -10,21 +10,35 @@ import { readConfig } from "./config.ts";
 import * as checkin from "./checkin.ts";
 import * as doctor from "./doctor.ts";
 import * as domain from "./domain.ts";
+import * as enrol from "./enrol.ts";
 import { openDoors } from "./door.ts";
 import { History } from "./history.ts";
-import { type Host, hostPair, Turn } from "./host.ts";
+import { type Host, hostId, hostPair, Turn } from "./host.ts";
+import * as join from "./join.ts";
 import { Journal } from "./journal.ts";
 import { SoleKeeper } from "./keeper.ts";
+import { serveKeeper } from "./keeper_service.ts";
+import { Keepers } from "./keepers.ts";
 import { KeyRing } from "./keys.ts";
 import { agentEndMs } from "./limits.ts";
 import * as locks from "./locks.ts";
 import { lockFile } from "./lockfile.ts";
+import { SeamMesh } from "./mesh.ts";
+import { CONTROL } from "./names.ts";
 import { type Home, makeHome } from "./paths.ts";
+import { Pending } from "./pending.ts";
+import { Replica } from "./replica.ts";
 import * as report from "./report.ts";
+import { Reports } from "./reports.ts";
+import * as roles from "./roles.ts";
 import { ProcessRunner, type Runner } from "./run.ts";
-import { openAgentDb } from "./schema.ts";
-import { type Ask, SeamShelf, SeamStore } from "./seam.ts";
+import { getMeta, openAgentDb } from "./schema.ts";
+import type { Answers, Ask, NetRequest, RootRequest } from "./seam.ts";
+import { SeamShelf, SeamStore } from "./seam_store.ts";
+import { Sharing } from "./sharing.ts";
+import * as status from "./status.ts";
 import { makeUpgrade } from "./stream.ts";
+import { members } from "./trust.ts";
 import * as users from "./users.ts";
 import { Wip } from "./wip.ts";
 import * as work from "./work.ts";
@@ -32,8 +46,11 @@ import * as work from "./work.ts";
 /** What differs between the shipped program and a test: time, the way to the net half, and what runs commands. */
 export interface Surroundings {
   clock: Clock;
-  /** Opens the way to the net half. */
-  openSeam(home: Home): Promise<{ ask: Ask; close(): Promise<void> }>;
+  /** Opens the way to the net half, which is answered with `answers`. */
+  openSeam(
+    home: Home,
+    answers: Answers<RootRequest>,
+  ): Promise<{ ask: Ask<NetRequest>; close(): Promise<void> }>;
   runner?: Runner;
   log(line: string): void;
   configFile?: string;
@@ -61,30 +78,54 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const db = openAgentDb(path.join(home.state, "agent.db"));
   fs.chmodSync(path.join(home.state, "agent.db"), 0o600);
   const keys = new KeyRing(path.join(home.state, "keys"), clock);
-  const seam = await around.openSeam(home);
+  const mesh = new SeamMesh(log);
+  const seam = await around.openSeam(home, mesh.answers);
+  mesh.open(seam.ask);
+  const journal = new Journal(db);
+  const key = () => keys.obtain("host");
+  const self = () => keyId(key().publicKey);
+  const branch = () => getMeta(db, "branch");
+  const keeper = new SoleKeeper(db, key);
+  const replica = new Replica({ db, journal, clock, mesh, branch, self, log });
   const host: Host = {
     home,
     config,
     clock,
     db,
     keys,
-    journal: new Journal(db),
-    keeper: new SoleKeeper(db, keys.obtain("host")),
+    journal,
+    keeper,
+    keepers: new Keepers({ db, journal, local: keeper, key, clock, mesh }),
+    mesh,
+    replica,
+    reports: new Reports({ db, journal, mesh, clock, key, self, own: () => status.ownReport(host) }),
+    pending: new Pending(db),
     wip: new Wip(db),
     history: new History(db),
     store: new SeamStore(seam.ask),
     shelf: new SeamShelf(seam.ask),
     runner: around.runner ?? new ProcessRunner(clock),
     turn: new Turn(),
+    settleMesh: () => settleMesh(host),
     log,
     boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
+  serveKeeper({ db, journal, keeper, key, clock, mesh, log });
+  mesh.answer("person", (_, value) => roles.vouch(host, value));
+  mesh.strangers = {
+    question: (net, question) => enrol.answerStranger(host, net, question),
+    meet: (_, answer) => Promise.resolve(enrol.meetStranger(host, answer)),
+  };
+  roles.settleRotations(host);
   hostPair(host);
   work.settleReboot({ host });
 
   let stop = () => {};
   const asked = new Promise<void>((resolve) => stop = resolve);
   const acts: Acts = {
+    enrol,
+    join,
+    roles,
     locks,
     checkin,
     work,
@@ -92,6 +133,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     domain,
     bundle,
     report,
+    status,
     doctor,
     users,
     life: { stop: () => stop() },
@@ -99,17 +141,31 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const request = nodeHandler(makeApi(host, acts));
   const handlers = { request, upgrade: makeUpgrade(host, acts) };
   const doors = await openDoors(home, permitted(config.permit, log), handlers, clock, log);
+  checkin.settlePending(host);
+  const shared = new Sharing(host);
+  journal.onGrown((grown) => {
+    if (grown === CONTROL) roles.settleRotations(host);
+    if (grown === CONTROL) void settleMesh(host).catch((e) => log(`mesh: ${Fault.from("mesh", e).message}`));
+    if (grown !== branch()) return;
+    checkin.settlePending(host);
+    shared.goOn();
+    if (config.follow) follow(host, acts);
+  });
   const ended = asked.then(async () => {
     // The running transaction ends first; nothing new gets in because its turn never comes.
     await host.turn.take("stop", async () => {
       host.turn.close();
+      replica.stop();
       await doors.close();
       await seam.close();
       db.close();
       lock.release();
     });
   });
+  await settleMesh(host);
+  shared.goOn();
   if (apply.isToResume(host)) resumeUp(host, acts);
+  else if (config.follow) follow(host, acts);
   return { host, acts, ended, stop: () => stop() };
 }
 
@@ -138,12 +194,47 @@ function permitted(names: string[], log: (line: string) => void): number[] {
   return uids;
 }
 
+/** Tells the net half who belongs to the domain and where others may be; without a domain there is nobody to talk to. */
+async function settleMesh(host: Host): Promise<void> {
+  const policy = host.journal.policy();
+  if (policy === undefined || getMeta(host.db, "branch") === undefined) return;
+  const self = hostId(host);
+  const belongs = members(policy);
+  if (!belongs.has(self)) {
+    host.log("this host was evicted from the domain: it talks to nobody any more");
+  }
+  const { listen, peers, discover } = host.config;
+  const others = belongs.has(self) ? [...belongs].filter(([id]) => id !== self) : [];
+  await host.mesh.settle({
+    network: toHex(policy.domain).slice(0, 32),
+    members: others.map(([id, { net }]) => ({ host: id, net })),
+    self,
+    listen,
+    peers: [...peers, ...(getMeta(host.db, "joining") ?? "").split(" ").filter(Boolean)],
+    discover,
+  });
+}
+
+/** Applies what has come, without being asked each time. What stops it is in the log and in `status`. */
+function follow(host: Host, acts: Acts): void {
+  if (host.turn.isWaiting("follow")) return;
+  const actor = { uid: process.geteuid?.() ?? 0, name: "agent" };
+  const call = { host, acts, actor, emit: () => {} };
+  const args = { reboot: false, step: false, dryRun: false, offline: true };
+  host.turn.take("follow", async () => {
+    if (host.history.applied() < host.journal.head(getMeta(host.db, "branch") ?? "").seq) {
+      await apply.up(call, args);
+    }
+  }).catch((e) => host.log(`follow: ${Fault.from("up", e).message}`));
+}
+
 /** Goes on with the `up -r` that ordered the last restart. What stops it is in the log and in `status`. */
 function resumeUp(host: Host, acts: Acts): void {
   const actor = { uid: process.geteuid?.() ?? 0, name: "agent" };
   const call = { host, acts, actor, emit: () => {} };
-  host.turn.take("up", () => apply.up(call, { reboot: true, step: false, dryRun: false })).then(
-    (r) => host.log(`up went on after the restart: entry ${r.at} of ${r.of}`),
-    (e) => host.log(`up went on after the restart and stopped: ${Fault.from("up", e).message}`),
-  );
+  host.turn.take("up", () => apply.up(call, { reboot: true, step: false, dryRun: false, offline: false }))
+    .then(
+      (r) => host.log(`up went on after the restart: entry ${r.at} of ${r.of}`),
+      (e) => host.log(`up went on after the restart and stopped: ${Fault.from("up", e).message}`),
+    );
 }

@@ -1,11 +1,12 @@
 // Domain: how a domain begins (init), how branches part (fork) and how a host changes branch (migrate).
 // Not the daily work on a branch (work.ts) and not trust itself (trust.ts).
-import { encode, Fault, fromHex, generateKeyPair, keyId, type KeyPair, toHex } from "../mq/mod.ts";
-import { type Entry, ENTRY_LEVEL, type Op, sealEntry, sealVote } from "./entry.ts";
+import { Fault, fromHex, generateKeyPair, keyId, toHex } from "../mq/mod.ts";
+import { extendControl, sealControl } from "./control.ts";
+import type { EntryRecord, Op } from "./entry.ts";
 import { branchOf, type Call, hostId, hostName, hostPair, needCongruent, personPair } from "./host.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
 import { setMeta } from "./schema.ts";
-import { may, type Role, ROLES } from "./trust.ts";
+import { may } from "./trust.ts";
 import { needNoWip } from "./locks.ts";
 
 export interface Initialised {
@@ -21,7 +22,7 @@ export interface Initialised {
  * Begins a domain on this host: it becomes the first host and the one keeper, the caller the first owner. The
  * root key is made, signs the genesis entry, is returned once and forgotten.
  */
-export function init(call: Call, args: { host: string; branch: string }): Initialised {
+export async function init(call: Call, args: { host: string; branch: string }): Promise<Initialised> {
   const { host, actor } = call;
   checkName("init", "host", args.host);
   checkName("init", "branch", args.branch);
@@ -30,6 +31,7 @@ export function init(call: Call, args: { host: string; branch: string }): Initia
       hint: "isconf status",
     });
   }
+  const net = await host.mesh.identity();
   const root = generateKeyPair(host.clock);
   const self = hostPair(host);
   const person = personPair(host, actor);
@@ -37,86 +39,36 @@ export function init(call: Call, args: { host: string; branch: string }): Initia
   const personId = fromHex(keyId(person.publicKey));
   const ops: Op[] = [
     { op: "roots", keys: [root.publicKey], threshold: 1 },
-    { op: "host", key: self.publicKey, name: args.host },
+    { op: "host", key: self.publicKey, net, name: args.host },
     { op: "keepers", hosts: [fromHex(keyId(self.publicKey))], quorum: 1 },
     { op: "person", key: person.publicKey, name: owner },
     { op: "grant", key: personId, role: "owner", branch: "*" },
     { op: "branch", name: args.branch, from: null },
   ];
   const none = new Uint8Array(0);
-  const id = extendControl(call, root, ops, `domain begun on ${args.host}`, {
-    domain: none,
-    prev: none,
-    seq: 1,
-  });
+  const message = `domain begun on ${args.host}`;
+  const { id, ...sealed } = sealControl(host, root, ops, message, { domain: none, prev: none, seq: 1 });
+  const [record] = host.keeper.voteControl(none, [{ branch: CONTROL, epoch: 0, seq: 1, id, ...sealed }]);
+  const checked = host.journal.check(record as EntryRecord, host.journal.head(CONTROL));
   host.db.write((tx) => {
+    host.journal.append(tx, [checked]);
     setMeta(tx, "host_name", args.host);
     setMeta(tx, "branch", args.branch);
   });
   return { domain: toHex(id), branch: args.branch, host: args.host, owner, recovery: toHex(root.secretKey) };
 }
 
-/** Gives a local user of this host a role on a branch (`*`: on every one); makes the user's key if there is none yet. */
-export function grant(
-  call: Call,
-  args: { uid: number; name: string; role: string; branch: string },
-): { person: string; role: string; branch: string } {
-  const { host, actor } = call;
-  const policy = host.journal.needPolicy("grant");
-  host.journal.needUnforked("grant", CONTROL);
-  host.keeper.needQuorum("grant", policy);
-  if (args.branch !== "*" && args.branch !== CONTROL && !policy.branches.has(args.branch)) {
-    throw new Fault("grant", "notFound", `there is no branch ${inert(args.branch)}`, {
-      hint: "isconf status",
-    });
-  }
-  if (!ROLES.includes(args.role as Role)) {
-    throw new Fault("grant", "usage", `${inert(args.role)} is not one of ${ROLES.join(", ")}`, {
-      hint: "isconf help grant",
-    });
-  }
-  const key = personPair(host, args).publicKey;
-  const person = `${args.name}@${hostName(host)}`;
-  const known = policy.persons.has(keyId(key));
-  const give: Op = { op: "grant", key: fromHex(keyId(key)), role: args.role, branch: args.branch };
-  const ops: Op[] = known ? [give] : [{ op: "person", key, name: person }, give];
-  const head = host.journal.head(CONTROL);
-  extendControl(call, personPair(host, actor), ops, `grant ${args.role} on ${args.branch} to ${person}`, {
-    domain: policy.domain,
-    prev: head.id,
-    seq: head.seq + 1,
-  });
-  return { person, role: args.role, branch: args.branch };
-}
-
-/** Revokes a key: nothing it authors beyond these places (by branch; 0 where not named) counts from now on. */
-export function revoke(
-  call: Call,
-  args: { key: string; cuts: Record<string, number>; reason: string },
-): void {
-  const { host, actor } = call;
-  const policy = host.journal.needPolicy("revoke");
-  host.keeper.needQuorum("revoke", policy);
-  const head = host.journal.head(CONTROL);
-  const op: Op = { op: "revoke", key: fromHex(args.key), cuts: args.cuts, reason: args.reason };
-  extendControl(call, personPair(host, actor), [op], `revoke ${args.key.slice(0, 12)}`, {
-    domain: policy.domain,
-    prev: head.id,
-    seq: head.seq + 1,
-  });
-}
-
 /** Makes a branch that begins where this host is, and moves this host onto it. */
-export function fork(call: Call, name: string): { branch: string; from: string; seq: number } {
+export async function fork(call: Call, name: string): Promise<{ branch: string; from: string; seq: number }> {
   const { host, actor } = call;
   checkName("fork", "branch", name);
   const branch = branchOf(host, "fork");
-  const policy = host.journal.needPolicy("fork");
   needCongruent(host, "fork");
   needNoWip(call, "fork");
   needSettledHistory(call, "fork");
-  host.journal.needUnforked("fork", CONTROL);
-  host.keeper.needQuorum("fork", policy);
+  await host.replica.sync();
+  const policy = host.journal.needPolicy("fork");
+  host.keepers.reach("fork", policy);
   if (policy.branches.has(name)) {
     throw new Fault("fork", "refused", `the branch ${name} exists already`, {
       hint: `isconf migrate ${name}`,
@@ -131,20 +83,25 @@ export function fork(call: Call, name: string): { branch: string; from: string; 
   const seq = host.history.applied();
   const id = host.journal.at(branch, seq)?.id;
   const from = id === undefined ? null : { branch, seq, id };
-  const head = host.journal.head(CONTROL);
-  extendControl(call, author, [{ op: "branch", name, from }], `fork ${name} from ${branch}@${seq}`, {
-    domain: policy.domain,
-    prev: head.id,
-    seq: head.seq + 1,
-  });
+  await extendControl(
+    host,
+    "fork",
+    author,
+    `fork ${name} from ${branch}@${seq}`,
+    () => [{ op: "branch", name, from }],
+  );
   host.db.write((tx) => setMeta(tx, "branch", name));
   return { branch: name, from: branch, seq };
 }
 
 /** Moves this host onto a branch whose journal extends what this host has really executed. */
-export function migrate(call: Call, name: string): { branch: string; from: string; at: number; of: number } {
+export async function migrate(
+  call: Call,
+  name: string,
+): Promise<{ branch: string; from: string; at: number; of: number }> {
   const { host } = call;
   const before = branchOf(host, "migrate");
+  await host.replica.sync(name);
   const policy = host.journal.needPolicy("migrate");
   needCongruent(host, "migrate");
   needNoWip(call, "migrate");
@@ -154,7 +111,7 @@ export function migrate(call: Call, name: string): { branch: string; from: strin
       hint: `isconf migrate ${[...policy.branches.keys()][0]}`,
     });
   }
-  const held = host.keeper.holder(before);
+  const held = await host.keepers.refresh(before);
   if (held?.held && held.host === hostId(host)) {
     throw new Fault("migrate", "refused", `${before} is locked from this host`, { hint: "isconf unlock" });
   }
@@ -186,37 +143,4 @@ function needSettledHistory(call: Call, op: string): void {
       hint: "isconf up",
     },
   );
-}
-
-/** Signs, certifies as the one keeper, checks and keeps one entry of the control journal. Returns its id. */
-function extendControl(
-  call: Call,
-  author: KeyPair,
-  ops: Op[],
-  message: string,
-  place: { domain: Uint8Array; prev: Uint8Array; seq: number },
-): Uint8Array {
-  const { host } = call;
-  const self = hostPair(host);
-  const entry: Entry = {
-    level: ENTRY_LEVEL,
-    domain: place.domain,
-    branch: CONTROL,
-    epoch: 0,
-    seq: place.seq,
-    prev: place.prev,
-    term: 0,
-    policy: place.prev,
-    timeMs: host.clock.wall(),
-    author: fromHex(keyId(author.publicKey)),
-    origin: fromHex(hostId(host)),
-    message,
-    ops,
-  };
-  const { id, entry: bytes, origin } = sealEntry(entry, author, self);
-  const vote = sealVote({ epoch: 0, term: 0, seq: place.seq, id }, place.domain, CONTROL, self);
-  const record = { entry: bytes, origin, cert: encode([vote]) };
-  const checked = host.journal.check(record, host.journal.head(CONTROL));
-  host.db.write((tx) => host.journal.append(tx, [checked]));
-  return id;
 }

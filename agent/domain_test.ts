@@ -14,9 +14,9 @@ import {
 } from "../tests/world.ts";
 
 async function checkIn(host: TestHost, n = 1): Promise<void> {
-  host.acts.locks.lock(host.call(), "why");
+  await host.acts.locks.lock(host.call(), "why");
   for (let i = 0; i < n; i++) await run(host, ["/bin/true"]);
-  host.acts.checkin.ci(host.call());
+  await host.acts.checkin.ci(host.call());
 }
 
 async function bundleOf(host: TestHost): Promise<Uint8Array> {
@@ -29,11 +29,12 @@ async function* inParts(bytes: Uint8Array, size = 1000): AsyncIterable<Uint8Arra
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-const up = (host: TestHost) => host.acts.apply.up(host.call(), { reboot: false, step: false, dryRun: false });
+const up = (host: TestHost) =>
+  host.acts.apply.up(host.call(), { reboot: false, step: false, dryRun: false, offline: false });
 
 test("init makes a domain once; its recovery key is kept nowhere", async (t) => {
   const host = await makeHost(t);
-  const made = host.acts.domain.init(host.call(), { host: "hosta", branch: "web" });
+  const made = await host.acts.domain.init(host.call(), { host: "hosta", branch: "web" });
   assert.match(made.domain, /^[0-9a-f]{64}$/);
   assert.equal(
     (await faultOf(() => host.acts.domain.init(host.call(), { host: "hosta", branch: "web" }))).exit,
@@ -78,8 +79,8 @@ test("verbs before there is a domain say how to get one", async (t) => {
 test("fork shares what was applied and goes its own way; migrate only where nothing executed is lost", async (t) => {
   const a = await makeFirstHost(t);
   await checkIn(a, 2);
-  assert.deepEqual(a.acts.domain.fork(a.call(), "web"), { branch: "web", from: "main", seq: 2 });
-  assert.equal(a.acts.report.status(a.call()).at, 2);
+  assert.deepEqual(await a.acts.domain.fork(a.call(), "web"), { branch: "web", from: "main", seq: 2 });
+  assert.equal(a.acts.status.standing(a.agent.host).at, 2);
   await checkIn(a);
   assert.deepEqual(a.acts.report.log(a.call(), {}).entries.map((e) => [e.seq, e.branch]), [[1, "main"], [
     2,
@@ -98,7 +99,12 @@ test("fork shares what was applied and goes its own way; migrate only where noth
   await b.acts.bundle.importBundle(b.call(), a.acts.bundle.exportBundle(a.call(), "web"), pin);
   await up(b);
   assert.equal(b.agent.host.history.applied(), 2);
-  assert.deepEqual(b.acts.domain.migrate(b.call(), "web"), { branch: "web", from: "main", at: 2, of: 3 });
+  assert.deepEqual(await b.acts.domain.migrate(b.call(), "web"), {
+    branch: "web",
+    from: "main",
+    at: 2,
+    of: 3,
+  });
   assert.equal((await up(b)).at, 3);
 });
 
@@ -122,10 +128,10 @@ test("a bundle needs the domain's id on a host without one, and is refused when 
 test("a bundle cut off or changed anywhere is refused; what was whole before stays whole and verifies", async (t) => {
   const a = await makeFirstHost(t);
   fs.writeFileSync(`${a.dir}/file`, "content");
-  a.acts.locks.lock(a.call(), "why");
+  await a.acts.locks.lock(a.call(), "why");
   await a.acts.work.snap(a.call(), `${a.dir}/file`, false);
   await run(a, ["/bin/true"]);
-  a.acts.checkin.ci(a.call());
+  await a.acts.checkin.ci(a.call());
   const bundle = await bundleOf(a);
   const domain = a.agent.host.journal.domain() as string;
   const b = await makeHost(t);
@@ -170,7 +176,7 @@ test("two entries signed by one key for one place freeze the branch, and that su
   const { systemClock } = await import("../mq/mod.ts");
   twin.agent = await startAgent(twin.home, {
     clock: systemClock,
-    openSeam: (h) => Promise.resolve(openSeamInside(`${h.state}/store`, systemClock)),
+    openSeam: (h, answers) => Promise.resolve(openSeamInside(`${h.state}/store`, systemClock, answers)),
     log: () => {},
   });
   twin.acts = twin.agent.acts;
@@ -181,7 +187,7 @@ test("two entries signed by one key for one place freeze the branch, and that su
   assert.equal((await faultOf(() => a.acts.locks.lock(a.call(), "why"))).exit, 225);
   await a.restart();
   assert.equal((await faultOf(() => up(a))).exit, 225);
-  assert.equal(a.acts.report.status(a.call()).state, "forked");
+  assert.equal(a.acts.status.standing(a.agent.host).state, "forked");
 });
 
 test("the second host of a domain begins with an empty history and applies from entry 1", async (t) => {

@@ -35,10 +35,11 @@ export type Op =
   }
   | { op: "reboot" }
   | { op: "roots"; keys: Uint8Array[]; threshold: number }
-  | { op: "host"; key: Uint8Array; name: string }
+  | { op: "host"; key: Uint8Array; net: Uint8Array; name: string }
   | { op: "person"; key: Uint8Array; name: string }
   | { op: "grant"; key: Uint8Array; role: string; branch: string }
   | { op: "revoke"; key: Uint8Array; cuts: Record<string, number>; reason: string }
+  | { op: "rotate"; old: Uint8Array; key: Uint8Array; net: Uint8Array | null; cuts: Record<string, number> }
   | { op: "keepers"; hosts: Uint8Array[]; quorum: number }
   | { op: "branch"; name: string; from: null | { branch: string; seq: number; id: Uint8Array } };
 
@@ -80,9 +81,24 @@ export interface Vote {
   id: Uint8Array;
 }
 
-export const TYPE = { entry: "isconf/entry/1", origin: "isconf/origin/1", vote: "isconf/vote/1" } as const;
+export const TYPE = {
+  entry: "isconf/entry/1",
+  origin: "isconf/origin/1",
+  vote: "isconf/vote/1",
+  claim: "isconf/claim/1",
+  request: "isconf/request/1",
+  reply: "isconf/reply/1",
+  report: "isconf/report/1",
+  person: "isconf/person/1",
+  join: "isconf/join/1",
+} as const;
 
-const context = (type: string, domain: Uint8Array, branch: string): SignContext => ({ type, domain, branch });
+/** What a signature of ours is good for, and nothing else. */
+export const context = (type: string, domain: Uint8Array, branch: string): SignContext => ({
+  type,
+  domain,
+  branch,
+});
 
 /** The id of an entry: SHA-256 of the signed payload, so that it does not depend on any signature. */
 export function entryId(payload: Uint8Array): Uint8Array {
@@ -187,14 +203,11 @@ export const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> =
   },
   reboot: {},
   roots: { keys: (v) => Array.isArray(v) && v.length > 0 && v.every(isId), threshold: isCount },
-  host: { key: isId, name: isText },
+  host: { key: isId, net: isId, name: isText },
   person: { key: isId, name: isText },
   grant: { key: isId, role: isText, branch: isText },
-  revoke: {
-    key: isId,
-    cuts: (v) => isPlainMap(v) && Object.values(v as object).every(isCount),
-    reason: isText,
-  },
+  revoke: { key: isId, cuts: isCuts, reason: isText },
+  rotate: { old: isId, key: isId, net: (v) => v === null || isId(v), cuts: isCuts },
   keepers: { hosts: (v) => Array.isArray(v) && v.length > 0 && v.every(isId), quorum: isCount },
   branch: {
     name: isText,
@@ -204,6 +217,10 @@ export const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> =
         isId((v as { id?: unknown }).id) && Object.keys(v as object).length === 3),
   },
 };
+
+function isCuts(v: unknown): boolean {
+  return isPlainMap(v) && Object.values(v as object).every(isCount);
+}
 
 function isPlainMap(v: unknown): boolean {
   return v !== null && typeof v === "object" && !Array.isArray(v) && !(v instanceof Map) &&

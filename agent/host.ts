@@ -1,5 +1,5 @@
 // Host: everything the verbs act on, put together once by daemon.ts and passed by hand. It decides nothing.
-import type { Db, Store } from "../fs/mod.ts";
+import type { Db } from "../fs/mod.ts";
 import { type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import type { Config } from "./config.ts";
@@ -7,12 +7,18 @@ import type { History } from "./history.ts";
 import { hostVariables } from "./hostvars.ts";
 import type { Journal } from "./journal.ts";
 import type { SoleKeeper } from "./keeper.ts";
+import type { Keepers } from "./keepers.ts";
 import { turnsWaitingMax } from "./limits.ts";
 import type { KeyRing } from "./keys.ts";
 import type { Home } from "./paths.ts";
 import type { Runner } from "./run.ts";
 import { getMeta } from "./schema.ts";
+import type { SeamMesh } from "./mesh.ts";
+import type { Pending } from "./pending.ts";
+import type { Replica } from "./replica.ts";
+import type { Reports } from "./reports.ts";
 import type { Shelf } from "./seam.ts";
+import type { SeamStore } from "./seam_store.ts";
 import type { Wip } from "./wip.ts";
 
 /** Who is calling: made at the door from what the kernel said, never from the request. */
@@ -28,16 +34,25 @@ export interface Host {
   readonly db: Db;
   readonly keys: KeyRing;
   readonly journal: Journal;
+  /** The keeper that lives here; where this host is none, what it last learnt of locks. */
   readonly keeper: SoleKeeper;
+  /** The way to the domain's keeper, wherever it is. */
+  readonly keepers: Keepers;
+  readonly mesh: SeamMesh;
+  readonly replica: Replica;
+  readonly reports: Reports;
+  readonly pending: Pending;
   readonly wip: Wip;
   readonly history: History;
   /** Contents, each checked against its hash on this side of the seam. */
-  readonly store: Store;
+  readonly store: SeamStore;
   /** What people put on the shelf by name. */
   readonly shelf: Shelf;
   readonly runner: Runner;
   /** One change at a time. */
   readonly turn: Turn;
+  /** Tells the net half who belongs to the domain now. */
+  settleMesh(): Promise<void>;
   /** A line for the operator's log. */
   readonly log: (line: string) => void;
   /** What identifies the present start of this machine; no process outlives a restart, so it is read once. */
@@ -118,6 +133,11 @@ export class Turn {
   /** From now on nobody gets a turn any more; who waits is told. Called in a turn, by who ends the agent. */
   close(): void {
     this.#isClosed = true;
+  }
+
+  /** Whether this is being done or waits for its turn. */
+  isWaiting(what: string): boolean {
+    return this.#line.includes(what);
   }
 
   /** What is being done now, or undefined. */

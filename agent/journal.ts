@@ -43,6 +43,7 @@ export class Journal {
   readonly #db: Db;
   /** The policy after each control entry, index seq - 1. */
   #policies: Policy[] = [];
+  readonly #grown = new Set<(branch: string) => void>();
 
   /** Opens the journal in agent.db and follows the control journal to its end. */
   constructor(db: Db) {
@@ -125,8 +126,13 @@ export class Journal {
   /**
    * Checks everything that can be checked of one entry that is to follow `head` on its branch: place, chain,
    * policy, role, revocation, both signatures, certificate. Nothing is kept. Throws corrupt, denied or refused.
+   * A keeper that is asked for its vote checks a `proposal`: all but the certificate, which is not there yet.
    */
-  check(record: EntryRecord, head: Head & { policySeq?: number }): Checked & { policySeq: number } {
+  check(
+    record: EntryRecord,
+    head: Head & { policySeq?: number },
+    as: "certified" | "proposal" = "certified",
+  ): Checked & { policySeq: number } {
     const read = readEntry(record.entry);
     const { entry, id, kid } = read;
     const where = `entry ${entry.seq} of ${entry.branch}`;
@@ -160,16 +166,17 @@ export class Journal {
         hint: "isconf status: shows who may write to this branch",
       });
     }
-    if (isCut(now, kid, entry.branch, entry.seq)) {
-      throw new Fault("journal", "denied", `the key of ${nameOf(now, kid)} was revoked before ${where}`, {
-        hint: "isconf status: shows revoked keys",
+    for (const key of [kid, toHex(entry.origin)]) {
+      if (!isCut(now, key, entry.branch, entry.seq)) continue;
+      throw new Fault("journal", "denied", `the key of ${nameOf(now, key)} was revoked before ${where}`, {
+        hint: "isconf hosts: shows revoked keys",
       });
     }
     if (entry.term > termStepMax && entry.term > this.#termBefore(entry) + termStepMax) {
       throw bad("jumps in its term");
     }
     checkSeals(record, read, authorKey(then, kid), hostKey(then, toHex(entry.origin)));
-    this.#checkCertificate(record, entry, id, then, bad);
+    if (as === "certified") this.#checkCertificate(record, entry, id, then, bad);
     if (entry.branch === CONTROL && !genesis) {
       if (!bytesEqual(entry.policy, entry.prev)) throw bad("does not follow the policy it names");
       follow(then, entry, id);
@@ -222,6 +229,19 @@ export class Journal {
       if (entry.seq === 1) setMeta(tx, "domain", toHex(id));
       tx.onCommit(() => void this.#policies.push(follow(this.policy(), entry, id)));
     }
+    const branches = new Set(checked.map(({ entry }) => entry.branch));
+    tx.onCommit(() => branches.forEach((branch) => this.#grown.forEach((fn) => fn(branch))));
+  }
+
+  /** Calls `fn` with the branch each time a chain has become longer, durably. A hint: who hears it reads the chain. */
+  onGrown(fn: (branch: string) => void): void {
+    this.#grown.add(fn);
+  }
+
+  /** A branch and those it was forked from, the oldest first. */
+  lineage(branch: string): string[] {
+    const from = this.policy()?.branches.get(branch);
+    return from ? [...this.lineage(from.branch), branch] : [branch];
   }
 
   /**

@@ -11,16 +11,16 @@ import {
   systemClock,
   toHex,
 } from "../mq/mod.ts";
-import { faultOf, makeFirstHost, run, type TestHost } from "../tests/world.ts";
+import { faultOf, grantTo, makeFirstHost, revokeKey, run, type TestHost } from "../tests/world.ts";
 import { type Entry, ENTRY_LEVEL, type EntryRecord, readEntry, sealEntry, sealVote, TYPE } from "./entry.ts";
 import { hostPair, personPair } from "./host.ts";
 
 /** A host with one entry on main, and a maker of a next entry that is right in everything unless changed. */
 async function withOneEntry(t: Parameters<typeof makeFirstHost>[0]) {
   const host = await makeFirstHost(t);
-  host.acts.locks.lock(host.call(), "why");
+  await host.acts.locks.lock(host.call(), "why");
   await run(host, ["/bin/true"]);
-  host.acts.checkin.ci(host.call());
+  await host.acts.checkin.ci(host.call());
   return host;
 }
 
@@ -144,7 +144,7 @@ test("one keeper's vote counts once, however often it is there", async (t) => {
   const others = [generateKeyPair(systemClock), generateKeyPair(systemClock)];
   const self = hostPair(host.agent.host);
   extend(host, [
-    ...others.map((o, i) => ({ op: "host" as const, key: o.publicKey, name: `host${i}` })),
+    ...others.map((o, i) => ({ op: "host" as const, key: o.publicKey, net: o.publicKey, name: `host${i}` })),
     { op: "keepers", hosts: [self, ...others].map((o) => fromHex(keyId(o.publicKey))), quorum: 2 },
   ]);
   assert.match(
@@ -169,14 +169,14 @@ function extend(host: TestHost, ops: Entry["ops"], author?: KeyPair): void {
 
 test("who may write to a branch may not write to the control journal, whatever tool makes the entry", async (t) => {
   const host = await withOneEntry(t);
-  host.acts.domain.grant(host.call(), { uid: 2_012_345_678, name: "bob", role: "append", branch: "main" });
+  await grantTo(host, 2_012_345_678, "bob", "append", "main");
   const bob = personPair(host.agent.host, { uid: 2_012_345_678, name: "bob" });
   const key = fromHex(keyId(bob.publicKey));
   for (
     const op of [
       { op: "grant", key, role: "owner", branch: "*" },
       { op: "keepers", hosts: [key], quorum: 1 },
-      { op: "host", key: bob.publicKey, name: "evil" },
+      { op: "host", key: bob.publicKey, net: bob.publicKey, name: "evil" },
       { op: "branch", name: "mine", from: null },
       { op: "roots", keys: [bob.publicKey], threshold: 1 },
       { op: "revoke", key, cuts: {}, reason: "r" },
@@ -202,11 +202,11 @@ test("quorums that need not intersect, and thresholds that cannot be met, are re
 
 test("entries of a revoked key: accepted up to the cut, refused beyond it", async (t) => {
   const host = await withOneEntry(t);
-  host.acts.domain.grant(host.call(), { uid: 2_012_345_678, name: "bob", role: "append", branch: "main" });
+  await grantTo(host, 2_012_345_678, "bob", "append", "main");
   const bob = personPair(host.agent.host, { uid: 2_012_345_678, name: "bob" });
   const record = next(host, { author: bob });
   assert.equal(check(host, record).entry.seq, 2);
-  host.acts.domain.revoke(host.call(), { key: keyId(bob.publicKey), cuts: { main: 2 }, reason: "left" });
+  await revokeKey(host, keyId(bob.publicKey), { main: 2 });
   assert.equal(check(host, record).entry.seq, 2, "made before the cut");
   const { journal, db } = host.agent.host;
   const checked = check(host, record);
@@ -219,7 +219,7 @@ test("an entry made under a policy older than its predecessor's is refused", asy
   const host = await withOneEntry(t);
   const { journal } = host.agent.host;
   const old = journal.needPolicy("test").head;
-  host.acts.domain.grant(host.call(), { uid: 2_012_345_678, name: "bob", role: "append", branch: "main" });
+  await grantTo(host, 2_012_345_678, "bob", "append", "main");
   const head = { ...journal.head("main"), policySeq: journal.needPolicy("test").seq };
   const fault = await faultOf(() => journal.check(next(host, { entry: { policy: old } }), head));
   assert.match(fault.message, /policy older/);
@@ -259,19 +259,17 @@ test("verify names the first entry that was changed on disk, whichever byte it i
 
 test("the control journal: only owners extend it, and its own rules hold", async (t) => {
   const host = await withOneEntry(t);
-  const { domain } = host.acts;
+  const { roles } = host.acts;
   const mallory = host.call(4711, "mallory");
-  const fault = await faultOf(() =>
-    domain.grant(mallory, { uid: 4711, name: "mallory", role: "owner", branch: "*" })
-  );
+  const fault = await faultOf(() => roles.grant(mallory, { person: "root", role: "owner", branch: "*" }));
   assert.equal(fault.exit, 77);
   assert.equal(
-    (await faultOf(() => domain.grant(host.call(), { uid: 1, name: "x", role: "king", branch: "main" })))
+    (await faultOf(() => roles.grant(host.call(), { person: "root", role: "king", branch: "main" })))
       .exit,
     22,
   );
   assert.equal(
-    (await faultOf(() => domain.grant(host.call(), { uid: 1, name: "x", role: "append", branch: "no" })))
+    (await faultOf(() => roles.grant(host.call(), { person: "root", role: "append", branch: "no" })))
       .exit,
     2,
   );
@@ -281,12 +279,12 @@ test("the control journal: only owners extend it, and its own rules hold", async
 
 test("a key revoked while its holder has the lock checks nothing in, and gets no lock again", async (t) => {
   const host = await makeFirstHost(t);
-  host.acts.domain.grant(host.call(), { uid: 2_012_345_678, name: "bob", role: "append", branch: "main" });
+  await grantTo(host, 2_012_345_678, "bob", "append", "main");
   const bob = host.call(2_012_345_678, "bob");
-  host.acts.locks.lock(bob, "his");
+  await host.acts.locks.lock(bob, "his");
   await host.acts.work.snap(bob, "/etc/hostname", false);
   const key = keyId(personPair(host.agent.host, bob.actor).publicKey);
-  host.acts.domain.revoke(host.call(), { key, cuts: {}, reason: "left" });
+  await revokeKey(host, key, {});
   assert.equal((await faultOf(() => host.acts.checkin.ci(bob))).kind, "denied");
   assert.equal(host.agent.host.journal.head("main").seq, 0);
   assert.equal((await faultOf(() => host.acts.locks.lock(bob, "again"))).kind, "denied");

@@ -1,10 +1,9 @@
 // Keeper: locks and votes. A lock is a promised term (a fencing token), a vote is durable before it is given.
-// Here this host is the one keeper; not the journal itself, and nothing here reads a clock to decide.
+// On a host that is no keeper: what it last learnt of a lock. Nothing here reads a clock to decide.
 import type { Db, Tx } from "../fs/mod.ts";
-import { encode, Fault, keyId, type KeyPair } from "../mq/mod.ts";
+import { encode, Fault, type KeyPair } from "../mq/mod.ts";
 import { type EntryRecord, sealVote } from "./entry.ts";
 import { inert } from "./names.ts";
-import type { Policy } from "./trust.ts";
 
 /** Who asks for a lock: a person's key on a host. */
 export interface Claim {
@@ -48,21 +47,11 @@ interface Row {
 /** The keeper that lives on this host. */
 export class SoleKeeper {
   readonly #db: Db;
-  readonly #key: KeyPair;
+  readonly #key: () => KeyPair;
 
-  constructor(db: Db, key: KeyPair) {
+  constructor(db: Db, key: () => KeyPair) {
     this.#db = db;
     this.#key = key;
-  }
-
-  /** Throws noQuorum unless this host is the domain's one keeper: nobody else can be asked from here yet. */
-  needQuorum(op: string, policy: Policy): void {
-    const own = keyId(this.#key.publicKey);
-    if (policy.keepers.quorum === 1 && policy.keepers.hosts.includes(own)) return;
-    const names = policy.keepers.hosts.map((k) => inert(policy.hosts.get(k)?.name ?? k.slice(0, 12)));
-    throw new Fault(op, "noQuorum", `keepers not reachable from here: ${names.join(", ")}`, {
-      hint: `isconf ${op} on ${names[0]}`,
-    });
   }
 
   /** The lock of a branch as this keeper knows it; undefined when it was never locked. */
@@ -96,13 +85,24 @@ export class SoleKeeper {
       term: own ? before.term : (before?.term ?? 0) + 1,
       sinceMs: own ? before.sinceMs : nowMs,
     };
+    this.#write(tx, held);
+    return held;
+  }
+
+  /** Notes what a keeper has said of a branch's lock, unless something newer is known. */
+  learn(tx: Tx, held: Held): void {
+    if ((this.holder(held.branch)?.term ?? 0) <= held.term) this.#write(tx, held);
+  }
+
+  #write(tx: Tx, held: Held): void {
     tx.run(
-      `INSERT INTO promise VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (branch) DO UPDATE SET term = excluded.term, held = 1, holder = excluded.holder,
+      `INSERT INTO promise VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (branch) DO UPDATE SET term = excluded.term, held = excluded.held, holder = excluded.holder,
          holder_name = excluded.holder_name, host = excluded.host, host_name = excluded.host_name,
          message = excluded.message, since_ms = excluded.since_ms`,
-      branch,
+      held.branch,
       held.term,
+      held.held ? 1 : 0,
       held.holder,
       held.holderName,
       held.host,
@@ -110,12 +110,24 @@ export class SoleKeeper {
       held.message,
       held.sinceMs,
     );
-    return held;
   }
 
   /** Gives a term back; the next lock gets a higher one. */
   release(tx: Tx, branch: string): void {
     tx.run("UPDATE promise SET held = 0 WHERE branch = ?", branch);
+  }
+
+  /** Votes for entries of the control journal, which is not locked: their place in the chain says who came first. */
+  voteControl(domain: Uint8Array, batch: readonly Proposal[]): EntryRecord[] {
+    return batch.map((proposal) => this.#sealed(domain, 0, proposal));
+  }
+
+  #sealed(
+    domain: Uint8Array,
+    term: number,
+    { branch, epoch, seq, id, entry, origin }: Proposal,
+  ): EntryRecord {
+    return { entry, origin, cert: encode([sealVote({ epoch, term, seq, id }, domain, branch, this.#key())]) };
   }
 
   /**
@@ -124,8 +136,8 @@ export class SoleKeeper {
    */
   vote(tx: Tx, domain: Uint8Array, term: number, batch: readonly Proposal[]): EntryRecord[] {
     void tx;
-    return batch.map(({ branch, epoch, seq, id, entry, origin }) => {
-      const now = this.holder(branch);
+    return batch.map((proposal) => {
+      const now = this.holder(proposal.branch);
       if (now?.held !== true || now.term !== term) {
         throw new Fault(
           "ci",
@@ -136,7 +148,7 @@ export class SoleKeeper {
           },
         );
       }
-      return { entry, origin, cert: encode([sealVote({ epoch, term, seq, id }, domain, branch, this.#key)]) };
+      return this.#sealed(domain, term, proposal);
     });
   }
 }

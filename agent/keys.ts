@@ -46,6 +46,26 @@ export class KeyRing {
     return pair;
   }
 
+  /** A key that is to follow the one called `name`: made and durable, and not used before {@link promote}. */
+  prepare(name: string): KeyPair {
+    return this.obtain(`${name}.next`);
+  }
+
+  /** The names of keys that have a follower. */
+  prepared(): string[] {
+    return [...this.#held.keys()].filter((name) => name.endsWith(".next")).map((name) => name.slice(0, -5));
+  }
+
+  /** Puts the prepared key in the place of the one called `name`, of which nothing is kept. */
+  promote(name: string): void {
+    const next = this.#held.get(`${name}.next`);
+    if (next === undefined) return;
+    fs.renameSync(path.join(this.#dir, `${name}.next.key`), path.join(this.#dir, `${name}.key`));
+    syncDir(this.#dir);
+    this.#held.set(name, next);
+    this.#held.delete(`${name}.next`);
+  }
+
   #load(name: string): void {
     const file = path.join(this.#dir, `${name}.key`);
     checkPrivate(file);
@@ -89,7 +109,11 @@ export function writeDurably(file: string, bytes: Uint8Array, mode: number): voi
     fs.closeSync(fd);
   }
   fs.renameSync(temporary, file);
-  const dir = fs.openSync(path.dirname(file), "r");
+  syncDir(path.dirname(file));
+}
+
+function syncDir(name: string): void {
+  const dir = fs.openSync(name, "r");
   try {
     fs.fsyncSync(dir);
   } finally {

@@ -29,6 +29,8 @@ export const killGraceMs = 2_000;
 export const startMs = 15_000;
 /** Milliseconds that a request to the net half may take. */
 export const seamAskMs = 120_000;
+/** Requests of one half that the other works on at the same time. */
+export const seamOpenMax = 1024;
 /** Operations in one entry, entries in one check-in, bytes of one entry. */
 export const opsPerEntryMax = 64;
 export const entriesPerCommitMax = 100_000;
@@ -59,3 +61,45 @@ export const logEntriesMax = 10_000;
 /** Bytes of one frame of a bundle, and of the contents that are stored together while reading one. */
 export const bundleFrameBytesMax = 5 * 1024 * 1024;
 export const bundleBatchBytes = 4 * 1024 * 1024;
+/** Entries and bytes of them in one answer to a peer. */
+export const pageEntriesMax = 256;
+export const pageBytesMax = 900 * 1024;
+/** Entries from a peer that are checked and kept together, before others get their turn. */
+export const intakeGroupMax = 64;
+/** Milliseconds that a peer is given to answer for its journal. */
+export const pullAskMs = 5_000;
+/** How often this host compares its journal with one peer, rumours or not, in milliseconds. */
+export const sweepMs = 30_000;
+/** Other hosts that are asked for newer entries when no keeper can be reached. */
+export const syncPeersMax = 3;
+/** Milliseconds from its start in which an agent waits for its first connections before it says that nobody is there. */
+export const settleInMs = 3_000;
+/** Milliseconds between two rumours of one growing chain. */
+export const tellMs = 100;
+/** Milliseconds that a keeper is given to answer. */
+export const keeperAskMs = 5_000;
+/** Milliseconds that a keeper is given to check a part of a check-in, or to keep the whole. */
+export const keeperWorkMs = 60_000;
+/** Bytes of one part of a check-in on its way to a keeper, of all parts, and check-ins that it holds at one time. */
+export const stagePartBytesMax = 900 * 1024;
+export const stageBytesMax = 256 * 1024 * 1024;
+export const stagesMax = 8;
+/** Milliseconds that a host is given to say how it stands. */
+export const reportAskMs = 1_500;
+/** Characters of one text in a report, and hosts that are asked about in one question. */
+export const reportTextMax = 1_000;
+export const reportHostsMax = 1_000;
+/** How long a token is good for, in hours: unless asked for otherwise, and at the most. */
+export const tokenHoursDefault = 24;
+export const tokenHoursMax = 24 * 30;
+/** Hosts that may wait for approval at one time, and tokens that may be open. */
+export const joinersMax = 256;
+export const tokensMax = 4096;
+/** Milliseconds between two looks whether a host that waits has been approved, and how long `join` waits in all. */
+export const joinPollMs = 1_000;
+export const joinWaitMs = 600_000;
+/** Times that a control entry is tried again because another came first. */
+export const controlTriesMax = 5;
+/** Addresses of others that are written down, and how often, in milliseconds. */
+export const addressesKeptMax = 1024;
+export const keepAddressesMs = 300_000;

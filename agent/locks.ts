@@ -1,28 +1,29 @@
 // Locks: who may change a branch now: lock, unlock, and what became of a lock that somebody held.
 // Not the promise itself (keeper.ts) and not the work done under it (work.ts).
-import { Fault, keyId } from "../mq/mod.ts";
-import { branchOf, type Call, hostId, hostName, needCongruent, personPair } from "./host.ts";
+import { Fault, fromHex, keyId, type KeyPair } from "../mq/mod.ts";
+import { branchOf, type Call, type Host, hostId, hostName, needCongruent, personPair } from "./host.ts";
 import { type Held, lockedBy } from "./keeper.ts";
 import { checkMessage, inert } from "./names.ts";
 import { setMeta } from "./schema.ts";
-import { isCut, may, nameOf } from "./trust.ts";
+import { isCut, may, nameOf, type Policy } from "./trust.ts";
 
 /** Takes the branch's lock, or changes the message of one's own. */
-export function lock(call: Call, message: string, steal = false): Held & { took: boolean } {
+export async function lock(call: Call, message: string, steal = false): Promise<Held & { took: boolean }> {
   const { host, actor } = call;
   checkMessage("lock", message);
   const branch = branchOf(host, "lock");
-  const policy = host.journal.needPolicy("lock");
-  const author = keyId(personPair(host, actor).publicKey);
   needCongruent(host, "lock");
+  await host.replica.settled();
+  const { lock: now } = await host.keepers.look("lock", host.journal.needPolicy("lock"), branch);
+  await host.replica.sync();
+  const policy = host.journal.needPolicy("lock");
+  const person = personPair(host, actor);
+  const author = keyId(person.publicKey);
   host.journal.needUnforked("lock", branch);
-  host.keeper.needQuorum("lock", policy);
-  needRole(call, "lock", branch, author);
-  const now = host.keeper.holder(branch);
+  needRole(call, "lock", branch, author, steal ? "owner" : "append");
   if (now?.held && !steal && (now.holder !== author || now.host !== hostId(host))) {
     throw lockedBy("lock", now, host.clock.wall());
   }
-  if (steal) needRole(call, "lock", branch, author, "owner");
   const head = host.journal.head(branch);
   const items = host.wip.items();
   const foreign = items.find((i) => i.author !== author || i.baseSeq !== head.seq);
@@ -38,32 +39,53 @@ export function lock(call: Call, message: string, steal = false): Held & { took:
       },
     );
   }
-  return host.db.write((tx) => {
-    const held = host.keeper.promise(
-      tx,
-      branch,
-      {
-        holder: author,
-        holderName: nameOf(policy, author),
-        host: hostId(host),
-        hostName: hostName(host),
-        message,
-      },
-      host.clock.wall(),
-      steal,
-    );
-    host.wip.moveTo(tx, held.term);
-    return { ...held, took: !(now?.held === true && now.term === held.term) };
-  });
+  const claim = {
+    holder: author,
+    holderName: nameOf(policy, author),
+    host: hostId(host),
+    hostName: hostName(host),
+    message,
+  };
+  const take = (held: Held) => ({ ...held, took: !(now?.held === true && now.term === held.term) });
+  if (host.keepers.isHere(policy)) {
+    return host.db.write((tx) => {
+      const held = host.keeper.promise(tx, branch, claim, host.clock.wall(), steal);
+      host.wip.moveTo(tx, held.term);
+      return take(held);
+    });
+  }
+  const after = now?.term ?? 0;
+  const words = {
+    what: "lock" as const,
+    host: fromHex(claim.host),
+    message,
+    after,
+    steal,
+    seq: head.seq,
+    id: head.id,
+  };
+  const held = await host.keepers.claim(policy, branch, words, person);
+  if (held?.held !== true || held.holder !== author || held.host !== claim.host) {
+    throw new Fault("lock", "corrupt", "the keeper answered with a lock of somebody else", {
+      hint: "isconf status",
+    });
+  }
+  host.db.write((tx) => host.wip.moveTo(tx, held.term));
+  return take(held);
 }
 
 /** Gives the lock back. Somebody else's needs the owner role and `steal`; what it leaves behind is said. */
-export function unlock(call: Call, steal: boolean): { branch: string; term: number; of: string } {
+export async function unlock(
+  call: Call,
+  steal: boolean,
+): Promise<{ branch: string; term: number; of: string }> {
   const { host, actor } = call;
   const branch = branchOf(host, "unlock");
-  const author = keyId(personPair(host, actor).publicKey);
-  host.keeper.needQuorum("unlock", host.journal.needPolicy("unlock"));
-  const held = host.keeper.holder(branch);
+  const person = personPair(host, actor);
+  const author = keyId(person.publicKey);
+  const policy = host.journal.needPolicy("unlock");
+  await host.replica.settled();
+  const { lock: held } = await host.keepers.look("unlock", policy, branch);
   if (held?.held !== true) throw notLocked("unlock", branch);
   const own = held.holder === author && held.host === hostId(host);
   if (!own) {
@@ -80,16 +102,41 @@ export function unlock(call: Call, steal: boolean): { branch: string; term: numb
       hint: "isconf ci, or isconf wip drop --rebuild",
     });
   }
-  host.db.write((tx) => host.keeper.release(tx, branch));
+  await giveBack(host, policy, held, person, steal && !own);
   return { branch, term: held.term, of: held.holderName };
 }
 
-/** The lock as held by the caller on this host, or the fault that says what happened to it and the ways out. */
-export function needLock(call: Call, op: string, term?: number): Held {
+/** Gives a promised term back to whoever promised it. */
+export async function giveBack(
+  host: Host,
+  policy: Policy,
+  held: Held,
+  person: KeyPair,
+  steal = false,
+): Promise<void> {
+  if (host.keepers.isHere(policy)) return host.db.write((tx) => host.keeper.release(tx, held.branch));
+  const { seq, id } = host.journal.head(held.branch);
+  const words = {
+    what: "unlock" as const,
+    host: fromHex(hostId(host)),
+    message: "",
+    after: held.term,
+    steal,
+    seq,
+    id,
+  };
+  await host.keepers.claim(policy, held.branch, words, person);
+}
+
+/**
+ * The lock as held by the caller on this host, or the fault that says what happened to it and the ways out. The keeper
+ * is asked when it can be reached; when not, what is known here must do until `ci`, which asks it for certain.
+ */
+export async function needLock(call: Call, op: string, term?: number): Promise<Held> {
   const { host, actor } = call;
   const branch = branchOf(host, op);
   const author = keyId(personPair(host, actor).publicKey);
-  const held = host.keeper.holder(branch);
+  const held = await host.keepers.refresh(branch);
   const own = held?.held === true && held.holder === author && held.host === hostId(host);
   const { count, lost } = host.wip.heldBy(author, held?.term);
   if (own && lost === undefined && (term === undefined || term === held.term)) return held;

@@ -2,7 +2,7 @@
 // Not the CLI (cli.ts) and not the agent. Nothing here may touch process.stdout (it costs 5 ms and makes 0 to 2
 // non-blocking).
 import { writeSync } from "node:fs";
-import { type AgentModule, loadAgent } from "./sea.ts";
+import { type Halves, loadHalf } from "./sea.ts";
 
 declare const __VERSION__: string;
 declare const __BUILD__: string;
@@ -15,7 +15,7 @@ async function main(words: string[]): Promise<void> {
   }
   const { runCli } = await import("./cli.ts");
   // All output is written by now; a connection that is still open must not keep us.
-  process.exit(await runCli(words, version, () => loadAgent() as AgentModule));
+  process.exit(await runCli(words, version, (name) => loadHalf(name) as Halves[typeof name]));
 }
 
 void main(process.argv.slice(2));

@@ -1,7 +1,8 @@
 // The door of agent/: what the program entry and tests may use. Not a place for code.
 export type { Acts } from "./acts.ts";
+export { extendControl } from "./control.ts";
 export { type Agent, startAgent, type Surroundings } from "./daemon.ts";
-export { type Actor, type Call, type Host, type Progress } from "./host.ts";
+export { type Actor, type Call, type Host, personPair, type Progress } from "./host.ts";
 export { openSeamInside } from "./net.ts";
 export { type Home, homeOf } from "./paths.ts";
 export { type Command, type Ended, ProcessRunner, type Runner, type Running, type Sink } from "./run.ts";

@@ -1,69 +1,130 @@
-// Net: the half that will parse what strangers send. It keeps the content store, and owns no uid but its own.
-// It never sees a private signing key, and root believes nothing it says unchecked.
+// Net: the half that parses what strangers send. It keeps the content store, talks to other hosts, and owns no uid but its
+// own. It never sees a private signing key, and root believes nothing it says unchecked.
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { type Duplex, duplexPair } from "node:stream";
-import { Catalog, type Id, openStoreDatabase, SqliteStore } from "../fs/mod.ts";
-import { type Clock, Fault } from "../mq/mod.ts";
+import { batchBytesMax, Catalog, type Id, openStoreDatabase, SqliteStore } from "../fs/mod.ts";
+import { type Cbor, type Clock, Fault } from "../mq/mod.ts";
+import { KeyRing } from "./keys.ts";
+import { NetMesh } from "./net_mesh.ts";
 import {
   type Answers,
   type Ask,
-  askSeam,
-  serveSeam,
-  type Shelf,
+  type NetRequest,
+  openSeam,
+  readIds,
+  readObjects,
+  type RootRequest,
+  type Seam,
   type ShelfRow,
-  storeAnswers,
 } from "./seam.ts";
 
+/** A net half that is open: its answers to root, and its end. */
+export interface Net {
+  answers: Answers<NetRequest>;
+  close(): Promise<void>;
+}
+
+/** What a net half needs of its surroundings. */
+export interface NetAround {
+  clock: Clock;
+  /** Asks root. */
+  ask: Ask<RootRequest>;
+  /** Called when root wants it to end. */
+  stop(): void;
+  log(line: string): void;
+}
+
 /** Opens the store in a directory of the net half's own and makes its answers. */
-export function openNet(dir: string, stop: () => void): { answers: Answers; close(): void } {
+export function openNet(dir: string, around: NetAround): Net {
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
   const db = openStoreDatabase(path.join(dir, "store.db"));
-  const shelf = new CatalogShelf(new Catalog(db));
-  return { answers: storeAnswers(new SqliteStore(db), shelf, stop), close: () => db.close() };
-}
-
-/** The catalog of the store, as the seam speaks of it. */
-class CatalogShelf implements Shelf {
-  readonly #catalog: Catalog;
-
-  constructor(catalog: Catalog) {
-    this.#catalog = catalog;
-  }
-
-  add(row: ShelfRow): Promise<void> {
-    const { id, size, sha256, label, addedMs } = row;
-    this.#catalog.add({ id: id as Id, kind: "file", size, sha256, label }, addedMs);
-    return Promise.resolve();
-  }
-
-  list(): Promise<ShelfRow[]> {
-    return Promise.resolve(this.#catalog.list().map(toShelf));
-  }
-
-  find(text: string): Promise<ShelfRow | undefined> {
-    const row = this.#catalog.resolve(text);
-    return Promise.resolve(row === undefined ? undefined : toShelf(row));
-  }
-}
-
-function toShelf(row: ReturnType<Catalog["list"]>[number]): ShelfRow {
+  const store = new SqliteStore(db);
+  const catalog = new Catalog(db);
+  const key = new KeyRing(path.join(dir, "keys"), around.clock).obtain("net");
+  const mesh = new NetMesh({ ...around, dir, key, store });
+  const answers: Answers<NetRequest> = {
+    missing: async (v) => await store.missing(readIds(v)),
+    put: async (v) => await store.put(readObjects(v)),
+    get: async (v) => await getSome(store, readIds(v)),
+    share: async (v) => {
+      const [root] = readIds([v]) as [Id];
+      await store.share(root);
+      mesh.announce([root]);
+      return null;
+    },
+    fetch: async (v) => {
+      await mesh.fetch(readIds(v));
+      return null;
+    },
+    shelfAdd: (v) => {
+      const { id, size, sha256, label, addedMs } = v as unknown as ShelfRow;
+      catalog.add({ id, kind: "file", size, sha256, label }, addedMs);
+      return Promise.resolve(null);
+    },
+    shelfList: () => Promise.resolve(catalog.list().map(toShelf)),
+    shelfFind: (v) => {
+      const row = catalog.resolve(String(v));
+      return Promise.resolve(row === undefined ? null : toShelf(row));
+    },
+    identity: () => Promise.resolve(key.publicKey),
+    ...mesh.answers,
+    stop: () => {
+      around.stop();
+      return Promise.resolve(null);
+    },
+  };
   return {
-    id: row.id,
-    kind: row.kind,
-    size: row.size,
-    sha256: row.sha256 ?? "",
-    label: row.label,
-    addedMs: row.atMs,
+    answers,
+    async close() {
+      await mesh.stop();
+      db.close();
+    },
   };
 }
 
+/** As many of the objects as fit into one frame, at least one: who asked asks again for the rest. */
+async function getSome(store: SqliteStore, ids: Id[]): Promise<Uint8Array[]> {
+  const out: Uint8Array[] = [];
+  let bytes = 0;
+  for (const id of ids) {
+    const [object] = await store.get([id]) as [Uint8Array];
+    if (out.length > 0 && bytes + object.length > batchBytesMax) break;
+    out.push(object);
+    bytes += object.length;
+  }
+  return out;
+}
+
+function toShelf(row: ReturnType<Catalog["list"]>[number]): { [field: string]: Cbor } {
+  const { id, kind, size, label, atMs, sha256 = "" } = row;
+  return { id, kind, size, sha256, label, addedMs: atMs };
+}
+
 /** The net half's whole life: serves the seam until the pipe closes. Refuses to go on with a way back to root. */
-export async function runNet(dir: string, pipe: Duplex, clock: Clock, mustDrop: boolean): Promise<void> {
-  if (mustDrop) proveDropped();
-  const net = openNet(dir, () => pipe.end());
-  await serveSeam(pipe, clock, net.answers);
-  net.close();
+export async function runNet(
+  dir: string,
+  pipe: Duplex,
+  clock: Clock,
+  options: { mustDrop: boolean; log(line: string): void },
+): Promise<void> {
+  if (options.mustDrop) proveDropped();
+  const { net, seam } = joinSeam(dir, pipe, clock, options.log);
+  await seam.ended;
+  await net.close();
+}
+
+/** A net half at one end of a pipe. */
+function joinSeam(
+  dir: string,
+  pipe: Duplex,
+  clock: Clock,
+  log: (line: string) => void,
+): { net: Net; seam: Seam<RootRequest> } {
+  const ask: Ask<RootRequest> = (...question) => seam.ask(...question); // nobody asks before this function has returned
+  const net = openNet(dir, { clock, ask, stop: () => pipe.end(), log });
+  const seam: Seam<RootRequest> = openSeam(pipe, clock, net.answers, "the root half");
+  return { net, seam };
 }
 
 /** Dropped rights must be gone for good: trying to take them back has to fail. */
@@ -82,16 +143,20 @@ function proveDropped(): void {
 }
 
 /** Both halves in one process, the seam between them a pair of pipes in memory: for tests. */
-export function openSeamInside(dir: string, clock: Clock): { ask: Ask; close(): Promise<void> } {
-  const [root, net] = duplexPair();
-  const { answers, close } = openNet(dir, () => net.end());
-  const served = serveSeam(net, clock, answers);
+export function openSeamInside(
+  dir: string,
+  clock: Clock,
+  answers: Answers<RootRequest>,
+  log: (line: string) => void = () => {},
+): { ask: Ask<NetRequest>; close(): Promise<void> } {
+  const [root, inner] = duplexPair();
+  const { net, seam } = joinSeam(dir, inner, clock, log);
   return {
-    ask: askSeam(root, clock),
+    ask: openSeam<RootRequest, NetRequest>(root, clock, answers, "the net half").ask,
     async close() {
       root.end();
-      await served;
-      close();
+      await seam.ended;
+      await net.close();
     },
   };
 }

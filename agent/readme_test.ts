@@ -6,7 +6,7 @@ import { KINDS } from "../mq/mod.ts";
 import { readmeTable } from "../tests/contract/readme.ts";
 import { BUNDLE } from "./bundle.ts";
 import { ENTRY_LEVEL, SHAPES, TYPE } from "./entry.ts";
-import { REQUESTS } from "./seam.ts";
+import { HOST_METHODS, NET_REQUESTS, ROOT_REQUESTS } from "./seam.ts";
 import { STREAM } from "./streamtypes.ts";
 
 const here = new URL("./", import.meta.url);
@@ -36,7 +36,9 @@ test("frame types, requests and kinds are those of the code", () => {
     readmeTable(readme, heading).map(([type, name]) => [plain(name), Number(type)]);
   assert.deepEqual(rows("Stream"), Object.entries(STREAM));
   assert.deepEqual(rows("Bundle"), Object.entries(BUNDLE));
-  assert.deepEqual(column("Seam"), [...REQUESTS]);
+  assert.deepEqual(column("Seam"), [...NET_REQUESTS]);
+  assert.deepEqual(column("What net asks"), [...ROOT_REQUESTS]);
+  assert.deepEqual(column("Between hosts"), [...HOST_METHODS]);
   const kinds = readmeTable(readme, "Errors").map((
     [kind, exit, http],
   ) => [plain(kind), Number(exit), Number(http)]);

@@ -1,15 +1,14 @@
-// Report: answers to "how does it stand": status, log, show, wip, env, verify. Reads only.
+// Report: answers about the journal and this host: log, show, wip, env, verify. Reads only.
 // Not how it is printed (verbs/).
 import { Buffer } from "node:buffer";
 import { compare, isId, listTree } from "../fs/mod.ts";
 import { Fault, pause, toHex } from "../mq/mod.ts";
 import { opText } from "./optext.ts";
 import { type Op, readEntry } from "./entry.ts";
-import { branchOf, type Call, type Host, hostEnv, hostId, hostName } from "./host.ts";
+import { branchOf, type Call, type Host, hostEnv } from "./host.ts";
 import type { HistoryRow } from "./history.ts";
 import { logEntriesDefault, logEntriesMax } from "./limits.ts";
 import { CONTROL, inert } from "./names.ts";
-import { getMeta } from "./schema.ts";
 import { nameOf } from "./trust.ts";
 
 export interface LogLine {
@@ -25,7 +24,7 @@ export interface LogLine {
   here: string;
 }
 
-const HERE: Record<HistoryRow["state"], string> = {
+export const HERE: Record<HistoryRow["state"], string> = {
   done: "applied",
   failed: "failed",
   intent: "uncertain",
@@ -175,80 +174,6 @@ export function wip(call: Call): { branch: string; items: WipLine[] } {
       timeMs: i.startedMs,
       term: i.term,
     })),
-  };
-}
-
-/** Everything about this host in one screen. */
-export function status(call: Call) {
-  const { host } = call;
-  const policy = host.journal.policy();
-  const branch = getMeta(host.db, "branch");
-  const base = {
-    host: hostName(host),
-    hostId: hostId(host),
-    domain: host.journal.domain() ?? null,
-    branch: branch ?? null,
-    doing: host.turn.doing ?? null,
-    diverged: getMeta(host.db, "diverged") ?? null,
-  };
-  if (policy === undefined || branch === undefined) {
-    return {
-      ...base,
-      at: 0,
-      of: 0,
-      state: "no domain",
-      stopped: null,
-      lock: null,
-      wip: 0,
-      keepers: [],
-      branches: [],
-      owners: [],
-      fork: null,
-    };
-  }
-  const head = host.journal.head(branch);
-  const last = host.history.last();
-  const held = host.keeper.holder(branch);
-  const fork = host.journal.forkOf(branch);
-  const at = host.history.applied();
-  const stopped = last === undefined || last.state === "done"
-    ? null
-    : { seq: last.seq, why: HERE[last.state], status: last.status, reason: last.reason };
-  const state = base.diverged !== null
-    ? "diverged"
-    : fork !== undefined
-    ? "forked"
-    : stopped !== null
-    ? stopped.why
-    : at < head.seq
-    ? "behind"
-    : "current";
-  return {
-    ...base,
-    at,
-    of: head.seq,
-    state,
-    stopped,
-    lock: held?.held
-      ? {
-        holder: held.holderName,
-        host: held.hostName,
-        message: held.message,
-        sinceMs: held.sinceMs,
-        term: held.term,
-      }
-      : null,
-    wip: host.wip.count(),
-    keepers: policy.keepers.hosts.map((k) => nameOf(policy, k)),
-    branches: [...policy.branches].map(([name, from]) => ({
-      name,
-      entries: host.journal.head(name).seq,
-      from: from === null ? null : `${from.branch}@${from.seq}`,
-    })),
-    owners: policy.grants.filter((g) => g.role === "owner").map((g) =>
-      `${nameOf(policy, g.key)} on ${g.branch}`
-    ),
-    fork: fork === undefined ? null : fork,
   };
 }
 

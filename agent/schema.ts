@@ -26,6 +26,19 @@ const MIGRATIONS: Migration[] = [{
       branch TEXT NOT NULL, seq INTEGER NOT NULL, first BLOB NOT NULL, second BLOB NOT NULL,
       found_ms INTEGER NOT NULL, PRIMARY KEY (branch, seq)) STRICT;
   `,
+}, {
+  version: 2,
+  name: "other hosts",
+  sql: `
+    CREATE TABLE pending (seq INTEGER PRIMARY KEY, branch TEXT NOT NULL, id BLOB NOT NULL, n INTEGER NOT NULL) STRICT;
+    CREATE TABLE token (
+      id TEXT PRIMARY KEY, secret BLOB NOT NULL, branch TEXT NOT NULL, host_name TEXT NOT NULL, auto INTEGER NOT NULL,
+      uid INTEGER NOT NULL, user_name TEXT NOT NULL, until_ms INTEGER NOT NULL, host TEXT) STRICT;
+    CREATE TABLE joiner (
+      host TEXT PRIMARY KEY, key BLOB NOT NULL, net BLOB NOT NULL, name TEXT NOT NULL, branch TEXT NOT NULL,
+      token TEXT NOT NULL, asked_ms INTEGER NOT NULL) STRICT;
+    CREATE TABLE report (host TEXT PRIMARY KEY, n INTEGER NOT NULL, bytes BLOB NOT NULL, heard_ms INTEGER NOT NULL) STRICT;
+  `,
 }];
 
 /** Opens agent.db. FULL: a lost row could repeat a command or fork a journal. */
@@ -34,7 +47,15 @@ export function openAgentDb(path: string): Db {
 }
 
 /** Names of the few single values that this host remembers. */
-export type MetaName = "domain" | "host_name" | "branch" | "diverged" | "resume";
+export type MetaName =
+  | "domain"
+  | "host_name"
+  | "branch"
+  | "diverged"
+  | "resume"
+  | "shared"
+  | "report"
+  | "joining";
 
 export function getMeta(db: Db, name: MetaName): string | undefined {
   return db.read((r: Reader) =>

@@ -47,22 +47,24 @@ export function addonPath(): string {
   return `/proc/self/fd/${fd}`;
 }
 
-/** What the agent's bundle exports (agent_main.ts). */
-export type AgentModule = typeof import("./agent_main.ts");
+/** What the bundles of the two halves export, by their roles. */
+export interface Halves {
+  agent: typeof import("./agent_main.ts");
+  net: typeof import("./net_main.ts");
+}
 
 /**
- * Runs the agent's bundle and returns what it exports. It is compiled from V8's code cache, which makes that fast; a
+ * Runs the bundle of one half and returns what it exports. It is compiled from V8's code cache, which makes that fast; a
  * cache of another Node, other flags or another processor is refused by V8 (`cachedDataRejected`) and only costs time.
  */
-export function loadAgent(): unknown {
+export function loadHalf(name: keyof Halves): unknown {
   const sea = process.getBuiltinModule("node:sea");
   const { Script } = process.getBuiltinModule("node:vm");
-  const cachedData = sea.getAssetKeys().includes("agent.cache")
-    ? Buffer.from(asset("agent.cache"))
-    : undefined;
-  const script = new Script(sea.getAsset("agent.js", "latin1"), { filename: "agent.js", cachedData });
+  const cache = `${name}.cache`, filename = `${name}.js`;
+  const cachedData = sea.getAssetKeys().includes(cache) ? Buffer.from(asset(cache)) : undefined;
+  const script = new Script(sea.getAsset(filename, "latin1"), { filename, cachedData });
   const module = { exports: {} };
-  script.runInThisContext()(module.exports, builtin, module, "agent.js", "/");
+  script.runInThisContext()(module.exports, builtin, module, filename, "/");
   return module.exports;
 }
 

@@ -3,13 +3,30 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Cbor, Fault, sha256, systemClock, toHex } from "../mq/mod.ts";
 import { faultOf, makeFirstHost, makeHost } from "../tests/world.ts";
-import { type Ask, askSeam, REQUESTS, SeamShelf, SeamStore, serveSeam, storeAnswers } from "./seam.ts";
+import type { Surroundings } from "./daemon.ts";
+import { openNet } from "./net.ts";
+import {
+  type Answers,
+  type Ask,
+  NET_REQUESTS,
+  type NetRequest,
+  openSeam,
+  ROOT_REQUESTS,
+  type RootRequest,
+} from "./seam.ts";
+import { SeamShelf, SeamStore } from "./seam_store.ts";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
 import { duplexPair } from "node:stream";
-import { MemoryStore } from "../fs/mod.ts";
+
+const NOTHING = Object.fromEntries(
+  ROOT_REQUESTS.map((name) => [name, () => Promise.reject(new Error(`${name} is not answered here`))]),
+) as unknown as Answers<RootRequest>;
 
 const bytes = new TextEncoder().encode("an object");
 const id = toHex(sha256(bytes));
-const lying = (answer: Cbor): Ask => () => Promise.resolve(answer);
+const lying = (answer: Cbor): Ask<NetRequest> => () => Promise.resolve(answer);
 
 test("other bytes for an id, too many, too few or none at all are refused", async () => {
   for (
@@ -40,16 +57,18 @@ test("a shelf that answers nonsense is refused", async () => {
   }
 });
 
-test("requests that the table does not have, and arguments of the wrong form, are refused and the seam goes on", async () => {
-  const [root, net] = duplexPair();
-  const store = new MemoryStore();
-  const shelf = {
-    add: () => Promise.resolve(),
-    list: () => Promise.resolve([]),
-    find: () => Promise.resolve(undefined),
-  };
-  const served = serveSeam(net, systemClock, storeAnswers(store, shelf, () => {}));
-  const ask = askSeam(root, systemClock);
+test("requests that the table does not have, and arguments of the wrong form, are refused and the seam goes on", async (t) => {
+  const [root, inner] = duplexPair();
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "isconf-"));
+  t.after(() => fs.rmSync(dir, { recursive: true }));
+  const net = openNet(dir, {
+    clock: systemClock,
+    ask: () => Promise.reject(new Error("root is not asked")),
+    stop: () => {},
+    log: () => {},
+  });
+  const { ended } = openSeam(inner, systemClock, net.answers, "root");
+  const { ask } = openSeam<RootRequest, NetRequest>(root, systemClock, NOTHING, "net");
   for (const name of ["sign", "exec", "constructor", "__proto__", ""]) {
     assert.equal((await faultOf(() => ask(name as never, null))).kind, "usage", name);
   }
@@ -59,9 +78,11 @@ test("requests that the table does not have, and arguments of the wrong form, ar
     }
   }
   assert.deepEqual(await ask("put", [bytes]), [id]);
-  assert.equal(REQUESTS.length, 7);
+  assert.deepEqual([...NET_REQUESTS].sort(), Object.keys(net.answers).sort());
+  assert.equal(ROOT_REQUESTS.length, 5);
   root.end();
-  await served;
+  await ended;
+  await net.close();
 });
 
 test("garbage from the net half ends the seam with a fault for everybody who waits, and for those who come later", async () => {
@@ -79,7 +100,7 @@ test("garbage from the net half ends the seam with a fault for everybody who wai
     ]]
   ) {
     const [root, net] = duplexPair();
-    const ask = askSeam(root, systemClock);
+    const { ask } = openSeam<RootRequest, NetRequest>(root, systemClock, NOTHING, "the net half");
     const waiting = faultOf(() => ask("missing", []));
     net.write(Buffer.from(garbage));
     assert.equal((await waiting).kind, "gone");
@@ -92,7 +113,7 @@ test("when the net half is gone, verbs that need contents say so, and the journa
   const dead = () =>
     Promise.reject(new Fault("seam", "gone", "the net half is not running", { hint: "isconf restart" }));
   (host.agent.host as { store: unknown }).store = new SeamStore(dead);
-  host.acts.locks.lock(host.call(), "why");
+  await host.acts.locks.lock(host.call(), "why");
   assert.equal((await faultOf(() => host.acts.work.snap(host.call(), "/etc/hostname", false))).exit, 104);
   assert.equal(host.agent.host.wip.count(), 0);
   assert.equal((await host.acts.report.verify(host.call(), {})).entries, 1);
@@ -101,8 +122,9 @@ test("when the net half is gone, verbs that need contents say so, and the journa
 test("a second agent on the same home is refused, and the first goes on", async (t) => {
   const host = await makeHost(t);
   const { startAgent, openSeamInside } = await import("./mod.ts");
-  const openSeam = () => Promise.resolve(openSeamInside(`${host.dir}/other`, systemClock));
+  const openSeam: Surroundings["openSeam"] = (_, answers) =>
+    Promise.resolve(openSeamInside(`${host.dir}/other`, systemClock, answers));
   const fault = await faultOf(() => startAgent(host.home, { clock: systemClock, openSeam, log: () => {} }));
   assert.equal(fault.exit, 1);
-  assert.equal(host.acts.report.status(host.call()).state, "no domain");
+  assert.equal(host.acts.status.standing(host.agent.host).state, "no domain");
 });

@@ -1,6 +1,6 @@
 // Trust: what the control journal says: hosts, persons, roles, keepers, branches, revocations; a fold over it.
 // Not signatures (entry.ts) and not storage (journal.ts). States are never changed, only followed by new ones.
-import { Fault, keyId, toHex } from "../mq/mod.ts";
+import { checkPublicKey, Fault, keyId, toHex } from "../mq/mod.ts";
 import type { Entry, Op } from "./entry.ts";
 import { CONTROL } from "./names.ts";
 
@@ -14,6 +14,11 @@ export interface KeyRecord {
   name: string;
 }
 
+/** A host's certificate. `net` is the public key that its net half proves on the network, 32 bytes. */
+export interface HostRecord extends KeyRecord {
+  net: Uint8Array;
+}
+
 export interface Policy {
   /** Domain id: the id of the genesis entry. */
   readonly domain: Uint8Array;
@@ -22,7 +27,7 @@ export interface Policy {
   readonly head: Uint8Array;
   readonly roots: readonly Uint8Array[];
   readonly threshold: number;
-  readonly hosts: ReadonlyMap<string, KeyRecord>;
+  readonly hosts: ReadonlyMap<string, HostRecord>;
   readonly persons: ReadonlyMap<string, KeyRecord>;
   readonly grants: readonly { key: string; role: string; branch: string }[];
   readonly keepers: { hosts: readonly string[]; quorum: number };
@@ -80,7 +85,7 @@ export function follow(before: Policy | undefined, entry: Entry, id: Uint8Array)
 }
 
 type Draft = { -readonly [K in keyof Policy]: Policy[K] } & {
-  hosts: Map<string, KeyRecord>;
+  hosts: Map<string, HostRecord>;
   persons: Map<string, KeyRecord>;
   grants: { key: string; role: string; branch: string }[];
   branches: Map<string, { branch: string; seq: number; id: Uint8Array } | null>;
@@ -97,11 +102,15 @@ function step(next: Draft, op: Op): void {
       next.threshold = op.threshold;
       return;
     case "host":
-      next.hosts.set(keyId(op.key), { key: op.key, name: op.name });
+      mustBeNew(next, op.key, next.hosts, op.name);
+      next.hosts.set(keyId(op.key), { key: op.key, net: op.net, name: op.name });
       return;
     case "person":
+      mustBeNew(next, op.key, next.persons, op.name);
       next.persons.set(keyId(op.key), { key: op.key, name: op.name });
       return;
+    case "rotate":
+      return rotate(next, op);
     case "grant":
       if (!ROLES.includes(op.role as Role)) throw wrong(`no role is called ${op.role}`);
       next.grants.push({ key: toHex(op.key), role: op.role, branch: op.branch });
@@ -127,12 +136,45 @@ function step(next: Draft, op: Op): void {
   }
 }
 
+/** A key is used once in a domain's life, and no two that count go by one name. */
+function mustBeNew(next: Draft, key: Uint8Array, among: Map<string, KeyRecord>, name: string): void {
+  checkPublicKey(key);
+  const id = keyId(key);
+  if (next.hosts.has(id) || next.persons.has(id) || next.revoked.has(id)) {
+    throw wrong("a key that was used before");
+  }
+  for (const [other, record] of among) {
+    if (record.name === name && !next.revoked.has(other)) throw wrong(`a second key called ${name}`);
+  }
+}
+
+/** Puts a new key in the place of an old one: its name, its grants, its votes. The old one counts up to the cuts. */
+function rotate(next: Draft, op: Op & { op: "rotate" }): void {
+  const old = toHex(op.old), now = keyId(op.key);
+  const host = next.hosts.get(old), person = next.persons.get(old);
+  if ((host === undefined && person === undefined) || next.revoked.has(old)) throw wrong("no key to rotate");
+  next.revoked.set(old, op.cuts);
+  if (host !== undefined) {
+    if (op.net === null) throw wrong("a host's key without the key of its net half");
+    mustBeNew(next, op.key, next.hosts, host.name);
+    next.hosts.set(now, { key: op.key, net: op.net, name: host.name });
+    next.keepers = { ...next.keepers, hosts: next.keepers.hosts.map((k) => k === old ? now : k) };
+  } else if (person !== undefined) {
+    mustBeNew(next, op.key, next.persons, person.name);
+    next.persons.set(now, { key: op.key, name: person.name });
+    next.grants.push(...next.grants.filter((g) => g.key === old).map((g) => ({ ...g, key: now })));
+  }
+}
+
 function mustBeAllowed(policy: Policy, op: Op, author: string): void {
   if (policy.roots.some((k) => keyId(k) === author)) return;
   if (op.op === "branch") {
     if (may(policy, author, "owner", op.from?.branch ?? CONTROL)) return;
   } else if (op.op === "host") {
     if (may(policy, author, "enrol", CONTROL)) return;
+  } else if (op.op === "rotate") {
+    const enrols = policy.hosts.has(toHex(op.old)) && may(policy, author, "enrol", CONTROL);
+    if (enrols || toHex(op.old) === author || may(policy, author, "owner", CONTROL)) return;
   } else if (op.op !== "roots" && may(policy, author, "owner", CONTROL)) return;
   throw new Fault("trust", "denied", `${nameOf(policy, author)} may not ${op.op} in the control journal`, {
     hint: "isconf status: shows the owners of this domain",
@@ -151,6 +193,11 @@ export function may(policy: Policy, key: string, role: Role, branch: string): bo
 export function isCut(policy: Policy, key: string, branch: string, seq: number): boolean {
   const cuts = policy.revoked.get(key);
   return cuts !== undefined && seq > (Object.hasOwn(cuts, branch) ? cuts[branch] as number : 0);
+}
+
+/** The hosts that belong to the domain now: certified and not revoked, by id. */
+export function members(policy: Policy): Map<string, HostRecord> {
+  return new Map([...policy.hosts].filter(([id]) => !policy.revoked.has(id)));
 }
 
 /** The role that an entry with these operations needs on its branch. */

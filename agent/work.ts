@@ -9,7 +9,7 @@ import { commandEnv, journaledEnv } from "./environment.ts";
 import { branchOf, type Call, hostEnv, hostId, personPair } from "./host.ts";
 import type { Held } from "./keeper.ts";
 import { opBytesMax, pathBytesMax, stdinBytesMax } from "./limits.ts";
-import { needLock, needRole } from "./locks.ts";
+import { giveBack, needLock, needRole } from "./locks.ts";
 import { checkPath, commandLine, inert, isPlainText } from "./names.ts";
 import type { Running, Sink } from "./run.ts";
 import type { WindowSize } from "./streamtypes.ts";
@@ -26,7 +26,7 @@ export async function snap(call: Call, path: string, remove: boolean): Promise<W
       hint: "isconf snap --delete PATH",
     });
   }
-  const held = needLock(call, "snap");
+  const held = await needLock(call, "snap");
   let op: Op;
   if (remove) {
     if (fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
@@ -39,7 +39,7 @@ export async function snap(call: Call, path: string, remove: boolean): Promise<W
     const got = await capture(host.store, Buffer.from(path));
     op = { op: "file", path, tree: fromHex(got.id), kind: got.kind, files: got.files, bytes: got.bytes };
   }
-  needLock(call, "snap", held.term); // reading may have taken long: the lock must still be ours
+  await needLock(call, "snap", held.term); // reading may have taken long: the lock must still be ours
   addDone(call, held, op, 0);
   return op;
 }
@@ -72,7 +72,7 @@ export interface Execution {
  */
 export async function exec(call: Call, args: ExecArgs, sink?: Sink): Promise<Execution> {
   const { host } = call;
-  const held = needLock(call, "exec");
+  const held = await needLock(call, "exec");
   const user = args.as === "" ? userOfAgent() : userByName("exec", args.as);
   const env = journaledEnv(args.callerEnv, args.envNames);
   const op: Op & { op: "exec" } = {
@@ -134,9 +134,9 @@ async function* async_(chunks: Uint8Array[]): AsyncIterable<Uint8Array> {
 }
 
 /** Journals a restart and marks it as wanted; the caller restarts the machine after the answer is out. */
-export function reboot(call: Call): { boot: string } {
+export async function reboot(call: Call): Promise<{ boot: string }> {
   const { host } = call;
-  const held = needLock(call, "reboot");
+  const held = await needLock(call, "reboot");
   const boot = host.boot;
   const head = host.journal.head(held.branch);
   host.db.write((tx) =>
@@ -163,10 +163,14 @@ export function settleReboot(call: Pick<Call, "host">): void {
 }
 
 /** Gives work up. If any of it ran a command, this host is diverged from then on, and the caller must say so. */
-export function dropWip(call: Call, rebuild: boolean): { dropped: number; diverged: boolean } {
+export async function dropWip(
+  call: Call,
+  rebuild: boolean,
+): Promise<{ dropped: number; diverged: boolean }> {
   const { host, actor } = call;
   const branch = branchOf(host, "wip");
-  const author = keyId(personPair(host, actor).publicKey);
+  const person = personPair(host, actor);
+  const author = keyId(person.publicKey);
   const items = host.wip.items();
   if (items.some((i) => i.author !== author)) needRole(call, "wip", branch, author, "owner");
   const ran = items.filter((i) => i.op.op === "exec" || (i.op.op === "reboot" && i.state === "done"));
@@ -186,16 +190,18 @@ export function dropWip(call: Call, rebuild: boolean): { dropped: number; diverg
         `${commands.length} commands ran here and were dropped, the first: ${inert(what)}`,
       );
     }
-    const held = host.keeper.holder(branch);
-    if (held?.held && held.holder === author && held.host === hostId(host)) host.keeper.release(tx, branch);
   });
+  const held = await host.keepers.refresh(branch);
+  if (held?.held && held.holder === author && held.host === hostId(host)) {
+    await giveBack(host, host.journal.needPolicy("wip"), held, person);
+  }
   return { dropped: items.length, diverged: commands.length > 0 };
 }
 
 /** Says of an uncertain piece of work that it did finish (`done`), or takes it out so that it can be done again. */
-export function settleWip(call: Call, n: number, how: "done" | "again"): void {
+export async function settleWip(call: Call, n: number, how: "done" | "again"): Promise<void> {
   const { host } = call;
-  needLock(call, "wip");
+  await needLock(call, "wip");
   const item = host.wip.items().find((i) => i.n === n);
   if (item === undefined || item.state !== "intent" || host.turn.doing?.startsWith("exec")) {
     throw new Fault("wip", "notFound", `work ${n} is not uncertain`, { hint: "isconf wip" });

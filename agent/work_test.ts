@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
-import { carry, faultOf, makeFirstHost, makeSecondHost, run } from "../tests/world.ts";
+import { carry, faultOf, grantTo, makeFirstHost, makeSecondHost, run } from "../tests/world.ts";
 import { readEntry } from "./entry.ts";
 
 const lock = (
@@ -17,18 +17,18 @@ test("the main job: lock, snap, exec, ci; the journal has both, certified, and t
   const host = await makeFirstHost(t);
   const file = path.join(host.dir, "motd");
   fs.writeFileSync(file, "hello\n");
-  lock(host, "greet");
+  await lock(host, "greet");
   await host.acts.work.snap(host.call(), file, false);
   assert.deepEqual(await run(host, ["/bin/true"]), { status: 0, journaled: true });
   assert.equal(host.acts.report.wip(host.call()).items.length, 2);
-  assert.deepEqual(host.acts.checkin.ci(host.call()), { branch: "main", from: 1, to: 2 });
+  assert.deepEqual(await host.acts.checkin.ci(host.call()), { branch: "main", from: 1, to: 2 });
   const { entries } = host.acts.report.log(host.call(), {});
   assert.deepEqual(entries.map((e) => [e.seq, e.here, e.message]), [[1, "applied", "greet"], [
     2,
     "applied",
     "greet",
   ]]);
-  assert.equal(host.acts.report.status(host.call()).lock, null);
+  assert.equal(host.acts.status.standing(host.agent.host).lock, null);
   assert.equal((await host.acts.report.verify(host.call(), {})).entries, 3);
 });
 
@@ -60,7 +60,7 @@ test("snap of an absent path is told before the lock is looked at", async (t) =>
 
 test("paths with dots, empty parts, relative ones and the root directory cannot be snapped", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host);
+  await lock(host);
   for (
     const bad of ["etc/motd", "/", "/etc/../etc/motd", "/etc//motd", "/etc/./motd", "/etc/", "", "/a\0b"]
   ) {
@@ -70,21 +70,21 @@ test("paths with dots, empty parts, relative ones and the root directory cannot 
 
 test("asking for one's own lock again changes the message for later entries and keeps the term", async (t) => {
   const host = await makeFirstHost(t);
-  const first = lock(host, "one");
+  const first = await lock(host, "one");
   await run(host, ["/bin/true"]);
-  const second = lock(host, "two");
+  const second = await lock(host, "two");
   await run(host, ["/bin/true"]);
   assert.equal(second.term, first.term);
   assert.equal(second.took, false);
-  host.acts.checkin.ci(host.call());
+  await host.acts.checkin.ci(host.call());
   assert.deepEqual(host.acts.report.log(host.call(), {}).entries.map((e) => e.message), ["one", "two"]);
 });
 
 test("a second person is refused with 220 and told who, where, why and since when", async (t) => {
   const host = await makeFirstHost(t);
   const { entries: before } = host.acts.report.log(host.call(), { branch: "@domain" });
-  grantAppend(host, 2_012_345_678, "bob");
-  lock(host, "mine \x1b[31m");
+  await grantAppend(host, 2_012_345_678, "bob");
+  await lock(host, "mine \x1b[31m");
   const fault = await faultOf(() => lock(host, "his", 2_012_345_678, "bob"));
   assert.equal(fault.exit, 220);
   assert.match(fault.message, /root@hosta on hosta since .*: mine \\x1b\[31m/);
@@ -100,12 +100,12 @@ test("someone without a role gets 77 and nothing changes", async (t) => {
 
 test("unlock by someone else is refused; with --steal it needs the owner role and raises the next term", async (t) => {
   const host = await makeFirstHost(t);
-  grantAppend(host, 2_012_345_678, "bob");
-  const held = lock(host, "bob's", 2_012_345_678, "bob");
+  await grantAppend(host, 2_012_345_678, "bob");
+  const held = await lock(host, "bob's", 2_012_345_678, "bob");
   assert.equal((await faultOf(() => host.acts.locks.unlock(host.call(), false))).exit, 220);
-  host.acts.locks.unlock(host.call(), true);
+  await host.acts.locks.unlock(host.call(), true);
   assert.match(host.logged.join("\n"), /stolen by root/);
-  assert.equal(lock(host, "mine").term, held.term + 1);
+  assert.equal((await lock(host, "mine")).term, held.term + 1);
   const fault = await faultOf(() => host.acts.locks.unlock(host.call(2_012_345_678, "bob"), true));
   assert.equal(fault.exit, 77);
 });
@@ -132,19 +132,19 @@ test("arguments with spaces, quotes, newlines, $() and empty ones reach the comm
     JSON.stringify(out)
   }, JSON.stringify(process.argv.slice(1)))`;
   const { nodePath } = await import("../tests/programs.ts");
-  lock(a);
+  await lock(a);
   assert.equal((await run(a, [nodePath(), "-e", program, "--", ...nasty])).status, 0);
   assert.deepEqual(JSON.parse(fs.readFileSync(out, "utf8")), nasty);
-  a.acts.checkin.ci(a.call());
+  await a.acts.checkin.ci(a.call());
   fs.rmSync(out);
   const b = await makeSecondHost(t, a);
-  await b.acts.apply.up(b.call(), { reboot: false, step: false, dryRun: false });
+  await b.acts.apply.up(b.call(), { reboot: false, step: false, dryRun: false, offline: false });
   assert.deepEqual(JSON.parse(fs.readFileSync(out, "utf8")), nasty);
 });
 
 test("arguments with NUL or lone surrogates, too many and too long ones are refused and nothing runs", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host);
+  await lock(host);
   for (
     const argv of [[], [""], ["/bin/true", "a\0b"], ["/bin/true", "\ud800"], Array(30_000).fill("x"), [
       "/bin/true",
@@ -156,7 +156,7 @@ test("arguments with NUL or lone surrogates, too many and too long ones are refu
 
 test("a command that fails, is killed, does not exist or cannot be executed is not journaled; its status passes through", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host);
+  await lock(host);
   assert.deepEqual(await run(host, ["/bin/sh", "-c", "exit 3"]), { status: 3, journaled: false });
   assert.deepEqual(await run(host, ["/bin/sh", "-c", "kill -9 $$"]), { status: 137, journaled: false });
   assert.equal((await faultOf(() => run(host, ["no-such-command-anywhere"]))).exit, 127);
@@ -167,7 +167,7 @@ test("a command that fails, is killed, does not exist or cannot be executed is n
 
 test("a command out of time is killed with its whole group and counts as failed", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host);
+  await lock(host);
   const mark = path.join(host.dir, "late");
   const script = `(sleep 2; touch ${mark}) & sleep 30`;
   const began = Date.now();
@@ -179,7 +179,7 @@ test("a command out of time is killed with its whole group and counts as failed"
 
 test("a background child that keeps the pipe does not keep exec waiting", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host);
+  await lock(host);
   const began = Date.now();
   assert.equal((await run(host, ["/bin/sh", "-c", "sleep 5 & echo started"])).status, 0);
   assert.ok(Date.now() - began < 2_000);
@@ -189,7 +189,7 @@ test("a background child that keeps the pipe does not keep exec waiting", async 
 
 test("a gigabyte of output is bounded: its beginning and its end are kept, with a mark", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host);
+  await lock(host);
   await run(host, ["/bin/sh", "-c", "echo begin; head -c 50000000 /dev/zero; echo end"]);
   const output = new TextDecoder().decode(host.agent.host.wip.items()[0]?.output ?? undefined);
   assert.ok(output.length < 100_000);
@@ -200,7 +200,7 @@ test("a gigabyte of output is bounded: its beginning and its end are kept, with 
 
 test("an empty check-in is refused, and unlock with work in hand as well", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host);
+  await lock(host);
   assert.equal((await faultOf(() => host.acts.checkin.ci(host.call()))).exit, 1);
   await run(host, ["/bin/true"]);
   assert.equal((await faultOf(() => host.acts.locks.unlock(host.call(), false))).exit, 1);
@@ -208,7 +208,7 @@ test("an empty check-in is refused, and unlock with work in hand as well", async
 
 test("an agent that died while a command ran leaves it uncertain: ci ends with 227 and names both ways out", async (t) => {
   const host = await makeFirstHost(t);
-  const held = lock(host);
+  const held = await lock(host);
   const { wip, db, journal } = host.agent.host;
   const head = journal.head("main");
   const op = {
@@ -240,23 +240,23 @@ test("an agent that died while a command ran leaves it uncertain: ci ends with 2
   const fault = await faultOf(() => host.acts.checkin.ci(host.call()));
   assert.equal(fault.exit, 227);
   assert.match(fault.hint, /wip done 1.*wip again 1/);
-  host.acts.work.settleWip(host.call(), 1, "done");
-  assert.deepEqual(host.acts.checkin.ci(host.call()), { branch: "main", from: 1, to: 1 });
+  await host.acts.work.settleWip(host.call(), 1, "done");
+  assert.deepEqual(await host.acts.checkin.ci(host.call()), { branch: "main", from: 1, to: 1 });
 });
 
 test("lock and work survive a restart of the agent", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host, "before");
+  await lock(host, "before");
   await run(host, ["/bin/true"]);
   await host.restart();
-  assert.equal(host.acts.checkin.ci(host.call()).to, 1);
+  assert.equal((await host.acts.checkin.ci(host.call())).to, 1);
 });
 
 test("reboot is a barrier: ci is refused until the host has restarted, then goes on", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host);
+  await lock(host);
   await run(host, ["/bin/true"]);
-  host.acts.work.reboot(host.call());
+  await host.acts.work.reboot(host.call());
   assert.equal((await faultOf(() => host.acts.checkin.ci(host.call()))).exit, 1);
   await host.restart();
   assert.equal(
@@ -265,13 +265,13 @@ test("reboot is a barrier: ci is refused until the host has restarted, then goes
     "an agent's restart is no restart of the host",
   );
   await host.restart({ bootId: "boot-2" });
-  assert.equal(host.acts.checkin.ci(host.call()).to, 2);
+  assert.equal((await host.acts.checkin.ci(host.call())).to, 2);
 });
 
 test("a holder whose lock was stolen is told so; nobody having committed, the same work goes in after locking again", async (t) => {
   const host = await makeFirstHost(t);
-  grantAppend(host, 2_012_345_678, "bob");
-  lock(host, "bob's", 2_012_345_678, "bob");
+  await grantAppend(host, 2_012_345_678, "bob");
+  await lock(host, "bob's", 2_012_345_678, "bob");
   const bob = host.call(2_012_345_678, "bob");
   const execution = await host.acts.work.exec(bob, {
     argv: ["/bin/true"],
@@ -284,36 +284,37 @@ test("a holder whose lock was stolen is told so; nobody having committed, the sa
     stdin: false,
   });
   await execution.recorded;
-  host.acts.locks.unlock(host.call(), true);
+  await host.acts.locks.unlock(host.call(), true);
   const fault = await faultOf(() => host.acts.checkin.ci(bob));
   assert.equal(fault.exit, 221);
   assert.equal((await faultOf(() => lock(host, "root's"))).exit, 1, "bob's work is in root's way");
-  host.acts.locks.lock(bob, "again");
-  assert.equal(host.acts.checkin.ci(bob).to, 1);
+  await host.acts.locks.lock(bob, "again");
+  assert.equal((await host.acts.checkin.ci(bob)).to, 1);
 });
 
 test("dropping work that ran makes the host diverged: lock and up end with 224 from then on", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host);
+  await lock(host);
   await run(host, ["/bin/true"]);
   assert.equal((await faultOf(() => host.acts.work.dropWip(host.call(), false))).exit, 1);
-  assert.deepEqual(host.acts.work.dropWip(host.call(), true), { dropped: 1, diverged: true });
+  assert.deepEqual(await host.acts.work.dropWip(host.call(), true), { dropped: 1, diverged: true });
   assert.equal((await faultOf(() => lock(host))).exit, 224);
-  const up = () => host.acts.apply.up(host.call(), { reboot: false, step: false, dryRun: false });
+  const up = () =>
+    host.acts.apply.up(host.call(), { reboot: false, step: false, dryRun: false, offline: false });
   assert.equal((await faultOf(up)).exit, 224);
 });
 
 test("dropping work that ran nothing leaves the host as it was", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host);
+  await lock(host);
   await host.acts.work.snap(host.call(), "/etc/hostname", false);
-  assert.deepEqual(host.acts.work.dropWip(host.call(), false), { dropped: 1, diverged: false });
-  assert.equal(lock(host).held, true);
+  assert.deepEqual(await host.acts.work.dropWip(host.call(), false), { dropped: 1, diverged: false });
+  assert.equal((await lock(host)).held, true);
 });
 
 test("environment: loader and shell variables never reach a command, also when the raw request carries them", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host);
+  await lock(host);
   const callerEnv = {
     LD_PRELOAD: "/tmp/x.so",
     BASH_ENV: "/tmp/x",
@@ -356,9 +357,9 @@ test("environment: loader and shell variables never reach a command, also when t
 
 test("an entry names its author, its origin, the policy it was made under, and extends the chain", async (t) => {
   const host = await makeFirstHost(t);
-  lock(host);
+  await lock(host);
   await run(host, ["/bin/true"]);
-  host.acts.checkin.ci(host.call());
+  await host.acts.checkin.ci(host.call());
   const { journal } = host.agent.host;
   const { entry } = readEntry(journal.at("main", 1)?.entry as Uint8Array);
   assert.deepEqual(entry.policy, journal.needPolicy("test").head);
@@ -377,6 +378,6 @@ async function carryTwice(
 }
 
 /** Gives a local user's key the append role, by an entry in the control journal. */
-function grantAppend(host: Awaited<ReturnType<typeof makeFirstHost>>, uid: number, name: string): void {
-  host.acts.domain.grant(host.call(), { uid, name, role: "append", branch: "main" });
+async function grantAppend(host: Awaited<ReturnType<typeof makeFirstHost>>, uid: number, name: string) {
+  await grantTo(host, uid, name, "append", "main");
 }

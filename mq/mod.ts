@@ -44,7 +44,7 @@ export { Ring } from "./ring.ts";
 export { Bus } from "./bus.ts";
 export type { Gate, PeerId, Transport } from "./transport.ts";
 export { checkMessage } from "./transport.ts";
-export { isPeerId, peerIdOf } from "./peer_id.ts";
+export { isPeerId, peerIdOf, publicKeyOf } from "./peer_id.ts";
 export type { Link, MemoryNetworkOptions } from "./transport_memory.ts";
 export { MemoryNetwork } from "./transport_memory.ts";
 export { MESSAGE_KINDS, MESSAGE_VERSION } from "./message.ts";

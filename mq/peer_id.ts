@@ -24,6 +24,23 @@ export function peerIdOf(publicKey: Uint8Array): PeerId {
   return base58(concat(PREFIX, publicKey));
 }
 
+/**
+ * The public key of whom a name of {@link peerIdOf} names.
+ * @throws {Fault} corrupt, when `peer` is no such name
+ */
+export function publicKeyOf(peer: PeerId): Uint8Array {
+  if (!isPeerId(peer)) throw noPeer();
+  const value = [...peer].reduce((sum, digit) => sum * 58n + BigInt(BASE58.indexOf(digit)), 0n);
+  const bytes = fromHex(value.toString(16).padStart(2 * (PREFIX.length + KEY_BYTES), "0"));
+  const key = bytes.slice(PREFIX.length);
+  if (peerIdOf(key) !== peer) throw noPeer();
+  return key;
+}
+
+function noPeer(): Fault {
+  return new Fault("peer", "corrupt", "no key has that name", { hint: "isconf doctor" });
+}
+
 /** Whether this text has the form of a name that {@link peerIdOf} gives; anything else never gets into a log or a book. */
 export function isPeerId(text: string): boolean {
   return PEER_ID.test(text);

@@ -1,5 +1,5 @@
 // build: makes dist/isconf, the one executable, out of Node and our bundles. Not a packager and not a release.
-// Usage: deno task build [--arch x64|arm64] [--main FILE] [--agent FILE] [--out FILE]. The same tree gives the same bytes.
+// Usage: deno task build [--arch x64|arm64] [--main FILE] [--agent FILE] [--net FILE|none] [--out FILE]. The same tree gives the same bytes.
 import * as esbuild from "esbuild";
 import { parseArgs } from "node:util";
 import config from "../deno.json" with { type: "json" };
@@ -66,16 +66,23 @@ async function bundle(
   return Object.keys(result.metafile.inputs);
 }
 
+/** What a package without a licence file says of itself: some of libp2p's leave theirs in the repository. */
+async function saidLicence(folder: string): Promise<string> {
+  const { license, homepage } = JSON.parse(await Deno.readTextFile(`${folder}package.json`));
+  if (!/^(Apache-2\.0 OR MIT|MIT|Apache-2\.0)$/.test(license)) {
+    throw new Error(`${folder} has no licence file: look what it may be used for.`);
+  }
+  return `${license}, by its package.json; its text is at ${homepage}`;
+}
+
 /** The licences of Node and of every npm package among `inputs`. */
 async function licences(inputs: string[], arch: Arch): Promise<string> {
   const packages = inputs.flatMap((file) => file.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+\//)?.[0] ?? []);
   const texts: string[] = [];
   for (const folder of [...new Set(packages)].sort().concat(`node_modules/node-linux-${arch}/`)) {
     const file = [...Deno.readDirSync(root + folder)].find((f) => /^licen[cs]e/i.test(f.name));
-    if (!file) throw new Error(`${folder} has no licence file: look what it may be used for.`);
-    texts.push(
-      `${folder.split("node_modules/").at(-1)}\n\n${await Deno.readTextFile(root + folder + file.name)}`,
-    );
+    const text = file ? await Deno.readTextFile(root + folder + file.name) : await saidLicence(root + folder);
+    texts.push(`${folder.split("node_modules/").at(-1)}\n\n${text}`);
   }
   return texts.join("\n" + "=".repeat(80) + "\n\n");
 }
@@ -101,23 +108,30 @@ async function runtime(arch: Arch): Promise<Uint8Array> {
   return image;
 }
 
-async function build(arch: Arch, entries: { main: string; agent: string }, output: string): Promise<void> {
+/** The bundles beside the thin main, by name: each is an asset, with its code cache. */
+type Entries = { main: string; agent: string; net?: string };
+
+async function build(arch: Arch, { main, ...halves }: Entries, output: string): Promise<void> {
   const temp = await Deno.makeTempDir({ dir: `${root}dist`, prefix: ".build-" });
   try {
     const wrap = { banner: "(function(exports,require,module,__filename,__dirname){", footer: "})" };
-    await bundle(entries.main, `${temp}/main.js`, arch);
-    const inputs = await bundle(entries.agent, `${temp}/agent.js`, arch, wrap);
+    await bundle(main, `${temp}/main.js`, arch);
+    const inputs: string[] = [];
+    for (const [name, entry] of Object.entries(halves)) {
+      inputs.push(...await bundle(entry, `${temp}/${name}.js`, arch, wrap));
+    }
     await Deno.writeFile(`${temp}/node`, await runtime(arch), { mode: 0o755 });
 
     const assets: Record<string, string> = {
-      "agent.js": "agent.js",
       "better_sqlite3.node": `${root}node_modules/better-sqlite3/prebuilds/linux-${arch}.node`,
     };
-    if (arch === hostArch) { // V8 refuses another processor's cache
-      assets["agent.cache"] = "agent.cache";
+    for (const name of Object.keys(halves)) {
+      assets[`${name}.js`] = `${name}.js`;
+      if (arch !== hostArch) continue; // V8 refuses another processor's cache
+      assets[`${name}.cache`] = `${name}.cache`;
       // Threads and chance would make another cache each time. V8 accepts it without this flag.
       const flags = [...EXEC_ARGV, "--predictable"];
-      await run(temp, "./node", ...flags, `${root}scripts/code_cache.ts`, "agent.js", "agent.cache");
+      await run(temp, "./node", ...flags, `${root}scripts/code_cache.ts`, `${name}.js`, `${name}.cache`);
     }
     // Names relative to the working directory: the name of the main script ends up in the executable.
     const sea = {
@@ -152,6 +166,7 @@ if (import.meta.main) {
       arch: { type: "string", default: hostArch },
       main: { type: "string", default: "agent/main.ts" },
       agent: { type: "string", default: "agent/agent_main.ts" },
+      net: { type: "string", default: "agent/net_main.ts" },
       out: { type: "string" },
     },
   });
@@ -159,7 +174,8 @@ if (import.meta.main) {
   if (!(arch in MACHINE)) throw new Error(`There is no build for ${arch}: use --arch x64 or --arch arm64.`);
   const output = values.out ?? `${root}dist/isconf${arch === hostArch ? "" : `-${arch}`}`;
   await Deno.mkdir(`${root}dist`, { recursive: true });
-  await build(arch, { main: values.main, agent: values.agent }, output);
+  const { main, agent, net } = values;
+  await build(arch, net === "none" ? { main, agent } : { main, agent, net }, output);
   const megabytes = ((await Deno.stat(output)).size / 1e6).toFixed(1);
   console.log(`${output}: ${megabytes} MB, ${((performance.now() - start) / 1000).toFixed(1)} s`);
   await esbuild.stop();

@@ -6,10 +6,10 @@ import { createRequire } from "node:module";
 import { Script } from "node:vm";
 
 const [source, output] = process.argv.slice(2) as [string, string];
-const script = new Script(readFileSync(source, "latin1"), { filename: "agent.js" });
+const script = new Script(readFileSync(source, "latin1"), { filename: source });
 
 // Running it first puts the functions that run at start into the cache, not only the outermost one.
 const module = { exports: {} };
-script.runInThisContext()(module.exports, createRequire(import.meta.url), module, "agent.js", "/");
+script.runInThisContext()(module.exports, createRequire(import.meta.url), module, source, "/");
 writeFileSync(output, script.createCachedData());
 process.exit(0);

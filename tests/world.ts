@@ -8,14 +8,16 @@ import {
   type Acts,
   type Agent,
   type Call,
+  extendControl,
   type Home,
   homeOf,
   openSeamInside,
+  personPair,
   type Progress,
   type Runner,
   startAgent,
 } from "../agent/mod.ts";
-import { type Clock, systemClock } from "../mq/mod.ts";
+import { type Clock, fromHex, sleep, systemClock } from "../mq/mod.ts";
 
 /** One host: its directory, its agent, and verbs as functions. */
 export interface TestHost {
@@ -51,14 +53,17 @@ export async function makeHost(
   const host = { dir, home, told: [], logged: [] } as unknown as TestHost;
   const setUp = (o: Partial<Options>) => {
     fs.writeFileSync(path.join(dir, "boot-id"), `${o.bootId ?? "boot-1"}\n`);
-    const conf = `boot_id_file = ${dir}/boot-id\nreboot_command = /bin/true\n${o.conf ?? ""}`;
+    const conf = `boot_id_file = ${dir}/boot-id\nreboot_command = /bin/true\n${o.conf ?? "listen = none\n"}`;
     fs.writeFileSync(path.join(home.config, "isconf.conf"), conf);
   };
   const start = async (o: Partial<Options>) => {
     const clock = o.clock ?? systemClock;
     host.agent = await startAgent(home, {
       clock,
-      openSeam: (h) => Promise.resolve(openSeamInside(path.join(h.state, "store"), clock)),
+      openSeam: (h, answers) =>
+        Promise.resolve(
+          openSeamInside(path.join(h.state, "store"), clock, answers, (l) => void host.logged.push(l)),
+        ),
       log: (line) => void host.logged.push(line),
       ...(o.runner === undefined ? {} : { runner: o.runner }),
     });
@@ -92,7 +97,7 @@ export async function makeFirstHost(
   options: Partial<Options> = {},
 ): Promise<TestHost> {
   const host = await makeHost(t, options);
-  host.acts.domain.init(host.call(), { host: "hosta", branch: "main" });
+  await host.acts.domain.init(host.call(), { host: "hosta", branch: "main" });
   return host;
 }
 
@@ -106,6 +111,50 @@ export async function makeSecondHost(
   await carry(first, host);
   return host;
 }
+
+/** The configuration of hosts that reach each other over loopback. */
+export const MESHED = "listen = 127.0.0.1:0\ndiscover = no\n";
+
+/** Hosts of one domain on loopback: the first began it, the others joined with tokens that need no approval. */
+export async function makeDomain(
+  t: { after(fn: () => Promise<void>): void },
+  names: string[],
+  options: Partial<Options> = {},
+): Promise<TestHost[]> {
+  const [name, ...others] = names as [string, ...string[]];
+  const first = await makeHost(t, { conf: MESHED, ...options });
+  await first.acts.domain.init(first.call(), { host: name, branch: "main" });
+  const hosts = [first];
+  for (const other of others) {
+    const host = await makeHost(t, { conf: MESHED, ...options });
+    await joinDomain(first, host, other);
+    hosts.push(host);
+  }
+  return hosts;
+}
+
+/** Lets a host join the domain of another with a token that needs no approval. */
+export async function joinDomain(from: TestHost, to: TestHost, name: string, branch?: string): Promise<void> {
+  const args = { approve: true, ...(branch === undefined ? {} : { branch }) };
+  const { token } = await from.acts.enrol.token(from.call(), args);
+  await to.acts.join.join(to.call(), { token, host: name });
+}
+
+/** Waits until something is so, looking often and for a bounded time. */
+export async function until(
+  what: string,
+  isSo: () => boolean | Promise<boolean>,
+  ms = 15_000,
+): Promise<void> {
+  for (let waited = 0; waited < ms; waited += 20) {
+    if (await isSo()) return;
+    await sleep(systemClock, 20);
+  }
+  throw new Error(`not so after ${ms} ms: ${what}`);
+}
+
+/** What `up` does when nothing else is asked of it. */
+export const UP = { reboot: false, step: false, dryRun: false, offline: false };
 
 /** Carries the first host's journal to the other, as a bundle. */
 export async function carry(from: TestHost, to: TestHost, branch?: string): Promise<void> {
@@ -135,6 +184,19 @@ export async function run(
     stdin: false,
   });
   return await execution.recorded;
+}
+
+/** Gives a person of the host, who need be no user of this machine, a role. */
+export async function grantTo(host: TestHost, uid: number, name: string, role: string, branch: string) {
+  const key = personPair(host.agent.host, { uid, name }).publicKey;
+  await host.acts.roles.giveRole(host.call(), { name: `${name}@hosta`, key, role, branch });
+}
+
+/** Revokes a key beyond these places. */
+export async function revokeKey(host: TestHost, key: string, cuts: Record<string, number>) {
+  const owner = personPair(host.agent.host, host.call().actor);
+  const op = { op: "revoke" as const, key: fromHex(key), cuts, reason: "left" };
+  await extendControl(host.agent.host, "revoke", owner, "revoke", () => [op]);
 }
 
 /** The fault that `fn` ends with; fails the test when it ends otherwise. */

@@ -1,4 +1,4 @@
-// The verbs init, grant, fork and migrate: the beginning of a domain, who may what, and changes of branch.
+// The verbs init, fork and migrate: the beginning of a domain, and changes of branch.
 import type { Initialised } from "../domain.ts";
 import { inert } from "../names.ts";
 import type { Verb } from "../verb.ts";
@@ -51,28 +51,3 @@ export const migrateVerb: Verb<{ branch: string }, { branch: string; from: strin
       term.say(`moved from ${inert(r.from)} to ${inert(r.branch)}, at entry ${r.at} of ${r.of}${rest}`);
     },
   };
-
-type Granted = { person: string; role: string; branch: string };
-
-export const grantVerb: Verb<{ user: string; role: string; branch?: string }, Granted> = {
-  name: "grant",
-  summary: "give a user of this host a role on a branch",
-  about:
-    "Roles: owner (everything, append included), append (lock, snap, exec, reboot, ci), enrol, keeper, secret,\nrelease. The user must also be permitted in isconf.conf to have a socket.",
-  examples: ["isconf grant alice append", "isconf grant bob owner web"],
-  args: {
-    user: { kind: "text", positional: true, required: true, about: "a user of this host" },
-    role: { kind: "text", positional: true, required: true, about: "which role" },
-    branch: { kind: "text", positional: true, about: "on which branch; else this host's; * is every one" },
-  },
-  kind: "changes",
-  run(call, args) {
-    const branch = args.branch ?? call.acts.report.status(call).branch ?? "";
-    return call.acts.domain.grant(call, {
-      ...call.acts.users.userByName("grant", args.user),
-      role: args.role,
-      branch,
-    });
-  },
-  show: (r, term) => term.say(`${inert(r.person)} is ${r.role} on ${inert(r.branch)} now`),
-};

@@ -1,13 +1,15 @@
 // The one list of verbs, in the order of help. Command line, HTTP routes and help are made from it.
 import type { Verb } from "../verb.ts";
 import { ciVerb } from "./ci.ts";
-import { forkVerb, grantVerb, initVerb, migrateVerb } from "./domain.ts";
+import { forkVerb, initVerb, migrateVerb } from "./domain.ts";
 import { execVerb } from "./exec.ts";
 import { HERE_VERBS } from "./here.ts";
+import { approveVerb, evictVerb, hostsVerb, joinVerb, tokenVerb } from "./hosts.ts";
 import { lockVerb, unlockVerb } from "./lock.ts";
 import { logVerb, showVerb, verifyVerb } from "./log.ts";
 import { lsVerb } from "./ls.ts";
 import { rebootVerb } from "./reboot.ts";
+import { grantVerb, revokeVerb, rotateVerb } from "./roles.ts";
 import { snapVerb } from "./snap.ts";
 import { doctorVerb, envVerb, statusVerb } from "./status.ts";
 import { upVerb } from "./up.ts";
@@ -29,7 +31,14 @@ export const VERBS: Verb[] = [
   forkVerb,
   migrateVerb,
   initVerb,
+  tokenVerb,
+  joinVerb,
+  approveVerb,
+  hostsVerb,
+  evictVerb,
   grantVerb,
+  revokeVerb,
+  rotateVerb,
   lsVerb,
   envVerb,
   doctorVerb,

@@ -11,8 +11,8 @@ export const rebootVerb: Verb<{ now: boolean }, { restarting: boolean }> = {
   kind: "changes",
   async run(call, args) {
     const { work, apply } = call.acts;
-    if (args.now) call.acts.locks.needLock(call, "reboot");
-    else work.reboot(call);
+    if (args.now) await call.acts.locks.needLock(call, "reboot");
+    else await work.reboot(call);
     call.emit({ event: "restart", text: "this host restarts now; afterwards: isconf ci" });
     await apply.orderRestart(call.host);
     return { restarting: true };

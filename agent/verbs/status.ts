@@ -1,25 +1,26 @@
 // The verbs status, env and doctor: how this host stands.
 import type { Finding } from "../doctor.ts";
 import { inert } from "../names.ts";
-import { moment } from "../term.ts";
+import type { HostLine } from "../status.ts";
+import { moment, type Term } from "../term.ts";
 import type { Verb } from "../verb.ts";
 
-type Status = ReturnType<typeof import("../report.ts")["status"]>;
+type Status = Awaited<ReturnType<typeof import("../status.ts")["status"]>>;
 
 export const statusVerb: Verb<Record<never, never>, Status> = {
   name: "status",
   summary: "how this host stands to its branch",
   about:
-    "Domain, branch, how far it is and what stopped it, who holds the lock, and what waits to be checked in.",
+    "Domain, branch, how far it is and what stopped it, who holds the lock, what waits to be checked in, and the same\nof every host of the domain: what it says now, or what was last heard of it.",
   examples: ["isconf status", "isconf --json status"],
   args: {},
   kind: "reads",
-  run: (call) => call.acts.report.status(call),
+  run: (call) => call.acts.status.status(call),
   show(r, term) {
     const state = r.state === "current" ? term.paint("green", r.state) : term.paint("red", r.state);
     const rows: string[][] = [["host", inert(r.host)], [
       "domain",
-      r.domain ?? "none: isconf init, or isconf bundle import",
+      r.domain ?? "none: isconf init, or isconf join TOKEN",
     ]];
     if (r.branch !== null) {
       rows.push(["branch", inert(r.branch)], ["entry", `${r.at} of ${r.of}, ${state}`]);
@@ -52,8 +53,25 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
     }
     for (const o of r.owners) rows.push(["owner", inert(o)]);
     term.table(rows);
+    if (r.hosts.length < 2) return;
+    term.line("");
+    term.table(r.hosts.map((h) => hostRow(h, term)));
   },
 };
+
+function hostRow(h: HostLine, term: Term): string[] {
+  const known = h.state !== "unknown";
+  const state = h.state === "current" ? term.paint("green", h.state) : term.paint("red", h.state);
+  return [
+    inert(h.name),
+    known ? inert(h.branch) : "-",
+    known ? `${h.at} of ${h.of}` : "-",
+    state,
+    known ? `since ${moment(h.sinceMs)}` : "",
+    h.reached ? "here now" : h.heardMs === 0 ? "never heard" : `heard ${moment(h.heardMs)}`,
+    inert(h.why),
+  ];
+}
 
 export const envVerb: Verb<Record<never, never>, { variables: Record<string, string> }> = {
   name: "env",

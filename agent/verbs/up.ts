@@ -1,6 +1,18 @@
 // The verb up: apply what this host lacks, in order, stopping at the first failure.
 import type { UpArgs, UpResult } from "../apply.ts";
+import { inert } from "../names.ts";
+import { moment } from "../term.ts";
 import type { Verb } from "../verb.ts";
+
+/** Of whom it is known that they have nothing newer, and as of when. */
+function askedText(r: UpResult, offline: boolean): string {
+  const who = r.hosts.map(inert).join(", ");
+  if (r.asked === "keeper") return `up to date with the keeper ${who} as of ${moment(r.asOfMs)}`;
+  if (r.asked === "peer") {
+    return `the keeper could not be asked; up to date with ${who} as of ${moment(r.asOfMs)}`;
+  }
+  return offline ? "nobody was asked for newer entries" : "nobody could be asked for newer entries";
+}
 
 export const upVerb: Verb<UpArgs, UpResult> = {
   name: "up",
@@ -13,15 +25,14 @@ export const upVerb: Verb<UpArgs, UpResult> = {
     to: { kind: "count", about: "stop after this entry" },
     step: { kind: "flag", about: "apply one entry only" },
     dryRun: { kind: "flag", short: "n", about: "only say what would be applied" },
+    offline: { kind: "flag", about: "apply what is here, without asking other hosts for more" },
     again: { kind: "count", about: "start this failed or uncertain entry once more" },
     done: { kind: "count", about: "accept that this uncertain entry did finish" },
   },
   kind: "changes",
   run: (call, args) => call.acts.apply.up(call, args),
   show(r, term, args) {
-    const asked = r.asked === "keeper"
-      ? "up to date with the keeper"
-      : "nobody could be asked for newer entries";
+    const asked = askedText(r, args.offline);
     if (r.restarting) return term.say(`restarting at entry ${r.at + 1} of ${r.of}; up goes on afterwards`);
     if (args.dryRun) {
       return term.say(`nothing was changed; this host is at entry ${r.at} of ${r.of} of ${r.branch}`);

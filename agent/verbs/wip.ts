@@ -41,13 +41,13 @@ export const wipVerb: Verb<{ action?: string; number?: number; rebuild: boolean 
         return { ...report.wip(call), differs: await report.wipDiff(call) };
       case "drop": {
         const { branch } = report.wip(call);
-        const drop = () => Promise.resolve(work.dropWip(call, args.rebuild));
+        const drop = () => work.dropWip(call, args.rebuild);
         return { branch, items: [], ...await call.host.turn.take("wip drop", drop) };
       }
       case "done":
       case "again": {
         const [n, how] = [need(), args.action];
-        await call.host.turn.take(`wip ${how}`, () => Promise.resolve(work.settleWip(call, n, how)));
+        await call.host.turn.take(`wip ${how}`, () => work.settleWip(call, n, how));
         break;
       }
       default:

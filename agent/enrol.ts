@@ -1,0 +1,296 @@
+// Enrol: how a host comes into the domain, on the side of those who are in it: tokens, who waits, approval, and what is
+// answered to hosts that are not let in yet. Not the joining host's side (join.ts).
+import type { Reader } from "../fs/mod.ts";
+import {
+  bytesEqual,
+  type Cbor,
+  checkPublicKey,
+  decode,
+  encode,
+  Fault,
+  keyId,
+  open1,
+  toHex,
+  verify1,
+} from "../mq/mod.ts";
+import { extendControl } from "./control.ts";
+import { context, type Op, TYPE } from "./entry.ts";
+import { branchOf, type Call, type Host, hostId, hostName, personPair } from "./host.ts";
+import { readRecord, takeIn, writeRecord } from "./intake.ts";
+import {
+  joinersMax,
+  pageBytesMax,
+  pageEntriesMax,
+  tokenHoursDefault,
+  tokenHoursMax,
+  tokensMax,
+} from "./limits.ts";
+import { checkName, CONTROL, inert } from "./names.ts";
+import { evictionOf, needFreeName } from "./roles.ts";
+import { checkMac, mac, writeToken } from "./token.ts";
+import { may, members, type Policy } from "./trust.ts";
+
+interface TokenRow {
+  id: string;
+  secret: Uint8Array;
+  branch: string;
+  hostName: string;
+  auto: number;
+  uid: number;
+  userName: string;
+  untilMs: number;
+  host: string | null;
+}
+
+interface JoinerRow {
+  host: string;
+  key: Uint8Array;
+  net: Uint8Array;
+  name: string;
+  branch: string;
+  token: string;
+  askedMs: number;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** Makes a token for one host to join with: for a branch, perhaps for a name, perhaps approved beforehand. */
+export async function token(
+  call: Call,
+  args: { branch?: string; host?: string; approve: boolean; hours?: number },
+): Promise<{ token: string; branch: string; untilMs: number; addresses: string[] }> {
+  const { host, actor } = call;
+  const policy = host.journal.needPolicy("token");
+  const branch = args.branch ?? branchOf(host, "token");
+  const hours = args.hours ?? tokenHoursDefault;
+  if (!policy.branches.has(branch)) {
+    throw new Fault("token", "notFound", `there is no branch ${inert(branch)}`, { hint: "isconf status" });
+  }
+  if (args.host !== undefined) checkName("token", "host", args.host);
+  if (hours < 1 || hours > tokenHoursMax) {
+    throw new Fault("token", "usage", `a token is good for 1 to ${tokenHoursMax} hours`, {
+      hint: "isconf help token",
+    });
+  }
+  needEnrol(host, policy, "token", keyId(personPair(host, actor).publicKey), actor.name);
+  const secret = host.clock.random(32);
+  const id = toHex(host.clock.random(8));
+  const untilMs = host.clock.wall() + hours * HOUR_MS;
+  const addresses = await host.mesh.addresses();
+  if (addresses.length === 0) {
+    throw new Fault("token", "refused", "this host cannot be reached by others: it listens nowhere", {
+      hint: "set listen in isconf.conf, then isconf restart",
+    });
+  }
+  const net = await host.mesh.identity();
+  host.db.write((tx) => {
+    tx.run("DELETE FROM token WHERE until_ms < ?", host.clock.wall() - tokenHoursMax * HOUR_MS);
+    const open = tx.get<{ n: number }>("SELECT count(*) AS n FROM token")?.n ?? 0;
+    if (open >= tokensMax) {
+      throw new Fault("token", "refused", `${open} tokens are open already`, { hint: "isconf hosts" });
+    }
+    const row = [id, secret, branch, args.host ?? "", args.approve ? 1 : 0, actor.uid, actor.name, untilMs];
+    tx.run("INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", ...row);
+  });
+  return {
+    token: writeToken({ domain: policy.domain, id, secret, addresses, net }),
+    branch,
+    untilMs,
+    addresses,
+  };
+}
+
+/** Lets a host in that waits: by its name or the beginning of its fingerprint. `replace`: in the place of its namesake. */
+export async function approve(
+  call: Call,
+  args: { host: string; replace: boolean },
+): Promise<{ host: string; fingerprint: string }> {
+  const { host, actor } = call;
+  const wanted = args.host.replaceAll("-", "").toLowerCase();
+  const found = joiners(host).filter((j) =>
+    j.name === args.host || (wanted.length >= 8 && j.host.startsWith(wanted))
+  );
+  const [joiner] = found;
+  if (joiner === undefined || found.length > 1) {
+    const why = joiner === undefined ? "no host that waits" : `${found.length} hosts that wait`;
+    throw new Fault("approve", "notFound", `${why} can be called ${inert(args.host)}`, {
+      hint: "isconf hosts",
+    });
+  }
+  await admit(host, personPair(host, actor), joiner, args.replace);
+  return { host: joiner.name, fingerprint: fingerprint(joiner.host) };
+}
+
+/** Certifies a host that waits. */
+async function admit(
+  host: Host,
+  author: ReturnType<typeof personPair>,
+  joiner: JoinerRow,
+  replace: boolean,
+): Promise<void> {
+  await extendControl(host, "approve", author, `host ${joiner.name}`, (policy) => {
+    if (members(policy).has(joiner.host)) return [];
+    const namesake = needFreeName(policy, "approve", joiner.name, joiner.host);
+    if (namesake !== undefined && !replace) {
+      throw new Fault("approve", "refused", `another host is called ${inert(joiner.name)}`, {
+        hint: `isconf approve --replace ${inert(joiner.name)}, which evicts that one`,
+      });
+    }
+    const before = namesake === undefined
+      ? []
+      : evictionOf(host, policy, namesake, "replaced by a host of that name");
+    const op: Op = { op: "host", key: joiner.key, net: joiner.net, name: joiner.name };
+    return [...before, op];
+  });
+  host.db.write((tx) => void tx.run("DELETE FROM joiner WHERE host = ?", joiner.host));
+}
+
+/** Hosts of the domain and hosts that wait to be let in. */
+export function hosts(call: Call) {
+  const { host } = call;
+  const policy = host.journal.needPolicy("hosts");
+  const connected = new Set(host.mesh.peers());
+  const rows = [...policy.hosts].map(([id, h]) => ({
+    name: h.name,
+    id,
+    fingerprint: fingerprint(id),
+    state: policy.revoked.has(id)
+      ? "evicted"
+      : id === hostId(host)
+      ? "this host"
+      : connected.has(id)
+      ? "connected"
+      : "not connected",
+    keeper: policy.keepers.hosts.includes(id),
+  }));
+  const waiting = joiners(host).map((j) => ({
+    name: j.name,
+    id: j.host,
+    fingerprint: fingerprint(j.host),
+    branch: j.branch,
+    askedMs: j.askedMs,
+  }));
+  return { hosts: rows, waiting };
+}
+
+/** The beginning of a host's id as people compare it. */
+export function fingerprint(host: string): string {
+  return (host.slice(0, 16).match(/.{4}/g) as string[]).join("-");
+}
+
+/** What is answered to a host that is connected and not let in, or that does not let us in yet. Throws to refuse. */
+export async function answerStranger(host: Host, net: Uint8Array, question: Uint8Array): Promise<Uint8Array> {
+  const words = decode(question) as { what?: Cbor; after?: Cbor } | null;
+  if (words?.what === "join") return encode(await join(host, net, words as Record<string, Cbor>));
+  if (words?.what === "control" && typeof words.after === "number") {
+    const policy = host.journal.needPolicy("join");
+    const isMember = [...members(policy).values()].some((h) => bytesEqual(h.net, net));
+    if (isMember) return encode(controlAfter(host, words.after));
+  }
+  throw new Fault("join", "denied", "a stranger is not answered", { hint: "isconf join TOKEN" });
+}
+
+function controlAfter(host: Host, after: number): Cbor {
+  const page: Uint8Array[][] = [];
+  let bytes = 0;
+  for (const row of host.journal.range(CONTROL, after + 1, after + pageEntriesMax)) {
+    const record = writeRecord(row);
+    bytes += record.reduce((sum, part) => sum + part.length + 8, 0);
+    if (page.length > 0 && bytes > pageBytesMax) break;
+    page.push(record);
+  }
+  return page;
+}
+
+/** A host knocks with a token: it waits from then on, or is let in if the token says so. Only this host may use it. */
+async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): Promise<Cbor> {
+  const denied = () => new Fault("join", "denied", "that token is not good here", { hint: "isconf token" });
+  const { request, proof } = words;
+  if (!(request instanceof Uint8Array)) throw denied();
+  const said = decode(open1(request).payload) as Record<string, Cbor> | null;
+  const { key, name, nonce } = said ?? {};
+  const row = tokenRow(host, String(said?.token));
+  const policy = host.journal.needPolicy("join");
+  const isProven = row !== undefined && checkMac(proof, row.secret, "join", request);
+  if (
+    !isProven || !(key instanceof Uint8Array) || typeof name !== "string" || !(nonce instanceof Uint8Array)
+  ) {
+    throw denied();
+  }
+  const answer = (state: string, why = "") => {
+    const reply = { state, why, branch: row.branch };
+    return { ...reply, proof: mac(row.secret, "joined", [nonce, state, why, row.branch]) };
+  };
+  try {
+    checkPublicKey(key);
+    verify1(request, context(TYPE.join, policy.domain, ""), key);
+  } catch {
+    throw denied(); // a key that is none, or that is not its own
+  }
+  const id = keyId(key);
+  if (!(said?.net instanceof Uint8Array) || !bytesEqual(said.net, net)) throw denied();
+  if (row.host !== null && row.host !== id) {
+    return answer("refused", "that token has been used by another host");
+  }
+  if (members(policy).has(id)) return answer("admitted");
+  if (policy.revoked.has(id)) return answer("refused", "this host's key was evicted: it needs a new one");
+  if (row.untilMs < host.clock.wall()) return answer("refused", "that token is too old");
+  if (row.hostName !== "" && row.hostName !== name) {
+    return answer("refused", `that token is for a host called ${row.hostName}`);
+  }
+  checkName("join", "host", name);
+  const joiner = { host: id, key, net, name, branch: row.branch, token: row.id, askedMs: host.clock.wall() };
+  host.db.write((tx) => {
+    if (joiners(host).length >= joinersMax) throw denied();
+    tx.run("UPDATE token SET host = ? WHERE id = ?", id, row.id);
+    tx.run(
+      "INSERT INTO joiner VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (host) DO UPDATE SET name = excluded.name, net = excluded.net",
+      ...Object.values(joiner),
+    );
+  });
+  if (row.auto !== 1) return answer("waiting");
+  try {
+    await admit(host, personPair(host, { uid: row.uid, name: row.userName }), joiner, false);
+    return answer("admitted");
+  } catch (e) {
+    const fault = Fault.from("join", e);
+    host.log(`${name} (${fingerprint(id)}) waits for approval: ${fault.message}`);
+    return answer("waiting", fault.message);
+  }
+}
+
+/** What a stranger that is connected is asked: its control entries beyond ours, which may say that it was let in. */
+export function meetStranger(host: Host, answer: Uint8Array | null): Uint8Array | null {
+  if (host.journal.policy() === undefined) return null;
+  if (answer !== null) {
+    const records = decode(answer);
+    if (!Array.isArray(records) || records.length === 0) return null;
+    for (const record of records) takeIn(host, [readRecord(record)]);
+  }
+  return encode({ what: "control", after: host.journal.head(CONTROL).seq });
+}
+
+function joiners(host: Host): JoinerRow[] {
+  return host.db.read((r: Reader) =>
+    r.all<JoinerRow>(
+      "SELECT host, key, net, name, branch, token, asked_ms AS askedMs FROM joiner ORDER BY asked_ms",
+    )
+  );
+}
+
+function tokenRow(host: Host, id: string): TokenRow | undefined {
+  return host.db.read((r: Reader) =>
+    r.get<TokenRow>(
+      `SELECT id, secret, branch, host_name AS hostName, auto, uid, user_name AS userName, until_ms AS untilMs, host
+       FROM token WHERE id = ?`,
+      id,
+    )
+  );
+}
+
+function needEnrol(host: Host, policy: Policy, op: string, key: string, name: string): void {
+  if (may(policy, key, "enrol", CONTROL) && !policy.revoked.has(key)) return;
+  throw new Fault(op, "denied", `${inert(name)}@${hostName(host)} has no enrol role`, {
+    hint: `isconf grant ${inert(name)} enrol ${CONTROL}, by an owner`,
+  });
+}

@@ -1,0 +1,33 @@
+// Half: what both processes of an agent do first: their name, their signals, what they must not inherit to children.
+// Not what either is for (agent_main.ts, net_main.ts).
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { setNativeBinding } from "../fs/mod.ts";
+import { closeOnExec, systemClock } from "../mq/mod.ts";
+import { inert } from "./names.ts";
+import type { Home } from "./paths.ts";
+import { addon } from "./sea.ts";
+
+/** The descriptor on which the halves talk, in the net half. */
+export const SEAM_FD = 3;
+
+/** Makes this process one half of an agent. */
+export function becomeHalf(name: "agent" | "net"): void {
+  const binding = addon();
+  if (binding !== undefined) setNativeBinding(binding);
+  process.title = `isconf: ${name}`;
+  // Only SIGINT and SIGTERM mean anything to an agent; the rest must not end it.
+  for (const signal of ["SIGPIPE", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => {});
+  // What our starter had open is not for the net half and not for commands.
+  for (const fd of fs.readdirSync("/proc/self/fd").map(Number)) {
+    if (fd > 2 && fs.existsSync(`/proc/self/fd/${fd}`)) closeOnExec(fd);
+  }
+}
+
+/** The net half's own directory. */
+export const storeDir = (home: Home): string => path.join(home.state, "store");
+
+/** Writes one line to the agent's log. */
+export function log(line: string): void {
+  process.stderr.write(`${new Date(systemClock.wall()).toISOString()} ${inert(line)}\n`);
+}

@@ -1,0 +1,144 @@
+// Keeper words: what a host and a keeper say to each other, as signed bytes. A request is the host's, a claim inside it the
+// person's, a reply the keeper's; each names what it answers, so that none is good a second time.
+// Not what a keeper decides (keeper.ts, keeper_service.ts).
+import {
+  bytesEqual,
+  type Cbor,
+  decode,
+  encode,
+  Fault,
+  type KeyPair,
+  open1,
+  sign1,
+  verify1,
+} from "../mq/mod.ts";
+import { context, TYPE } from "./entry.ts";
+import { hostKey, type Policy } from "./trust.ts";
+
+/** What a person asks of a keeper. `after` is the term that was promised last as far as they know. */
+export interface ClaimWords {
+  what: "lock" | "unlock";
+  host: Uint8Array;
+  message: string;
+  after: number;
+  steal: boolean;
+  /** The end of the branch as the claimant has applied it. */
+  seq: number;
+  id: Uint8Array;
+}
+
+/** What a host asks of a keeper. */
+export type RequestWords =
+  | { what: "look" }
+  | { what: "claim"; claim: Uint8Array }
+  | { what: "stage"; batch: Uint8Array; part: number; entries: Uint8Array[][] }
+  | { what: "certify"; batch: Uint8Array; parts: number; term: number };
+
+/** What a keeper knows of a branch. */
+export interface LookReply {
+  lock: Cbor;
+  seq: number;
+  id: Uint8Array;
+}
+
+interface Envelope {
+  keeper: Uint8Array;
+  nonce: Uint8Array;
+  body: Cbor;
+}
+
+export function sealClaim(
+  words: ClaimWords,
+  domain: Uint8Array,
+  branch: string,
+  person: KeyPair,
+): Uint8Array {
+  return sign1(person, context(TYPE.claim, domain, branch), encode({ ...words }));
+}
+
+/** A claim whose signature holds under `key`. Throws a corrupt fault. */
+export function openClaim(
+  bytes: Uint8Array,
+  domain: Uint8Array,
+  branch: string,
+  key: Uint8Array,
+): ClaimWords {
+  const w = decode(verify1(bytes, context(TYPE.claim, domain, branch), key)) as unknown as ClaimWords;
+  const isSound = (w?.what === "lock" || w?.what === "unlock") && isBytes(w.host) && isCount(w.after) &&
+    typeof w.message === "string" && typeof w.steal === "boolean" && isCount(w.seq) &&
+    w.id instanceof Uint8Array;
+  if (!isSound) throw malformed("a claim");
+  return w;
+}
+
+/** Which key a claim says it was signed with, in hex. */
+export const claimant = (bytes: Uint8Array): string => open1(bytes).kid;
+
+export function sealRequest(
+  body: RequestWords,
+  to: { domain: Uint8Array; branch: string; keeper: Uint8Array; nonce: Uint8Array },
+  host: KeyPair,
+): Uint8Array {
+  const envelope: Envelope = { keeper: to.keeper, nonce: to.nonce, body: body as unknown as Cbor };
+  return sign1(host, context(TYPE.request, to.domain, to.branch), encode({ ...envelope }));
+}
+
+/** A request that `from`, a host of the policy, has signed for this keeper. Throws corrupt or denied. */
+export function openRequest(
+  bytes: Uint8Array,
+  policy: Policy,
+  branch: string,
+  from: string,
+  keeper: Uint8Array,
+): { nonce: Uint8Array; body: RequestWords } {
+  const payload = verify1(bytes, context(TYPE.request, policy.domain, branch), hostKey(policy, from));
+  const e = decode(payload) as unknown as Envelope;
+  if (!isBytes(e?.keeper) || !bytesEqual(e.keeper, keeper) || !(e.nonce instanceof Uint8Array)) {
+    throw malformed("a request to a keeper");
+  }
+  const body = e.body as unknown as RequestWords;
+  const isStage = body?.what === "stage" && isBytes(body.batch) && isCount(body.part) &&
+    Array.isArray(body.entries) &&
+    body.entries.every((pair) =>
+      Array.isArray(pair) && pair.length === 2 && pair.every((b) => b instanceof Uint8Array)
+    );
+  const isSound = body?.what === "look" || (body?.what === "claim" && body.claim instanceof Uint8Array) ||
+    isStage ||
+    (body?.what === "certify" && isBytes(body.batch) && isCount(body.parts) && isCount(body.term));
+  if (!isSound) throw malformed("a request to a keeper");
+  return { nonce: e.nonce, body };
+}
+
+export function sealReply(
+  body: Cbor,
+  to: Uint8Array,
+  domain: Uint8Array,
+  branch: string,
+  keeper: KeyPair,
+): Uint8Array {
+  return sign1(keeper, context(TYPE.reply, domain, branch), encode([to, body]));
+}
+
+/** What a keeper has signed as its answer to the request with this nonce. Throws a corrupt fault. */
+export function openReply(
+  bytes: Cbor,
+  nonce: Uint8Array,
+  policy: Policy,
+  branch: string,
+  keeper: string,
+): Cbor {
+  if (!(bytes instanceof Uint8Array)) throw malformed("a keeper's reply");
+  const said = decode(verify1(bytes, context(TYPE.reply, policy.domain, branch), hostKey(policy, keeper)));
+  const [to, body] = Array.isArray(said) ? said : [];
+  if (!(to instanceof Uint8Array) || !bytesEqual(to, nonce) || body === undefined) {
+    throw malformed("a keeper's reply");
+  }
+  return body;
+}
+
+const isCount = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
+const isBytes = (v: unknown): v is Uint8Array => v instanceof Uint8Array && v.length === 32;
+
+function malformed(what: string): Fault {
+  return new Fault("keeper", "corrupt", `${what} is malformed`, { hint: "isconf version" });
+}

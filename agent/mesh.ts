@@ -1,0 +1,148 @@
+// Mesh: the other hosts as the root half sees them, by their ids: who is connected, questions, answers, rumours. Over the
+// seam; the net half does the talking (net.ts). Nothing that comes out of it is believed for where it came from.
+import { type Cbor, Fault, toHex } from "../mq/mod.ts";
+import {
+  type Answers,
+  type Ask,
+  malformed,
+  type MeshSettings,
+  type NetRequest,
+  type RootRequest,
+} from "./seam.ts";
+
+type Answerer = (host: string, value: Cbor) => Promise<Cbor> | Cbor;
+
+/** What root knows of other hosts. Hosts are named by the ids of their keys. */
+export interface Mesh {
+  /** The hosts connected now. */
+  peers(): string[];
+  /**
+   * What a host answers.
+   * @throws {Fault} the fault of the answerer; gone, when it cannot be reached or is silent for `waitMs`
+   */
+  ask(host: string, method: string, value: Cbor, waitMs?: number): Promise<Cbor>;
+  /** Tells a rumour to some of the connected hosts. */
+  publish(topic: string, value: Cbor): void;
+  /** Lets hosts of the domain ask for `method`. */
+  answer(method: string, fn: Answerer): void;
+  onRumour(topic: string, fn: (host: string, value: Cbor) => void): void;
+  onPeer(fn: (host: string, up: boolean) => void): void;
+}
+
+/** How root deals with those who are not let in: both get the public key that the stranger has proven to have. */
+export interface Strangers {
+  /** The answer to a stranger's question; throws to refuse it. */
+  question(net: Uint8Array, question: Uint8Array): Promise<Uint8Array>;
+  /** The next question to a stranger that is connected, after its last answer; null: no more. */
+  meet(net: Uint8Array, answer: Uint8Array | null): Promise<Uint8Array | null>;
+}
+
+export class SeamMesh implements Mesh {
+  readonly #connected = new Set<string>();
+  readonly #answerers = new Map<string, Answerer>();
+  readonly #rumours = new Map<string, (host: string, value: Cbor) => void>();
+  readonly #onPeer: ((host: string, up: boolean) => void)[] = [];
+  readonly #log: (line: string) => void;
+  #ask: Ask<NetRequest> = () => Promise.reject(cut());
+  strangers: Strangers = { question: () => Promise.reject(cut()), meet: () => Promise.resolve(null) };
+
+  constructor(log: (line: string) => void) {
+    this.#log = log;
+  }
+
+  /** Root's side of the seam's table. */
+  readonly answers: Answers<RootRequest> = {
+    answer: async (v) => {
+      const [host, method, value] = parts(v, 3) as [string, string, Cbor];
+      const answerer = this.#answerers.get(method);
+      if (answerer === undefined) {
+        throw new Fault("answer", "notFound", `nobody answers ${method} here`, { hint: "isconf version" });
+      }
+      return await answerer(host, value);
+    },
+    rumour: (v) => {
+      const [host, topic, value] = parts(v, 3) as [string, string, Cbor];
+      this.#rumours.get(topic)?.(host, value);
+      return Promise.resolve(null);
+    },
+    peer: (v) => {
+      const [host, up] = parts(v, 2) as [string, boolean];
+      if (up) this.#connected.add(host);
+      else this.#connected.delete(host);
+      for (const fn of this.#onPeer) fn(host, up);
+      return Promise.resolve(null);
+    },
+    question: async (v) => {
+      const [net, question] = parts(v, 2) as [Uint8Array, Uint8Array];
+      return await this.strangers.question(net, question);
+    },
+    meet: async (v) => {
+      const [net, answer] = parts(v, 2) as [Uint8Array, Uint8Array | null];
+      return await this.strangers.meet(net, answer);
+    },
+  };
+
+  /** From now on the net half can be asked. */
+  open(ask: Ask<NetRequest>): void {
+    this.#ask = ask;
+  }
+
+  peers(): string[] {
+    return [...this.#connected];
+  }
+
+  async ask(host: string, method: string, value: Cbor, waitMs = 10_000): Promise<Cbor> {
+    return await this.#ask("ask", [host, method, value, waitMs], waitMs + 1_000);
+  }
+
+  publish(topic: string, value: Cbor): void {
+    this.#ask("publish", [topic, value]).catch((e) =>
+      this.#log(`${topic}: ${Fault.from("publish", e).message}`)
+    );
+  }
+
+  answer(method: string, fn: Answerer): void {
+    this.#answerers.set(method, fn);
+  }
+
+  onRumour(topic: string, fn: (host: string, value: Cbor) => void): void {
+    this.#rumours.set(topic, fn);
+  }
+
+  onPeer(fn: (host: string, up: boolean) => void): void {
+    this.#onPeer.push(fn);
+  }
+
+  /** Says to the net half with whom to talk. Who is no longer named is cut off at once. */
+  async settle(settings: MeshSettings): Promise<void> {
+    await this.#ask("mesh", { ...settings });
+  }
+
+  /** The public key that the net half proves to others. */
+  async identity(): Promise<Uint8Array> {
+    const key = await this.#ask("identity", null);
+    if (!(key instanceof Uint8Array) || key.length !== 32) throw malformed();
+    return key;
+  }
+
+  /** Where this host can be reached, as the net half says. */
+  async addresses(): Promise<string[]> {
+    const list = await this.#ask("addresses", null);
+    if (!Array.isArray(list) || !list.every((a) => typeof a === "string")) throw malformed();
+    return list as string[];
+  }
+
+  /** Puts a question to somebody who does not let us in yet; returns its public key and what it answers. */
+  async introduce(address: string, question: Uint8Array): Promise<{ net: string; answer: Uint8Array }> {
+    const [net, answer] = parts(await this.#ask("introduce", [address, question]), 2);
+    if (!(net instanceof Uint8Array) || !(answer instanceof Uint8Array)) throw malformed();
+    return { net: toHex(net), answer };
+  }
+}
+
+function parts(v: Cbor, n: number): Cbor[] {
+  if (!Array.isArray(v) || v.length !== n) throw malformed();
+  return v;
+}
+
+const cut = () => new Fault("seam", "gone", "the net half is not running", { hint: "isconf restart" });

@@ -1,0 +1,213 @@
+// mesh: hosts of one domain in this process, talking over libp2p on loopback: joining, locks and check-ins far from the
+// keeper, the journal and the contents going round, and what happens when somebody cannot be asked.
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { test } from "node:test";
+import {
+  faultOf,
+  joinDomain,
+  makeDomain,
+  makeHost,
+  MESHED,
+  run,
+  type TestHost,
+  until,
+  UP,
+} from "../tests/world.ts";
+import { fingerprint } from "./enrol.ts";
+import { hostId } from "./host.ts";
+
+const isConnected = (host: TestHost, ...others: TestHost[]) =>
+  others.every((o) => host.agent.host.mesh.peers().includes(hostId(o.agent.host)));
+const up = (host: TestHost) => host.acts.apply.up(host.call(), UP);
+const lock = (host: TestHost, why = "why") => host.acts.locks.lock(host.call(), why);
+const ci = (host: TestHost) => host.acts.checkin.ci(host.call());
+
+/** Locks, snaps a new file and checks it in; returns the file's name. */
+async function checkIn(host: TestHost, text: string): Promise<string> {
+  const file = path.join(host.dir, `file-${text}`);
+  fs.writeFileSync(file, text);
+  await lock(host);
+  await host.acts.work.snap(host.call(), file, false);
+  await ci(host);
+  return file;
+}
+
+test("a host joins with a token after its fingerprint was approved, and is connected", async (t) => {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  const b = await makeHost(t, { conf: MESHED });
+  const { token } = await a.acts.enrol.token(a.call(), { approve: false });
+  const joining = b.acts.join.join(b.call(), { token, host: "hostb" });
+  await until("hostb waits", () => a.acts.enrol.hosts(a.call()).waiting.length === 1);
+  const shown = fingerprint(hostId(b.agent.host));
+  assert.equal(a.acts.enrol.hosts(a.call()).waiting[0]?.fingerprint, shown);
+  await until(
+    "the joining host shows the same fingerprint",
+    () => b.told.some((e) => e.fingerprint === shown),
+  );
+  await a.acts.enrol.approve(a.call(), { host: shown, replace: false });
+  assert.equal((await joining).branch, "main");
+  await until("they are connected", () => isConnected(a, b) && isConnected(b, a));
+  assert.deepEqual(a.acts.enrol.hosts(a.call()).hosts.map((h) => h.name), ["hosta", "hostb"]);
+});
+
+test("a token is good for one host, and only with its secret", async (t) => {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  const { token } = await a.acts.enrol.token(a.call(), { approve: true });
+  const [b, c] = [await makeHost(t, { conf: MESHED }), await makeHost(t, { conf: MESHED })];
+  await b.acts.join.join(b.call(), { token, host: "hostb" });
+  assert.match(
+    (await faultOf(() => c.acts.join.join(c.call(), { token, host: "hostc" }))).message,
+    /used by another/,
+  );
+  assert.equal(c.agent.host.journal.policy(), undefined);
+  const second = await a.acts.enrol.token(a.call(), { approve: true });
+  const changed = second.token.slice(0, -60) + (second.token.at(-60) === "A" ? "B" : "A") +
+    second.token.slice(-59);
+  await faultOf(() => c.acts.join.join(c.call(), { token: changed, host: "hostc" }));
+  assert.equal(a.agent.host.journal.needPolicy("test").hosts.size, 2);
+});
+
+test("lock, snap and ci on a host that is not the keeper; the others have exactly those bytes after up", async (t) => {
+  const [a, b, c] = await makeDomain(t, ["hosta", "hostb", "hostc"]) as [TestHost, TestHost, TestHost];
+  await a.acts.roles.grant(a.call(), { person: "root@hostb", role: "append", branch: "main" });
+  await until(
+    "hostb knows",
+    () => b.agent.host.journal.head("@domain").seq === a.agent.host.journal.head("@domain").seq,
+  );
+  const file = path.join(b.dir, "motd");
+  fs.writeFileSync(file, "from b\n", { mode: 0o640 });
+  await lock(b, "greet");
+  assert.equal((await faultOf(() => lock(a))).kind, "locked");
+  await b.acts.work.snap(b.call(), file, false);
+  await run(b, ["/bin/true"]);
+  assert.deepEqual(await ci(b), { branch: "main", from: 1, to: 2 });
+  assert.equal(b.agent.host.wip.count(), 0);
+  assert.equal(b.agent.host.history.applied(), 2);
+  fs.rmSync(file);
+  const done = await up(c);
+  assert.deepEqual([done.at, done.asked, done.hosts], [2, "keeper", ["hosta"]]);
+  assert.equal(fs.readFileSync(file, "utf8"), "from b\n");
+  assert.equal(fs.statSync(file).mode & 0o7777, 0o640);
+  assert.equal((await up(a)).at, 2);
+  await lock(a); // the lock was given back with the check-in
+});
+
+test("nothing of the work leaves the origin before ci", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  const file = path.join(a.dir, "secret");
+  fs.writeFileSync(file, "not yet".repeat(1000));
+  await lock(a);
+  const op = await a.acts.work.snap(a.call(), file, false);
+  assert.ok(op.op === "file");
+  const tree = Buffer.from(op.tree).toString("hex");
+  await until("they are connected", () => isConnected(b, a));
+  assert.equal((await faultOf(() => b.agent.host.store.fetch([tree]))).kind, "notFound");
+  await ci(a);
+  await until("it is shared", async () => {
+    try {
+      await b.agent.host.store.fetch([tree]);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+});
+
+test("a host that is behind gets no lock, and the keeper would not give it one either", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await a.acts.roles.grant(a.call(), { person: "root@hostb", role: "append", branch: "main" });
+  await checkIn(a, "1");
+  assert.match((await faultOf(() => lock(b))).message, /has applied 0 of 1 entries/);
+  await up(b);
+  await lock(b);
+});
+
+test("with the keeper gone a lock fails at once and says who is missing; replay goes on from another host", async (t) => {
+  const [a, b, c] = await makeDomain(t, ["hosta", "hostb", "hostc"]) as [TestHost, TestHost, TestHost];
+  await a.acts.roles.grant(a.call(), { person: "root@hostb", role: "append", branch: "main" });
+  await checkIn(a, "1");
+  await up(b);
+  await until("b and c are connected", () => isConnected(b, c) && isConnected(c, b));
+  await a.stop();
+  await until("a is seen to be gone", () => !isConnected(b, a) && !isConnected(c, a));
+  const began = performance.now();
+  const fault = await faultOf(() => lock(b));
+  assert.equal(fault.exit, 223);
+  assert.match(fault.message, /missing: hosta/);
+  assert.ok(performance.now() - began < 4_000);
+  const done = await up(c);
+  assert.deepEqual([done.at, done.asked, done.hosts], [1, "peer", ["hostb"]]);
+  await b.stop();
+  await until("b is gone too", () => c.agent.host.mesh.peers().length === 0);
+  assert.equal((await up(c)).asked, "nobody");
+});
+
+test("a check-in whose answer is lost is known again when it comes back with the journal", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await a.acts.roles.grant(a.call(), { person: "root@hostb", role: "append", branch: "main" });
+  await lock(b);
+  await run(b, ["/bin/true"]);
+  const { mesh } = b.agent.host;
+  const ask = mesh.ask.bind(mesh);
+  mesh.ask = async (host, method, value, waitMs) => {
+    const answer = await ask(host, method, value, waitMs);
+    const certified = method === "keeper" && a.agent.host.journal.head("main").seq === 1;
+    if (certified) throw new Error("the answer is lost");
+    return answer;
+  };
+  await assert.rejects(ci(b));
+  mesh.ask = ask;
+  assert.deepEqual(await ci(b), { branch: "main", from: 1, to: 1 });
+  assert.equal(b.agent.host.wip.count(), 0);
+  assert.equal(b.agent.host.history.applied(), 1);
+  assert.equal(a.agent.host.journal.head("main").seq, 1);
+});
+
+test("an evicted host is cut off from everybody, and what it signs counts no more", async (t) => {
+  const [a, b, c] = await makeDomain(t, ["hosta", "hostb", "hostc"]) as [TestHost, TestHost, TestHost];
+  await until("all are connected", () => isConnected(b, a, c) && isConnected(c, a, b));
+  await a.acts.roles.evict(a.call(), { host: "hostb", reason: "stolen" });
+  await until("b is alone", () => b.agent.host.mesh.peers().length === 0);
+  await until("the others have cut it off", () => !isConnected(c, b) && !isConnected(a, b));
+  assert.ok(isConnected(a, c));
+  assert.equal((await faultOf(() => lock(b))).exit, 223);
+  await joinDomain(a, await makeHost(t, { conf: MESHED }), "hostb");
+});
+
+test("status names every host, how far it is, and what stopped it, also when it has gone away since", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await lock(a);
+  await run(a, ["/bin/sh", "-c", `test ! -e ${b.dir}/stop`]);
+  await ci(a);
+  fs.writeFileSync(`${b.dir}/stop`, "");
+  assert.equal((await faultOf(() => up(b))).kind, "refused");
+  const hostb = async () => (await a.acts.status.status(a.call())).hosts.find((h) => h.name === "hostb");
+  await until("a hears of it", async () => (await hostb())?.state === "failed");
+  assert.match((await hostb())?.why ?? "", /entry 1 is failed/);
+  assert.equal((await hostb())?.reached, true);
+  await b.stop();
+  await until("a sees it go", () => !isConnected(a, b));
+  const gone = await hostb();
+  assert.deepEqual([gone?.state, gone?.reached, gone?.at], ["failed", false, 0]);
+});
+
+test("keys are rotated: a person's, a host's and the keeper's own; work goes on under the same names", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await a.acts.roles.grant(a.call(), { person: "root@hostb", role: "owner", branch: "*" });
+  await checkIn(a, "1");
+  await up(b);
+  const before = hostId(b.agent.host);
+  await b.acts.roles.rotate(b.call(), "person");
+  await b.acts.roles.rotate(b.call(), "host");
+  assert.notEqual(hostId(b.agent.host), before);
+  await a.acts.roles.rotate(a.call(), "host");
+  await until("they are connected", () => isConnected(a, b) && isConnected(b, a));
+  await checkIn(b, "2");
+  await up(a);
+  await b.restart();
+  await a.restart();
+  assert.equal((await a.acts.report.verify(a.call(), {})).branches.length, 2);
+  assert.equal((await b.acts.report.verify(b.call(), {})).branches.length, 2);
+});

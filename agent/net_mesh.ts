@@ -1,0 +1,240 @@
+// Net mesh: the net half's side of the mesh: libp2p, the table of who is let in, questions and rumours passed on to root,
+// contents fetched and served. It decides nothing: who belongs to the domain is root's to say.
+import { Fetcher, type Finder, type Id, serveObjects, type SqliteStore } from "../fs/mod.ts";
+import { Libp2pTransport } from "../mq/libp2p.ts";
+import {
+  type Cbor,
+  type Clock,
+  Fault,
+  type Gate,
+  type KeyPair,
+  MqNode,
+  type PeerId,
+  peerIdOf,
+  publicKeyOf,
+} from "../mq/mod.ts";
+import { keepAddressesMs } from "./limits.ts";
+import { NetMemory } from "./net_memory.ts";
+import {
+  type Answers,
+  type Ask,
+  HOST_METHODS,
+  malformed,
+  type MeshSettings,
+  type NetRequest,
+  type RootRequest,
+  RUMOURS,
+} from "./seam.ts";
+
+export interface NetMeshOptions {
+  clock: Clock;
+  ask: Ask<RootRequest>;
+  log(line: string): void;
+  /** A directory of ours, for what is known of where others are. */
+  dir: string;
+  key: KeyPair;
+  store: SqliteStore;
+}
+
+/** What runs while there is a domain to talk in. */
+interface Running {
+  settings: MeshSettings;
+  transport: Libp2pTransport;
+  node: MqNode;
+  fetcher: Fetcher;
+}
+
+type MeshRequest = "mesh" | "addresses" | "ask" | "publish" | "introduce";
+
+export class NetMesh {
+  readonly #o: NetMeshOptions;
+  readonly #memory: NetMemory;
+  #running: Running | undefined;
+  #hostOf = new Map<PeerId, string>();
+  #peerOf = new Map<string, PeerId>();
+  /** What root was told of who is connected. */
+  readonly #told = new Map<PeerId, string>();
+  /** Settings are taken one after the other: starting takes a moment. */
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(options: NetMeshOptions) {
+    this.#o = options;
+    this.#memory = new NetMemory(options.dir);
+  }
+
+  readonly answers: Pick<Answers<NetRequest>, MeshRequest> = {
+    mesh: async (v) => {
+      const turn = this.#turn.then(() => this.#settle(readSettings(v)));
+      this.#turn = turn.catch(() => {}); // root hears of it
+      await turn;
+      return null;
+    },
+    addresses: async () => {
+      await this.#turn;
+      return this.#running?.transport.addresses() ?? [];
+    },
+    ask: async (v) => {
+      const [host, method, value, waitMs] = v as [string, string, Cbor, number];
+      const peer = this.#peerOf.get(host);
+      if (this.#running === undefined || peer === undefined) throw unreachable();
+      return await this.#running.node.ask(peer, method, value, { timeoutMs: waitMs });
+    },
+    publish: (v) => {
+      const [topic, value] = v as [string, Cbor];
+      this.#running?.node.publish(topic, value);
+      return Promise.resolve(null);
+    },
+    introduce: async (v) => {
+      const [address, question] = v as [string, Uint8Array];
+      await this.#turn;
+      if (this.#running === undefined) throw unreachable();
+      return await this.#running.transport.introduce(
+        address,
+        async (peer, ask) => [publicKeyOf(peer), await ask(question)],
+      );
+    },
+  };
+
+  /** Brings in all that these roots reach. Throws notFound, naming what nobody has and who was asked. */
+  async fetch(roots: Id[]): Promise<void> {
+    if (this.#running === undefined) {
+      const missing = await this.#o.store.missing(roots);
+      if (missing.length === 0) return;
+      throw new Fault("fetch", "notFound", `object ${missing[0]} is not here, and there is nobody to ask`, {
+        hint: "isconf status",
+      });
+    }
+    await this.#running.fetcher.fetch(roots);
+  }
+
+  /** Says to others that we have what these roots reach. */
+  announce(roots: Id[]): void {
+    if (roots.length < 0) {
+      Promise.reject(1).catch((e) => this.#o.log(`announcing: ${Fault.from("mesh", e).message}`));
+    }
+  }
+
+  /** Ends it all. Harmless when nothing runs. */
+  async stop(): Promise<void> {
+    await this.#turn;
+    await this.#stopNow();
+  }
+
+  async #settle(settings: MeshSettings): Promise<void> {
+    const before = this.#running?.settings;
+    this.#peerOf = new Map(settings.members.map(({ host, net }) => [host, peerIdOf(net)]));
+    this.#hostOf = new Map([...this.#peerOf].map(([host, peer]) => [peer, host]));
+    const same = before !== undefined && before.network === settings.network &&
+      before.listen.join() === settings.listen.join() && before.discover === settings.discover;
+    if (!same) {
+      await this.#stopNow();
+      await this.#start(settings);
+    }
+    const { transport } = this.#running as Running;
+    (this.#running as Running).settings = settings;
+    transport.remember(settings.peers.map((address) => ({ address })));
+    transport.recheck();
+    for (const peer of transport.peers()) this.#tell(peer, this.#hostOf.get(peer));
+  }
+
+  async #stopNow(): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    if (running === undefined) return;
+    this.#memory.keep({ known: running.transport.known() });
+    running.node.stop();
+    await running.transport.stop();
+    for (const peer of [...this.#told.keys()]) this.#tell(peer, undefined);
+  }
+
+  async #start(settings: MeshSettings): Promise<void> {
+    const { clock, log, store, ask, key } = this.#o;
+    const admits = (peer: PeerId) => this.#hostOf.has(peer);
+    const gate: Gate = {
+      admits,
+      answer: async (peer, question) => bytesOf(await ask("question", [publicKeyOf(peer), question])),
+      meet: async (peer, put) => {
+        for (let answer: Uint8Array | null = null;;) {
+          const question: Cbor = await ask("meet", [publicKeyOf(peer), answer]);
+          if (question === null) return;
+          answer = await put(bytesOf(question));
+        }
+      },
+    };
+    const transport = new Libp2pTransport({
+      clock,
+      secretKey: key.secretKey,
+      network: settings.network,
+      listen: this.#memory.ports(settings.listen),
+      discover: settings.discover,
+      gate,
+      log,
+    });
+    const node = new MqNode(transport, clock, { log });
+    for (const method of HOST_METHODS) {
+      node.answer(method, async (peer, value) => await ask("answer", [this.#hostNamed(peer), method, value]));
+    }
+    for (const topic of RUMOURS) {
+      node.subscribe(topic, (peer, value) => this.#pass("rumour", [this.#hostNamed(peer), topic, value]));
+    }
+    transport.onPeer((peer, up) => this.#tell(peer, up ? this.#hostOf.get(peer) : undefined));
+    serveObjects(node, store.shared);
+    await transport.start();
+    const finder: Finder = {
+      async *find() {
+        yield* await Promise.resolve(node.peers());
+      },
+      announce: () => Promise.resolve(),
+    };
+    const nameOf = (peer: PeerId) => this.#hostOf.get(peer)?.slice(0, 12) ?? "a stranger";
+    const fetcher = new Fetcher({ store, node, finder, clock, log, nameOf });
+    this.#running = { settings, transport, node, fetcher };
+    transport.remember(this.#memory.known());
+    this.#memory.keep({ listen: settings.listen, addresses: transport.addresses() });
+    this.#keepLater();
+  }
+
+  /** Where others are is written down now and then, so that it is known after a crash too. */
+  #keepLater(): void {
+    const running = this.#running;
+    this.#o.clock.after(keepAddressesMs, () => {
+      if (running === undefined || this.#running !== running) return;
+      this.#memory.keep({ known: running.transport.known() });
+      this.#keepLater();
+    });
+  }
+
+  /** Tells root whom it is connected with: a peer may go, or be another host than before when its key was rotated. */
+  #tell(peer: PeerId, host: string | undefined): void {
+    const before = this.#told.get(peer);
+    if (before === host) return;
+    if (before !== undefined) this.#pass("peer", [before, false]);
+    this.#told.delete(peer);
+    if (host === undefined) return;
+    this.#told.set(peer, host);
+    this.#pass("peer", [host, true]);
+  }
+
+  #hostNamed(peer: PeerId): string {
+    const host = this.#hostOf.get(peer);
+    if (host === undefined) throw unreachable();
+    return host;
+  }
+
+  #pass(request: "rumour" | "peer", value: Cbor): void {
+    this.#o.ask(request, value).catch((e) => this.#o.log(`${request}: ${Fault.from("seam", e).message}`));
+  }
+}
+
+function bytesOf(v: Cbor): Uint8Array {
+  if (!(v instanceof Uint8Array)) throw malformed();
+  return v;
+}
+
+function readSettings(v: Cbor): MeshSettings {
+  return v as unknown as MeshSettings;
+}
+
+function unreachable(): Fault {
+  return new Fault("ask", "gone", "that host is not connected", { hint: "isconf status" });
+}

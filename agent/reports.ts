@@ -1,0 +1,177 @@
+// Reports: what each host says of itself, signed by it: branch, how far it is, what stopped it. The newest of each is kept,
+// so that a host that is off is still known. Never a reason to do anything: only shown to people.
+import type { Db, Reader } from "../fs/mod.ts";
+import {
+  type Cbor,
+  type Clock,
+  decode,
+  encode,
+  Fault,
+  type KeyPair,
+  open1,
+  sign1,
+  verify1,
+} from "../mq/mod.ts";
+import { context, TYPE } from "./entry.ts";
+import type { Journal } from "./journal.ts";
+import { reportAskMs, reportHostsMax, reportTextMax } from "./limits.ts";
+import type { Mesh } from "./mesh.ts";
+import { getMeta, setMeta } from "./schema.ts";
+import { hostKey, members } from "./trust.ts";
+
+/** How a host stands, in its own words. */
+export interface ReportWords {
+  /** Counts up for ever, so that an old report is known for one. */
+  n: number;
+  timeMs: number;
+  branch: string;
+  at: number;
+  of: number;
+  /** current, behind, failed, uncertain, restarting, diverged, forked */
+  state: string;
+  sinceMs: number;
+  /** Why it stands where it stands; "" when nothing stops it. */
+  why: string;
+}
+
+/** What is known of another host. */
+export interface HostReport extends ReportWords {
+  host: string;
+  /** When it was heard, by this host's clock, and whether the host itself was asked just now. */
+  heardMs: number;
+  live: boolean;
+}
+
+export interface ReportsOptions {
+  db: Db;
+  journal: Journal;
+  mesh: Mesh;
+  clock: Clock;
+  key(): KeyPair;
+  self(): string;
+  /** How this host stands now; undefined while it is on no branch. */
+  own(): Omit<ReportWords, "n" | "timeMs"> | undefined;
+}
+
+export class Reports {
+  readonly #o: ReportsOptions;
+
+  constructor(options: ReportsOptions) {
+    this.#o = options;
+    options.mesh.answer("report", () => this.sign() ?? null);
+    options.mesh.answer("reports", (_, value) => this.#kept(value));
+    options.mesh.onRumour("report", (_, value) => void this.#keep(value));
+    options.mesh.onPeer((host, up) => void (up && this.#ask(host)));
+  }
+
+  /** This host's report of now, signed; nothing while it is on no branch. */
+  sign(): Uint8Array | undefined {
+    const { db, clock, journal } = this.#o;
+    const own = this.#o.own();
+    const policy = journal.policy();
+    if (own === undefined || policy === undefined) return undefined;
+    const n = Math.max(clock.wall(), Number(getMeta(db, "report") ?? 0) + 1);
+    db.write((tx) => setMeta(tx, "report", String(n)));
+    const words: ReportWords = {
+      n,
+      timeMs: clock.wall(),
+      ...own,
+      why: own.why.slice(0, reportTextMax).toWellFormed(),
+    };
+    return sign1(this.#o.key(), context(TYPE.report, policy.domain, ""), encode({ ...words }));
+  }
+
+  /** Tells the others that something stopped this host: they may want to know before it is off again. */
+  tell(): void {
+    const bytes = this.sign();
+    if (bytes !== undefined) this.#o.mesh.publish("report", bytes);
+  }
+
+  /** Asks every connected host how it stands, and one of them for what it knows of those that are not connected. */
+  async gather(): Promise<HostReport[]> {
+    const { mesh, journal } = this.#o;
+    const policy = journal.policy();
+    if (policy === undefined) return [];
+    const connected = mesh.peers();
+    const live = new Set<string>();
+    await Promise.all(connected.map(async (host) => {
+      if (await this.#ask(host) === host) live.add(host);
+    }));
+    const absent = [...members(policy).keys()].filter((h) => h !== this.#o.self() && !live.has(h));
+    const asked = policy.keepers.hosts.find((k) => live.has(k)) ?? [...live][0];
+    if (asked !== undefined && absent.length > 0) {
+      const answer = await mesh.ask(asked, "reports", absent.slice(0, reportHostsMax), reportAskMs).catch(
+        silent,
+      );
+      for (const bytes of Array.isArray(answer) ? answer : []) this.#keep(bytes);
+    }
+    return this.known().map((report) => ({ ...report, live: live.has(report.host) }));
+  }
+
+  /** What is known of other hosts without asking anybody. */
+  known(): HostReport[] {
+    const rows = this.#o.db.read((r: Reader) =>
+      r.all<{ host: string; bytes: Uint8Array; heardMs: number }>(
+        "SELECT host, bytes, heard_ms AS heardMs FROM report",
+      )
+    );
+    return rows.flatMap(({ host, bytes, heardMs }) => {
+      const words = readWords(open1(bytes).payload);
+      return words === undefined ? [] : [{ host, heardMs, live: false, ...words }];
+    });
+  }
+
+  /** Asks a host how it stands; returns whose report came. */
+  async #ask(host: string): Promise<string | undefined> {
+    return this.#keep(await this.#o.mesh.ask(host, "report", null, reportAskMs).catch(silent));
+  }
+
+  #kept(value: Cbor): Cbor {
+    const wanted = new Set(Array.isArray(value) ? value.slice(0, reportHostsMax) : []);
+    return this.#o.db.read((r: Reader) =>
+      r.all<{ host: string; bytes: Uint8Array }>("SELECT host, bytes FROM report")
+        .filter(({ host }) => wanted.has(host)).map(({ bytes }) => bytes)
+    );
+  }
+
+  /** Keeps a report whose signature holds and that is newer than the one held; returns whose it is. */
+  #keep(value: Cbor): string | undefined {
+    const { journal, db, clock } = this.#o;
+    const policy = journal.policy();
+    if (!(value instanceof Uint8Array) || policy === undefined) return undefined;
+    try {
+      const host = open1(value).kid;
+      if (!members(policy).has(host) || host === this.#o.self()) return undefined;
+      const words = readWords(verify1(value, context(TYPE.report, policy.domain, ""), hostKey(policy, host)));
+      if (words === undefined) return undefined;
+      db.write((tx) =>
+        tx.run(
+          `INSERT INTO report VALUES (?, ?, ?, ?) ON CONFLICT (host) DO UPDATE
+             SET n = excluded.n, bytes = excluded.bytes, heard_ms = excluded.heard_ms WHERE excluded.n > report.n`,
+          host,
+          words.n,
+          value,
+          clock.wall(),
+        )
+      );
+      return host;
+    } catch (e) {
+      if (e instanceof Fault) return undefined; // not what a host of ours would say
+      throw e;
+    }
+  }
+}
+
+const silent = (e: unknown): Cbor => {
+  if (e instanceof Fault) return null;
+  throw e;
+};
+
+function readWords(payload: Uint8Array): ReportWords | undefined {
+  const w = decode(payload) as unknown as ReportWords;
+  const counts = [w?.n, w?.timeMs, w?.at, w?.of, w?.sinceMs];
+  const texts = [w?.branch, w?.state, w?.why];
+  const isSound = counts.every((v) => Number.isSafeInteger(v) && (v as number) >= 0) &&
+    texts.every((v) => typeof v === "string" && v.length <= reportTextMax);
+  return isSound ? w : undefined;
+}

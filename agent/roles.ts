@@ -1,0 +1,197 @@
+// Roles: who may do what in the domain: grant, revoke, evict and the rotation of keys, as entries of the control journal.
+// Not what such entries mean (trust.ts) and not how hosts come in (enrol.ts).
+import { type Cbor, decode, encode, Fault, fromHex, keyId, sign1, verify1 } from "../mq/mod.ts";
+import { extendControl } from "./control.ts";
+import { context, type Op, TYPE } from "./entry.ts";
+import { type Call, type Host, hostId, hostName, hostPair, personPair } from "./host.ts";
+import { needNoWip } from "./locks.ts";
+import { checkName, CONTROL, inert } from "./names.ts";
+import { hostKey, isCut, members, nameOf, type Policy, type Role, ROLES } from "./trust.ts";
+import { userByName } from "./users.ts";
+
+/** Gives a person a role on a branch (`*`: on every one): a user of this host, or `user@host` of another. */
+export async function grant(
+  call: Call,
+  args: { person: string; role: string; branch: string },
+): Promise<{ person: string; role: string; branch: string }> {
+  const policy = call.host.journal.needPolicy("grant");
+  if (args.branch !== "*" && args.branch !== CONTROL && !policy.branches.has(args.branch)) {
+    throw new Fault("grant", "notFound", `there is no branch ${inert(args.branch)}`, {
+      hint: "isconf status",
+    });
+  }
+  if (!ROLES.includes(args.role as Role)) {
+    throw new Fault("grant", "usage", `${inert(args.role)} is not one of ${ROLES.join(", ")}`, {
+      hint: "isconf help grant",
+    });
+  }
+  const { name, key } = await keyOf(call, args.person);
+  await giveRole(call, { ...args, name, key });
+  return { person: name, role: args.role, branch: args.branch };
+}
+
+/** Gives a role to the owner of a key, who is made known by that name if nobody knows them. */
+export async function giveRole(
+  { host, actor }: Call,
+  args: { name: string; key: Uint8Array; role: string; branch: string },
+): Promise<void> {
+  const { name, key } = args;
+  const give: Op = { op: "grant", key: fromHex(keyId(key)), role: args.role, branch: args.branch };
+  const message = `grant ${args.role} on ${args.branch} to ${name}`;
+  await extendControl(
+    host,
+    "grant",
+    personPair(host, actor),
+    message,
+    (now) => now.persons.has(keyId(key)) ? [give] : [{ op: "person", key, name }, give],
+  );
+}
+
+/** The public key of a person: known already, a user of this host, or a user of a host that can be asked. */
+async function keyOf({ host }: Call, person: string): Promise<{ name: string; key: Uint8Array }> {
+  const [user, at] = person.split("@") as [string, string | undefined];
+  const name = `${user}@${at ?? hostName(host)}`;
+  const policy = host.journal.needPolicy("grant");
+  const known = [...policy.persons].find(([id, p]) => p.name === name && !policy.revoked.has(id));
+  if (known !== undefined) return { name, key: known[1].key };
+  if (at === undefined || at === hostName(host)) {
+    return { name, key: personPair(host, userByName("grant", user)).publicKey };
+  }
+  const there = memberNamed(policy, at, "grant");
+  const said = await host.mesh.ask(there, "person", user);
+  if (!(said instanceof Uint8Array)) throw untrue(at);
+  const words = decode(verify1(said, context(TYPE.person, policy.domain, ""), hostKey(policy, there)));
+  const [who, key] = Array.isArray(words) ? words : [];
+  if (who !== name || !(key instanceof Uint8Array) || key.length !== 32) throw untrue(at);
+  return { name, key };
+}
+
+/** What this host answers to who asks for the key of one of its users. */
+export function vouch(host: Host, value: Cbor): Uint8Array {
+  const user = userByName("person", typeof value === "string" ? value : "");
+  const words = [`${user.name}@${hostName(host)}`, personPair(host, user).publicKey];
+  return sign1(
+    hostPair(host),
+    context(TYPE.person, host.journal.needPolicy("person").domain, ""),
+    encode(words),
+  );
+}
+
+/** Takes every right from a person's key: nothing it authors from now on counts, what it did stays. */
+export async function revoke(
+  call: Call,
+  args: { person: string; reason: string },
+): Promise<{ name: string }> {
+  const { host, actor } = call;
+  const message = `revoke ${args.person}`;
+  await extendControl(host, "revoke", personPair(host, actor), message, (policy) => {
+    const found = [...policy.persons].find(([id, p]) =>
+      !policy.revoked.has(id) && (p.name === args.person || id === args.person)
+    );
+    if (found === undefined) {
+      throw new Fault("revoke", "notFound", `nobody is called ${inert(args.person)} in this domain`, {
+        hint: "isconf hosts",
+      });
+    }
+    return [revocation(host, policy, found[0], args.reason)];
+  });
+  return { name: args.person };
+}
+
+/** Takes a host out of the domain, and with it the persons whose keys live there. Others cut it off as they hear. */
+export async function evict(call: Call, args: { host: string; reason: string }): Promise<{ host: string }> {
+  const { host, actor } = call;
+  await extendControl(host, "evict", personPair(host, actor), `evict ${args.host}`, (policy) => {
+    const id = memberNamed(policy, args.host, "evict");
+    if (id === hostId(host) || policy.keepers.hosts.includes(id)) {
+      const which = id === hostId(host) ? "this host itself" : "a keeper";
+      throw new Fault("evict", "refused", `${inert(args.host)} is ${which}`, { hint: "isconf hosts" });
+    }
+    return evictionOf(host, policy, id, args.reason);
+  });
+  return { host: args.host };
+}
+
+/** The revocations that take a host and the persons on it out of the domain. */
+export function evictionOf(host: Host, policy: Policy, id: string, reason: string): Op[] {
+  const at = `@${policy.hosts.get(id)?.name}`;
+  const persons = [...policy.persons].filter(([key, p]) => p.name.endsWith(at) && !policy.revoked.has(key));
+  return [id, ...persons.map(([key]) => key)].map((key) => revocation(host, policy, key, reason));
+}
+
+function revocation(host: Host, policy: Policy, key: string, reason: string): Op {
+  return { op: "revoke", key: fromHex(key), cuts: cutsNow(host, policy), reason };
+}
+
+/** Where every chain ends now: what was certified up to there stays. */
+function cutsNow(host: Host, policy: Policy): Record<string, number> {
+  const branches = [CONTROL, ...policy.branches.keys()].sort();
+  return Object.fromEntries(branches.map((branch) => [branch, host.journal.head(branch).seq]));
+}
+
+/** Puts a new key in the place of the caller's own, or of this host's, which then counts for what it signed and no more. */
+export async function rotate(call: Call, whose: "person" | "host"): Promise<{ name: string; key: string }> {
+  const { host, actor } = call;
+  needNoWip(call, "rotate");
+  const name = whose === "host" ? "host" : `user-${actor.uid}`;
+  const author = personPair(host, actor);
+  const old = whose === "host" ? hostPair(host) : author;
+  const next = host.keys.prepare(name);
+  await extendControl(
+    host,
+    "rotate",
+    author,
+    `rotate the key of ${whose} ${keyId(old.publicKey).slice(0, 12)}`,
+    (policy) => {
+      const id = keyId(old.publicKey);
+      const known = whose === "host" ? policy.hosts.has(id) : policy.persons.has(id);
+      if (!known || isCut(policy, id, CONTROL, host.journal.head(CONTROL).seq + 1)) {
+        throw new Fault("rotate", "denied", `your ${whose} key has no place in this domain`, {
+          hint: "isconf hosts",
+        });
+      }
+      const cuts = cutsNow(host, policy);
+      cuts[CONTROL] = host.journal.head(CONTROL).seq + 1; // the rotation itself is signed with the old key
+      return [{
+        op: "rotate",
+        old: fromHex(id),
+        key: next.publicKey,
+        net: policy.hosts.get(id)?.net ?? null,
+        cuts,
+      }];
+    },
+  );
+  settleRotations(host);
+  const policy = host.journal.needPolicy("rotate");
+  return { name: nameOf(policy, keyId(next.publicKey)), key: keyId(next.publicKey) };
+}
+
+/** The new key is used as soon as the journal says so, also when this host crashed in between. */
+export function settleRotations(host: Pick<Host, "keys" | "journal">): void {
+  const policy = host.journal.policy();
+  for (const name of host.keys.prepared()) {
+    const id = keyId(host.keys.prepare(name).publicKey);
+    if (policy?.hosts.has(id) || policy?.persons.has(id)) host.keys.promote(name);
+  }
+}
+
+/** The id of a host of the domain, by its name or id. */
+export function memberNamed(policy: Policy, name: string, op: string): string {
+  const found = [...members(policy)].find(([id, h]) => h.name === name || id === name);
+  if (found !== undefined) return found[0];
+  throw new Fault(op, "notFound", `no host is called ${inert(name)} in this domain`, {
+    hint: "isconf hosts",
+  });
+}
+
+/** Throws unless a name can be a host's, and says so when another host has it. */
+export function needFreeName(policy: Policy, op: string, name: string, key: string): string | undefined {
+  checkName(op, "host", name);
+  return [...members(policy)].find(([id, h]) => h.name === name && id !== key)?.[0];
+}
+
+function untrue(host: string): Fault {
+  return new Fault("grant", "corrupt", `${inert(host)} did not say whose key that is`, {
+    hint: "isconf status",
+  });
+}

@@ -1,0 +1,116 @@
+// Seam store: root's view of the store and the shelf that net keeps. Every object that comes back is hashed here.
+// Not the pipe (seam.ts), and not where bytes are kept (fs/).
+import { batchBytesMax, type Id, isId, type Store } from "../fs/mod.ts";
+import { type Cbor, Fault, sha256, toHex } from "../mq/mod.ts";
+import {
+  type Ask,
+  malformed,
+  type NetRequest,
+  readIds,
+  readObjects,
+  type Shelf,
+  type ShelfRow,
+} from "./seam.ts";
+
+/** Root's view of net's store: every object that comes back is hashed here before anybody sees it. */
+export class SeamStore implements Store {
+  readonly #ask: Ask<NetRequest>;
+
+  constructor(ask: Ask<NetRequest>) {
+    this.#ask = ask;
+  }
+
+  async missing(wanted: Id[]): Promise<Id[]> {
+    if (wanted.length === 0) return [];
+    const answer = new Set(readIds(await this.#ask("missing", wanted)));
+    return wanted.filter((id) => answer.has(id));
+  }
+
+  /** Lets other hosts have what a root reaches. */
+  async share(root: Id): Promise<void> {
+    await this.#ask("share", root);
+  }
+
+  /** Brings from other hosts what these roots reach and is not here. Throws notFound, saying what and who was asked. */
+  async fetch(roots: Id[]): Promise<void> {
+    if (roots.length > 0) await this.#ask("fetch", roots, Infinity);
+  }
+
+  async put(objects: Uint8Array[]): Promise<Id[]> {
+    const out: Id[] = [];
+    for (const batch of batches(objects)) {
+      const told = readIds(await this.#ask("put", batch));
+      const own = batch.map((o) => toHex(sha256(o)));
+      if (told.length !== own.length || told.some((id, i) => id !== own[i])) throw malformed();
+      out.push(...own);
+    }
+    return out;
+  }
+
+  async get(wanted: Id[]): Promise<Uint8Array[]> {
+    const out: Uint8Array[] = [];
+    while (out.length < wanted.length) {
+      const rest = wanted.slice(out.length, out.length + getIdsMax);
+      const got = readObjects(await this.#ask("get", rest));
+      if (got.length === 0 || got.length > rest.length) throw malformed();
+      for (const [i, object] of got.entries()) {
+        if (toHex(sha256(object)) !== rest[i]) {
+          throw new Fault("store", "corrupt", `the store returned other bytes for ${rest[i]}`, {
+            hint: "isconf doctor",
+          });
+        }
+        out.push(object);
+      }
+    }
+    return out;
+  }
+}
+
+/** Ids in one request for objects. */
+const getIdsMax = 256;
+
+function* batches(objects: Uint8Array[]): IterableIterator<Uint8Array[]> {
+  let batch: Uint8Array[] = [];
+  let bytes = 0;
+  for (const object of objects) {
+    if (batch.length > 0 && bytes + object.length > batchBytesMax) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(object);
+    bytes += object.length;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Root's view of net's shelf. What it says is shown to people, never believed. */
+export class SeamShelf implements Shelf {
+  readonly #ask: Ask<NetRequest>;
+
+  constructor(ask: Ask<NetRequest>) {
+    this.#ask = ask;
+  }
+
+  async add(row: ShelfRow): Promise<void> {
+    await this.#ask("shelfAdd", { ...row });
+  }
+
+  async list(): Promise<ShelfRow[]> {
+    const rows = await this.#ask("shelfList", null);
+    if (!Array.isArray(rows)) throw malformed();
+    return rows.map(shelfRow);
+  }
+
+  async find(text: string): Promise<ShelfRow | undefined> {
+    const row = await this.#ask("shelfFind", text);
+    return row === null ? undefined : shelfRow(row);
+  }
+}
+
+function shelfRow(v: Cbor): ShelfRow {
+  const row = v as unknown as ShelfRow;
+  const texts = [row?.id, row?.kind, row?.sha256, row?.label];
+  if (!texts.every((t) => typeof t === "string") || !isId(row.id)) throw malformed();
+  return { ...row, size: Number(row.size), addedMs: Number(row.addedMs) };
+}

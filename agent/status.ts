@@ -1,0 +1,136 @@
+// Status: how this host stands to its branch, and how every other host of the domain does, as far as anybody can say.
+// Not the journal (report.ts) and not how it is printed (verbs/).
+import { type Call, type Host, hostId, hostName } from "./host.ts";
+import type { Held } from "./keeper.ts";
+import { HERE } from "./report.ts";
+import type { ReportWords } from "./reports.ts";
+import { getMeta } from "./schema.ts";
+import { members, nameOf } from "./trust.ts";
+
+/** One host of the domain, as this host knows it. */
+export interface HostLine {
+  name: string;
+  branch: string;
+  at: number;
+  of: number;
+  /** As the host said: current, behind, failed, uncertain, restarting, diverged, forked; "unknown": never heard. */
+  state: string;
+  why: string;
+  /** Since when it stands there, by its own clock. */
+  sinceMs: number;
+  /** When it was heard, by this host's clock; 0: never. */
+  heardMs: number;
+  /** Whether it could be asked just now. */
+  reached: boolean;
+}
+
+/** How this host stands, as it knows it. */
+export function standing(host: Host) {
+  const policy = host.journal.policy();
+  const branch = getMeta(host.db, "branch");
+  const base = {
+    host: hostName(host),
+    hostId: hostId(host),
+    domain: host.journal.domain() ?? null,
+    branch: branch ?? null,
+    doing: host.turn.doing ?? null,
+    diverged: getMeta(host.db, "diverged") ?? null,
+  };
+  if (policy === undefined || branch === undefined) {
+    return {
+      ...base,
+      at: 0,
+      of: 0,
+      state: "no domain",
+      stopped: null,
+      lock: null,
+      wip: 0,
+      keepers: [],
+      branches: [],
+      owners: [],
+      fork: null,
+    };
+  }
+  const head = host.journal.head(branch);
+  const last = host.history.last();
+  const held = host.keeper.holder(branch);
+  const fork = host.journal.forkOf(branch);
+  const at = host.history.applied();
+  const stopped = last === undefined || last.state === "done"
+    ? null
+    : { seq: last.seq, why: HERE[last.state], status: last.status, reason: last.reason };
+  const state = base.diverged !== null
+    ? "diverged"
+    : fork !== undefined
+    ? "forked"
+    : stopped !== null
+    ? stopped.why
+    : at < head.seq
+    ? "behind"
+    : "current";
+  return {
+    ...base,
+    at,
+    of: head.seq,
+    state,
+    stopped,
+    lock: lockLine(held),
+    wip: host.wip.count(),
+    keepers: policy.keepers.hosts.map((k) => nameOf(policy, k)),
+    branches: [...policy.branches].map(([name, from]) => ({
+      name,
+      entries: host.journal.head(name).seq,
+      from: from === null ? null : `${from.branch}@${from.seq}`,
+    })),
+    owners: policy.grants.filter((g) => g.role === "owner").map((g) =>
+      `${nameOf(policy, g.key)} on ${g.branch}`
+    ),
+    fork: fork === undefined ? null : fork,
+  };
+}
+
+/** How this host stands, the lock as the keeper knows it, and every other host as far as it can be asked. */
+export async function status(call: Call) {
+  const { host } = call;
+  const own = standing(host);
+  const policy = host.journal.policy();
+  if (own.branch === null || policy === undefined) return { ...own, hosts: [] as HostLine[] };
+  const [reports, held] = await Promise.all([host.reports.gather(), host.keepers.refresh(own.branch)]);
+  const heard = new Map(reports.map((report) => [report.host, report]));
+  const hosts = [...members(policy)].map(([id, { name }]): HostLine => {
+    if (id === hostId(host)) {
+      const { n: _n, timeMs: heardMs, ...words } = {
+        n: 0,
+        timeMs: host.clock.wall(),
+        ...ownReport(host) as Own,
+      };
+      return { name, heardMs, reached: true, ...words };
+    }
+    const said = heard.get(id);
+    if (said === undefined) {
+      const nothing = { branch: "", at: 0, of: 0, state: "unknown", why: "", sinceMs: 0, heardMs: 0 };
+      return { name, reached: host.mesh.peers().includes(id), ...nothing };
+    }
+    const { branch, at, of, state, why, sinceMs, heardMs, live } = said;
+    return { name, branch, at, of, state, why, sinceMs, heardMs, reached: live };
+  });
+  return { ...own, lock: lockLine(held), hosts };
+}
+
+type Own = Omit<ReportWords, "n" | "timeMs">;
+
+/** What this host says of itself to others. */
+export function ownReport(host: Host): Own | undefined {
+  const { branch, at, of, state, stopped, diverged } = standing(host);
+  if (branch === null) return undefined;
+  const last = host.history.last();
+  const why = diverged ??
+    (stopped === null ? "" : `entry ${stopped.seq} is ${stopped.why}: ${stopped.reason ?? ""}`);
+  return { branch, at, of, state, sinceMs: last?.endedMs ?? last?.startedMs ?? 0, why };
+}
+
+function lockLine(held: Held | undefined) {
+  if (held?.held !== true) return null;
+  const { holderName: holder, hostName: host, message, sinceMs, term } = held;
+  return { holder, host, message, sinceMs, term };
+}

@@ -1,0 +1,101 @@
+// The verbs token, join, approve, hosts and evict: how hosts come into the domain and leave it.
+import type { Joined } from "../join.ts";
+import { inert } from "../names.ts";
+import { moment } from "../term.ts";
+import type { Verb } from "../verb.ts";
+
+type Token = Awaited<ReturnType<typeof import("../enrol.ts")["token"]>>;
+type Hosts = ReturnType<typeof import("../enrol.ts")["hosts"]>;
+
+export const tokenVerb: Verb<{ branch?: string; host?: string; approve: boolean; hours?: number }, Token> = {
+  name: "token",
+  summary: "make a token with which one host can join the domain",
+  about:
+    "Needs the enrol role. Good once, for 24 hours unless said otherwise. Who joins with it waits until somebody\napproves, after comparing the fingerprint; with --approve nobody has to, so give such a token to nobody else.",
+  examples: ["isconf token", "isconf token --branch web --host web7 --approve", "isconf token --hours 2"],
+  args: {
+    branch: { kind: "text", about: "the branch the new host is to be on; else this host's" },
+    host: { kind: "text", about: "what the new host must be called; else as it says" },
+    approve: { kind: "flag", about: "let in who has the token, without asking" },
+    hours: { kind: "count", about: "how long it is good for, in hours" },
+  },
+  kind: "changes",
+  run: (call, args) => call.acts.enrol.token(call, args),
+  show(r, term) {
+    term.say(`for one host on ${inert(r.branch)}, until ${moment(r.untilMs)}; there: isconf join TOKEN`);
+    term.line(r.token);
+  },
+};
+
+export const joinVerb: Verb<{ token: string; host?: string }, Joined> = {
+  name: "join",
+  summary: "bring this host into a domain",
+  about:
+    "Starts the agent if it is not running, asks the host that made the token, and waits for approval if the token\nwants that. The same token goes on after an interruption. Then: isconf up.",
+  examples: ["isconf join isconf1.hVgg…", "isconf join --host web7 isconf1.hVgg…"],
+  args: {
+    token: { kind: "text", positional: true, required: true, about: "what `isconf token` printed" },
+    host: { kind: "text", about: "what this host is called in the domain; else its host name" },
+  },
+  kind: "changes",
+  run: (call, args) => call.acts.join.join(call, { token: args.token, host: args.host ?? "host" }),
+  show(r, term) {
+    const more = r.entries > 0 ? `, ${r.entries} entries to apply: isconf up` : "";
+    term.say(`joined the domain ${r.domain} as ${inert(r.host)}, on branch ${inert(r.branch)}${more}`);
+  },
+};
+
+export const approveVerb: Verb<{ host: string; replace: boolean }, { host: string; fingerprint: string }> = {
+  name: "approve",
+  summary: "let in a host that waits",
+  about:
+    "On the host that made the token. Compare the fingerprint with what `isconf join` shows on the new host. With\n--replace, for owners, a host that was rebuilt takes the name of the one before, which is evicted.",
+  examples: ["isconf approve web7", "isconf approve 1f2e-93ab-04cd-77e0", "isconf approve --replace web7"],
+  args: {
+    host: {
+      kind: "text",
+      positional: true,
+      required: true,
+      about: "its name or fingerprint, see isconf hosts",
+    },
+    replace: { kind: "flag", about: "evict the host that has this name now" },
+  },
+  kind: "changes",
+  run: (call, args) => call.acts.enrol.approve(call, args),
+  show: (r, term) => term.say(`approved: ${inert(r.host)}, ${r.fingerprint}`),
+};
+
+export const hostsVerb: Verb<Record<never, never>, Hosts> = {
+  name: "hosts",
+  summary: "hosts of the domain, and those that wait to be let in",
+  about: "Name, fingerprint, whether it is connected with this host now, and which one is a keeper.",
+  examples: ["isconf hosts", "isconf --json hosts"],
+  args: {},
+  kind: "reads",
+  run: (call) => call.acts.enrol.hosts(call),
+  show(r, term) {
+    term.table([
+      ...r.hosts.map((h) => [inert(h.name), h.fingerprint, h.keeper ? `${h.state}, keeper` : h.state]),
+      ...r.waiting.map((w) => [
+        inert(w.name),
+        w.fingerprint,
+        `waits since ${moment(w.askedMs)} to join ${inert(w.branch)}: isconf approve ${inert(w.name)}`,
+      ]),
+    ]);
+  },
+};
+
+export const evictVerb: Verb<{ host: string; reason: string[] }, { host: string }> = {
+  name: "evict",
+  summary: "take a host out of the domain",
+  about:
+    "For owners. Its key and those of the persons on it count for nothing from now on; what they did before stays.\nEvery host cuts it off as soon as it hears of it. It can come back only with a new key, after a new token.",
+  examples: ["isconf evict web7 stolen", "isconf evict web7"],
+  args: {
+    host: { kind: "text", positional: true, required: true, about: "its name, see isconf hosts" },
+    reason: { kind: "texts", positional: true, about: "why" },
+  },
+  kind: "changes",
+  run: (call, args) => call.acts.roles.evict(call, { host: args.host, reason: args.reason.join(" ") }),
+  show: (r, term) => term.say(`evicted: ${inert(r.host)}`),
+};

@@ -1,0 +1,60 @@
+// The verbs grant, revoke and rotate: who may do what, and with which key.
+import { inert } from "../names.ts";
+import type { Verb } from "../verb.ts";
+
+type Granted = { person: string; role: string; branch: string };
+
+export const grantVerb: Verb<{ user: string; role: string; branch?: string }, Granted> = {
+  name: "grant",
+  summary: "give a person a role on a branch",
+  about:
+    "A person is a user of a host: alice here, or alice@hostb, which must be connected when first named. Roles: owner\n(everything, append included), append (lock, snap, exec, reboot, ci), enrol, keeper, secret, release. The user must\nalso be permitted in isconf.conf there to have a socket.",
+  examples: [
+    "isconf grant alice append",
+    "isconf grant alice@hostb append web",
+    "isconf grant bob owner '*'",
+  ],
+  args: {
+    user: { kind: "text", positional: true, required: true, about: "a user of this host, or user@host" },
+    role: { kind: "text", positional: true, required: true, about: "which role" },
+    branch: { kind: "text", positional: true, about: "on which branch; else this host's; * is every one" },
+  },
+  kind: "changes",
+  run(call, args) {
+    const branch = args.branch ?? call.acts.status.standing(call.host).branch ?? "";
+    return call.acts.roles.grant(call, { person: args.user, role: args.role, branch });
+  },
+  show: (r, term) => term.say(`${inert(r.person)} is ${r.role} on ${inert(r.branch)} now`),
+};
+
+export const revokeVerb: Verb<{ person: string; reason: string[] }, { name: string }> = {
+  name: "revoke",
+  summary: "take every right from a person's key",
+  about:
+    "For owners. What the key signed before stays; nothing it signs from now on counts. A host: isconf evict.",
+  examples: ["isconf revoke alice@hostb left the company"],
+  args: {
+    person: {
+      kind: "text",
+      positional: true,
+      required: true,
+      about: "user@host, as isconf log shows authors",
+    },
+    reason: { kind: "texts", positional: true, about: "why" },
+  },
+  kind: "changes",
+  run: (call, args) => call.acts.roles.revoke(call, { person: args.person, reason: args.reason.join(" ") }),
+  show: (r, term) => term.say(`revoked: ${inert(r.name)}`),
+};
+
+export const rotateVerb: Verb<{ host: boolean }, { name: string; key: string }> = {
+  name: "rotate",
+  summary: "put a new key in the place of yours",
+  about:
+    "The new key has the same name and roles; the old one counts for what it signed and no more. With --host, which\nneeds the enrol role, it is this host's key.",
+  examples: ["isconf rotate", "isconf rotate --host"],
+  args: { host: { kind: "flag", about: "this host's key instead of one's own" } },
+  kind: "changes",
+  run: (call, args) => call.acts.roles.rotate(call, args.host ? "host" : "person"),
+  show: (r, term) => term.say(`${inert(r.name)} has a new key: ${r.key}`),
+};
