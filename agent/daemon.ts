@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { type Clock, Fault, keyId, sleep, toHex } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
+import { Again } from "./again.ts";
 import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
 import * as bundle from "./bundle.ts";
@@ -35,7 +36,7 @@ import { ProcessRunner, type Runner } from "./run.ts";
 import { getMeta, openAgentDb } from "./schema.ts";
 import type { Answers, Ask, NetRequest, RootRequest } from "./seam.ts";
 import { SeamShelf, SeamStore } from "./seam_store.ts";
-import { Sharing } from "./sharing.ts";
+import { shareNew } from "./sharing.ts";
 import * as status from "./status.ts";
 import { makeUpgrade } from "./stream.ts";
 import { members } from "./trust.ts";
@@ -142,13 +143,16 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const handlers = { request, upgrade: makeUpgrade(host, acts) };
   const doors = await openDoors(home, permitted(config.permit, log), handlers, clock, log);
   checkin.settlePending(host);
-  const shared = new Sharing(host);
+  const sharing = new Again(() => shareNew(host), (e) => log(`sharing contents: ${e.message}`));
+  const meshing = new Again(() => settleMesh(host), (e) => log(`mesh: ${e.message}`));
   journal.onGrown((grown) => {
-    if (grown === CONTROL) roles.settleRotations(host);
-    if (grown === CONTROL) void settleMesh(host).catch((e) => log(`mesh: ${Fault.from("mesh", e).message}`));
+    if (grown === CONTROL) {
+      roles.settleRotations(host);
+      meshing.goOn();
+    }
     if (grown !== branch()) return;
     checkin.settlePending(host);
-    shared.goOn();
+    sharing.goOn();
     if (config.follow) follow(host, acts);
   });
   const ended = asked.then(async () => {
@@ -162,8 +166,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
       lock.release();
     });
   });
-  await settleMesh(host);
-  shared.goOn();
+  meshing.goOn();
+  sharing.goOn();
   if (apply.isToResume(host)) resumeUp(host, acts);
   else if (config.follow) follow(host, acts);
   return { host, acts, ended, stop: () => stop() };
@@ -207,7 +211,7 @@ async function settleMesh(host: Host): Promise<void> {
   const others = belongs.has(self) ? [...belongs].filter(([id]) => id !== self) : [];
   await host.mesh.settle({
     network: toHex(policy.domain).slice(0, 32),
-    members: others.map(([id, { net }]) => ({ host: id, net })),
+    members: others.map(([id, { net, name }]) => ({ host: id, net, name })),
     self,
     listen,
     peers: [...peers, ...(getMeta(host.db, "joining") ?? "").split(" ").filter(Boolean)],

@@ -67,7 +67,7 @@ export const pageBytesMax = 900 * 1024;
 /** Entries from a peer that are checked and kept together, before others get their turn. */
 export const intakeGroupMax = 64;
 /** Milliseconds that a peer is given to answer for its journal. */
-export const pullAskMs = 5_000;
+export const pullAskMs = 3_000;
 /** How often this host compares its journal with one peer, rumours or not, in milliseconds. */
 export const sweepMs = 30_000;
 /** Other hosts that are asked for newer entries when no keeper can be reached. */
@@ -77,7 +77,7 @@ export const settleInMs = 3_000;
 /** Milliseconds between two rumours of one growing chain. */
 export const tellMs = 100;
 /** Milliseconds that a keeper is given to answer. */
-export const keeperAskMs = 5_000;
+export const keeperAskMs = 3_000;
 /** Milliseconds that a keeper is given to check a part of a check-in, or to keep the whole. */
 export const keeperWorkMs = 60_000;
 /** Bytes of one part of a check-in on its way to a keeper, of all parts, and check-ins that it holds at one time. */

@@ -1,5 +1,7 @@
 // Net mesh: the net half's side of the mesh: libp2p, the table of who is let in, questions and rumours passed on to root,
 // contents fetched and served. It decides nothing: who belongs to the domain is root's to say.
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
 import { Fetcher, type Finder, type Id, serveObjects, type SqliteStore } from "../fs/mod.ts";
 import { Libp2pTransport } from "../mq/libp2p.ts";
 import {
@@ -51,6 +53,7 @@ export class NetMesh {
   readonly #memory: NetMemory;
   #running: Running | undefined;
   #hostOf = new Map<PeerId, string>();
+  #nameOf = new Map<PeerId, string>();
   #peerOf = new Map<string, PeerId>();
   /** What root was told of who is connected. */
   readonly #told = new Map<PeerId, string>();
@@ -124,6 +127,7 @@ export class NetMesh {
     const before = this.#running?.settings;
     this.#peerOf = new Map(settings.members.map(({ host, net }) => [host, peerIdOf(net)]));
     this.#hostOf = new Map([...this.#peerOf].map(([host, peer]) => [peer, host]));
+    this.#nameOf = new Map(settings.members.map(({ net, name }) => [peerIdOf(net), name]));
     const same = before !== undefined && before.network === settings.network &&
       before.listen.join() === settings.listen.join() && before.discover === settings.discover;
     if (!same) {
@@ -132,7 +136,7 @@ export class NetMesh {
     }
     const { transport } = this.#running as Running;
     (this.#running as Running).settings = settings;
-    transport.remember(settings.peers.map((address) => ({ address })));
+    for (const peer of settings.peers) void this.#lookUp(transport, peer);
     transport.recheck();
     for (const peer of transport.peers()) this.#tell(peer, this.#hostOf.get(peer));
   }
@@ -186,12 +190,28 @@ export class NetMesh {
       },
       announce: () => Promise.resolve(),
     };
-    const nameOf = (peer: PeerId) => this.#hostOf.get(peer)?.slice(0, 12) ?? "a stranger";
+    const nameOf = (peer: PeerId) => this.#nameOf.get(peer) ?? "a stranger";
     const fetcher = new Fetcher({ store, node, finder, clock, log, nameOf });
     this.#running = { settings, transport, node, fetcher };
     transport.remember(this.#memory.known());
     this.#memory.keep({ listen: settings.listen, addresses: transport.addresses() });
     this.#keepLater();
+  }
+
+  /** Notes where a peer of the configuration is; a name is looked up each time the settings come. */
+  async #lookUp(transport: Libp2pTransport, peer: string): Promise<void> {
+    const at = peer.lastIndexOf(":");
+    const [host, port] = [peer.slice(0, at), peer.slice(at + 1)];
+    try {
+      const isName = !host.startsWith("[") && isIP(host) === 0;
+      const found = isName ? await lookup(host, { all: true }) : [];
+      const addresses = found.map(({ address, family }) =>
+        `${family === 6 ? `[${address}]` : address}:${port}`
+      );
+      transport.remember((isName ? addresses : [peer]).map((address) => ({ address })));
+    } catch (e) {
+      this.#o.log(`peers names ${peer}: ${Fault.from("mesh", e).message}`);
+    }
   }
 
   /** Where others are is written down now and then, so that it is known after a crash too. */

@@ -66,8 +66,8 @@ export type Ask<Request extends string> = (request: Request, value: Cbor, waitMs
 export interface MeshSettings {
   /** Separates domains on one network: the beginning of the domain's id. */
   network: string;
-  /** The hosts that are let in: id and the public key of the net half of each. */
-  members: { host: string; net: Uint8Array }[];
+  /** The hosts that are let in: id, the public key of the net half, and what people call each. */
+  members: { host: string; net: Uint8Array; name: string }[];
   self: string;
   listen: string[];
   peers: string[];
