@@ -13,7 +13,7 @@ export const EXECUTABLE = process.env.ISCONF_EXECUTABLE ?? `${checkout}/dist/isc
 /** Type of an overlay file system, which cannot hold the writable layer of another. */
 const OVERLAYFS_MAGIC = 0x794c7630;
 
-/** Makes a disk the root of the mount namespace in which sh runs it with `words`: $1 lower root, $2 directory, $3 checkout. */
+/** Makes a disk the root of the mount namespace in which sh runs it: $1 lower root, $2 directory, $3 checkout. */
 export const MOUNT = `
 # A layer may not be inside another, as a directory of this machine is inside its root: hence the wrapping.
 mount -t overlay -o "lowerdir=$2/program:$2/nothing" overlay "$2/middle"
@@ -47,7 +47,7 @@ export class Disk {
 
   /** A disk, yet without layers, for a host over a lower root. */
   constructor(name: string, lower: string) {
-    this.dir = fs.mkdtempSync(path.join(home(), `isconf-${name}-`));
+    this.dir = fs.mkdtempSync(path.join(disksHome(), `isconf-${name}-`));
     this.words = [lower, this.dir, checkout];
   }
 
@@ -64,8 +64,8 @@ export class Disk {
 let placed: string | undefined;
 
 /**
- * Puts the executable where a disk's middle layer has it. Nothing writes to that layer, so that all disks share one copy,
- * that of the last disk that had to make one.
+ * Puts the executable where a disk's middle layer has it. Nothing writes to that layer, so that all disks share one
+ * copy, that of the last disk that had to make one.
  */
 function placeExecutable(dir: string): void {
   fs.mkdirSync(dir, { recursive: true });
@@ -77,7 +77,7 @@ function placeExecutable(dir: string): void {
 }
 
 /** A directory for disks: on a file system that can hold the layers. */
-function home(): string {
+export function disksHome(): string {
   const dirs = [process.env.ISCONF_TEST_HOSTS, os.tmpdir(), "/var/tmp", "/dev/shm"];
   const fit = dirs.find((dir) => dir && fs.existsSync(dir) && fs.statfsSync(dir).type !== OVERLAYFS_MAGIC);
   if (fit === undefined) throw new Error("no directory outside an overlay: name one as ISCONF_TEST_HOSTS");

@@ -46,8 +46,15 @@ export interface HostOptions {
   conf?: string | null;
   /** Users to make before anything runs. */
   users?: string[];
-  /** Called each time that the host begins, with its number 1 as seen from outside: to give it a network. */
-  wire?: (pid: number) => Promise<void>;
+  /** What its network is; else it has none. */
+  network?: Network;
+}
+
+/** Where a host is plugged in as long as it has power. */
+export interface Network {
+  /** Gives a network to the namespace of the process `pid`, as seen from outside. */
+  plug(pid: number): Promise<void>;
+  unplug(): Promise<void>;
 }
 
 export interface RunOptions {
@@ -243,8 +250,12 @@ export class Host {
     await until(`${this.name}'s agent is gone`, () => !Object.values(this.agent()).some(Boolean));
   }
 
-  /** Takes the power away: every process dies, the disk stays, and no command runs until `on` or `wipe`. */
+  /**
+   * Takes the power away: every process dies, the disk stays, and no command runs until `on` or `wipe`. The network
+   * goes first: a machine without power does not say that its connections end.
+   */
   async off(): Promise<void> {
+    await this.#options.network?.unplug();
     await this.#holder.off();
     await Promise.all(this.#running);
   }
@@ -274,7 +285,7 @@ export class Host {
 
   async #begin(): Promise<void> {
     await this.#holder.on();
-    await this.#options.wire?.(this.pid);
+    await this.#options.network?.plug(this.pid);
   }
 
   /** The number of a user of this host. */
