@@ -111,7 +111,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     log,
     boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
-  serveKeeper({ db, journal, keeper, key, clock, mesh, log });
+  serveKeeper({ db, journal, keeper, key, clock, mesh, log, settled: () => replica.settled() });
   mesh.answer("person", (_, value) => roles.vouch(host, value));
   mesh.strangers = {
     question: (net, question) => enrol.answerStranger(host, net, question),

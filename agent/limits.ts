@@ -103,3 +103,5 @@ export const controlTriesMax = 5;
 /** Addresses of others that are written down, and how often, in milliseconds. */
 export const addressesKeptMax = 1024;
 export const keepAddressesMs = 300_000;
+/** Bytes that stay free on the store's disk when contents are fetched. */
+export const storeReserveBytes = 64 * 1024 * 1024;

@@ -211,3 +211,24 @@ test("keys are rotated: a person's, a host's and the keeper's own; work goes on 
   assert.equal((await a.acts.report.verify(a.call(), {})).branches.length, 2);
   assert.equal((await b.acts.report.verify(b.call(), {})).branches.length, 2);
 });
+
+test("a keeper put back from a backup learns from the others what it had certified before it votes again", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await checkIn(a, "1");
+  await a.stop();
+  const backup = `${a.dir}-backup`;
+  fs.cpSync(a.home.state, backup, { recursive: true });
+  t.after(() => fs.rmSync(backup, { recursive: true }));
+  await a.start();
+  await checkIn(a, "2");
+  await up(b);
+  await a.stop();
+  fs.rmSync(a.home.state, { recursive: true });
+  fs.cpSync(backup, a.home.state, { recursive: true });
+  await a.start();
+  assert.match((await faultOf(() => lock(a))).message, /has applied 1 of 2 entries/);
+  await up(a);
+  await checkIn(a, "3");
+  await until("b has that too", () => b.agent.host.journal.head("main").seq === 3);
+  assert.equal(b.agent.host.journal.forkOf("main"), undefined);
+});

@@ -1,6 +1,7 @@
 // Net mesh: the net half's side of the mesh: libp2p, the table of who is let in, questions and rumours passed on to root,
 // contents fetched and served. It decides nothing: who belongs to the domain is root's to say.
 import { lookup } from "node:dns/promises";
+import { statfsSync } from "node:fs";
 import { isIP } from "node:net";
 import { Fetcher, type Finder, type Id, serveObjects, type SqliteStore } from "../fs/mod.ts";
 import { Libp2pTransport } from "../mq/libp2p.ts";
@@ -15,7 +16,7 @@ import {
   peerIdOf,
   publicKeyOf,
 } from "../mq/mod.ts";
-import { keepAddressesMs } from "./limits.ts";
+import { keepAddressesMs, storeReserveBytes } from "./limits.ts";
 import { NetMemory } from "./net_memory.ts";
 import {
   type Answers,
@@ -191,7 +192,12 @@ export class NetMesh {
       announce: () => Promise.resolve(),
     };
     const nameOf = (peer: PeerId) => this.#nameOf.get(peer) ?? "a stranger";
-    const fetcher = new Fetcher({ store, node, finder, clock, log, nameOf });
+    const freeBytes = () => {
+      const { bavail, bsize } = statfsSync(this.#o.dir);
+      return bavail * bsize;
+    };
+    const room = { freeBytes, reserveBytes: storeReserveBytes };
+    const fetcher = new Fetcher({ store, node, finder, clock, log, nameOf, ...room });
     this.#running = { settings, transport, node, fetcher };
     transport.remember(this.#memory.known());
     this.#memory.keep({ listen: settings.listen, addresses: transport.addresses() });
