@@ -48,8 +48,10 @@ export const idPrefixMin = 6;
 export const labelBytesMax = 4096;
 /** How long a database that another process is writing to is waited for, in milliseconds. */
 export const busyMs = 10_000;
-/** How often a new database is switched to WAL while another process does the same. */
-export const walTriesMax = 100;
+/** How often the journal of a database is switched while another process does the same. */
+export const journalTriesMax = 100;
+/** Page of a new database that holds blobs, in bytes. */
+export const blobPageBytes = 16 * KiB;
 /** Objects that `fsck` reads before it lets others run. */
 export const fsckBatch = 64;
 /** Objects that `share` marks in one transaction before it lets others run. */
@@ -110,8 +112,10 @@ export const fetchAskMs = 10_000;
 export const fetchBytesPerSecondMin = 64 * KiB;
 /** Unanswered questions in a row after which a peer that answered before is not asked any more in this fetch. */
 export const fetchStrikesMax = 3;
-/** How long a peer is left alone after it did not answer, in milliseconds. */
+/** How long a peer is left alone after it did not answer one question, in milliseconds. */
 export const fetchRestMs = 1000;
+/** After this time a peer that is not asked any more because it did not answer is asked again, in milliseconds. */
+export const fetchReturnMs = 30_000;
 /** A question is put to a second peer when the first takes this much longer than the second usually does. */
 export const fetchStealFactor = 3;
 /** But not before this time, in milliseconds. */
