@@ -135,11 +135,6 @@ export class Turn {
     this.#isClosed = true;
   }
 
-  /** Whether this is being done or waits for its turn. */
-  isWaiting(what: string): boolean {
-    return this.#line.includes(what);
-  }
-
   /** What is being done now, or undefined. */
   get doing(): string | undefined {
     return this.#line[0];

@@ -232,3 +232,16 @@ test("a keeper put back from a backup learns from the others what it had certifi
   await until("b has that too", () => b.agent.host.journal.head("main").seq === 3);
   assert.equal(b.agent.host.journal.forkOf("main"), undefined);
 });
+
+test("a host that follows applies what comes by itself, also what comes while it is at it", async (t) => {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  const b = await makeHost(t, { conf: `${MESHED}follow = yes\n` });
+  await joinDomain(a, b, "hostb");
+  await lock(a);
+  for (let i = 0; i < 3; i++) {
+    await run(a, ["/bin/sh", "-c", "sleep 0.1"]);
+    await ci(a);
+    await lock(a);
+  }
+  await until("b has applied all", () => b.agent.host.history.applied() === 3);
+});
