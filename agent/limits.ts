@@ -86,6 +86,8 @@ export const stageBytesMax = 256 * 1024 * 1024;
 export const stagesMax = 8;
 /** Milliseconds that a host is given to say how it stands. */
 export const reportAskMs = 1_500;
+/** Milliseconds for which a signed report is good enough for the next who asks. */
+export const reportFreshMs = 1_000;
 /** Characters of one text in a report, and hosts that are asked about in one question. */
 export const reportTextMax = 1_000;
 export const reportHostsMax = 1_000;
