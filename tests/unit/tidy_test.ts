@@ -88,6 +88,28 @@ test("each big dependency is imported by its owner only", () => {
   }
 });
 
+test("the command line and the root half have nothing in them that talks to strangers", () => {
+  const texts = new Map(sources.map(({ path, text }) => [path, text]));
+  const reached = new Set<string>();
+  const walk = (path: string) => {
+    if (reached.has(path)) return;
+    reached.add(path);
+    for (
+      const name of importsOf(
+        (texts.get(path) ?? "").replace(/import type [^;]*;|typeof import\([^)]*\)/g, ""),
+      )
+    ) {
+      if (name.startsWith(".")) walk(join(dirname(path), name));
+    }
+  };
+  walk("agent/main.ts");
+  walk("agent/agent_main.ts");
+  assert.ok(reached.has("agent/daemon.ts") && !reached.has("agent/net.ts"), "the walk has lost its way");
+  for (const path of reached) {
+    assert.ok(!/libp2p|dht/.test(path), `${path} is loaded by the command line or the root half`);
+  }
+});
+
 test("mq, fs and agent take time, chance and the system from their doors", () => {
   for (const { path, code } of product) {
     for (const [what, except, instead] of FORBIDDEN) {
