@@ -292,7 +292,10 @@ export class NetMesh {
   }
 
   #pass(request: "rumour" | "peer", value: Cbor): void {
-    this.#o.ask(request, value).catch((e) => this.#o.log(`${request}: ${Fault.from("seam", e).message}`));
+    this.#o.ask(request, value).catch((e) => {
+      const fault = Fault.from("seam", e);
+      if (fault.kind !== "gone") this.#o.log(`${request}: ${fault.message}`); // root that ends need not hear it
+    });
   }
 }
 
