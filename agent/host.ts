@@ -66,6 +66,8 @@ export interface Call {
   readonly actor: Actor;
   /** Tells the caller how far it is. */
   readonly emit: (event: Progress) => void;
+  /** Whether nobody waits for the answer any more; for what waits for people. */
+  readonly hasGone?: () => boolean;
 }
 
 /** One line of progress for people and programs. */
@@ -133,6 +135,11 @@ export class Turn {
   /** From now on nobody gets a turn any more; who waits is told. Called in a turn, by who ends the agent. */
   close(): void {
     this.#isClosed = true;
+  }
+
+  /** Whether this is being done or waits for its turn. */
+  isWaiting(what: string): boolean {
+    return this.#line.includes(what);
   }
 
   /** What is being done now, or undefined. */

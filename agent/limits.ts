@@ -74,6 +74,10 @@ export const sweepMs = 30_000;
 export const syncPeersMax = 3;
 /** Milliseconds from its start in which an agent waits for its first connections before it says that nobody is there. */
 export const settleInMs = 3_000;
+/** Milliseconds after which this host tries again to listen where it could not. */
+export const listenAgainMs = 5_000;
+/** Milliseconds by which clocks of hosts may differ before the doctor says so */
+export const clockOffMs = 30_000;
 /** Milliseconds between two rumours of one growing chain. */
 export const tellMs = 100;
 /** Milliseconds that a keeper is given to answer. */

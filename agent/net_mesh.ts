@@ -16,7 +16,8 @@ import {
   peerIdOf,
   publicKeyOf,
 } from "../mq/mod.ts";
-import { keepAddressesMs, storeReserveBytes } from "./limits.ts";
+import { keepAddressesMs, listenAgainMs, storeReserveBytes } from "./limits.ts";
+import { areFree } from "./net_free.ts";
 import { NetMemory } from "./net_memory.ts";
 import {
   type Answers,
@@ -47,7 +48,7 @@ interface Running {
   fetcher: Fetcher;
 }
 
-type MeshRequest = "mesh" | "addresses" | "ask" | "publish" | "introduce";
+type MeshRequest = "mesh" | "listening" | "ask" | "publish" | "introduce";
 
 export class NetMesh {
   readonly #o: NetMeshOptions;
@@ -58,6 +59,8 @@ export class NetMesh {
   #peerOf = new Map<string, PeerId>();
   /** What root was told of who is connected. */
   readonly #told = new Map<PeerId, string>();
+  /** Why this host does not listen where it should; empty when it does. */
+  #deaf = "";
   /** Settings are taken one after the other: starting takes a moment. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -73,9 +76,9 @@ export class NetMesh {
       await turn;
       return null;
     },
-    addresses: async () => {
+    listening: async () => {
       await this.#turn;
-      return this.#running?.transport.addresses() ?? [];
+      return [this.#running?.transport.addresses() ?? [], this.#deaf];
     },
     ask: async (v) => {
       const [host, method, value, waitMs] = v as [string, string, Cbor, number];
@@ -145,6 +148,7 @@ export class NetMesh {
   async #stopNow(): Promise<void> {
     const running = this.#running;
     this.#running = undefined;
+    this.#deaf = "";
     if (running === undefined) return;
     this.#memory.keep({ known: running.transport.known() });
     running.node.stop();
@@ -152,7 +156,43 @@ export class NetMesh {
     for (const peer of [...this.#told.keys()]) this.#tell(peer, undefined);
   }
 
+  /** Starts listening where it should; when it cannot, it goes on without being called by others, and tries again. */
   async #start(settings: MeshSettings): Promise<void> {
+    const before = this.#memory.ports(settings.listen);
+    const places = [...before.join() === settings.listen.join() ? [] : [before], settings.listen];
+    for (const listen of places) {
+      try {
+        await this.#begin(settings, listen);
+        this.#deaf = "";
+        this.#memory.keep({ listen: settings.listen, addresses: this.#running?.transport.addresses() ?? [] });
+        return;
+      } catch (e) {
+        const fault = Fault.from("mesh", e);
+        if (fault.kind !== "environment") throw e;
+        this.#o.log(`mesh: ${fault.message}`);
+        this.#deaf = fault.message;
+      }
+    }
+    await this.#begin(settings, []);
+    this.#listenLater();
+  }
+
+  /** Listens as soon as it is possible: perhaps who is there is only about to go. */
+  #listenLater(): void {
+    const running = this.#running;
+    this.#o.clock.after(listenAgainMs, async () => {
+      if (running === undefined || this.#running !== running) return;
+      if (!await areFree(running.settings.listen)) return this.#listenLater();
+      if (this.#running !== running) return;
+      this.#turn = this.#turn.then(async () => {
+        await this.#stopNow();
+        await this.#start(running.settings);
+        this.#o.log(`mesh: ${this.#deaf || `listening on ${running.settings.listen.join(", ")} now`}`);
+      }).catch((e) => this.#o.log(`mesh: ${Fault.from("mesh", e).message}`));
+    });
+  }
+
+  async #begin(settings: MeshSettings, listen: string[]): Promise<void> {
     const { clock, log, store, ask, key } = this.#o;
     const admits = (peer: PeerId) => this.#hostOf.has(peer);
     const gate: Gate = {
@@ -170,7 +210,7 @@ export class NetMesh {
       clock,
       secretKey: key.secretKey,
       network: settings.network,
-      listen: this.#memory.ports(settings.listen),
+      listen,
       discover: settings.discover,
       gate,
       log,
@@ -184,7 +224,12 @@ export class NetMesh {
     }
     transport.onPeer((peer, up) => this.#tell(peer, up ? this.#hostOf.get(peer) : undefined));
     serveObjects(node, store.shared);
-    await transport.start();
+    try {
+      await transport.start();
+    } catch (e) {
+      node.stop();
+      throw e;
+    }
     const finder: Finder = {
       async *find() {
         yield* await Promise.resolve(node.peers());
@@ -200,7 +245,6 @@ export class NetMesh {
     const fetcher = new Fetcher({ store, node, finder, clock, log, nameOf, ...room });
     this.#running = { settings, transport, node, fetcher };
     transport.remember(this.#memory.known());
-    this.#memory.keep({ listen: settings.listen, addresses: transport.addresses() });
     this.#keepLater();
   }
 
@@ -248,7 +292,10 @@ export class NetMesh {
   }
 
   #pass(request: "rumour" | "peer", value: Cbor): void {
-    this.#o.ask(request, value).catch((e) => this.#o.log(`${request}: ${Fault.from("seam", e).message}`));
+    this.#o.ask(request, value).catch((e) => {
+      const fault = Fault.from("seam", e);
+      if (fault.kind !== "gone") this.#o.log(`${request}: ${fault.message}`); // root that ends need not hear it
+    });
   }
 }
 
