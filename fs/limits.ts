@@ -124,3 +124,12 @@ export const fetchStealMs = 500;
 export const fetchRareAmong = 256;
 /** Peers remembered because they sent wrong bytes. */
 export const fetchLiarsMax = 1024;
+
+/** Objects of which a directory in memory knows the holders. */
+export const directoryIdsMax = 65_536;
+/** Connected peers that are asked at the same time whether they have an object. */
+export const lanAsksMax = 32;
+/** How long such an answer is waited for, in milliseconds. */
+export const lanAskMs = 2_000;
+/** How long a finder is alone until the next one begins, in milliseconds. */
+export const finderHeadStartMs = 750;
