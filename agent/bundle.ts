@@ -130,7 +130,7 @@ export async function importBundle(
     } else if (frame.type === BUNDLE.record) {
       await flush();
       const record = readRecord(decode(frame.body, { bytesMax: bundleFrameBytesMax }));
-      result.entries += takeIn(host, [record], domain);
+      result.entries += takeIn(host, [record], { domain });
       if (result.entries % 1000 === 999) {
         call.emit({
           event: "entries",
