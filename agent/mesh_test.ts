@@ -245,3 +245,29 @@ test("a host that follows applies what comes by itself, also what comes while it
   }
   await until("b has applied all", () => b.agent.host.history.applied() === 3);
 });
+
+test("a branch that was forked off is replayed from entry 1, also when its own entries were heard of first", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await checkIn(a, "1");
+  await a.acts.domain.fork(a.call(), "web");
+  await checkIn(a, "2");
+  const c = await makeHost(t, { conf: MESHED });
+  await joinDomain(a, c, "hostc", "web");
+  assert.deepEqual([(await up(c)).at, c.agent.host.history.applied()], [2, 2]);
+  assert.equal((await up(b)).of, 1);
+  await b.acts.domain.migrate(b.call(), "web");
+  assert.equal((await up(b)).at, 2);
+});
+
+test("entries that are missing in the middle are never passed over", async (t) => {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  await checkIn(a, "1");
+  await checkIn(a, "2");
+  const { db } = a.agent.host;
+  db.write((tx) => {
+    tx.run("DELETE FROM history");
+    tx.run("DELETE FROM entry WHERE branch = 'main' AND seq = 1");
+  });
+  assert.match((await faultOf(() => up(a))).message, /entry 1 is not here yet/);
+  assert.equal(a.agent.host.history.applied(), 0);
+});

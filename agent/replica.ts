@@ -94,12 +94,15 @@ export class Replica {
     return { asked: answered.length > 0 ? "peer" : "nobody", hosts: answered, atMs };
   }
 
-  /** Brings one chain up to what `host` has. Throws its fault, or what was wrong with what it sent. */
-  async pull(host: string, branch: string): Promise<void> {
+  /**
+   * Brings one chain up to what `host` has, or to `until` when that is known to be enough. Throws its fault, or what was
+   * wrong with what it sent.
+   */
+  async pull(host: string, branch: string, until = Infinity): Promise<void> {
     const running = this.#pulls.get(branch);
     const mine = (async () => {
       await running?.catch(() => {}); // whoever began that pull hears of it
-      await this.#pullNow(host, branch);
+      await this.#pullNow(host, branch, until);
     })();
     this.#pulls.set(branch, mine);
     try {
@@ -109,19 +112,19 @@ export class Replica {
     }
   }
 
-  async #pullNow(host: string, branch: string): Promise<void> {
+  async #pullNow(host: string, branch: string, until: number): Promise<void> {
     const { journal, mesh } = this.#o;
-    for (let more = true; more && !this.#stopped;) {
+    for (let more = journal.head(branch).seq < until; more && !this.#stopped;) {
       const after = journal.head(branch).seq;
       const answer = await mesh.ask(host, "entries", [branch, after], pullAskMs);
       const records = (Array.isArray(answer) ? answer : []).slice(0, pageEntriesMax).map(readRecord);
-      more = records.length > 0;
       const size = branch === CONTROL ? 1 : intakeGroupMax; // each control entry is checked under the one before
       for (let i = 0; i < records.length; i += size) {
         await this.#take(host, branch, records.slice(i, i + size));
         await pause();
       }
-      if (more && journal.head(branch).seq === after) {
+      more = records.length > 0 && journal.head(branch).seq < until;
+      if (records.length > 0 && journal.head(branch).seq === after) {
         throw new Fault("journal", "corrupt", "it sends entries that were not asked for", {
           hint: "isconf status",
         });
@@ -161,8 +164,17 @@ export class Replica {
   }
 
   async #hear(host: string, branch: string, seq: number): Promise<void> {
-    if (!this.wanted().includes(branch) || seq <= this.#o.journal.head(branch).seq) return;
-    await this.#pullAll(host);
+    const { journal } = this.#o;
+    const head = journal.head(branch).seq;
+    if (!this.wanted().includes(branch) || seq <= head) return;
+    // A branch that was forked off begins with another's entries, which come first.
+    if (head > 0 && journal.at(branch, head) === undefined) return void await this.#pullAll(host);
+    try {
+      await this.pull(host, branch, seq);
+    } catch (e) {
+      if (Fault.from("journal", e).kind !== "refused") return this.#complain(host, e);
+      await this.#pullAll(host); // made under a policy that is not here yet
+    }
   }
 
   /** Compares heads with a peer and pulls what it has more. */

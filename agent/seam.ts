@@ -2,7 +2,7 @@
 // on both sides. The only file of the agent that both halves import. Root believes nothing it did not check itself.
 import type { Duplex } from "node:stream";
 import { batchBytesMax, type Id, isId, objectBytesMax } from "../fs/mod.ts";
-import { type Cbor, type Clock, decode, encode, encodeFrame, Fault, readFrames } from "../mq/mod.ts";
+import { type Cbor, type Clock, decode, encode, Fault, readFrames, writeFrame } from "../mq/mod.ts";
 import { seamAskMs, seamOpenMax } from "./limits.ts";
 
 /** What people put into isfs by themselves, with a label. */
@@ -104,7 +104,7 @@ export function openSeam<Theirs extends string, Ours extends string>(
   let closed = false;
   const gone = (why: string) => new Fault("seam", "gone", why, { hint: "isconf restart" });
   const send = (type: number, body: Cbor) => {
-    if (!closed) pipe.write(encodeFrame({ type, channel: 0, body: encode(body) }, SEAM_FRAME));
+    if (!closed) writeFrame(pipe, { type, channel: 0, body: encode(body) }, SEAM_FRAME);
   };
   const settle = (id: unknown): Open | undefined => {
     const waiting = typeof id === "number" ? open.get(id) : undefined;
