@@ -111,3 +111,5 @@ export const addressesKeptMax = 1024;
 export const keepAddressesMs = 300_000;
 /** Bytes that stay free on the store's disk when contents are fetched. */
 export const storeReserveBytes = 64 * 1024 * 1024;
+/** Fetches in a row in which those whom the DHT named were of no help, until it is called suspect. */
+export const dhtMissesMax = 3;

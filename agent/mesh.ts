@@ -41,6 +41,8 @@ export interface Strangers {
 export interface Listening {
   addresses: string[];
   why: string;
+  /** Whether those whom the DHT names do not have what it says. */
+  isDhtSuspect: boolean;
 }
 
 export class SeamMesh implements Mesh {
@@ -133,10 +135,10 @@ export class SeamMesh implements Mesh {
 
   /** Where this host can be reached, "ip:port", as the net half says, and what is wrong with that, or "". */
   async listening(): Promise<Listening> {
-    const [addresses, why] = parts(await this.#ask("listening", null), 2);
+    const [addresses, why, isDhtSuspect] = parts(await this.#ask("listening", null), 3);
     const areTexts = Array.isArray(addresses) && addresses.every((a) => typeof a === "string");
     if (!areTexts || typeof why !== "string") throw malformed();
-    return { addresses: addresses as string[], why };
+    return { addresses: addresses as string[], why, isDhtSuspect: isDhtSuspect === true };
   }
 
   /** Puts a question to somebody who does not let us in yet; returns its public key and what it answers. */

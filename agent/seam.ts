@@ -35,7 +35,7 @@ export const NET_REQUESTS = [
   "shelfFind",
   "identity", // null → the public key of the net half, 32 bytes
   "mesh", // who may talk with us and where to find them → null; see MeshSettings
-  "listening", // null → [where this host can be reached, ["ip:port"…]; what is wrong with that, or ""]
+  "listening", // null → [where this host can be reached, ["ip:port"…]; what is wrong with that, or ""; whether the DHT is suspect]
   "ask", // [host, method, value, ms] → what that host answers
   "publish", // [topic, value] → null; a rumour
   "introduce", // [address, question] → [peer's public key, answer], from somebody who does not let us in yet

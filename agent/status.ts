@@ -100,7 +100,7 @@ export async function status(call: Call) {
   const own = standing(host);
   const policy = host.journal.policy();
   if (own.branch === null || policy === undefined) {
-    return { ...own, network: { addresses: [], why: "" } as Listening, hosts: [] as HostLine[] };
+    return { ...own, network: NOWHERE, hosts: [] as HostLine[] };
   }
   const [reports, held, network] = await Promise.all([
     host.reports.gather(),
@@ -128,12 +128,14 @@ export async function status(call: Call) {
   return { ...own, lock: lockLine(held), network, hosts };
 }
 
+const NOWHERE: Listening = { addresses: [], why: "", isDhtSuspect: false };
+
 /** Where this host waits for others; a net half that is gone is an answer too. */
 async function listening(host: Host): Promise<Listening> {
   try {
     return await host.mesh.listening();
   } catch (e) {
-    return { addresses: [], why: Fault.from("status", e).message };
+    return { ...NOWHERE, why: Fault.from("status", e).message };
   }
 }
 
