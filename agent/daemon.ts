@@ -21,12 +21,13 @@ import { SoleKeeper } from "./keeper.ts";
 import { serveKeeper } from "./keeper_service.ts";
 import { Keepers } from "./keepers.ts";
 import { KeyRing } from "./keys.ts";
-import { agentEndMs } from "./limits.ts";
+import { agentEndMs, settleInMs } from "./limits.ts";
 import * as locks from "./locks.ts";
 import { lockFile } from "./lockfile.ts";
 import { SeamMesh } from "./mesh.ts";
 import { CONTROL } from "./names.ts";
 import { type Home, makeHome } from "./paths.ts";
+import { askWhetherEvicted, placesOf } from "./outcast.ts";
 import { Pending } from "./pending.ts";
 import { Replica } from "./replica.ts";
 import * as report from "./report.ts";
@@ -146,6 +147,11 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const sharing = new Again(() => shareNew(host), (e) => log(`sharing contents: ${e.message}`));
   const following = new Again(() => follow(host, acts), (e) => log(`follow: ${e.message}`));
   const meshing = new Again(() => settleMesh(host), (e) => log(`mesh: ${e.message}`));
+  const asking = new Again(() => askWhetherEvicted(host), (e) => log(`eviction: ${e.message}`));
+  mesh.onPeer((peer, up) => {
+    if (!up && journal.policy()?.keepers.hosts.includes(peer)) asking.goOn();
+  });
+  clock.after(settleInMs, () => asking.goOn()); // it may have happened while this host was off
   journal.onGrown((grown) => {
     if (grown === CONTROL) {
       roles.settleRotations(host);
@@ -215,7 +221,7 @@ async function settleMesh(host: Host): Promise<void> {
     members: others.map(([id, { net, name }]) => ({ host: id, net, name })),
     self,
     listen,
-    peers: [...peers, ...(getMeta(host.db, "joining") ?? "").split(" ").filter(Boolean)],
+    peers: [...peers, ...placesOf(host)],
     discover,
   });
 }

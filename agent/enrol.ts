@@ -151,7 +151,10 @@ export function hosts(call: Call) {
   const { host } = call;
   const policy = host.journal.needPolicy("hosts");
   const connected = new Set(host.mesh.peers());
-  const rows = [...policy.hosts].map(([id, h]) => ({
+  const belongs = members(policy);
+  const isRotated = (id: string, net: Uint8Array) =>
+    !belongs.has(id) && [...belongs.values()].some((h) => bytesEqual(h.net, net));
+  const rows = [...policy.hosts].filter(([id, h]) => !isRotated(id, h.net)).map(([id, h]) => ({
     name: h.name,
     id,
     fingerprint: fingerprint(id),
@@ -171,7 +174,7 @@ export function hosts(call: Call) {
     branch: j.branch,
     askedMs: j.askedMs,
   }));
-  return { hosts: rows, waiting };
+  return { hosts: rows.sort((a, b) => a.name < b.name ? -1 : 1), waiting };
 }
 
 /** The beginning of a host's id as people compare it. */
@@ -185,16 +188,19 @@ export async function answerStranger(host: Host, net: Uint8Array, question: Uint
   if (words?.what === "join") return encode(await join(host, net, words as Record<string, Cbor>));
   if (words?.what === "control" && typeof words.after === "number") {
     const policy = host.journal.needPolicy("join");
-    const isMember = [...members(policy).values()].some((h) => bytesEqual(h.net, net));
-    if (isMember) return encode(controlAfter(host, words.after));
+    const known = [...policy.hosts].filter(([, h]) => bytesEqual(h.net, net)).map(([id]) => id);
+    if (known.some((id) => !policy.revoked.has(id))) return encode(controlAfter(host, words.after));
+    // Who was evicted may know that, and nothing that came later.
+    const until = Math.max(0, ...known.map((id) => (policy.revoked.get(id)?.[CONTROL] ?? -1) + 1));
+    if (until > words.after) return encode(controlAfter(host, words.after, until));
   }
   throw new Fault("join", "denied", "a stranger is not answered", { hint: "isconf join TOKEN" });
 }
 
-function controlAfter(host: Host, after: number): Cbor {
+function controlAfter(host: Host, after: number, until = after + pageEntriesMax): Cbor {
   const page: Uint8Array[][] = [];
   let bytes = 0;
-  for (const row of host.journal.range(CONTROL, after + 1, after + pageEntriesMax)) {
+  for (const row of host.journal.range(CONTROL, after + 1, Math.min(until, after + pageEntriesMax))) {
     const record = writeRecord(row);
     bytes += record.reduce((sum, part) => sum + part.length + 8, 0);
     if (page.length > 0 && bytes > pageBytesMax) break;
@@ -292,6 +298,6 @@ function tokenRow(host: Host, id: string): TokenRow | undefined {
 function needEnrol(host: Host, policy: Policy, op: string, key: string, name: string): void {
   if (may(policy, key, "enrol", CONTROL) && !policy.revoked.has(key)) return;
   throw new Fault(op, "denied", `${inert(name)}@${hostName(host)} has no enrol role`, {
-    hint: `isconf grant ${inert(name)} enrol ${CONTROL}, by an owner`,
+    hint: `isconf grant ${inert(name)}@${hostName(host)} enrol ${CONTROL}, by an owner`,
   });
 }

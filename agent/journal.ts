@@ -171,7 +171,7 @@ export class Journal {
     for (const key of [kid, toHex(entry.origin)]) {
       if (!isCut(now, key, entry.branch, entry.seq)) continue;
       throw new Fault("journal", "denied", `the key of ${nameOf(now, key)} was revoked before ${where}`, {
-        hint: "isconf hosts: shows revoked keys",
+        hint: "isconf log --branch @domain: shows what was revoked",
       });
     }
     if (entry.term > termStepMax && entry.term > this.#termBefore(entry) + termStepMax) {

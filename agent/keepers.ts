@@ -43,6 +43,9 @@ export class Keepers {
   /** The keeper that can be reached now, or undefined when this host is it. Throws noQuorum, naming who is missing. */
   reach(op: string, policy: Policy): string | undefined {
     if (this.isHere(policy)) return undefined;
+    if (policy.revoked.has(keyId(this.#o.key().publicKey))) {
+      throw new Fault(op, "denied", "this host was evicted from the domain", { hint: "isconf status" });
+    }
     const found = policy.keepers.hosts.find((k) => this.#o.mesh.peers().includes(k));
     if (found !== undefined && policy.keepers.quorum === 1) return found;
     const names = policy.keepers.hosts.map((k) => inert(nameOf(policy, k)));
@@ -57,14 +60,14 @@ export class Keepers {
   }
 
   /**
-   * What the keeper knows of a branch's lock, noted here. Without a keeper in reach: what this host last learnt.
+   * What the keeper knows of a branch's lock, noted here. Without a keeper that answers: what this host last learnt.
    */
   async refresh(branch: string): Promise<Held | undefined> {
     const policy = this.#o.journal.needPolicy("lock");
     try {
       await this.look("lock", policy, branch);
     } catch (e) {
-      if (!["noQuorum", "gone"].includes(Fault.from("lock", e).kind)) throw e;
+      if (!["noQuorum", "gone", "denied"].includes(Fault.from("lock", e).kind)) throw e;
     }
     return this.#o.local.holder(branch);
   }

@@ -58,7 +58,7 @@ async function keyOf({ host }: Call, person: string): Promise<{ name: string; ke
     return { name, key: personPair(host, userByName("grant", user)).publicKey };
   }
   const there = memberNamed(policy, at, "grant");
-  const said = await host.mesh.ask(there, "person", user);
+  const said = await askThere(host, there, user, at);
   if (!(said instanceof Uint8Array)) throw untrue(at);
   const words = decode(verify1(said, context(TYPE.person, policy.domain, ""), hostKey(policy, there)));
   const [who, key] = Array.isArray(words) ? words : [];
@@ -66,6 +66,24 @@ async function keyOf({ host }: Call, person: string): Promise<{ name: string; ke
   // A key that somebody else is known by is not that user's, whatever the host says.
   if (policy.persons.has(keyId(key)) || policy.hosts.has(keyId(key))) throw untrue(at);
   return { name, key };
+}
+
+async function askThere(host: Host, there: string, user: string, at: string): Promise<Cbor> {
+  try {
+    return await host.mesh.ask(there, "person", user);
+  } catch (e) {
+    const { kind } = Fault.from("grant", e);
+    const [who, where] = [inert(user), inert(at)];
+    if (kind === "notFound") {
+      throw new Fault("grant", kind, `there is no user ${who} on ${where}`, {
+        hint: `getent passwd, on ${where}`,
+      });
+    }
+    if (kind !== "gone") throw e;
+    throw new Fault("grant", kind, `${where} cannot be asked who ${who} is: it is not connected`, {
+      hint: "isconf hosts",
+    });
+  }
 }
 
 /** What this host answers to who asks for the key of one of its users. */

@@ -4,6 +4,7 @@ import { Fault } from "../mq/mod.ts";
 import { type Call, type Host, hostId, hostName } from "./host.ts";
 import type { Held } from "./keeper.ts";
 import type { Listening } from "./mesh.ts";
+import { isEvicted } from "./outcast.ts";
 import { HERE } from "./report.ts";
 import type { ReportWords } from "./reports.ts";
 import { getMeta } from "./schema.ts";
@@ -61,7 +62,9 @@ export function standing(host: Host) {
   const stopped = last === undefined || last.state === "done"
     ? null
     : { seq: last.seq, why: HERE[last.state], status: last.status, reason: last.reason };
-  const state = base.diverged !== null
+  const state = isEvicted(host, policy)
+    ? "evicted"
+    : base.diverged !== null
     ? "diverged"
     : fork !== undefined
     ? "forked"
@@ -121,7 +124,7 @@ export async function status(call: Call) {
     }
     const { branch, at, of, state, why, sinceMs, heardMs, live } = said;
     return { name, branch, at, of, state, why, sinceMs, heardMs, reached: live };
-  });
+  }).sort((a, b) => a.name < b.name ? -1 : 1);
   return { ...own, lock: lockLine(held), network, hosts };
 }
 
