@@ -4,17 +4,12 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
-import * as os from "node:os";
-import * as path from "node:path";
 import { test } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
+import { Disk, EXECUTABLE, MOUNT } from "./disk.ts";
+import { Holder, until } from "./holder.ts";
 import { lacks } from "./programs.ts";
 
-const checkout = fileURLToPath(new URL("../", import.meta.url)).replace(/\/$/, "");
-
-/** The executable that goes into each host. */
-export const EXECUTABLE = process.env.ISCONF_EXECUTABLE ?? `${checkout}/dist/isconf`;
+export { EXECUTABLE, until };
 
 /** Where commands of a host find their programs, and everything else in their environment. */
 const HOST_ENV = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" };
@@ -22,44 +17,21 @@ const HOST_ENV = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 /** What a host's configuration says unless a test wants something else: a restart is a line in a file. */
 const CONF = `boot_id_file = /etc/isconf/boot-id\nreboot_command = /usr/local/sbin/note-restart\n`;
 
-/** Type of an overlay file system, which cannot hold the writable layer of another. */
-const OVERLAYFS_MAGIC = 0x794c7630;
-
 /** Namespaces of its own for everything but users; ending `unshare` ends it all. */
-const SEPARATE = ["-m", "-u", "-i", "-n", "-p", "--fork", "--kill-child", "--propagation", "private"];
-const PROGRAMS = ["unshare", "nsenter", "mount", "umount", "pivot_root", "env", "cp"];
+const SEPARATE = ["-m", "-u", "-i", "-n", "-p", "--propagation", "private"];
+const PROGRAMS = ["unshare", "nsenter", "mount", "umount", "pivot_root", "env", "head"];
 
-/**
- * Builds the host's root in a mount namespace of its own, moves into it, says which process holds it, and sleeps until
- * its standard input ends: that is when the test ends, however it ends. $1 lower root, $2 directory, $3 name, $4 checkout.
- */
-const HOLDER = `set -eu
-read -r pid rest </proc/self/stat
-mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" overlay "$2/root"
-cd "$2/root"
-mount -t proc -o nosuid,nodev,noexec proc proc
-mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs run
-mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs tmp
-mount -t tmpfs -o nosuid,mode=755 tmpfs dev
-for name in null zero full random urandom tty; do
-  : >"dev/$name"
-  mount --bind "/dev/$name" "dev/$name"
-done
-mkdir dev/pts dev/shm
-mount -t devpts -o nosuid,noexec,newinstance,ptmxmode=0666,mode=620,gid=5 devpts dev/pts
-mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs dev/shm
-ln -s pts/ptmx dev/ptmx
-ln -s /proc/self/fd dev/fd
-ln -s fd/0 dev/stdin; ln -s fd/1 dev/stdout; ln -s fd/2 dev/stderr
-if [ -d ".$4" ]; then mount -t tmpfs -o size=4k,mode=0 tmpfs ".$4"; fi
-rm -rf var/lib/isconf etc/isconf etc/machine-id
-hostname "$3"
-echo "$3" >etc/hostname
-pivot_root . .
-umount -l .
-cd /
-echo "ready $pid"
-exec env -i --ignore-signal=CHLD cat >/dev/null
+/** Makes a new disk that of a host with a name and an isconf of its own. $1 name; $2 isconf.conf, or nothing. */
+const INSTALL = `
+rm -rf /var/lib/isconf /etc/isconf /etc/machine-id
+echo "$1" >/etc/hostname
+if [ "$#" = 2 ]; then
+  mkdir /etc/isconf
+  echo boot-1 >/etc/isconf/boot-id
+  printf %s "$2" >/etc/isconf/isconf.conf
+  printf '#!/bin/sh\\necho restart >>/var/log/restarts\\n' >/usr/local/sbin/note-restart
+  chmod 755 /usr/local/sbin/note-restart
+fi
 `;
 
 /** Whoever closes hosts: a test, or anything else that ends. */
@@ -74,6 +46,15 @@ export interface HostOptions {
   conf?: string | null;
   /** Users to make before anything runs. */
   users?: string[];
+  /** What its network is; else it has none. */
+  network?: Network;
+}
+
+/** Where a host is plugged in as long as it has power. */
+export interface Network {
+  /** Gives a network to the namespace of the process `pid`, as seen from outside. */
+  plug(pid: number): Promise<void>;
+  unplug(): Promise<void>;
 }
 
 export interface RunOptions {
@@ -101,9 +82,8 @@ export interface Spawned {
   ended: Promise<Outcome>;
 }
 
-/** Milliseconds that a command in a host, and the making or ending of a host, may take. */
+/** Milliseconds that a command in a host may take. */
 const commandMs = 60_000;
-const holderMs = 15_000;
 
 let namespaces: string | false | undefined;
 
@@ -111,9 +91,10 @@ let namespaces: string | false | undefined;
 export function lacksHosts(...programs: string[]): string | false {
   const lack = lacks({ root: true, programs: [...PROGRAMS, ...programs], files: [EXECUTABLE] });
   if (lack) return lack;
-  namespaces ??= spawnSync("unshare", [...SEPARATE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status === 0
-    ? false
-    : "needs the right to make namespaces and mounts";
+  namespaces ??=
+    spawnSync("unshare", [...SEPARATE, "--fork", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status === 0
+      ? false
+      : "needs the right to make namespaces and mounts";
   return namespaces;
 }
 
@@ -127,16 +108,23 @@ export function hostTest(name: string, fn: (t: Owner) => Promise<void>, ...progr
 /** One machine. Made by `makeHost`; gone, with every process and mount, after `close` or when the test dies. */
 export class Host {
   readonly name: string;
-  /** The process that holds the host: its number 1, as seen from outside. */
-  readonly pid: number;
-  readonly #holder: ChildProcess;
-  readonly #gone: Promise<void>;
+  readonly #options: HostOptions;
+  readonly #disk: Disk;
+  readonly #holder: Holder;
+  readonly #running = new Set<Promise<unknown>>();
+  #boots = 0;
 
-  constructor(name: string, pid: number, holder: ChildProcess, gone: Promise<void>) {
+  constructor(name: string, options: HostOptions = {}) {
     this.name = name;
-    this.pid = pid;
-    this.#holder = holder;
-    this.#gone = gone;
+    this.#options = options;
+    this.#disk = new Disk(name, options.lower ?? "/");
+    const script = `hostname "$1"; shift\n${MOUNT}`;
+    this.#holder = new Holder(name, SEPARATE, script, [name, ...this.#disk.words], this.#disk.dir);
+  }
+
+  /** The process that holds the host: its number 1, as seen from outside. */
+  get pid(): number {
+    return this.#holder.pid;
   }
 
   /** Starts a command in this host, as root unless `uid` says otherwise, with an environment of its own. */
@@ -176,7 +164,8 @@ export class Host {
         });
       });
     });
-    ended.catch(() => {}); // whoever awaits it hears of it
+    const over = ended.catch(() => {}).finally(() => this.#running.delete(over)); // whoever awaits `ended` hears of it
+    this.#running.add(over);
     return { child, said, ended };
   }
 
@@ -261,12 +250,42 @@ export class Host {
     await until(`${this.name}'s agent is gone`, () => !Object.values(this.agent()).some(Boolean));
   }
 
-  /** Restarts this host: every process dies, /run and /tmp are empty, the boot id is another, the agent starts. */
-  async rebootAs(bootId: string): Promise<void> {
-    await this.run(["sh", "-c", "kill -9 -1"]);
-    await until(`${this.name} has no processes`, () => this.processes().length === 0);
-    await this.sh('find /run /tmp -mindepth 1 -delete; echo "$1" >/etc/isconf/boot-id', bootId);
+  /**
+   * Takes the power away: every process dies, the disk stays, and no command runs until `on` or `wipe`. The network
+   * goes first: a machine without power does not say that its connections end.
+   */
+  async off(): Promise<void> {
+    await this.#options.network?.unplug();
+    await this.#holder.off();
+    await Promise.all(this.#running);
+  }
+
+  /** Power is back: /run and /tmp are empty, the boot id is another, and the agent starts. */
+  async on(bootId = `power-${++this.#boots}`): Promise<void> {
+    await this.#begin();
+    if (this.#options.conf !== null) await this.write("/etc/isconf/boot-id", `${bootId}\n`);
     await this.ok("start");
+  }
+
+  /** Restarts this host under another boot id. */
+  async rebootAs(bootId: string): Promise<void> {
+    await this.off();
+    await this.on(bootId);
+  }
+
+  /** Puts a new disk in, as `makeHost` made it: nothing of isconf's runs. */
+  async wipe(): Promise<void> {
+    if (this.#holder.isOn) await this.off();
+    this.#disk.wipe();
+    await this.#begin();
+    const { conf = "", users = [] } = this.#options;
+    await this.sh(INSTALL, this.name, ...conf === null ? [] : [CONF + conf]);
+    for (const user of users) await this.sh('useradd --create-home --shell /bin/sh "$1"', user);
+  }
+
+  async #begin(): Promise<void> {
+    await this.#holder.on();
+    await this.#options.network?.plug(this.pid);
   }
 
   /** The number of a user of this host. */
@@ -276,54 +295,15 @@ export class Host {
 
   /** Ends every process of this host and takes its root away. */
   async close(): Promise<void> {
-    this.#holder.stdin?.end();
-    await inTime(`${this.name} ends`, this.#gone);
+    await this.#holder.close();
   }
 }
 
 /** Makes a host, with isconf in it and nothing of isconf's running, and closes it when the test ends. */
 export async function makeHost(t: Owner, name: string, options: HostOptions = {}): Promise<Host> {
-  const dir = fs.mkdtempSync(path.join(upperHome(), `isconf-${name}-`));
-  for (const sub of ["upper/usr/local/sbin", "work", "root"]) {
-    fs.mkdirSync(path.join(dir, sub), { recursive: true });
-  }
-  fs.chmodSync(path.join(dir, "upper"), 0o755);
-  const inside = path.join(dir, "upper/usr/local/sbin/isconf");
-  fs.copyFileSync(EXECUTABLE, inside, fs.constants.COPYFILE_FICLONE);
-  fs.chmodSync(inside, 0o755);
-  const words = [...SEPARATE, "sh", "-c", HOLDER, "sh", options.lower ?? "/", dir, name, checkout];
-  // Outlives the test by the moment that it takes to remove the directory, also when the test is killed.
-  const holder = spawn("sh", ["-c", 'dir=$1; shift; unshare "$@"; rm -rf -- "$dir"', "sh", dir, ...words], {
-    detached: true,
-    stdio: ["pipe", "pipe", "pipe"],
-    cwd: "/",
-  });
-  let said = "";
-  const gone = new Promise<void>((resolve) => holder.once("close", () => resolve()));
-  holder.stderr?.on("data", (bytes) => said += bytes);
-  const pid = await inTime(
-    `${name} begins`,
-    new Promise<number>((resolve, reject) => {
-      holder.stdout?.on("data", (bytes) => {
-        said += bytes;
-        const ready = /^ready ([0-9]+)$/m.exec(said);
-        if (ready) resolve(Number(ready[1]));
-      });
-      void gone.then(() => reject(new Error(`${name} cannot be made: ${said}`)));
-    }),
-  );
-  const host = new Host(name, pid, holder, gone);
+  const host = new Host(name, options);
   t.after(() => host.close());
-  const { conf = "" } = options;
-  if (conf !== null) {
-    const note = "#!/bin/sh\necho restart >>/var/log/restarts\n";
-    await Promise.all([
-      host.write("/etc/isconf/isconf.conf", CONF + conf),
-      host.write("/etc/isconf/boot-id", "boot-1\n"),
-      host.write("/usr/local/sbin/note-restart", note, 0o755),
-    ]);
-  }
-  for (const user of options.users ?? []) await host.sh('useradd --create-home --shell /bin/sh "$1"', user);
+  await host.wipe();
   return host;
 }
 
@@ -362,37 +342,4 @@ export interface Status {
 /** What `isconf --json status` says. */
 export async function status(host: Host): Promise<Status> {
   return JSON.parse((await host.must(["isconf", "--json", "status"])).stdout);
-}
-
-/** Waits until something is so, looking often and for a bounded time. */
-export async function until(
-  what: string,
-  isSo: () => boolean | Promise<boolean>,
-  ms = holderMs,
-): Promise<void> {
-  for (let waited = 0; waited < ms; waited += 20) {
-    if (await isSo()) return;
-    await pause(20);
-  }
-  throw new Error(`not so after ${ms} ms: ${what}`);
-}
-
-async function inTime<T>(what: string, promise: Promise<T>): Promise<T> {
-  let late: ReturnType<typeof setTimeout> | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    late = setTimeout(() => reject(new Error(`not within ${holderMs} ms: ${what}`)), holderMs);
-  });
-  try {
-    return await Promise.race([promise, deadline]);
-  } finally {
-    clearTimeout(late);
-  }
-}
-
-/** A directory for the hosts' own layers: on a file system that can hold them. */
-function upperHome(): string {
-  const dirs = [process.env.ISCONF_TEST_HOSTS, os.tmpdir(), "/var/tmp", "/dev/shm"];
-  const fit = dirs.find((dir) => dir && fs.existsSync(dir) && fs.statfsSync(dir).type !== OVERLAYFS_MAGIC);
-  if (fit === undefined) throw new Error("no directory outside an overlay: name one as ISCONF_TEST_HOSTS");
-  return fit;
 }

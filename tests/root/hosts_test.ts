@@ -31,6 +31,19 @@ hostTest("a restart kills everything, empties /run and starts the agent", async 
   assert.equal((await host.read("/etc/isconf/boot-id")).toString(), "boot-2\n");
 });
 
+hostTest("a host without power runs nothing and keeps its disk; a new disk is as it was made", async (t) => {
+  const host = await makeHost(t, "again", { users: ["ann"] });
+  await host.write("/etc/kept", "x");
+  await host.off();
+  await assert.rejects(host.run(["true"]), /again is off/);
+  await host.on();
+  assert.ok(host.agent().root);
+  assert.equal((await host.read("/etc/kept")).toString(), "x");
+  await host.wipe();
+  assert.deepEqual([host.agent().root, fs.existsSync(host.path("/etc/kept"))], [undefined, false]);
+  assert.equal(await host.sh("hostname; cat /etc/hostname; id -un ann"), "again\nagain\nann");
+});
+
 hostTest("nothing of a host stays when its test is killed", async () => {
   const code = `
     import { makeHost } from ${JSON.stringify(new URL("../hosts.ts", import.meta.url).href)};
