@@ -3,7 +3,7 @@
 import { getRequestListener } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import type * as http from "node:http";
-import { putFile, readFile } from "../fs/mod.ts";
+import { isId, putFile, readFile, readManifest } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
@@ -35,16 +35,12 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
       addedMs: host.clock.wall(),
     };
     await host.shelf.add(row);
+    await host.store.share(ref.id); // who puts something on the shelf means it for the whole domain
     return c.json(row);
   });
 
   app.get("/v1/blob/:id", async (c) => {
-    const row = await host.shelf.find(c.req.param("id"));
-    if (row === undefined || row.kind !== "file") {
-      throw new Fault("get", "notFound", `nothing here is called ${inert(c.req.param("id"))}`, {
-        hint: "isconf ls",
-      });
-    }
+    const row = await host.shelf.find(c.req.param("id")) ?? await elsewhere(host, c.req.param("id"));
     c.header("content-type", "application/octet-stream");
     c.header("content-length", String(row.size));
     c.header("etag", `"${row.id}"`);
@@ -93,6 +89,15 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
   return app;
 }
 
+/** A file that some other host has, by its whole id; what it is called there is not known here. */
+async function elsewhere(host: Host, name: string): Promise<{ id: string; size: number }> {
+  if (!isId(name)) {
+    throw new Fault("get", "notFound", `nothing here is called ${inert(name)}`, { hint: "isconf ls" });
+  }
+  await host.store.fetch([name]);
+  return { id: name, size: (await readManifest(host.store, name)).size };
+}
+
 /** Runs one verb and answers with JSON, or, when asked for it, with JSON lines: progress, then result or fault. */
 async function answer(
   c: Context<Env>,
@@ -137,7 +142,7 @@ export async function runVerb(
 ): Promise<unknown> {
   const args = checkArgs(verb, value);
   const run = async () => {
-    if (!hasGone()) return await verb.run?.(call, args);
+    if (!hasGone()) return await verb.run?.({ ...call, hasGone }, args);
     throw new Fault(verb.name, "gone", "the caller went away before its turn", {
       hint: `isconf ${verb.name} again`,
     });

@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { type Clock, Fault, keyId, sleep, toHex } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
+import { Again } from "./again.ts";
 import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
 import * as bundle from "./bundle.ts";
@@ -35,7 +36,7 @@ import { ProcessRunner, type Runner } from "./run.ts";
 import { getMeta, openAgentDb } from "./schema.ts";
 import type { Answers, Ask, NetRequest, RootRequest } from "./seam.ts";
 import { SeamShelf, SeamStore } from "./seam_store.ts";
-import { Sharing } from "./sharing.ts";
+import { shareNew } from "./sharing.ts";
 import * as status from "./status.ts";
 import { makeUpgrade } from "./stream.ts";
 import { members } from "./trust.ts";
@@ -110,7 +111,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     log,
     boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
-  serveKeeper({ db, journal, keeper, key, clock, mesh, log });
+  serveKeeper({ db, journal, keeper, key, clock, mesh, log, settled: () => replica.settled() });
   mesh.answer("person", (_, value) => roles.vouch(host, value));
   mesh.strangers = {
     question: (net, question) => enrol.answerStranger(host, net, question),
@@ -142,14 +143,18 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const handlers = { request, upgrade: makeUpgrade(host, acts) };
   const doors = await openDoors(home, permitted(config.permit, log), handlers, clock, log);
   checkin.settlePending(host);
-  const shared = new Sharing(host);
+  const sharing = new Again(() => shareNew(host), (e) => log(`sharing contents: ${e.message}`));
+  const following = new Again(() => follow(host, acts), (e) => log(`follow: ${e.message}`));
+  const meshing = new Again(() => settleMesh(host), (e) => log(`mesh: ${e.message}`));
   journal.onGrown((grown) => {
-    if (grown === CONTROL) roles.settleRotations(host);
-    if (grown === CONTROL) void settleMesh(host).catch((e) => log(`mesh: ${Fault.from("mesh", e).message}`));
+    if (grown === CONTROL) {
+      roles.settleRotations(host);
+      meshing.goOn();
+    }
     if (grown !== branch()) return;
     checkin.settlePending(host);
-    shared.goOn();
-    if (config.follow) follow(host, acts);
+    sharing.goOn();
+    if (config.follow) following.goOn();
   });
   const ended = asked.then(async () => {
     // The running transaction ends first; nothing new gets in because its turn never comes.
@@ -162,10 +167,10 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
       lock.release();
     });
   });
-  await settleMesh(host);
-  shared.goOn();
+  meshing.goOn();
+  sharing.goOn();
   if (apply.isToResume(host)) resumeUp(host, acts);
-  else if (config.follow) follow(host, acts);
+  else if (config.follow) following.goOn();
   return { host, acts, ended, stop: () => stop() };
 }
 
@@ -207,7 +212,7 @@ async function settleMesh(host: Host): Promise<void> {
   const others = belongs.has(self) ? [...belongs].filter(([id]) => id !== self) : [];
   await host.mesh.settle({
     network: toHex(policy.domain).slice(0, 32),
-    members: others.map(([id, { net }]) => ({ host: id, net })),
+    members: others.map(([id, { net, name }]) => ({ host: id, net, name })),
     self,
     listen,
     peers: [...peers, ...(getMeta(host.db, "joining") ?? "").split(" ").filter(Boolean)],
@@ -216,16 +221,15 @@ async function settleMesh(host: Host): Promise<void> {
 }
 
 /** Applies what has come, without being asked each time. What stops it is in the log and in `status`. */
-function follow(host: Host, acts: Acts): void {
-  if (host.turn.isWaiting("follow")) return;
+async function follow(host: Host, acts: Acts): Promise<void> {
   const actor = { uid: process.geteuid?.() ?? 0, name: "agent" };
   const call = { host, acts, actor, emit: () => {} };
   const args = { reboot: false, step: false, dryRun: false, offline: true };
-  host.turn.take("follow", async () => {
+  await host.turn.take("follow", async () => {
     if (host.history.applied() < host.journal.head(getMeta(host.db, "branch") ?? "").seq) {
       await apply.up(call, args);
     }
-  }).catch((e) => host.log(`follow: ${Fault.from("up", e).message}`));
+  });
 }
 
 /** Goes on with the `up -r` that ordered the last restart. What stops it is in the log and in `status`. */

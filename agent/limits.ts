@@ -67,17 +67,21 @@ export const pageBytesMax = 900 * 1024;
 /** Entries from a peer that are checked and kept together, before others get their turn. */
 export const intakeGroupMax = 64;
 /** Milliseconds that a peer is given to answer for its journal. */
-export const pullAskMs = 5_000;
+export const pullAskMs = 3_000;
 /** How often this host compares its journal with one peer, rumours or not, in milliseconds. */
 export const sweepMs = 30_000;
 /** Other hosts that are asked for newer entries when no keeper can be reached. */
 export const syncPeersMax = 3;
 /** Milliseconds from its start in which an agent waits for its first connections before it says that nobody is there. */
 export const settleInMs = 3_000;
+/** Milliseconds after which this host tries again to listen where it could not. */
+export const listenAgainMs = 5_000;
+/** Milliseconds by which clocks of hosts may differ before the doctor says so */
+export const clockOffMs = 30_000;
 /** Milliseconds between two rumours of one growing chain. */
 export const tellMs = 100;
 /** Milliseconds that a keeper is given to answer. */
-export const keeperAskMs = 5_000;
+export const keeperAskMs = 3_000;
 /** Milliseconds that a keeper is given to check a part of a check-in, or to keep the whole. */
 export const keeperWorkMs = 60_000;
 /** Bytes of one part of a check-in on its way to a keeper, of all parts, and check-ins that it holds at one time. */
@@ -86,6 +90,8 @@ export const stageBytesMax = 256 * 1024 * 1024;
 export const stagesMax = 8;
 /** Milliseconds that a host is given to say how it stands. */
 export const reportAskMs = 1_500;
+/** Milliseconds for which a signed report is good enough for the next who asks. */
+export const reportFreshMs = 1_000;
 /** Characters of one text in a report, and hosts that are asked about in one question. */
 export const reportTextMax = 1_000;
 export const reportHostsMax = 1_000;
@@ -103,3 +109,5 @@ export const controlTriesMax = 5;
 /** Addresses of others that are written down, and how often, in milliseconds. */
 export const addressesKeptMax = 1024;
 export const keepAddressesMs = 300_000;
+/** Bytes that stay free on the store's disk when contents are fetched. */
+export const storeReserveBytes = 64 * 1024 * 1024;

@@ -1,5 +1,8 @@
 // Net mesh: the net half's side of the mesh: libp2p, the table of who is let in, questions and rumours passed on to root,
 // contents fetched and served. It decides nothing: who belongs to the domain is root's to say.
+import { lookup } from "node:dns/promises";
+import { statfsSync } from "node:fs";
+import { isIP } from "node:net";
 import { Fetcher, type Finder, type Id, serveObjects, type SqliteStore } from "../fs/mod.ts";
 import { Libp2pTransport } from "../mq/libp2p.ts";
 import {
@@ -13,7 +16,8 @@ import {
   peerIdOf,
   publicKeyOf,
 } from "../mq/mod.ts";
-import { keepAddressesMs } from "./limits.ts";
+import { keepAddressesMs, listenAgainMs, storeReserveBytes } from "./limits.ts";
+import { areFree } from "./net_free.ts";
 import { NetMemory } from "./net_memory.ts";
 import {
   type Answers,
@@ -44,16 +48,19 @@ interface Running {
   fetcher: Fetcher;
 }
 
-type MeshRequest = "mesh" | "addresses" | "ask" | "publish" | "introduce";
+type MeshRequest = "mesh" | "listening" | "ask" | "publish" | "introduce";
 
 export class NetMesh {
   readonly #o: NetMeshOptions;
   readonly #memory: NetMemory;
   #running: Running | undefined;
   #hostOf = new Map<PeerId, string>();
+  #nameOf = new Map<PeerId, string>();
   #peerOf = new Map<string, PeerId>();
   /** What root was told of who is connected. */
   readonly #told = new Map<PeerId, string>();
+  /** Why this host does not listen where it should; empty when it does. */
+  #deaf = "";
   /** Settings are taken one after the other: starting takes a moment. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -69,9 +76,9 @@ export class NetMesh {
       await turn;
       return null;
     },
-    addresses: async () => {
+    listening: async () => {
       await this.#turn;
-      return this.#running?.transport.addresses() ?? [];
+      return [this.#running?.transport.addresses() ?? [], this.#deaf];
     },
     ask: async (v) => {
       const [host, method, value, waitMs] = v as [string, string, Cbor, number];
@@ -124,6 +131,7 @@ export class NetMesh {
     const before = this.#running?.settings;
     this.#peerOf = new Map(settings.members.map(({ host, net }) => [host, peerIdOf(net)]));
     this.#hostOf = new Map([...this.#peerOf].map(([host, peer]) => [peer, host]));
+    this.#nameOf = new Map(settings.members.map(({ net, name }) => [peerIdOf(net), name]));
     const same = before !== undefined && before.network === settings.network &&
       before.listen.join() === settings.listen.join() && before.discover === settings.discover;
     if (!same) {
@@ -132,7 +140,7 @@ export class NetMesh {
     }
     const { transport } = this.#running as Running;
     (this.#running as Running).settings = settings;
-    transport.remember(settings.peers.map((address) => ({ address })));
+    for (const peer of settings.peers) void this.#lookUp(transport, peer);
     transport.recheck();
     for (const peer of transport.peers()) this.#tell(peer, this.#hostOf.get(peer));
   }
@@ -140,6 +148,7 @@ export class NetMesh {
   async #stopNow(): Promise<void> {
     const running = this.#running;
     this.#running = undefined;
+    this.#deaf = "";
     if (running === undefined) return;
     this.#memory.keep({ known: running.transport.known() });
     running.node.stop();
@@ -147,7 +156,43 @@ export class NetMesh {
     for (const peer of [...this.#told.keys()]) this.#tell(peer, undefined);
   }
 
+  /** Starts listening where it should; when it cannot, it goes on without being called by others, and tries again. */
   async #start(settings: MeshSettings): Promise<void> {
+    const before = this.#memory.ports(settings.listen);
+    const places = [...before.join() === settings.listen.join() ? [] : [before], settings.listen];
+    for (const listen of places) {
+      try {
+        await this.#begin(settings, listen);
+        this.#deaf = "";
+        this.#memory.keep({ listen: settings.listen, addresses: this.#running?.transport.addresses() ?? [] });
+        return;
+      } catch (e) {
+        const fault = Fault.from("mesh", e);
+        if (fault.kind !== "environment") throw e;
+        this.#o.log(`mesh: ${fault.message}`);
+        this.#deaf = fault.message;
+      }
+    }
+    await this.#begin(settings, []);
+    this.#listenLater();
+  }
+
+  /** Listens as soon as it is possible: perhaps who is there is only about to go. */
+  #listenLater(): void {
+    const running = this.#running;
+    this.#o.clock.after(listenAgainMs, async () => {
+      if (running === undefined || this.#running !== running) return;
+      if (!await areFree(running.settings.listen)) return this.#listenLater();
+      if (this.#running !== running) return;
+      this.#turn = this.#turn.then(async () => {
+        await this.#stopNow();
+        await this.#start(running.settings);
+        this.#o.log(`mesh: ${this.#deaf || `listening on ${running.settings.listen.join(", ")} now`}`);
+      }).catch((e) => this.#o.log(`mesh: ${Fault.from("mesh", e).message}`));
+    });
+  }
+
+  async #begin(settings: MeshSettings, listen: string[]): Promise<void> {
     const { clock, log, store, ask, key } = this.#o;
     const admits = (peer: PeerId) => this.#hostOf.has(peer);
     const gate: Gate = {
@@ -165,7 +210,7 @@ export class NetMesh {
       clock,
       secretKey: key.secretKey,
       network: settings.network,
-      listen: this.#memory.ports(settings.listen),
+      listen,
       discover: settings.discover,
       gate,
       log,
@@ -179,19 +224,44 @@ export class NetMesh {
     }
     transport.onPeer((peer, up) => this.#tell(peer, up ? this.#hostOf.get(peer) : undefined));
     serveObjects(node, store.shared);
-    await transport.start();
+    try {
+      await transport.start();
+    } catch (e) {
+      node.stop();
+      throw e;
+    }
     const finder: Finder = {
       async *find() {
         yield* await Promise.resolve(node.peers());
       },
       announce: () => Promise.resolve(),
     };
-    const nameOf = (peer: PeerId) => this.#hostOf.get(peer)?.slice(0, 12) ?? "a stranger";
-    const fetcher = new Fetcher({ store, node, finder, clock, log, nameOf });
+    const nameOf = (peer: PeerId) => this.#nameOf.get(peer) ?? "a stranger";
+    const freeBytes = () => {
+      const { bavail, bsize } = statfsSync(this.#o.dir);
+      return bavail * bsize;
+    };
+    const room = { freeBytes, reserveBytes: storeReserveBytes };
+    const fetcher = new Fetcher({ store, node, finder, clock, log, nameOf, ...room });
     this.#running = { settings, transport, node, fetcher };
     transport.remember(this.#memory.known());
-    this.#memory.keep({ listen: settings.listen, addresses: transport.addresses() });
     this.#keepLater();
+  }
+
+  /** Notes where a peer of the configuration is; a name is looked up each time the settings come. */
+  async #lookUp(transport: Libp2pTransport, peer: string): Promise<void> {
+    const at = peer.lastIndexOf(":");
+    const [host, port] = [peer.slice(0, at), peer.slice(at + 1)];
+    try {
+      const isName = !host.startsWith("[") && isIP(host) === 0;
+      const found = isName ? await lookup(host, { all: true }) : [];
+      const addresses = found.map(({ address, family }) =>
+        `${family === 6 ? `[${address}]` : address}:${port}`
+      );
+      transport.remember((isName ? addresses : [peer]).map((address) => ({ address })));
+    } catch (e) {
+      this.#o.log(`peers names ${peer}: ${Fault.from("mesh", e).message}`);
+    }
   }
 
   /** Where others are is written down now and then, so that it is known after a crash too. */
@@ -222,7 +292,10 @@ export class NetMesh {
   }
 
   #pass(request: "rumour" | "peer", value: Cbor): void {
-    this.#o.ask(request, value).catch((e) => this.#o.log(`${request}: ${Fault.from("seam", e).message}`));
+    this.#o.ask(request, value).catch((e) => {
+      const fault = Fault.from("seam", e);
+      if (fault.kind !== "gone") this.#o.log(`${request}: ${fault.message}`); // root that ends need not hear it
+    });
   }
 }
 
