@@ -13,7 +13,7 @@ export interface Transport {
   peers(): PeerId[];
 
   /**
-   * Sends a copy of `bytes`. False: `to` is not connected, or its queue is full; nothing was sent then. True
+   * Sends `bytes`, which must not change any more: they may be on their way for a while. False: `to` is not connected, or its queue is full; nothing was sent then. True
    * promises nothing about arrival. Never waits.
    * @throws {Fault} usage, when there are more than `messageBytesMax` bytes
    */
