@@ -131,7 +131,7 @@ async function admit(
   joiner: JoinerRow,
   replace: boolean,
 ): Promise<void> {
-  await extendControl(host, "approve", author, `host ${joiner.name}`, (policy) => {
+  await extendControl(host, "approve", author, `host ${joiner.name}`, (policy, ends) => {
     if (members(policy).has(joiner.host)) return [];
     const namesake = needFreeName(policy, "approve", joiner.name, joiner.host);
     if (namesake !== undefined && !replace) {
@@ -141,7 +141,7 @@ async function admit(
     }
     const before = namesake === undefined
       ? []
-      : evictionOf(host, policy, namesake, "replaced by a host of that name");
+      : evictionOf(policy, ends, namesake, "replaced by a host of that name");
     const op: Op = { op: "host", key: joiner.key, net: joiner.net, name: joiner.name };
     return [...before, op];
   });
@@ -274,7 +274,7 @@ export function meetStranger(host: Host, answer: Uint8Array | null): Uint8Array 
   if (answer !== null) {
     const records = decode(answer);
     if (!Array.isArray(records) || records.length === 0) return null;
-    for (const record of records) takeIn(host, [readRecord(record)]);
+    for (const record of records) takeIn(host, [readRecord(record)], { branch: CONTROL });
   }
   return encode({ what: "control", after: host.journal.head(CONTROL).seq });
 }
