@@ -47,10 +47,11 @@ import * as work from "./work.ts";
 /** What differs between the shipped program and a test: time, the way to the net half, and what runs commands. */
 export interface Surroundings {
   clock: Clock;
-  /** Opens the way to the net half, which is answered with `answers`. */
+  /** Opens the way to the net half, which is answered with `answers`; `changed` hears when it dies and when another is there. */
   openSeam(
     home: Home,
     answers: Answers<RootRequest>,
+    changed: (isThere: boolean) => void,
   ): Promise<{ ask: Ask<NetRequest>; close(): Promise<void> }>;
   runner?: Runner;
   log(line: string): void;
@@ -80,7 +81,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   fs.chmodSync(path.join(home.state, "agent.db"), 0o600);
   const keys = new KeyRing(path.join(home.state, "keys"), clock);
   const mesh = new SeamMesh(log);
-  const seam = await around.openSeam(home, mesh.answers);
+  let tellNet = () => {};
+  const seam = await around.openSeam(home, mesh.answers, (isThere) => isThere ? tellNet() : mesh.lost());
   mesh.open(seam.ask);
   const journal = new Journal(db);
   const key = () => keys.obtain("host");
@@ -145,6 +147,10 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   checkin.settlePending(host);
   const sharing = new Again(() => shareNew(host), (e) => log(`sharing contents: ${e.message}`));
   const meshing = new Again(() => settleMesh(host), (e) => log(`mesh: ${e.message}`));
+  tellNet = () => {
+    meshing.goOn();
+    sharing.goOn();
+  };
   journal.onGrown((grown) => {
     if (grown === CONTROL) {
       roles.settleRotations(host);
@@ -166,8 +172,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
       lock.release();
     });
   });
-  meshing.goOn();
-  sharing.goOn();
+  tellNet();
   if (apply.isToResume(host)) resumeUp(host, acts);
   else if (config.follow) follow(host, acts);
   return { host, acts, ended, stop: () => stop() };

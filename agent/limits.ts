@@ -29,6 +29,11 @@ export const killGraceMs = 2_000;
 export const startMs = 15_000;
 /** Milliseconds that a request to the net half may take. */
 export const seamAskMs = 120_000;
+/** Milliseconds until a net half that has died is followed by another: at first, at the most; each time twice as long. */
+export const netAgainFirstMs = 250;
+export const netAgainMsMax = 60_000;
+/** Milliseconds after which a net half has not died young. */
+export const netSteadyMs = 60_000;
 /** Requests of one half that the other works on at the same time. */
 export const seamOpenMax = 1024;
 /** Operations in one entry, entries in one check-in, bytes of one entry. */

@@ -87,6 +87,14 @@ export class SeamMesh implements Mesh {
     this.#ask = ask;
   }
 
+  /** The net half is gone, and with it every connection. */
+  lost(): void {
+    for (const host of this.peers()) {
+      this.#connected.delete(host);
+      for (const fn of this.#onPeer) fn(host, false);
+    }
+  }
+
   peers(): string[] {
     return [...this.#connected];
   }
