@@ -14,7 +14,7 @@ import * as domain from "./domain.ts";
 import * as enrol from "./enrol.ts";
 import { openDoors } from "./door.ts";
 import { History } from "./history.ts";
-import { type Host, hostId, hostPair, Turn } from "./host.ts";
+import { type Host, hostId, hostPair, isEvicted, Turn } from "./host.ts";
 import * as join from "./join.ts";
 import { Journal } from "./journal.ts";
 import { SoleKeeper } from "./keeper.ts";
@@ -117,7 +117,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   mesh.answer("person", (_, value) => roles.vouch(host, value));
   mesh.strangers = {
     question: (net, question) => enrol.answerStranger(host, net, question),
-    meet: (_, answer) => Promise.resolve(enrol.meetStranger(host, answer)),
+    meet: (net, answer) => Promise.resolve(enrol.meetStranger(host, net, answer)),
   };
   roles.settleRotations(host);
   hostPair(host);
@@ -207,13 +207,13 @@ function permitted(names: string[], log: (line: string) => void): number[] {
 async function settleMesh(host: Host): Promise<void> {
   const policy = host.journal.policy();
   if (policy === undefined || getMeta(host.db, "branch") === undefined) return;
-  const self = hostId(host);
-  const belongs = members(policy);
-  if (!belongs.has(self)) {
+  if (isEvicted(host)) {
     host.log("this host was evicted from the domain: it talks to nobody any more");
+    return await host.mesh.settle(null);
   }
+  const self = hostId(host);
   const { listen, peers, discover } = host.config;
-  const others = belongs.has(self) ? [...belongs].filter(([id]) => id !== self) : [];
+  const others = [...members(policy)].filter(([id]) => id !== self);
   await host.mesh.settle({
     network: toHex(policy.domain).slice(0, 32),
     members: others.map(([id, { net, name }]) => ({ host: id, net, name })),

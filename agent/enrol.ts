@@ -19,8 +19,8 @@ import { branchOf, type Call, type Host, hostId, hostName, personPair } from "./
 import { readRecord, takeIn, writeRecord } from "./intake.ts";
 import {
   joinersMax,
-  pageBytesMax,
   pageEntriesMax,
+  strangerPageBytesMax,
   tokenHoursDefault,
   tokenHoursMax,
   tokensMax,
@@ -180,23 +180,30 @@ export function fingerprint(host: string): string {
 
 /** What is answered to a host that is connected and not let in, or that does not let us in yet. Throws to refuse. */
 export async function answerStranger(host: Host, net: Uint8Array, question: Uint8Array): Promise<Uint8Array> {
-  const words = decode(question) as { what?: Cbor; after?: Cbor } | null;
+  const words = decode(question) as { what?: Cbor; after?: Cbor; records?: Cbor } | null;
   if (words?.what === "join") return encode(await join(host, net, words as Record<string, Cbor>));
-  if (words?.what === "control" && typeof words.after === "number") {
-    const policy = host.journal.needPolicy("join");
-    const isMember = [...members(policy).values()].some((h) => bytesEqual(h.net, net));
-    if (isMember) return encode(controlAfter(host, words.after));
+  const policy = host.journal.policy();
+  const isMember = policy !== undefined &&
+    [...members(policy).values()].some((h) => bytesEqual(h.net, net));
+  if (isMember && words?.what === "control" && typeof words.after === "number") {
+    const { seq } = host.journal.head(CONTROL);
+    return encode(words.after > seq ? seq : controlAfter(host, words.after));
+  }
+  if (isMember && words?.what === "news" && Array.isArray(words.records)) {
+    for (const record of words.records) takeIn(host, [readRecord(record)]);
+    return encode(host.journal.head(CONTROL).seq);
   }
   throw new Fault("join", "denied", "a stranger is not answered", { hint: "isconf join TOKEN" });
 }
 
-function controlAfter(host: Host, after: number): Cbor {
+/** Control entries after a place, up to another at the most, as many as fit into one answer to a stranger. */
+function controlAfter(host: Host, after: number, to = Infinity): Cbor[] {
   const page: Uint8Array[][] = [];
   let bytes = 0;
-  for (const row of host.journal.range(CONTROL, after + 1, after + pageEntriesMax)) {
+  for (const row of host.journal.range(CONTROL, after + 1, Math.min(after + pageEntriesMax, to))) {
     const record = writeRecord(row);
     bytes += record.reduce((sum, part) => sum + part.length + 8, 0);
-    if (page.length > 0 && bytes > pageBytesMax) break;
+    if (page.length > 0 && bytes > strangerPageBytesMax) break;
     page.push(record);
   }
   return page;
@@ -259,15 +266,29 @@ async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): P
   }
 }
 
-/** What a stranger that is connected is asked: its control entries beyond ours, which may say that it was let in. */
-export function meetStranger(host: Host, answer: Uint8Array | null): Uint8Array | null {
-  if (host.journal.policy() === undefined) return null;
+/**
+ * What a stranger that is connected is asked: its control entries beyond ours, which may say that it was let in. When it
+ * has fewer than we do, and belonged to the domain once, it is told how it came to be a stranger.
+ */
+export function meetStranger(host: Host, net: Uint8Array, answer: Uint8Array | null): Uint8Array | null {
+  const policy = host.journal.policy();
+  if (policy === undefined) return null;
+  const said = answer === null ? [] : decode(answer);
+  if (typeof said === "number") {
+    const records = controlAfter(host, said, evictedAt(policy, net));
+    return records.length > 0 ? encode({ what: "news", records }) : null;
+  }
   if (answer !== null) {
-    const records = decode(answer);
-    if (!Array.isArray(records) || records.length === 0) return null;
-    for (const record of records) takeIn(host, [readRecord(record)]);
+    if (!Array.isArray(said) || said.length === 0) return null;
+    for (const record of said) takeIn(host, [readRecord(record)]);
   }
   return encode({ what: "control", after: host.journal.head(CONTROL).seq });
+}
+
+/** The control entry that took out the host whose net half has this key; 0: there is none. */
+function evictedAt(policy: Policy, net: Uint8Array): number {
+  const found = [...policy.hosts].find(([id, h]) => bytesEqual(h.net, net) && policy.revoked.has(id));
+  return found === undefined ? 0 : (policy.revoked.get(found[0])?.[CONTROL] ?? 0) + 1;
 }
 
 function joiners(host: Host): JoinerRow[] {

@@ -69,6 +69,8 @@ export const bundleBatchBytes = 4 * 1024 * 1024;
 /** Entries and bytes of them in one answer to a peer. */
 export const pageEntriesMax = 256;
 export const pageBytesMax = 900 * 1024;
+/** Bytes of control entries in one answer to a host that is not let in: less than a transport's question may have. */
+export const strangerPageBytesMax = 48 * 1024;
 /** Entries from a peer that are checked and kept together, before others get their turn. */
 export const intakeGroupMax = 64;
 /** Milliseconds that a peer is given to answer for its journal. */

@@ -1,6 +1,6 @@
 // Status: how this host stands to its branch, and how every other host of the domain does, as far as anybody can say.
 // Not the journal (report.ts) and not how it is printed (verbs/).
-import { type Call, type Host, hostId, hostName } from "./host.ts";
+import { type Call, type Host, hostId, hostName, isEvicted } from "./host.ts";
 import type { Held } from "./keeper.ts";
 import { HERE } from "./report.ts";
 import type { ReportWords } from "./reports.ts";
@@ -13,7 +13,7 @@ export interface HostLine {
   branch: string;
   at: number;
   of: number;
-  /** As the host said: current, behind, failed, uncertain, restarting, diverged, forked; "unknown": never heard. */
+  /** As the host said: current, behind, failed, uncertain, restarting, diverged, forked, evicted; "unknown": never heard. */
   state: string;
   why: string;
   /** Since when it stands there, by its own clock. */
@@ -59,7 +59,9 @@ export function standing(host: Host) {
   const stopped = last === undefined || last.state === "done"
     ? null
     : { seq: last.seq, why: HERE[last.state], status: last.status, reason: last.reason };
-  const state = base.diverged !== null
+  const state = isEvicted(host)
+    ? "evicted"
+    : base.diverged !== null
     ? "diverged"
     : fork !== undefined
     ? "forked"
