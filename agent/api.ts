@@ -142,7 +142,7 @@ export async function runVerb(
 ): Promise<unknown> {
   const args = checkArgs(verb, value);
   const run = async () => {
-    if (!hasGone()) return await verb.run?.(call, args);
+    if (!hasGone()) return await verb.run?.({ ...call, hasGone }, args);
     throw new Fault(verb.name, "gone", "the caller went away before its turn", {
       hint: `isconf ${verb.name} again`,
     });

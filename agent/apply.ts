@@ -110,6 +110,11 @@ async function applyRange(replay: Replay, branch: string, from: number, stop: nu
   for (let next = from; next <= stop;) {
     const rows = [...call.host.journal.range(branch, next, Math.min(stop, next + prefetchEntriesMax - 1))];
     if (rows.length === 0) break;
+    if (rows.some((row, i) => row.seq !== next + i)) {
+      throw new Fault("up", "refused", `entry ${next} is not here yet`, {
+        hint: "isconf up, when a host that has it is there",
+      });
+    }
     const steps = rows.map((row) => readEntry(row.entry));
     const isWhole = await haveContents(call, steps.flatMap(({ entry }) => rootsOf(entry)));
     if (isWhole) {

@@ -129,8 +129,7 @@ export async function importBundle(
       if (bytes > bundleBatchBytes) await flush();
     } else if (frame.type === BUNDLE.record) {
       await flush();
-      const record = readRecord(decode(frame.body, { bytesMax: bundleFrameBytesMax }));
-      result.entries += takeIn(host, [record], domain);
+      result.entries += takeRecord(host, frame.body, domain);
       if (result.entries % 1000 === 999) {
         call.emit({
           event: "entries",
@@ -188,6 +187,17 @@ function readHeader(frame: Frame): Header {
     throw damaged("has no domain or branch");
   }
   return value;
+}
+
+/** Takes one record in. What is wrong with it is said of the bundle. */
+function takeRecord(host: Host, body: Uint8Array, domain: string): number {
+  try {
+    return takeIn(host, [readRecord(decode(body, { bytesMax: bundleFrameBytesMax }))], domain);
+  } catch (e) {
+    const { op, kind, message, hint } = Fault.from("bundle", e);
+    if (op === "cbor") throw damaged(`holds what is no entry: ${message}`);
+    throw new Fault("bundle", kind, message, { hint });
+  }
 }
 
 function damaged(why: string): Fault {

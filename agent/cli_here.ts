@@ -34,6 +34,10 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   },
   join: async (cli, args) => {
     await start(cli, false);
+    process.once("SIGINT", () => {
+      cli.term.say("isconf join: interrupted; it goes on with the same token");
+      process.exit(130);
+    });
     return await ask(cli, verbNamed("join"), args);
   },
   agent: runAgent,

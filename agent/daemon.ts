@@ -113,7 +113,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     log,
     boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
-  serveKeeper({ db, journal, keeper, key, clock, mesh, log });
+  serveKeeper({ db, journal, keeper, key, clock, mesh, log, settled: () => replica.settled() });
   mesh.answer("person", (_, value) => roles.vouch(host, value));
   mesh.strangers = {
     question: (net, question) => enrol.answerStranger(host, net, question),
@@ -146,6 +146,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const doors = await openDoors(home, permitted(config.permit, log), handlers, clock, log);
   checkin.settlePending(host);
   const sharing = new Again(() => shareNew(host), (e) => log(`sharing contents: ${e.message}`));
+  const following = new Again(() => follow(host, acts), (e) => log(`follow: ${e.message}`));
   const meshing = new Again(() => settleMesh(host), (e) => log(`mesh: ${e.message}`));
   tellNet = () => {
     meshing.goOn();
@@ -159,7 +160,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     if (grown !== branch()) return;
     checkin.settlePending(host);
     sharing.goOn();
-    if (config.follow) follow(host, acts);
+    if (config.follow) following.goOn();
   });
   const ended = asked.then(async () => {
     // The running transaction ends first; nothing new gets in because its turn never comes.
@@ -174,7 +175,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   });
   tellNet();
   if (apply.isToResume(host)) resumeUp(host, acts);
-  else if (config.follow) follow(host, acts);
+  else if (config.follow) following.goOn();
   return { host, acts, ended, stop: () => stop() };
 }
 
@@ -225,16 +226,15 @@ async function settleMesh(host: Host): Promise<void> {
 }
 
 /** Applies what has come, without being asked each time. What stops it is in the log and in `status`. */
-function follow(host: Host, acts: Acts): void {
-  if (host.turn.isWaiting("follow")) return;
+async function follow(host: Host, acts: Acts): Promise<void> {
   const actor = { uid: process.geteuid?.() ?? 0, name: "agent" };
   const call = { host, acts, actor, emit: () => {} };
   const args = { reboot: false, step: false, dryRun: false, offline: true };
-  host.turn.take("follow", async () => {
+  await host.turn.take("follow", async () => {
     if (host.history.applied() < host.journal.head(getMeta(host.db, "branch") ?? "").seq) {
       await apply.up(call, args);
     }
-  }).catch((e) => host.log(`follow: ${Fault.from("up", e).message}`));
+  });
 }
 
 /** Goes on with the `up -r` that ordered the last restart. What stops it is in the log and in `status`. */

@@ -1,6 +1,7 @@
 // Doctor: named checks of this host, each with a verdict and the next command. It looks and changes nothing.
 import * as fs from "node:fs";
 import { Fault, keyId } from "../mq/mod.ts";
+import { MESH_CHECKS } from "./doctor_mesh.ts";
 import { type Call, hostPair } from "./host.ts";
 import { hostVariables } from "./hostvars.ts";
 import { inert } from "./names.ts";
@@ -29,7 +30,8 @@ export async function examine(call: Call): Promise<{ findings: Finding[] }> {
   return { findings };
 }
 
-type Bad = { text: string; hint: string } | undefined;
+/** What is not well and what to do about it; undefined when all is well. */
+export type Bad = { text: string; hint: string } | undefined;
 
 /** Bytes of free disk under which the state directory is called full. */
 const freeBytesMin = 64 * 1024 * 1024;
@@ -40,7 +42,7 @@ const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
   "run directory": ({ host }) => openTo(host.home.run),
   domain: ({ host }) =>
     host.journal.policy() === undefined
-      ? { text: "this host belongs to no domain", hint: "isconf init, or isconf bundle import" }
+      ? { text: "this host belongs to no domain", hint: "isconf init, or isconf join TOKEN" }
       : undefined,
   branch: ({ host }) =>
     host.journal.policy() !== undefined && getMeta(host.db, "branch") === undefined
@@ -67,6 +69,7 @@ const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
       return { text: `${Fault.from("doctor", e).message}: the net half runs as root`, hint };
     }
   },
+  ...MESH_CHECKS,
   "content store": async ({ host }) => void await host.store.missing(["0".repeat(64)]),
   disk: ({ host }) => {
     const st = fs.statfsSync(host.home.state);

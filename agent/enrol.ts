@@ -76,10 +76,11 @@ export async function token(
   const secret = host.clock.random(32);
   const id = toHex(host.clock.random(8));
   const untilMs = host.clock.wall() + hours * HOUR_MS;
-  const addresses = await host.mesh.addresses();
+  const { addresses, why } = await host.mesh.listening();
   if (addresses.length === 0) {
-    throw new Fault("token", "refused", "this host cannot be reached by others: it listens nowhere", {
-      hint: "set listen in isconf.conf, then isconf restart",
+    const text = why === "" ? "it listens nowhere" : why;
+    throw new Fault("token", "refused", `this host cannot be reached by others: ${inert(text)}`, {
+      hint: "isconf doctor; then, with another listen in isconf.conf, isconf restart",
     });
   }
   const net = await host.mesh.identity();

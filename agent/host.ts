@@ -66,6 +66,8 @@ export interface Call {
   readonly actor: Actor;
   /** Tells the caller how far it is. */
   readonly emit: (event: Progress) => void;
+  /** Whether nobody waits for the answer any more; for what waits for people. */
+  readonly hasGone?: () => boolean;
 }
 
 /** One line of progress for people and programs. */

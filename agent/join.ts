@@ -74,7 +74,8 @@ async function untilAdmitted(
   const { host } = call;
   const pair = hostPair(host);
   const until = host.clock.now() + joinWaitMs;
-  for (let told = false; host.clock.now() < until;) {
+  const mark = fingerprint(keyId(pair.publicKey));
+  for (let told = ""; host.clock.now() < until;) {
     const nonce = host.clock.random(16);
     const words = { token: token.id, key: pair.publicKey, net: self.net, name: self.name, nonce };
     const request = sign1(pair, context(TYPE.join, token.domain, ""), encode(words));
@@ -94,17 +95,22 @@ async function untilAdmitted(
     }
     if (state === "admitted") return branch;
     if (state !== "waiting") throw new Fault("join", "refused", inert(String(why)), { hint: "isconf token" });
-    if (!told) {
-      const text = `waiting for approval; compare, then there: isconf approve ${
-        fingerprint(keyId(pair.publicKey))
-      }`;
-      call.emit({ event: "waiting", text, fingerprint: fingerprint(keyId(pair.publicKey)) });
-      told = true;
+    const reason = `waiting for approval${why === "" ? "" : `: ${String(why)}`}`;
+    if (told !== reason) {
+      call.emit({ event: "fingerprint", text: `this host's fingerprint is ${mark}`, fingerprint: mark });
+      call.emit({ event: "waiting", text: reason });
+      call.emit({ event: "hint", text: `  on the host that made the token: isconf approve ${mark}` });
+      told = reason;
     }
     await sleep(host.clock, joinPollMs);
+    if (call.hasGone?.() || host.turn.isWaiting("stop")) {
+      throw new Fault("join", "gone", "nobody waits for the approval any more", {
+        hint: "isconf join again, with the same token",
+      });
+    }
   }
   throw new Fault("join", "refused", "nobody has approved this host yet", {
-    hint: `isconf approve ${fingerprint(keyId(pair.publicKey))} there, then isconf join with the same token`,
+    hint: `isconf approve ${mark} there, then isconf join with the same token`,
   });
 }
 

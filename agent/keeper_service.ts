@@ -35,6 +35,8 @@ export interface KeeperServiceOptions {
   key(): KeyPair;
   clock: Clock;
   mesh: Mesh;
+  /** Resolves when this host has compared its journal with others, or has waited long enough for that. */
+  settled(): Promise<void>;
   log(line: string): void;
 }
 
@@ -56,6 +58,7 @@ export function serveKeeper(o: KeeperServiceOptions): void {
   o.mesh.answer("keeper", async (from, value) => {
     const [branch, bytes] = Array.isArray(value) ? value : [];
     if (typeof branch !== "string" || !(bytes instanceof Uint8Array)) throw malformed();
+    await o.settled();
     const policy = o.journal.needPolicy("keeper");
     const self = keyId(o.key().publicKey);
     if (policy.keepers.quorum !== 1 || !policy.keepers.hosts.includes(self)) {

@@ -81,6 +81,10 @@ export const sweepMs = 30_000;
 export const syncPeersMax = 3;
 /** Milliseconds from its start in which an agent waits for its first connections before it says that nobody is there. */
 export const settleInMs = 3_000;
+/** Milliseconds after which this host tries again to listen where it could not. */
+export const listenAgainMs = 5_000;
+/** Milliseconds by which clocks of hosts may differ before the doctor says so */
+export const clockOffMs = 30_000;
 /** Milliseconds between two rumours of one growing chain. */
 export const tellMs = 100;
 /** Milliseconds that a keeper is given to answer. */
@@ -93,6 +97,8 @@ export const stageBytesMax = 256 * 1024 * 1024;
 export const stagesMax = 8;
 /** Milliseconds that a host is given to say how it stands. */
 export const reportAskMs = 1_500;
+/** Milliseconds for which a signed report is good enough for the next who asks. */
+export const reportFreshMs = 1_000;
 /** Characters of one text in a report, and hosts that are asked about in one question. */
 export const reportTextMax = 1_000;
 export const reportHostsMax = 1_000;
@@ -110,3 +116,7 @@ export const controlTriesMax = 5;
 /** Addresses of others that are written down, and how often, in milliseconds. */
 export const addressesKeptMax = 1024;
 export const keepAddressesMs = 300_000;
+/** Bytes that stay free on the store's disk when contents are fetched. */
+export const storeReserveBytes = 64 * 1024 * 1024;
+/** Fetches in a row in which those whom the DHT named were of no help, until it is called suspect. */
+export const dhtMissesMax = 3;

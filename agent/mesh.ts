@@ -37,6 +37,14 @@ export interface Strangers {
   meet(net: Uint8Array, answer: Uint8Array | null): Promise<Uint8Array | null>;
 }
 
+/** Where a host can be reached, and, when that is not where it should be, why not. */
+export interface Listening {
+  addresses: string[];
+  why: string;
+  /** Whether those whom the DHT names do not have what it says. */
+  isDhtSuspect: boolean;
+}
+
 export class SeamMesh implements Mesh {
   readonly #connected = new Set<string>();
   readonly #answerers = new Map<string, Answerer>();
@@ -133,11 +141,12 @@ export class SeamMesh implements Mesh {
     return key;
   }
 
-  /** Where this host can be reached, as the net half says. */
-  async addresses(): Promise<string[]> {
-    const list = await this.#ask("addresses", null);
-    if (!Array.isArray(list) || !list.every((a) => typeof a === "string")) throw malformed();
-    return list as string[];
+  /** Where this host can be reached, "ip:port", as the net half says, and what is wrong with that, or "". */
+  async listening(): Promise<Listening> {
+    const [addresses, why, isDhtSuspect] = parts(await this.#ask("listening", null), 3);
+    const areTexts = Array.isArray(addresses) && addresses.every((a) => typeof a === "string");
+    if (!areTexts || typeof why !== "string") throw malformed();
+    return { addresses: addresses as string[], why, isDhtSuspect: isDhtSuspect === true };
   }
 
   /** Puts a question to somebody who does not let us in yet; returns its public key and what it answers. */

@@ -234,3 +234,63 @@ test("keys are rotated: a person's, a host's and the keeper's own; work goes on 
   assert.equal((await a.acts.report.verify(a.call(), {})).branches.length, 2);
   assert.equal((await b.acts.report.verify(b.call(), {})).branches.length, 2);
 });
+
+test("a keeper put back from a backup learns from the others what it had certified before it votes again", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await checkIn(a, "1");
+  await a.stop();
+  const backup = `${a.dir}-backup`;
+  fs.cpSync(a.home.state, backup, { recursive: true });
+  t.after(() => fs.rmSync(backup, { recursive: true }));
+  await a.start();
+  await checkIn(a, "2");
+  await up(b);
+  await a.stop();
+  fs.rmSync(a.home.state, { recursive: true });
+  fs.cpSync(backup, a.home.state, { recursive: true });
+  await a.start();
+  assert.match((await faultOf(() => lock(a))).message, /has applied 1 of 2 entries/);
+  await up(a);
+  await checkIn(a, "3");
+  await until("b has that too", () => b.agent.host.journal.head("main").seq === 3);
+  assert.equal(b.agent.host.journal.forkOf("main"), undefined);
+});
+
+test("a host that follows applies what comes by itself, also what comes while it is at it", async (t) => {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  const b = await makeHost(t, { conf: `${MESHED}follow = yes\n` });
+  await joinDomain(a, b, "hostb");
+  await lock(a);
+  for (let i = 0; i < 3; i++) {
+    await run(a, ["/bin/sh", "-c", "sleep 0.1"]);
+    await ci(a);
+    await lock(a);
+  }
+  await until("b has applied all", () => b.agent.host.history.applied() === 3);
+});
+
+test("a branch that was forked off is replayed from entry 1, also when its own entries were heard of first", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await checkIn(a, "1");
+  await a.acts.domain.fork(a.call(), "web");
+  await checkIn(a, "2");
+  const c = await makeHost(t, { conf: MESHED });
+  await joinDomain(a, c, "hostc", "web");
+  assert.deepEqual([(await up(c)).at, c.agent.host.history.applied()], [2, 2]);
+  assert.equal((await up(b)).of, 1);
+  await b.acts.domain.migrate(b.call(), "web");
+  assert.equal((await up(b)).at, 2);
+});
+
+test("entries that are missing in the middle are never passed over", async (t) => {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  await checkIn(a, "1");
+  await checkIn(a, "2");
+  const { db } = a.agent.host;
+  db.write((tx) => {
+    tx.run("DELETE FROM history");
+    tx.run("DELETE FROM entry WHERE branch = 'main' AND seq = 1");
+  });
+  assert.match((await faultOf(() => up(a))).message, /entry 1 is not here yet/);
+  assert.equal(a.agent.host.history.applied(), 0);
+});

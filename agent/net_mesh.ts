@@ -2,7 +2,7 @@
 // contents fetched and served. It decides nothing: who belongs to the domain is root's to say.
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { Fetcher, type Finder, type Id, serveObjects, type SqliteStore } from "../fs/mod.ts";
+import type { Id, SqliteStore } from "../fs/mod.ts";
 import { Libp2pTransport } from "../mq/libp2p.ts";
 import {
   type Cbor,
@@ -15,7 +15,9 @@ import {
   peerIdOf,
   publicKeyOf,
 } from "../mq/mod.ts";
-import { keepAddressesMs } from "./limits.ts";
+import { keepAddressesMs, listenAgainMs } from "./limits.ts";
+import { NetContents } from "./net_contents.ts";
+import { areFree } from "./net_free.ts";
 import { NetMemory } from "./net_memory.ts";
 import {
   type Answers,
@@ -43,10 +45,10 @@ interface Running {
   settings: MeshSettings;
   transport: Libp2pTransport;
   node: MqNode;
-  fetcher: Fetcher;
+  contents: NetContents;
 }
 
-type MeshRequest = "mesh" | "addresses" | "ask" | "publish" | "introduce";
+type MeshRequest = "mesh" | "listening" | "ask" | "publish" | "introduce";
 
 export class NetMesh {
   readonly #o: NetMeshOptions;
@@ -57,6 +59,8 @@ export class NetMesh {
   #peerOf = new Map<string, PeerId>();
   /** What root was told of who is connected. */
   readonly #told = new Map<PeerId, string>();
+  /** Why this host does not listen where it should; empty when it does. */
+  #deaf = "";
   /** Settings are taken one after the other: starting takes a moment. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -72,9 +76,13 @@ export class NetMesh {
       await turn;
       return null;
     },
-    addresses: async () => {
+    listening: async () => {
       await this.#turn;
-      return this.#running?.transport.addresses() ?? [];
+      return [
+        this.#running?.transport.addresses() ?? [],
+        this.#deaf,
+        this.#running?.contents.isSuspect ?? false,
+      ];
     },
     ask: async (v) => {
       const [host, method, value, waitMs] = v as [string, string, Cbor, number];
@@ -107,14 +115,12 @@ export class NetMesh {
         hint: "isconf status",
       });
     }
-    await this.#running.fetcher.fetch(roots);
+    await this.#running.contents.fetch(roots);
   }
 
   /** Says to others that we have what these roots reach. */
   announce(roots: Id[]): void {
-    if (roots.length < 0) {
-      Promise.reject(1).catch((e) => this.#o.log(`announcing: ${Fault.from("mesh", e).message}`));
-    }
+    this.#running?.contents.announce(roots);
   }
 
   /** Ends it all. Harmless when nothing runs. */
@@ -134,24 +140,63 @@ export class NetMesh {
       await this.#stopNow();
       await this.#start(settings);
     }
-    const { transport } = this.#running as Running;
+    const { transport, contents } = this.#running as Running;
     (this.#running as Running).settings = settings;
     for (const peer of settings.peers) void this.#lookUp(transport, peer);
     transport.recheck();
+    contents.recheck();
     for (const peer of transport.peers()) this.#tell(peer, this.#hostOf.get(peer));
   }
 
   async #stopNow(): Promise<void> {
     const running = this.#running;
     this.#running = undefined;
+    this.#deaf = "";
     if (running === undefined) return;
     this.#memory.keep({ known: running.transport.known() });
     running.node.stop();
     await running.transport.stop();
+    running.contents.stop();
     for (const peer of [...this.#told.keys()]) this.#tell(peer, undefined);
   }
 
+  /** Starts listening where it should; when it cannot, it goes on without being called by others, and tries again. */
   async #start(settings: MeshSettings): Promise<void> {
+    const before = this.#memory.ports(settings.listen);
+    const places = [...before.join() === settings.listen.join() ? [] : [before], settings.listen];
+    for (const listen of places) {
+      try {
+        await this.#begin(settings, listen);
+        this.#deaf = "";
+        this.#memory.keep({ listen: settings.listen, addresses: this.#running?.transport.addresses() ?? [] });
+        return;
+      } catch (e) {
+        const fault = Fault.from("mesh", e);
+        if (fault.kind !== "environment") throw e;
+        this.#o.log(`mesh: ${fault.message}`);
+        this.#deaf = fault.message;
+      }
+    }
+    await this.#begin(settings, []);
+    this.#listenLater();
+  }
+
+  /** Listens as soon as it is possible: perhaps who is there is only about to go. */
+  #listenLater(): void {
+    const running = this.#running;
+    this.#o.clock.after(listenAgainMs, async () => {
+      if (running === undefined || this.#running !== running) return;
+      if (!await areFree(running.settings.listen)) return this.#listenLater();
+      if (this.#running !== running) return;
+      this.#turn = this.#turn.then(async () => {
+        await this.#stopNow();
+        await this.#start(running.settings);
+        this.#o.log(`mesh: ${this.#deaf || `listening on ${running.settings.listen.join(", ")} now`}`);
+      }).catch((e) => this.#o.log(`mesh: ${Fault.from("mesh", e).message}`));
+    });
+  }
+
+  async #begin(settings: MeshSettings, listen: string[]): Promise<void> {
     const { clock, log, store, ask, key } = this.#o;
     const admits = (peer: PeerId) => this.#hostOf.has(peer);
     const gate: Gate = {
@@ -165,13 +210,17 @@ export class NetMesh {
         }
       },
     };
+    const nameOf = (peer: PeerId) => this.#nameOf.get(peer) ?? "a stranger";
+    const { network } = settings;
+    const contents = new NetContents({ clock, log, dir: this.#o.dir, store, network, admits, nameOf });
     const transport = new Libp2pTransport({
       clock,
       secretKey: key.secretKey,
-      network: settings.network,
-      listen: this.#memory.ports(settings.listen),
+      network,
+      listen,
       discover: settings.discover,
       gate,
+      services: contents.services,
       log,
     });
     const node = new MqNode(transport, clock, { log });
@@ -182,19 +231,16 @@ export class NetMesh {
       node.subscribe(topic, (peer, value) => this.#pass("rumour", [this.#hostNamed(peer), topic, value]));
     }
     transport.onPeer((peer, up) => this.#tell(peer, up ? this.#hostOf.get(peer) : undefined));
-    serveObjects(node, store.shared);
-    await transport.start();
-    const finder: Finder = {
-      async *find() {
-        yield* await Promise.resolve(node.peers());
-      },
-      announce: () => Promise.resolve(),
-    };
-    const nameOf = (peer: PeerId) => this.#nameOf.get(peer) ?? "a stranger";
-    const fetcher = new Fetcher({ store, node, finder, clock, log, nameOf });
-    this.#running = { settings, transport, node, fetcher };
+    contents.start(transport, node);
+    try {
+      await transport.start();
+    } catch (e) {
+      node.stop();
+      contents.stop();
+      throw e;
+    }
+    this.#running = { settings, transport, node, contents };
     transport.remember(this.#memory.known());
-    this.#memory.keep({ listen: settings.listen, addresses: transport.addresses() });
     this.#keepLater();
   }
 
@@ -242,7 +288,10 @@ export class NetMesh {
   }
 
   #pass(request: "rumour" | "peer", value: Cbor): void {
-    this.#o.ask(request, value).catch((e) => this.#o.log(`${request}: ${Fault.from("seam", e).message}`));
+    this.#o.ask(request, value).catch((e) => {
+      const fault = Fault.from("seam", e);
+      if (fault.kind !== "gone") this.#o.log(`${request}: ${fault.message}`); // root that ends need not hear it
+    });
   }
 }
 

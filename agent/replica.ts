@@ -1,6 +1,6 @@
 // Replica: the journal from the other hosts: asked for from where ours ends, checked here, kept in order. Rumours say when
 // to ask and are only hints: a look at a random peer now and then brings what they lost.
-import { type Cbor, type Clock, Fault, pause } from "../mq/mod.ts";
+import { type Cbor, type Clock, Fault, pause, sleep } from "../mq/mod.ts";
 import { type Intake, readRecord, takeIn, writeRecord } from "./intake.ts";
 import {
   intakeGroupMax,
@@ -14,6 +14,7 @@ import {
 } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { CONTROL, inert } from "./names.ts";
+import { members } from "./trust.ts";
 
 export interface ReplicaOptions extends Intake {
   mesh: Mesh;
@@ -39,6 +40,8 @@ export class Replica {
   /** Branches of which a rumour has just gone out, and whether there is something newer to tell. */
   readonly #told = new Map<string, boolean>();
   readonly #startMs: number;
+  /** Whether a peer's journal was looked at since this agent began. */
+  #compared = false;
   #stopped = false;
 
   constructor(options: ReplicaOptions) {
@@ -49,7 +52,7 @@ export class Replica {
     mesh.answer("entries", (_, value) => this.#page(value));
     mesh.onRumour("head", (host, value) => {
       const [branch, seq] = Array.isArray(value) ? value : [];
-      if (typeof branch === "string" && typeof seq === "number") this.#hear(host, branch, seq);
+      if (typeof branch === "string" && typeof seq === "number") void this.#hear(host, branch, seq);
     });
     mesh.onPeer((host, up) => void (up && this.#look(host)));
     journal.onGrown((branch) => this.#tell(branch));
@@ -78,8 +81,8 @@ export class Replica {
     const { journal, mesh, clock } = this.#o;
     const atMs = clock.wall();
     const keepers = journal.policy()?.keepers.hosts ?? [];
-    if (keepers.includes(this.#o.self())) return { asked: "keeper", hosts: [this.#o.self()], atMs };
     await this.settled();
+    if (keepers.includes(this.#o.self())) return { asked: "keeper", hosts: [this.#o.self()], atMs };
     for (const keeper of keepers.filter((k) => mesh.peers().includes(k))) {
       if (await this.#pullAll(keeper, extra)) return { asked: "keeper", hosts: [keeper], atMs };
     }
@@ -91,12 +94,15 @@ export class Replica {
     return { asked: answered.length > 0 ? "peer" : "nobody", hosts: answered, atMs };
   }
 
-  /** Brings one chain up to what `host` has. Throws its fault, or what was wrong with what it sent. */
-  async pull(host: string, branch: string): Promise<void> {
+  /**
+   * Brings one chain up to what `host` has, or to `until` when that is known to be enough. Throws its fault, or what was
+   * wrong with what it sent.
+   */
+  async pull(host: string, branch: string, until = Infinity): Promise<void> {
     const running = this.#pulls.get(branch);
     const mine = (async () => {
       await running?.catch(() => {}); // whoever began that pull hears of it
-      await this.#pullNow(host, branch);
+      await this.#pullNow(host, branch, until);
     })();
     this.#pulls.set(branch, mine);
     try {
@@ -106,19 +112,19 @@ export class Replica {
     }
   }
 
-  async #pullNow(host: string, branch: string): Promise<void> {
+  async #pullNow(host: string, branch: string, until: number): Promise<void> {
     const { journal, mesh } = this.#o;
-    for (let more = true; more && !this.#stopped;) {
+    for (let more = journal.head(branch).seq < until; more && !this.#stopped;) {
       const after = journal.head(branch).seq;
       const answer = await mesh.ask(host, "entries", [branch, after], pullAskMs);
       const records = (Array.isArray(answer) ? answer : []).slice(0, pageEntriesMax).map(readRecord);
-      more = records.length > 0;
       const size = branch === CONTROL ? 1 : intakeGroupMax; // each control entry is checked under the one before
       for (let i = 0; i < records.length; i += size) {
         await this.#take(host, branch, records.slice(i, i + size));
         await pause();
       }
-      if (more && journal.head(branch).seq === after) {
+      more = records.length > 0 && journal.head(branch).seq < until;
+      if (records.length > 0 && journal.head(branch).seq === after) {
         throw new Fault("journal", "corrupt", "it sends entries that were not asked for", {
           hint: "isconf status",
         });
@@ -157,9 +163,18 @@ export class Replica {
     }
   }
 
-  #hear(host: string, branch: string, seq: number): void {
-    if (!this.wanted().includes(branch) || seq <= this.#o.journal.head(branch).seq) return;
-    void this.#pullAll(host);
+  async #hear(host: string, branch: string, seq: number): Promise<void> {
+    const { journal } = this.#o;
+    const head = journal.head(branch).seq;
+    if (!this.wanted().includes(branch) || seq <= head) return;
+    // A branch that was forked off begins with another's entries, which come first.
+    if (head > 0 && journal.at(branch, head) === undefined) return void await this.#pullAll(host);
+    try {
+      await this.pull(host, branch, seq);
+    } catch (e) {
+      if (Fault.from("journal", e).kind !== "refused") return this.#complain(host, e);
+      await this.#pullAll(host); // made under a policy that is not here yet
+    }
   }
 
   /** Compares heads with a peer and pulls what it has more. */
@@ -168,8 +183,9 @@ export class Replica {
       const answer = await this.#o.mesh.ask(host, "heads", null, pullAskMs);
       for (const head of Array.isArray(answer) ? answer : []) {
         const [branch, seq] = Array.isArray(head) ? head : [];
-        if (typeof branch === "string" && typeof seq === "number") this.#hear(host, branch, seq);
+        if (typeof branch === "string" && typeof seq === "number") await this.#hear(host, branch, seq);
       }
+      this.#compared = true;
     } catch (e) {
       this.#complain(host, e);
     }
@@ -222,15 +238,19 @@ export class Replica {
     return page;
   }
 
-  /** In the first moments of an agent's life connections are still being made: waits for a keeper's a little. */
+  /**
+   * In the first moments of an agent's life connections are still being made: waits for a keeper's a little. A keeper
+   * waits until it has compared its journal with some peer, which knows more if this keeper was put back from a backup.
+   */
   async settled(): Promise<void> {
     const { clock, mesh, journal } = this.#o;
     const policy = journal.policy();
     const keepers = policy?.keepers.hosts ?? [];
-    const alone = (policy?.hosts.size ?? 0) < 2 || keepers.includes(this.#o.self());
-    while (!alone && !this.#stopped && clock.now() - this.#startMs < settleInMs) {
-      if (keepers.some((k) => mesh.peers().includes(k))) return;
-      await new Promise<void>((resolve) => void clock.after(50, resolve));
+    const isKeeper = keepers.includes(this.#o.self());
+    const isAlone = policy === undefined || members(policy).size < 2;
+    while (!isAlone && !this.#stopped && clock.now() - this.#startMs < settleInMs) {
+      if (isKeeper ? this.#compared : keepers.some((k) => mesh.peers().includes(k))) return;
+      await sleep(clock, 50);
     }
   }
 

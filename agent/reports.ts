@@ -14,7 +14,7 @@ import {
 } from "../mq/mod.ts";
 import { context, TYPE } from "./entry.ts";
 import type { Journal } from "./journal.ts";
-import { reportAskMs, reportHostsMax, reportTextMax } from "./limits.ts";
+import { reportAskMs, reportFreshMs, reportHostsMax, reportTextMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { getMeta, setMeta } from "./schema.ts";
 import { hostKey, members } from "./trust.ts";
@@ -55,6 +55,8 @@ export interface ReportsOptions {
 
 export class Reports {
   readonly #o: ReportsOptions;
+  /** What was signed last, so that many who ask at once cost one signature and one write. */
+  #last: { same: string; bytes: Uint8Array; atMs: number } | undefined;
 
   constructor(options: ReportsOptions) {
     this.#o = options;
@@ -63,7 +65,9 @@ export class Reports {
       return this.sign() ?? null;
     });
     options.mesh.answer("reports", (_, value) => this.#kept(value));
-    options.mesh.onRumour("report", (_, value) => void this.#keep(value));
+    options.mesh.onRumour("report", (_, value) => {
+      if (this.#keep(value)?.isNew) options.mesh.publish("report", value); // told on by whom it is news for
+    });
     options.mesh.onPeer((host, up) => void (up && this.#ask(host)));
   }
 
@@ -73,15 +77,15 @@ export class Reports {
     const own = this.#o.own();
     const policy = journal.policy();
     if (own === undefined || policy === undefined) return undefined;
+    const said = { ...own, why: own.why.slice(0, reportTextMax).toWellFormed() };
+    const same = JSON.stringify(said);
+    if (this.#last?.same === same && clock.now() - this.#last.atMs < reportFreshMs) return this.#last.bytes;
     const n = Math.max(clock.wall(), Number(getMeta(db, "report") ?? 0) + 1);
     db.write((tx) => setMeta(tx, "report", String(n)));
-    const words: ReportWords = {
-      n,
-      timeMs: clock.wall(),
-      ...own,
-      why: own.why.slice(0, reportTextMax).toWellFormed(),
-    };
-    return sign1(this.#o.key(), context(TYPE.report, policy.domain, ""), encode({ ...words }));
+    const words: ReportWords = { n, timeMs: clock.wall(), ...said };
+    const bytes = sign1(this.#o.key(), context(TYPE.report, policy.domain, ""), encode({ ...words }));
+    this.#last = { same, bytes, atMs: clock.now() };
+    return bytes;
   }
 
   /** Tells the others that something stopped this host: they may want to know before it is off again. */
@@ -135,7 +139,7 @@ export class Reports {
 
   /** Asks a host how it stands, perhaps telling it how we do; returns whose report came. */
   async #ask(host: string, own: Uint8Array | null = null): Promise<string | undefined> {
-    return this.#keep(await this.#o.mesh.ask(host, "report", own, reportAskMs).catch(silent));
+    return this.#keep(await this.#o.mesh.ask(host, "report", own, reportAskMs).catch(silent))?.host;
   }
 
   #kept(value: Cbor): Cbor {
@@ -146,8 +150,8 @@ export class Reports {
     );
   }
 
-  /** Keeps a report whose signature holds and that is newer than the one held; returns whose it is. */
-  #keep(value: Cbor): string | undefined {
+  /** Keeps a report whose signature holds and that is newer than the one held; returns whose it is, and whether it was. */
+  #keep(value: Cbor): { host: string; isNew: boolean } | undefined {
     const { journal, db, clock } = this.#o;
     const policy = journal.policy();
     if (!(value instanceof Uint8Array) || policy === undefined) return undefined;
@@ -156,7 +160,7 @@ export class Reports {
       if (!members(policy).has(host) || host === this.#o.self()) return undefined;
       const words = readWords(verify1(value, context(TYPE.report, policy.domain, ""), hostKey(policy, host)));
       if (words === undefined) return undefined;
-      db.write((tx) =>
+      const { changes } = db.write((tx) =>
         tx.run(
           `INSERT INTO report VALUES (?, ?, ?, ?) ON CONFLICT (host) DO UPDATE
              SET n = excluded.n, bytes = excluded.bytes, heard_ms = excluded.heard_ms WHERE excluded.n > report.n`,
@@ -166,7 +170,7 @@ export class Reports {
           clock.wall(),
         )
       );
-      return host;
+      return { host, isNew: changes > 0 };
     } catch (e) {
       if (e instanceof Fault) return undefined; // not what a host of ours would say
       throw e;

@@ -2,7 +2,7 @@
 // on both sides. The only file of the agent that both halves import. Root believes nothing it did not check itself.
 import type { Duplex } from "node:stream";
 import { batchBytesMax, type Id, isId, objectBytesMax } from "../fs/mod.ts";
-import { type Cbor, type Clock, decode, encode, encodeFrame, Fault, readFrames } from "../mq/mod.ts";
+import { type Cbor, type Clock, decode, encode, Fault, readFrames, writeFrame } from "../mq/mod.ts";
 import { seamAskMs, seamOpenMax } from "./limits.ts";
 
 /** What people put into isfs by themselves, with a label. */
@@ -35,7 +35,7 @@ export const NET_REQUESTS = [
   "shelfFind",
   "identity", // null → the public key of the net half, 32 bytes
   "mesh", // who may talk with us and where to find them, or null: nobody → null; see MeshSettings
-  "addresses", // null → where this host can be reached, ["ip:port"…]
+  "listening", // null → [where this host can be reached, ["ip:port"…]; what is wrong with that, or ""; whether the DHT is suspect]
   "ask", // [host, method, value, ms] → what that host answers
   "publish", // [topic, value] → null; a rumour
   "introduce", // [address, question] → [peer's public key, answer], from somebody who does not let us in yet
@@ -104,7 +104,7 @@ export function openSeam<Theirs extends string, Ours extends string>(
   let closed = false;
   const gone = (why: string) => new Fault("seam", "gone", why, { hint: "isconf restart" });
   const send = (type: number, body: Cbor) => {
-    if (!closed) pipe.write(encodeFrame({ type, channel: 0, body: encode(body) }, SEAM_FRAME));
+    if (!closed) writeFrame(pipe, { type, channel: 0, body: encode(body) }, SEAM_FRAME);
   };
   const settle = (id: unknown): Open | undefined => {
     const waiting = typeof id === "number" ? open.get(id) : undefined;

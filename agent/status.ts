@@ -1,7 +1,9 @@
 // Status: how this host stands to its branch, and how every other host of the domain does, as far as anybody can say.
 // Not the journal (report.ts) and not how it is printed (verbs/).
+import { Fault } from "../mq/mod.ts";
 import { type Call, type Host, hostId, hostName, isEvicted } from "./host.ts";
 import type { Held } from "./keeper.ts";
+import type { Listening } from "./mesh.ts";
 import { HERE } from "./report.ts";
 import type { ReportWords } from "./reports.ts";
 import { getMeta } from "./schema.ts";
@@ -96,8 +98,14 @@ export async function status(call: Call) {
   const { host } = call;
   const own = standing(host);
   const policy = host.journal.policy();
-  if (own.branch === null || policy === undefined) return { ...own, hosts: [] as HostLine[] };
-  const [reports, held] = await Promise.all([host.reports.gather(), host.keepers.refresh(own.branch)]);
+  if (own.branch === null || policy === undefined) {
+    return { ...own, network: NOWHERE, hosts: [] as HostLine[] };
+  }
+  const [reports, held, network] = await Promise.all([
+    host.reports.gather(),
+    host.keepers.refresh(own.branch),
+    listening(host),
+  ]);
   const heard = new Map(reports.map((report) => [report.host, report]));
   const hosts = [...members(policy)].map(([id, { name }]): HostLine => {
     if (id === hostId(host)) {
@@ -116,7 +124,18 @@ export async function status(call: Call) {
     const { branch, at, of, state, why, sinceMs, heardMs, live } = said;
     return { name, branch, at, of, state, why, sinceMs, heardMs, reached: live };
   });
-  return { ...own, lock: lockLine(held), hosts };
+  return { ...own, lock: lockLine(held), network, hosts };
+}
+
+const NOWHERE: Listening = { addresses: [], why: "", isDhtSuspect: false };
+
+/** Where this host waits for others; a net half that is gone is an answer too. */
+async function listening(host: Host): Promise<Listening> {
+  try {
+    return await host.mesh.listening();
+  } catch (e) {
+    return { ...NOWHERE, why: Fault.from("status", e).message };
+  }
 }
 
 type Own = Omit<ReportWords, "n" | "timeMs">;

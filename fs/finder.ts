@@ -1,5 +1,6 @@
 // finder: who may have an object. It moves no bytes and proves nothing: who is named is asked.
 import type { PeerId } from "../mq/mod.ts";
+import { directoryIdsMax } from "./limits.ts";
 import type { Id } from "./store.ts";
 
 export interface Finder {
@@ -28,6 +29,44 @@ export class StaticFinder implements Finder {
   }
 
   announce(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** What a network of {@link MemoryFinder}s knows in common; what was announced first is forgotten first. */
+export class MemoryDirectory {
+  readonly #holders = new Map<Id, Set<PeerId>>();
+
+  add(id: Id, peer: PeerId): void {
+    const holders = this.#holders.get(id) ?? new Set();
+    if (!this.#holders.has(id) && this.#holders.size >= directoryIdsMax) {
+      this.#holders.delete(this.#holders.keys().next().value!);
+    }
+    this.#holders.set(id, holders.add(peer));
+  }
+
+  holders(id: Id): PeerId[] {
+    return [...this.#holders.get(id) ?? []];
+  }
+}
+
+/** The DHT's twin in memory. */
+export class MemoryFinder implements Finder {
+  readonly #self: PeerId;
+  readonly #directory: MemoryDirectory;
+
+  constructor(self: PeerId, directory: MemoryDirectory) {
+    this.#self = self;
+    this.#directory = directory;
+  }
+
+  find(id: Id, signal: AbortSignal): AsyncIterable<PeerId> {
+    const holders = this.#directory.holders(id).filter((peer) => peer !== this.#self);
+    return new StaticFinder(holders).find(id, signal);
+  }
+
+  announce(ids: Id[]): Promise<void> {
+    for (const id of ids) this.#directory.add(id, this.#self);
     return Promise.resolve();
   }
 }

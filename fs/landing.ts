@@ -1,4 +1,4 @@
-// landing: objects that have come and were verified, on their way into the store: many in one transaction, and others
+// landing: objects that have come, on their way into the store, which verifies them: many in one transaction, and others
 // run in between.
 import { type Cancel, type Clock, pause, type PeerId } from "../mq/mod.ts";
 import { fetchBacklogBytes, fetchBatchBytes, fetchBatchObjects, fetchFlushMs } from "./limits.ts";
@@ -12,11 +12,17 @@ export interface Landed {
   from: PeerId;
 }
 
+/** What became of a batch: durable, or not what it should be; or nothing of it could be stored. */
+export interface Stored {
+  kept: Landed[];
+  wrong: Landed[];
+  failure?: { batch: Landed[]; thrown: unknown };
+}
+
 export class Landing {
   readonly #store: Pick<SharingStore, "putShared">;
   readonly #clock: Clock;
-  /** Told what is durable, or what could not be stored and why. */
-  readonly #stored: (batch: Landed[], failure: { thrown: unknown } | undefined) => void;
+  readonly #stored: (result: Stored) => void;
   #waiting: Landed[] = [];
   #bytes = 0;
   #isStoring = false;
@@ -25,7 +31,7 @@ export class Landing {
   constructor(
     store: Pick<SharingStore, "putShared">,
     clock: Clock,
-    stored: (batch: Landed[], failure: { thrown: unknown } | undefined) => void,
+    stored: (result: Stored) => void,
   ) {
     this.#store = store;
     this.#clock = clock;
@@ -60,21 +66,25 @@ export class Landing {
     do {
       const sizes = this.#waiting.slice(0, fetchBatchObjects).map(({ bytes }) => bytes.length);
       const batch = this.#waiting.splice(0, countWithin(sizes, fetchBatchBytes));
-      const failure = await this.#put(batch);
+      const result = await this.#put(batch);
       for (const { bytes } of batch) this.#bytes -= bytes.length;
-      this.#stored(batch, failure);
+      this.#stored(result);
       await pause();
     } while (this.#isBatch);
     this.#isStoring = false;
     if (this.#waiting.length > 0) this.#later();
   }
 
-  async #put(batch: Landed[]): Promise<{ thrown: unknown } | undefined> {
+  async #put(batch: Landed[]): Promise<Stored> {
     try {
-      await this.#store.putShared(batch.map(({ bytes }) => bytes));
-      return undefined;
+      const objects = new Map(batch.map(({ piece, bytes }) => [piece.id, bytes]));
+      const wrong = new Set(await this.#store.putShared(objects));
+      return {
+        kept: batch.filter(({ piece }) => !wrong.has(piece.id)),
+        wrong: batch.filter(({ piece }) => wrong.has(piece.id)),
+      };
     } catch (thrown) {
-      return { thrown };
+      return { kept: [], wrong: [], failure: { batch, thrown } };
     }
   }
 }

@@ -48,8 +48,10 @@ export const idPrefixMin = 6;
 export const labelBytesMax = 4096;
 /** How long a database that another process is writing to is waited for, in milliseconds. */
 export const busyMs = 10_000;
-/** How often a new database is switched to WAL while another process does the same. */
-export const walTriesMax = 100;
+/** How often the journal of a database is switched while another process does the same. */
+export const journalTriesMax = 100;
+/** Page of a new database that holds blobs, in bytes. */
+export const blobPageBytes = 16 * KiB;
 /** Objects that `fsck` reads before it lets others run. */
 export const fsckBatch = 64;
 /** Objects that `share` marks in one transaction before it lets others run. */
@@ -110,8 +112,10 @@ export const fetchAskMs = 10_000;
 export const fetchBytesPerSecondMin = 64 * KiB;
 /** Unanswered questions in a row after which a peer that answered before is not asked any more in this fetch. */
 export const fetchStrikesMax = 3;
-/** How long a peer is left alone after it did not answer, in milliseconds. */
+/** How long a peer is left alone after it did not answer one question, in milliseconds. */
 export const fetchRestMs = 1000;
+/** After this time a peer that is not asked any more because it did not answer is asked again, in milliseconds. */
+export const fetchReturnMs = 30_000;
 /** A question is put to a second peer when the first takes this much longer than the second usually does. */
 export const fetchStealFactor = 3;
 /** But not before this time, in milliseconds. */
@@ -120,3 +124,51 @@ export const fetchStealMs = 500;
 export const fetchRareAmong = 256;
 /** Peers remembered because they sent wrong bytes. */
 export const fetchLiarsMax = 1024;
+
+/** Objects of which a directory in memory knows the holders. */
+export const directoryIdsMax = 65_536;
+/** Connected peers that are asked at the same time whether they have an object. */
+export const lanAsksMax = 32;
+/** How long such an answer is waited for, in milliseconds. */
+export const lanAskMs = 2_000;
+/** How long a finder is alone until the next one begins, in milliseconds. */
+export const finderHeadStartMs = 750;
+
+/** Longest signed record of where a peer is, in bytes. */
+export const peerRecordBytesMax = 2048;
+/** Most addresses in it. */
+export const peerAddressesMax = 16;
+/** Longest of them, in characters. */
+export const peerAddressBytesMax = 64;
+/** Rows that the DHT keeps for others on this host. */
+export const dhtRowsMax = 65_536;
+/** Of these, records that one peer has something. */
+export const dhtRowsPerPeerMax = 4096;
+/** Longest value of such a row, in bytes. */
+export const dhtValueBytesMax = 4 * KiB;
+/** How long such a row counts, in milliseconds: 48 hours, as in the specification of kad-dht. */
+export const dhtAgeMs = 172_800_000;
+/** How long a search in the DHT may take, in milliseconds. */
+export const dhtFindMs = 15_000;
+/** How long telling the DHT one thing may take, in milliseconds. */
+export const dhtTellMs = 30_000;
+/** How long a peer that the DHT named may take to get connected, in milliseconds. */
+export const reachMs = 5_000;
+/** Pause between two announcements, in milliseconds. */
+export const dhtAnnounceMs = 250;
+/** The same is not announced again for this long, in milliseconds: 12 hours. */
+export const dhtAnnounceAgainMs = 43_200_000;
+/** Announcements that wait; when there are more the oldest are dropped. */
+export const dhtAnnounceQueueMax = 1024;
+/** Announcements remembered, so that they are not repeated too soon. */
+export const dhtAnnouncedMax = 16_384;
+/** How often the DHT looks for the neighbours of this host, in milliseconds: an hour. */
+export const dhtSelfQueryMs = 3_600_000;
+/** When it does so for the first time, in milliseconds after the start. */
+export const dhtSelfQueryFirstMs = 250;
+/** When peers that are connected are tried again for the routing table, in milliseconds; it doubles each time. */
+export const dhtKeepMs = 500;
+/** Longest time between two such tries, in milliseconds. */
+export const dhtKeepMsMax = 300_000;
+/** Streams of the DHT on one connection, each way. */
+export const dhtStreamsMax = 16;

@@ -241,29 +241,59 @@ async function* pieces(
     );
   }
   if (m.level > 0) return;
-  let at = 0;
-  let ids: Id[] = [];
-  let lengths: number[] = [];
+  for await (const { window, objects } of readAhead(store, windowsOf(m.parts, isWanted))) {
+    let start = window.start;
+    for (const [k, piece] of objects.entries()) {
+      const [chunk, length] = window.parts[k]!;
+      if (piece.length !== length) throw lying(id, `chunk ${chunk} has ${piece.length} bytes, not ${length}`);
+      yield piece.subarray(Math.max(0, from - start), Math.min(piece.length, to - start));
+      start += piece.length;
+    }
+  }
+}
+
+/** Neighbouring chunks that are read in one call; `start` is where in the file they begin. */
+interface Window {
+  start: number;
+  parts: Part[];
+}
+
+function* windowsOf(parts: Part[], isWanted: (at: number, length: number) => boolean): Generator<Window> {
+  let window: Window = { start: 0, parts: [] };
   let bytes = 0;
-  let start = 0;
-  for (const [i, [chunk, length]] of m.parts.entries()) {
+  let at = 0;
+  for (const part of parts) {
+    const length = part[1];
     if (isWanted(at, length)) {
-      if (ids.length === 0) start = at;
-      ids.push(chunk);
-      lengths.push(length);
+      if (bytes + length > windowBytes || window.parts.length === batchIdsMax) {
+        yield window;
+        [window, bytes] = [{ start: at, parts: [] }, 0];
+      }
+      if (window.parts.length === 0) window.start = at;
+      window.parts.push(part);
       bytes += length;
     }
     at += length;
-    const next = m.parts[i + 1]?.[1] ?? Infinity;
-    if (ids.length > 0 && (bytes + next > windowBytes || ids.length === batchIdsMax)) {
-      for (const [k, piece] of (await store.get(ids)).entries()) {
-        if (piece.length !== lengths[k]) {
-          throw lying(id, `chunk ${ids[k]} has ${piece.length} bytes, not ${lengths[k]}`);
-        }
-        yield piece.subarray(Math.max(0, from - start), Math.min(piece.length, to - start));
-        start += piece.length;
-      }
-      [ids, lengths, bytes] = [[], [], 0];
-    }
+  }
+  if (window.parts.length > 0) yield window;
+}
+
+/** Reads one window ahead, so that the store works while its reader does. */
+async function* readAhead(
+  store: Store,
+  windows: Generator<Window>,
+): AsyncGenerator<{ window: Window; objects: Uint8Array[] }> {
+  const begin = () => {
+    const { value: window, done } = windows.next();
+    if (done) return undefined;
+    const reading = store.get(window.parts.map(([id]) => id));
+    reading.catch(() => {}); // who awaits it hears of it; a reader that stops early does not want to know
+    return { window, reading };
+  };
+  for (let next = begin(); next !== undefined;) {
+    const { window, reading } = next;
+    const objects = await reading;
+    next = begin();
+    yield { window, objects };
   }
 }

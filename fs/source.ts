@@ -118,6 +118,11 @@ export class Source {
     this.#pollMs.latest = this.#pollMs.soonest;
   }
 
+  /** Whether it is being asked, or will be, whether it has `piece`. */
+  isInDoubt(piece: Piece): boolean {
+    return this.#pieces.unknown.has(piece);
+  }
+
   /** What it was never asked about; without any, after a while, also what it lacked. At most `max` pieces. */
   doubtful(nowMs: number, max: number): Piece[] {
     const { unknown, lacks } = this.#pieces;

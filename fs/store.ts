@@ -46,8 +46,11 @@ export interface SharedObjects {
 
 /** A store that tells what peers may have from what is only its host's: work in progress, snapshots of people. */
 export interface SharingStore extends Store {
-  /** As `put`, of what peers have anyway: shared from then on, also when it was here already. */
-  putShared(objects: Uint8Array[]): Promise<Id[]>;
+  /**
+   * Keeps what came from peers, as `put` does, when it matches the id under which it was asked for: shared from then on,
+   * also when it was here already. Gives the ids of what does not match; of that nothing is kept.
+   */
+  putShared(objects: Map<Id, Uint8Array>): Promise<Id[]>;
   /**
    * Shares everything reachable from `root`. Can be broken off at any time and called again; costs nothing when it
    * was done before.
@@ -134,10 +137,19 @@ export class MemoryStore implements SharingStore {
     });
   }
 
-  async putShared(objects: Uint8Array[]): Promise<Id[]> {
-    const ids = await this.put(objects);
-    for (const id of ids) this.#shared.add(id);
-    return ids;
+  putShared(objects: Map<Id, Uint8Array>): Promise<Id[]> {
+    return settle(() => {
+      checkObjects([...objects.values()]);
+      const wrong: Id[] = [];
+      for (const [id, bytes] of objects) {
+        if (idOf(bytes) !== id) wrong.push(id);
+        else {
+          if (!this.objects.has(id)) this.objects.set(id, new Uint8Array(bytes));
+          this.#shared.add(id);
+        }
+      }
+      return wrong;
+    });
   }
 
   share(root: Id): Promise<void> {

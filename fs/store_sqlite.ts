@@ -40,7 +40,7 @@ export const STORE_MIGRATIONS: Migration[] = [{
 
 /** Opens (creates) the store's database at `path`, for {@link SqliteStore} and the catalog. */
 export function openStoreDatabase(path: string): Db {
-  return openDatabase(path, { migrations: STORE_MIGRATIONS, synchronous: "FULL" });
+  return openDatabase(path, { migrations: STORE_MIGRATIONS, synchronous: "FULL", holds: "blobs" });
 }
 
 /** A store in a database of {@link openStoreDatabase}. */
@@ -59,27 +59,39 @@ export class SqliteStore implements SharingStore {
   }
 
   put(objects: Uint8Array[]): Promise<Id[]> {
-    return settle(() => this.#put(objects, 0));
+    return settle(() => {
+      checkObjects(objects);
+      const keyed = objects.map((bytes): Keyed => [sha256(bytes), bytes]);
+      this.#put(keyed, 0);
+      return keyed.map(([key]) => toHex(key));
+    });
   }
 
-  putShared(objects: Uint8Array[]): Promise<Id[]> {
-    return settle(() => this.#put(objects, 1));
+  putShared(objects: Map<Id, Uint8Array>): Promise<Id[]> {
+    return settle(() => {
+      checkObjects([...objects.values()]);
+      const wrong: Id[] = [];
+      const right: Keyed[] = [];
+      for (const [id, bytes] of objects) {
+        const key = sha256(bytes);
+        if (toHex(key) === id) right.push([key, bytes]);
+        else wrong.push(id);
+      }
+      this.#put(right, 1);
+      return wrong;
+    });
   }
 
-  #put(objects: Uint8Array[], shared: 0 | 1): Id[] {
-    checkObjects(objects);
-    const keys = objects.map((bytes) => sha256(bytes));
-    const rowsOf = (r: Reader) => keys.map((key) => rowOf(r, key));
+  #put(objects: Keyed[], shared: 0 | 1): void {
     const isDone = (row: Row | undefined) => row !== undefined && row.shared >= shared;
-    if (this.#db.read(rowsOf).every(isDone)) return keys.map(toHex);
+    if (this.#db.read((r) => objects.every(([key]) => isDone(rowOf(r, key))))) return;
     this.#db.write((tx) => {
-      for (const [i, key] of keys.entries()) {
+      for (const [key, bytes] of objects) {
         const row = rowOf(tx, key);
-        if (row === undefined) insert(tx, key, objects[i]!, shared);
+        if (row === undefined) insert(tx, key, bytes, shared);
         else if (!isDone(row)) tx.run("UPDATE object SET shared = 1 WHERE n = ?", row.n);
       }
     });
-    return keys.map(toHex);
   }
 
   share(root: Id): Promise<void> {
@@ -173,6 +185,9 @@ export class SqliteStore implements SharingStore {
     }
   }
 }
+
+/** An object and its SHA-256. */
+type Keyed = [key: Uint8Array, bytes: Uint8Array];
 
 interface Row {
   n: number;

@@ -1,9 +1,9 @@
 // swarm: brings wanted objects here from several peers at once. It knows pieces and peers; what a tree or a file is, and
-// which objects a root needs, fetch.ts knows. What comes is verified, then stored as shared, in batches.
+// which objects a root needs, walk.ts knows. What comes is verified and stored as shared, in batches.
 import { type Cancel, type Clock, Fault, type PeerId } from "../mq/mod.ts";
 import type { Finder } from "./finder.ts";
-import { type Landed, Landing } from "./landing.ts";
-import { fetchLiarsMax, fetchPeersMax, fetchTickMs, haveIdsMax } from "./limits.ts";
+import { type Landed, Landing, type Stored } from "./landing.ts";
+import { fetchLiarsMax, fetchPeersMax, fetchReturnMs, fetchTickMs, haveIdsMax } from "./limits.ts";
 import { type Asker, askGet, askHave } from "./questions.ts";
 import { Searches } from "./search.ts";
 import { type Kept, type Piece, type Question, Source, type Wanter } from "./source.ts";
@@ -26,7 +26,7 @@ export class Swarm {
   readonly #wanters = new Set<Wanter>();
   readonly #pieces = new Map<Id, Piece>();
   readonly #sources = new Map<PeerId, Source>();
-  readonly #out = new Map<PeerId, Reason>();
+  readonly #out = new Map<PeerId, { reason: Reason; untilMs: number }>();
   /** For the life of the process. */
   readonly #liars = new Set<PeerId>();
   readonly #searches: Searches;
@@ -37,7 +37,7 @@ export class Swarm {
   constructor(parts: SwarmParts) {
     this.#parts = parts;
     this.#searches = new Searches(parts, (peer) => this.#found(peer));
-    this.#landing = new Landing(parts.store, parts.clock, (batch, failure) => this.#stored(batch, failure));
+    this.#landing = new Landing(parts.store, parts.clock, (result) => this.#stored(result));
   }
 
   /** Bytes of the pieces wanted, where their length is known. */
@@ -71,7 +71,7 @@ export class Swarm {
     const known = this.#pieces.get(id);
     if (known !== undefined) {
       known.wanters.add(wanter);
-      if (known.bytes !== undefined) wanter.came(id, known.bytes);
+      if (known.bytes !== undefined && isStructure(known)) wanter.came(id, known.bytes);
       return;
     }
     const piece: Piece = {
@@ -84,15 +84,22 @@ export class Swarm {
       bytes: undefined,
     };
     this.#pieces.set(id, piece);
+    this.#offer(piece);
+  }
+
+  #offer(piece: Piece): void {
     for (const source of this.#sources.values()) source.learn(piece, source.hasAll ? "has" : "unknown");
     this.#pumpSoon();
   }
 
-  /** Whether one of these objects is being asked for, or is being stored. */
+  /** Whether one of these objects may still come from a peer that is known, or is being stored. */
   isComing(ids: Iterable<Id>): boolean {
+    const sources = [...this.#sources.values()];
     for (const id of ids) {
       const piece = this.#pieces.get(id);
-      if (piece !== undefined && (piece.asked.size > 0 || piece.bytes !== undefined)) return true;
+      if (piece === undefined) continue;
+      const isOpen = piece.bytes !== undefined || piece.holders > 0 || piece.asked.size > 0;
+      if (isOpen || sources.some((source) => source.isInDoubt(piece))) return true;
     }
     return false;
   }
@@ -101,8 +108,8 @@ export class Swarm {
   asked(): [peer: PeerId, what: string][] {
     const said = (source: Source) => source.hasAnswered ? "does not have it" : "has not answered";
     return [
-      ...[...this.#sources.values()].map((source): [PeerId, string] => [source.peer, said(source)]),
-      ...this.#out,
+      ...[...this.#sources].map(([peer, source]): [PeerId, string] => [peer, said(source)]),
+      ...[...this.#out].map(([peer, { reason }]): [PeerId, string] => [peer, reason]),
     ];
   }
 
@@ -155,9 +162,9 @@ export class Swarm {
   /** The first source is believed to have everything until it says otherwise; the others are asked what they have. */
   #found(peer: PeerId): boolean {
     if (this.#sources.size >= fetchPeersMax) return false;
-    const out = this.#out.get(peer);
     if (this.#sources.has(peer) || this.#liars.has(peer)) return true;
-    if (out !== undefined && out !== "is not reachable") return true;
+    const { untilMs = 0 } = this.#out.get(peer) ?? {};
+    if (this.#parts.clock.now() < untilMs) return true;
     this.#out.delete(peer);
     const source = new Source(peer, this.#sources.size === 0);
     this.#sources.set(peer, source);
@@ -207,41 +214,49 @@ export class Swarm {
   #answered(source: Source, piece: Piece, bytes: Uint8Array | undefined): void {
     if (!this.#isWanted(piece) || this.#sources.get(source.peer) !== source) return;
     if (bytes === undefined) return source.lacks(piece, this.#parts.clock.now());
-    if (idOf(bytes) !== piece.id) return this.#lied(source, piece.id);
+    if (isStructure(piece) && idOf(bytes) !== piece.id) return this.#lied(source.peer, piece.id);
     piece.bytes = bytes;
     for (const each of this.#sources.values()) each.forget(piece);
     this.#landing.add({ piece, bytes, from: source.peer });
-    for (const wanter of [...piece.wanters]) wanter.came(piece.id, bytes);
+    if (isStructure(piece)) { for (const wanter of [...piece.wanters]) wanter.came(piece.id, bytes); }
   }
 
   /** Its transport proves who sent this, and that it came as it was sent. */
-  #lied(source: Source, id: Id): void {
-    this.#parts.log(`${source.peer} sent wrong bytes for object ${id}; it is not asked for objects any more`);
+  #lied(peer: PeerId, id: Id): void {
+    if (this.#liars.has(peer)) return;
+    this.#parts.log(`${peer} sent wrong bytes for object ${id}; it is not asked for objects any more`);
     if (this.#liars.size >= fetchLiarsMax) this.#liars.delete(this.#liars.values().next().value!);
-    this.#liars.add(source.peer);
-    this.#remove(source, "sent wrong bytes");
+    this.#liars.add(peer);
+    const source = this.#sources.get(peer);
+    if (source !== undefined) this.#remove(source, "sent wrong bytes", Infinity);
   }
 
   #failed(source: Source, thrown: unknown): void {
     if (this.#sources.get(source.peer) !== source) return;
     const { node, clock } = this.#parts;
     if (!(thrown instanceof Fault)) { for (const wanter of [...this.#wanters]) wanter.failed(thrown); }
-    else if (thrown.kind !== "gone") this.#remove(source, "was not understood");
-    else if (!node.peers().includes(source.peer)) this.#remove(source, "is not reachable");
-    else if (source.struck(clock.now())) this.#remove(source, "did not answer");
+    else if (thrown.kind !== "gone") this.#remove(source, "was not understood", Infinity);
+    else if (!node.peers().includes(source.peer)) this.#remove(source, "is not reachable", 0);
+    else if (source.struck(clock.now())) this.#remove(source, "did not answer", clock.now() + fetchReturnMs);
   }
 
-  #remove(source: Source, reason: Reason): void {
+  /** Asks it no more, unless it is found again after `untilMs`. */
+  #remove(source: Source, reason: Reason, untilMs: number): void {
     this.#sources.delete(source.peer);
-    this.#out.set(source.peer, reason);
+    this.#out.set(source.peer, { reason, untilMs });
     source.forgetAll();
     for (const question of [...source.open]) source.close(question);
   }
 
-  #stored(batch: Landed[], failure: { thrown: unknown } | undefined): void {
-    for (const { piece } of batch) this.#drop(piece);
-    if (failure === undefined) this.#kept(batch);
-    else for (const wanter of [...this.#wanters]) wanter.failed(failure.thrown);
+  #stored({ kept, wrong, failure }: Stored): void {
+    for (const { piece, from } of wrong) {
+      this.#lied(from, piece.id);
+      piece.bytes = undefined;
+      if (this.#isWanted(piece)) this.#offer(piece);
+    }
+    for (const { piece } of [...kept, ...failure?.batch ?? []]) this.#drop(piece);
+    this.#kept(kept);
+    if (failure !== undefined) { for (const wanter of [...this.#wanters]) wanter.failed(failure.thrown); }
     this.#pumpSoon();
   }
 
@@ -249,6 +264,7 @@ export class Swarm {
     const lists = new Map<Wanter, Kept[]>();
     for (const { piece, bytes, from } of batch) {
       for (const wanter of piece.wanters) {
+        if (!isStructure(piece)) wanter.came(piece.id, bytes);
         const list = lists.get(wanter) ?? [];
         lists.set(wanter, list);
         list.push({ id: piece.id, size: bytes.length, from });
@@ -257,4 +273,9 @@ export class Swarm {
     for (const [wanter, list] of lists) wanter.kept(list);
     for (const source of this.#sources.values()) source.hurry();
   }
+}
+
+/** Structure is verified when it comes, because it says what to ask for next; chunks when they are stored. */
+function isStructure(piece: Piece): boolean {
+  return piece.size === undefined;
 }

@@ -10,6 +10,7 @@ import {
   walkReadBatch,
 } from "./limits.ts";
 import { type Link, linksOf } from "./objects.ts";
+import { shuffled } from "./shuffle.ts";
 import type { Kept, Wanter } from "./source.ts";
 import type { Id, Store } from "./store.ts";
 
@@ -146,6 +147,7 @@ export class Walk implements Wanter {
     for (const below of links) claimed += "size" in below ? below.size : 0;
     const { bytesMax, clock } = this.#parts;
     if (claimed > bytesMax) throw refused(`a file of ${claimed} bytes; the limit is ${bytesMax}`);
+    // In another order on each host, so that hosts that fetch the same have something to give to each other.
     const order = links.some(({ as }) => as === "chunk") ? shuffled(links, clock) : links.reverse();
     for (const below of order) {
       if (below.as === "chunk" || this.#isNew(below.id)) this.#stack.push({ link: below, root });
@@ -165,16 +167,6 @@ export class Walk implements Wanter {
 /** Length in bytes of an object, where who names it says so. */
 function sizeOf(link: Link): number | undefined {
   return link.as === "chunk" ? link.size : undefined;
-}
-
-/** In another order on each host (Fisher and Yates), so that hosts that fetch the same have something to give. */
-function shuffled<T>(items: T[], clock: Clock): T[] {
-  const chance = new DataView(clock.random(4 * items.length).slice().buffer);
-  for (let i = items.length - 1; i > 0; i--) {
-    const j = chance.getUint32(4 * i) % (i + 1);
-    [items[i], items[j]] = [items[j]!, items[i]!];
-  }
-  return items;
 }
 
 function refused(what: string): Fault {

@@ -66,13 +66,13 @@ export class AddressBook {
     return fresh.length > 0;
   }
 
-  /** `peer` itself says that it is at `addresses`, and nowhere else; what led to it stays. */
-  replace(peer: PeerId, addresses: string[]): void {
+  /** `peer` itself says that it is at `addresses`, and nowhere else; what led to it stays. Returns whether one is new. */
+  replace(peer: PeerId, addresses: string[]): boolean {
     const entry = this.#entries.get(peer);
     for (const [address, { worked }] of entry?.addresses ?? []) {
       if (!worked && !addresses.includes(address)) entry?.addresses.delete(address);
     }
-    this.learn(peer, addresses, "told");
+    return this.learn(peer, addresses, "told");
   }
 
   /** Dialling `address` led to `peer`. */

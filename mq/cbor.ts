@@ -26,9 +26,16 @@ export type Cbor =
  *   surrogates, a text that begins with a byte order mark, other objects, nesting beyond `cborDepthMax`
  */
 export function encode(value: Cbor): Uint8Array {
-  const writer = new Writer();
+  const writer = new Writer(512 + bytesIn(value, 0));
   write(writer, value, 0);
-  return writer.view(0, writer.length).slice();
+  return writer.take();
+}
+
+/** How long the byte strings of a value are together, so that large ones are copied once and not at each growth. */
+function bytesIn(value: unknown, depth: number): number {
+  if (value instanceof Uint8Array) return value.length;
+  if (!Array.isArray(value) || depth === cborDepthMax) return 0;
+  return value.reduce((sum: number, item) => sum + bytesIn(item, depth + 1), 0);
 }
 
 /**
@@ -69,8 +76,18 @@ function own(value: unknown): Cbor {
 
 /** Bytes that grow. */
 class Writer {
-  #bytes = new Uint8Array(512);
+  #bytes: Uint8Array;
   #length = 0;
+
+  constructor(bytes = 512) {
+    this.#bytes = new Uint8Array(bytes);
+  }
+
+  /** All that was written; the writer is of no more use. A copy, unless little of the room was left over. */
+  take(): Uint8Array {
+    const all = this.#bytes.subarray(0, this.#length);
+    return this.#bytes.length - this.#length <= 512 ? all : all.slice();
+  }
 
   get length(): number {
     return this.#length;

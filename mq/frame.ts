@@ -1,5 +1,6 @@
 // Frames: how bytes on a stream become messages with a type and a channel, and back.
 // Not a protocol: what a type means is the business of who sends it. The header is a table in README.md.
+import type { Writable } from "node:stream";
 import type { Clock } from "./clock.ts";
 import { sleep } from "./clock.ts";
 import { Fault } from "./fault.ts";
@@ -27,11 +28,7 @@ export interface FrameOptions {
 export function encodeFrame(frame: Frame, opts: FrameOptions = {}): Uint8Array {
   const { type, channel, body } = frame;
   const bodyBytesMax = opts.bodyBytesMax ?? frameBytesMax;
-  if (!isUint(type, 0xff) || !isUint(channel, 0xffff) || body.length > bodyBytesMax) {
-    throw new Fault("frame", "usage", `no frame has type ${type}, channel ${channel}, ${body.length} bytes`, {
-      hint: "isconf debug limits",
-    });
-  }
+  if (!isUint(type, 0xff) || !isUint(channel, 0xffff) || body.length > bodyBytesMax) throw noFrame(frame);
   const out = new Uint8Array(FRAME_HEADER_BYTES + body.length);
   const view = new DataView(out.buffer);
   view.setUint8(0, FRAME_VERSION);
@@ -41,6 +38,25 @@ export function encodeFrame(frame: Frame, opts: FrameOptions = {}): Uint8Array {
   out.set(body, FRAME_HEADER_BYTES);
   return out;
 }
+
+/**
+ * Puts one frame on a stream without making a copy of its body, which must not change afterwards. Returns what `write`
+ * of the stream does: false when it would rather get nothing more for now.
+ * @throws {Fault} usage, as {@link encodeFrame}
+ */
+export function writeFrame(stream: Writable, frame: Frame, opts: FrameOptions = {}): boolean {
+  const header = encodeFrame({ ...frame, body: NO_BODY }, opts);
+  const bodyBytesMax = opts.bodyBytesMax ?? frameBytesMax;
+  if (frame.body.length > bodyBytesMax) throw noFrame(frame);
+  new DataView(header.buffer).setUint32(4, frame.body.length);
+  stream.cork();
+  stream.write(header);
+  const more = stream.write(frame.body);
+  stream.uncork();
+  return more;
+}
+
+const NO_BODY = new Uint8Array(0);
 
 /** Cuts a stream of bytes into frames. Holds at most one unfinished frame; each body is a copy of its own. */
 export class FrameDecoder {
@@ -136,6 +152,12 @@ export async function* readFrames(
   if (decoder.partial) {
     throw new Fault("frame", "gone", "the stream ended inside a frame", { hint: "isconf status" });
   }
+}
+
+function noFrame({ type, channel, body }: Frame): Fault {
+  return new Fault("frame", "usage", `no frame has type ${type}, channel ${channel}, ${body.length} bytes`, {
+    hint: "isconf debug limits",
+  });
 }
 
 /** What `promise` gives if it does so before `dueMs` (of `clock.now`), else a gone fault. */

@@ -56,6 +56,8 @@ export const transportLimits = {
   connectionsMax: 256,
   /** Connections with one remote IP address. */
   connectionsPerAddressMax: 64,
+  /** Connections with one peer; the oldest is cut off for a new one, because it may be dead. */
+  connectionsPerPeerMax: 4,
   /** Connections that one remote IP address may open in a second. */
   connectionsPerAddressPerSecond: 32,
   /** Connections whose handshake is going on. */
@@ -68,11 +70,15 @@ export const transportLimits = {
   streamsPerConnectionMax: 64,
   /** How much of a stream may be on its way unread, in bytes: it grows up to this while the reader keeps up. */
   streamWindowBytesMax: 4 * MiB,
+  /** How much of a stream may wait for a reader that never comes, in bytes. */
+  unreadBytesMax: 512 * KiB,
 
   /** Strangers connected at a time: peers that proved a key and are not let in. */
   strangersMax: 64,
   /** The same, from one remote IP address. */
   strangersPerAddressMax: 16,
+  /** Most bytes that are taken from a stranger on one connection. */
+  strangerBytesMax: 4 * MiB,
   /** How long a connection may last on which no messages flow, in milliseconds: a stranger's, above all. */
   strangerMs: 10_000,
   /** Questions that are answered on one connection, and asked on it. */

@@ -34,7 +34,14 @@ export { decode, encode } from "./cbor.ts";
 export type { CborLimits } from "./cbor_scan.ts";
 export { scan } from "./cbor_scan.ts";
 export type { Frame, FrameOptions } from "./frame.ts";
-export { encodeFrame, FRAME_HEADER_BYTES, FRAME_VERSION, FrameDecoder, readFrames } from "./frame.ts";
+export {
+  encodeFrame,
+  FRAME_HEADER_BYTES,
+  FRAME_VERSION,
+  FrameDecoder,
+  readFrames,
+  writeFrame,
+} from "./frame.ts";
 export type { KeyPair } from "./ed25519.ts";
 export { checkPublicKey, generateKeyPair, keyId, keyPairFromSecret, signRaw, verifyRaw } from "./ed25519.ts";
 export type { Opened, SignContext } from "./sign.ts";

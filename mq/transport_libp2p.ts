@@ -11,6 +11,7 @@ import { transportLimits } from "./limits.ts";
 import { peerIdOf } from "./peer_id.ts";
 import type { Gate, PeerId, Transport } from "./transport.ts";
 import { checkMessage } from "./transport.ts";
+import type { Told } from "./transport_libp2p_addresses.ts";
 import { Contacts } from "./transport_libp2p_contacts.ts";
 import { Door } from "./transport_libp2p_door.ts";
 import type { Link } from "./transport_libp2p_link.ts";
@@ -44,13 +45,21 @@ export interface KnownAddress {
   address: string;
 }
 
+/** A connection, for people. */
+export interface ConnectionState {
+  peer: PeerId;
+  /** The remote IP address. */
+  host: string;
+  /** Whether we dialled. */
+  dialled: boolean;
+  /** Messages flow (`up`), or only we have let the other in, or not even that. */
+  state: "stranger" | "let in" | "up";
+}
+
 type Heard = {
   message: { from: PeerId; bytes: Uint8Array };
   peer: { peer: PeerId; up: boolean };
 };
-
-/** How long libp2p gets to tell its services that a peer is gone, before it forgets that peer, in milliseconds. */
-const forgetMs = 2_000;
 
 export class Libp2pTransport implements Transport {
   readonly self: PeerId;
@@ -66,6 +75,9 @@ export class Libp2pTransport implements Transport {
   readonly #links: Links;
   readonly #contacts: Contacts;
   readonly #introducing = new Set<string>();
+  /** Peers of connections that have ended since the last pulse. */
+  readonly #gone = new Set<PeerId>();
+  #toldAddresses = "";
   #node: Node | undefined;
   #changing: Promise<void> = Promise.resolve();
 
@@ -93,10 +105,12 @@ export class Libp2pTransport implements Transport {
       onMessage: (from, bytes) => this.#bus.emit("message", { from, bytes }),
       onPeer: (peer, up) => this.#bus.emit("peer", { peer, up }),
       onUp: (link) => this.#flows(link),
-      onAddresses: (link, body) => {
-        if (!this.#contacts.told(link, body)) this.#links.cut(link, "tells addresses that are none");
+      onAddresses: (link, body) => this.#told(link, body),
+      onClosed: (link) => {
+        this.#gone.add(link.peer);
+        this.#contacts.lost(link);
       },
-      onClosed: (link) => this.#closed(link),
+      onPulse: () => this.#tend(),
     });
     this.#contacts = new Contacts({
       self,
@@ -172,6 +186,16 @@ export class Libp2pTransport implements Transport {
     return this.#node?.service(name);
   }
 
+  /** The connections there are, with strangers: for people. */
+  connections(): ConnectionState[] {
+    return [...this.#links.all()].map(({ peer, host, dialled, isStranger, line }) => ({
+      peer,
+      host,
+      dialled: dialled !== undefined,
+      state: isStranger ? "stranger" : line?.up === true ? "up" : "let in",
+    }));
+  }
+
   /** Stops reading what `peer` sends, until the result is called: for who cannot keep up. The peer's queue fills. */
   hold(peer: PeerId): () => void {
     const releases = this.#links.up.get(peer)?.map((link) => link.line?.hold());
@@ -224,7 +248,11 @@ export class Libp2pTransport implements Transport {
       services,
       limits: this.#limits,
       refusesHandshake: (incoming) => door.isFullFor(incoming),
-      refusesPeer: (peer, connection) => !gate.admits(peer) && door.isFullForStranger(connection),
+      refusesPeer: (peer, connection) => {
+        if (gate.admits(peer)) return false;
+        door.meter(connection, () => !gate.admits(peer));
+        return door.isFullForStranger(connection);
+      },
       handshakeOver: (connection) => door.shaken(connection),
       mayUse: (protocol, connection) => {
         const link = links.of(connection);
@@ -257,6 +285,7 @@ export class Libp2pTransport implements Transport {
         cause,
       });
     }
+    this.#toldAddresses = this.addresses().join();
     links.start();
     this.#contacts.start();
   }
@@ -265,6 +294,7 @@ export class Libp2pTransport implements Transport {
     this.#node = undefined;
     this.#contacts.stop();
     this.#links.stop();
+    this.#gone.clear();
     await node.libp2p.stop();
   }
 
@@ -276,18 +306,43 @@ export class Libp2pTransport implements Transport {
 
   #flows(link: Link): void {
     this.#contacts.connected(link);
-    link.line?.tellAddresses(this.#contacts.toTell(link, this.addresses()));
-    this.#node?.identify(link.connection).catch(() => this.#links.log(link, "does not identify itself"));
+    this.#contacts.tell(link, [{ peer: this.self, addresses: this.addresses() }, ...this.#contacts.proven()]);
+    void this.#identify(link);
   }
 
-  /** Lets libp2p forget a peer that is not let in: its store has no limit. */
-  #closed(link: Link): void {
-    this.#contacts.lost(link.peer);
-    this.#opts.clock.after(forgetMs, () => {
-      const isHere = [...this.#links.all()].some(({ peer }) => peer === link.peer);
-      if (isHere || this.#opts.gate.admits(link.peer)) return;
-      this.#node?.libp2p.peerStore.delete(link.connection.remotePeer).catch(() => {}); // there was nothing to forget
-    });
+  /** A peer tells addresses; others hear of its own from us, because we may have been told after we told them. */
+  #told(link: Link, body: Uint8Array): void {
+    const news = this.#contacts.told(link, body);
+    if (news === undefined) return this.#links.cut(link, "tells addresses that are none");
+    if (news.length > 0) this.#tellAll(news);
+  }
+
+  #tellAll(about: Told[]): void {
+    for (const link of this.#links.all()) if (link.line?.up === true) this.#contacts.tell(link, about);
+  }
+
+  /** Only from here do the services of libp2p hear of a peer. */
+  async #identify(link: Link): Promise<void> {
+    if (this.#node === undefined || link.isIdentified) return;
+    link.isIdentified = true;
+    try {
+      await this.#node.identify(link.connection);
+    } catch {
+      link.isIdentified = false; // tried again at the next pulse
+    }
+  }
+
+  /** What is done every so often: tells of new addresses of ours, identifies who failed to be, forgets strangers. */
+  #tend(): void {
+    const addresses = this.addresses();
+    if (addresses.join() !== this.#toldAddresses) this.#tellAll([{ peer: this.self, addresses }]);
+    this.#toldAddresses = addresses.join();
+    for (const link of this.#links.all()) if (link.line?.up === true) void this.#identify(link);
+    const here = new Set([...this.#links.all()].map(({ peer }) => peer));
+    for (const peer of this.#gone) {
+      if (!here.has(peer) && !this.#opts.gate.admits(peer)) void this.#node?.forget(peer); // its store has no limit
+    }
+    this.#gone.clear();
   }
 
   /** Dials addresses of one peer, in libp2p's notation. */

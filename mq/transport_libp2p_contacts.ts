@@ -62,11 +62,10 @@ export class Contacts {
     if (link.dialled !== undefined) this.#book.worked(link.peer, link.dialled);
   }
 
-  /** A connection with `peer` has ended. */
-  lost(peer: PeerId): void {
+  /** A connection has ended. */
+  lost({ peer, wasUp }: Link): void {
     const entry = this.#book.of(peer);
-    const { up, admits } = this.#opts;
-    if (entry !== undefined && !entry.trying && !up().has(peer) && admits(peer)) this.#redial?.soon(entry);
+    if (entry !== undefined && wasUp && this.#opts.admits(peer)) this.#redial?.soon(entry);
     else this.#redial?.kick();
   }
 
@@ -95,26 +94,29 @@ export class Contacts {
     });
   }
 
-  /** What the peer of a new link is told: where we are (`own`), and where others are that are let in. */
-  toTell(link: Link, own: string[]): Uint8Array {
-    const { self, limits } = this.#opts;
-    const others = this.proven().filter(({ peer }) => peer !== link.peer).slice(0, limits.peersToldMax - 1);
+  /** Tells the peer of a link where peers are. Addresses of this very machine are for peers on it only. */
+  tell(link: Link, about: Told[]): void {
+    const { limits } = this.#opts;
     const isNear = /^127\.|^::1$/.test(link.host);
-    return writeAddresses([{ peer: self, addresses: own }, ...others].map(({ peer, addresses }) => ({
+    const others = about.filter(({ peer }) => peer !== link.peer).slice(0, limits.peersToldMax);
+    link.line?.tellAddresses(writeAddresses(others.map(({ peer, addresses }) => ({
       peer,
       addresses: addresses.filter((address) => isNear || !/^127\.|^\[::1\]/.test(address))
         .slice(0, limits.addressesPerPeerMax),
-    })));
+    }))));
   }
 
-  /** Notes what the peer of a link told. False: that was not in the form it should have. */
-  told(link: Link, body: Uint8Array): boolean {
+  /**
+   * Notes what the peer of a link told; undefined: that was not in the form it should have. Returns what is new of
+   * itself, which is to be told to others.
+   */
+  told(link: Link, body: Uint8Array): Told[] | undefined {
     const told = readAddresses(body, this.#opts.limits);
-    for (const { peer, addresses } of told ?? []) {
-      if (peer === link.peer) this.#book.replace(peer, addresses);
-      else this.learn(peer, addresses, "told");
-    }
-    return told !== undefined;
+    const own = told?.filter(({ peer, addresses }) =>
+      peer === link.peer && this.#book.replace(peer, addresses)
+    );
+    for (const { peer, addresses } of told ?? []) if (peer !== link.peer) this.learn(peer, addresses, "told");
+    return own;
   }
 
   async #try(entry: Entry): Promise<Outcome> {

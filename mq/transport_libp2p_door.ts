@@ -1,6 +1,6 @@
 // Door: how many may stand at it: handshakes and strangers, in all and from one address. Full means refused at once.
 // Not who is let in: that is the gate's decision, about keys.
-import type { MultiaddrConnection } from "@libp2p/interface";
+import type { MultiaddrConnection, StreamMessageEvent } from "@libp2p/interface";
 import { fromMultiaddr } from "./address.ts";
 
 export interface DoorLimits {
@@ -8,6 +8,7 @@ export interface DoorLimits {
   handshakesPerAddressMax: number;
   strangersMax: number;
   strangersPerAddressMax: number;
+  strangerBytesMax: number;
 }
 
 /** A connection as the door sees it. */
@@ -51,6 +52,21 @@ export class Door {
     const host = hostOf(connection);
     return strangers.length >= this.#limits.strangersMax ||
       strangers.filter((visitor) => visitor.host === host).length >= this.#limits.strangersPerAddressMax;
+  }
+
+  /**
+   * Cuts this connection off when too much comes in on it while its peer is a stranger: that bounds what a stranger
+   * can make libp2p keep, however many streams it opens. To be called when the handshake has proved the key.
+   */
+  meter(connection: MultiaddrConnection, isStranger: () => boolean): void {
+    let bytes = 0;
+    const count = ({ data }: StreamMessageEvent) => {
+      bytes += data.byteLength;
+      if (bytes <= this.#limits.strangerBytesMax) return;
+      connection.removeEventListener("message", count);
+      if (isStranger()) connection.abort(new Error("too much from a stranger"));
+    };
+    connection.addEventListener("message", count);
   }
 
   /** The handshake of this connection is over. */

@@ -2,6 +2,7 @@
 // It is up when both are open, which takes that both sides let the other in. What frames mean is a table in README.md.
 import type { Connection, Stream } from "@libp2p/interface";
 import type { Cancel, Clock } from "./clock.ts";
+import { Fault } from "./fault.ts";
 import { encodeFrame, readFrames } from "./frame.ts";
 import { messageBytesMax } from "./limits.ts";
 import { chunksOf, within } from "./transport_libp2p_streams.ts";
@@ -14,6 +15,7 @@ export interface LineLimits {
   reopenMs: number;
   questionMs: number;
   silenceMs: number;
+  streamWindowBytesMax: number;
 }
 
 export interface LineOptions {
@@ -38,6 +40,7 @@ export class Line {
   #opening = false;
   #retry: Cancel = () => {};
   #retired = false;
+  #mayEnd = false;
   #readAll = false;
   #heardMs: number;
   #held: Promise<void> | undefined;
@@ -59,6 +62,7 @@ export class Line {
       return stream.abort(new Error("there is one already"));
     }
     this.#in = stream;
+    stream.maxReadBufferLength = this.#opts.limits.streamWindowBytesMax; // it is held back before it has that much
     this.#write(stream, LINE_FRAMES.pulse);
     if (this.#out === undefined) void this.#open(); // who opens to us lets us in
     else this.#begin();
@@ -80,18 +84,16 @@ export class Line {
   pulse(): void {
     const { clock, limits } = this.#opts;
     if (!this.up || this.#out === undefined) return;
-    if (this.#held === undefined && clock.now() - this.#heardMs > limits.silenceMs) return this.end("silent");
+    if (this.#held === undefined && clock.now() - this.#heardMs > limits.silenceMs) {
+      return this.end("was silent for too long");
+    }
     if (this.usable) this.#write(this.#out, LINE_FRAMES.pulse);
   }
 
-  /** Puts the line aside: what is queued on both sides is still sent, then it ends without a reason. */
+  /** Puts the line aside: what is queued on both sides is still sent and read, then it ends without a reason. */
   retire(): void {
-    if (this.#retired) return;
-    this.#retired = true;
-    this.#out?.close({ signal: this.#ended.signal }).then(
-      () => this.#endWhenDone(),
-      () => this.end("broken"),
-    );
+    this.#mayEnd = true;
+    this.#sendNoMore();
   }
 
   /** Stops reading until the result is called: the peer's queue fills. */
@@ -160,15 +162,24 @@ export class Line {
         else if (type === LINE_FRAMES.addresses) this.#opts.onAddresses(body);
       }
     } catch (thrown) {
-      return this.end(thrown instanceof Error ? thrown.message : "broken");
+      return this.end(thrown instanceof Fault ? thrown.message : "the connection broke");
     }
     this.#readAll = true;
-    this.retire(); // the peer has put this line aside
+    this.#sendNoMore(); // the peer puts this line aside, and ends it when it has read our last message
     this.#endWhenDone();
   }
 
+  #sendNoMore(): void {
+    if (this.#retired) return;
+    this.#retired = true;
+    this.#out?.close({ signal: this.#ended.signal }).then(
+      () => this.#endWhenDone(),
+      () => this.end("the connection broke"),
+    );
+  }
+
   #endWhenDone(): void {
-    if (this.#readAll && this.#out?.writeStatus === "closed") this.end(undefined);
+    if (this.#mayEnd && this.#readAll && this.#out?.writeStatus === "closed") this.end(undefined);
   }
 
   /** Notices that our own stream is reset; nothing comes back on it after the first pulse. */
@@ -176,7 +187,7 @@ export class Line {
     try {
       while (!(await chunks.next()).done);
     } catch {
-      this.end("closed");
+      this.end("the connection broke");
     }
   }
 

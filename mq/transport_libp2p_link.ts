@@ -16,6 +16,11 @@ export class Link {
   readonly dialled: string | undefined;
   /** The messages, once the gate lets the peer in. */
   line: Line | undefined;
+  /** Whether messages have come to flow. */
+  wasUp = false;
+  /** Whether libp2p has identified the peer, or is about to. */
+  isIdentified = false;
+  /** Questions we asked, and answered. */
   asked = 0;
   answered = 0;
   /** Ends the time in which messages must come to flow. */
@@ -40,6 +45,7 @@ export class Link {
   }
 
   isUp(): void {
+    this.wasUp = true;
     this.cancelDeadline();
     this.#settle(true);
   }

@@ -24,6 +24,8 @@ export interface LinksOptions {
   onUp(link: Link): void;
   onAddresses(link: Link, body: Uint8Array): void;
   onClosed(link: Link): void;
+  /** Called every so often, with the pulse of the links. */
+  onPulse(): void;
 }
 
 export class Links {
@@ -52,6 +54,7 @@ export class Links {
     this.#cancelPulse = clock.after(limits.pulseMs, () => {
       const isLate = clock.now() - startMs > 2 * limits.pulseMs; // who was stopped himself has heard nobody
       if (!isLate) { for (const link of this.all()) link.line?.pulse(); }
+      this.#opts.onPulse();
       this.start();
     });
   }
@@ -68,6 +71,9 @@ export class Links {
   /** Takes a new connection. `introducing`: we opened it to ask to be let in. */
   opened(connection: Connection, introducing: boolean): void {
     const link = new Link(connection);
+    const same = [...this.all()].filter(({ peer }) => peer === link.peer);
+    const oldest = same.length >= this.#opts.limits.connectionsPerPeerMax ? same[0] : undefined;
+    if (oldest !== undefined) this.cut(oldest, "has too many connections");
     this.#all.set(connection.id, link);
     connection.addEventListener("close", () => this.#closed(link));
     this.limitTime(link);
@@ -180,9 +186,9 @@ export class Links {
   }
 
   #closed(link: Link): void {
-    if (!this.#all.delete(link.connection.id)) return;
+    const isOurs = this.#all.delete(link.connection.id); // not so after stop
     link.isGone();
-    link.line?.end("closed");
-    this.#opts.onClosed(link);
+    link.line?.end("is gone");
+    if (isOurs) this.#opts.onClosed(link);
   }
 }

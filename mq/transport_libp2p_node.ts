@@ -5,9 +5,9 @@ import { identify } from "@libp2p/identify";
 import type { Connection, Libp2p, Logger, MultiaddrConnection } from "@libp2p/interface";
 import { mdns } from "@libp2p/mdns";
 import { noise } from "@libp2p/noise";
+import { peerIdFromString } from "@libp2p/peer-id";
 import { ping } from "@libp2p/ping";
 import { tcp } from "@libp2p/tcp";
-import { yamux } from "@libp2p/yamux";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 import { dialable, formatAddress, fromMultiaddr, parseAddress, toMultiaddr } from "./address.ts";
@@ -15,6 +15,7 @@ import { concat } from "./bytes.ts";
 import { keyPairFromSecret } from "./ed25519.ts";
 import type { transportLimits } from "./limits.ts";
 import type { PeerId } from "./transport.ts";
+import { boundedYamux } from "./transport_libp2p_muxer.ts";
 
 export type TransportLimits = { [Name in keyof typeof transportLimits]: number };
 
@@ -46,6 +47,8 @@ export interface Node {
   /** Addresses at which this node can be dialled now. */
   addresses(): string[];
   identify(connection: Connection): Promise<void>;
+  /** Makes libp2p forget what it knows of a peer. */
+  forget(peer: PeerId): Promise<void>;
   service(name: string): unknown;
 }
 
@@ -65,12 +68,15 @@ export async function makeNode(opts: NodeOptions): Promise<Node> {
     transports: [tcp({ maxConnections: limits.connectionsMax + limits.handshakesMax })],
     // Another network derives other keys from the handshake: it ends there.
     connectionEncrypters: [noise({ prologueBytes: new TextEncoder().encode(protocolPrefix) })],
-    streamMuxers: [yamux({
+    streamMuxers: [boundedYamux({
       maxInboundStreams: limits.streamsPerConnectionMax,
       maxOutboundStreams: limits.streamsPerConnectionMax,
       keepAliveInterval: 2 ** 31 - 1, // the one ping at the beginning measures the round trip; we have our own pulse
-      streamOptions: { maxStreamWindowSize: limits.streamWindowBytesMax },
-    })],
+      streamOptions: {
+        maxStreamWindowSize: limits.streamWindowBytesMax,
+        maxReadBufferLength: limits.unreadBytesMax,
+      },
+    }, limits.streamWindowBytesMax)],
     connectionMonitor: { enabled: false },
     connectionManager: {
       maxConnections: limits.connectionsMax,
@@ -127,6 +133,7 @@ export async function makeNode(opts: NodeOptions): Promise<Node> {
       return [...new Set(found.flatMap(dialable).map(formatAddress))];
     },
     identify: async (connection) => void await libp2p.services.identify.identify(connection),
+    forget: (peer) => libp2p.peerStore.delete(peerIdFromString(peer)),
     service: (name) => (libp2p.services as Record<string, unknown>)[name],
   };
 }

@@ -31,6 +31,8 @@ export interface TestHost {
   call(uid?: number, name?: string): Call;
   /** Stops the agent as `isconf stop` does. */
   stop(): Promise<void>;
+  /** Starts again after a stop. */
+  start(): Promise<void>;
   /** Stops and starts again on the same home. */
   restart(options?: Partial<Options>): Promise<void>;
 }
@@ -77,6 +79,7 @@ export async function makeHost(
     host.agent.stop();
     await host.agent.ended;
   };
+  host.start = () => start(options);
   host.restart = async (more = {}) => {
     await host.stop();
     setUp({ ...options, ...more });

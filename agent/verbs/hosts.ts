@@ -22,7 +22,9 @@ export const tokenVerb: Verb<{ branch?: string; host?: string; approve: boolean;
   kind: "changes",
   run: (call, args) => call.acts.enrol.token(call, args),
   show(r, term) {
-    term.say(`for one host on ${inert(r.branch)}, until ${moment(r.untilMs)}; there: isconf join TOKEN`);
+    term.say(
+      `for one host, on branch ${inert(r.branch)}, until ${moment(r.untilMs)}; there: isconf join TOKEN`,
+    );
     term.line(r.token);
   },
 };
@@ -68,18 +70,20 @@ export const approveVerb: Verb<{ host: string; replace: boolean }, { host: strin
 export const hostsVerb: Verb<Record<never, never>, Hosts> = {
   name: "hosts",
   summary: "hosts of the domain, and those that wait to be let in",
-  about: "Name, fingerprint, whether it is connected with this host now, and which one is a keeper.",
+  about:
+    "Name, fingerprint, whether it is connected with this host now, and which one is a keeper. Who waits is shown by\nthe host that made its token, to be approved there after comparing the fingerprint.",
   examples: ["isconf hosts", "isconf --json hosts"],
   args: {},
   kind: "reads",
   run: (call) => call.acts.enrol.hosts(call),
   show(r, term) {
     term.table([
-      ...r.hosts.map((h) => [inert(h.name), h.fingerprint, h.keeper ? `${h.state}, keeper` : h.state]),
+      ...r.hosts.map((h) => [inert(h.name), h.fingerprint, h.state, h.keeper ? "keeper" : ""]),
       ...r.waiting.map((w) => [
         inert(w.name),
         w.fingerprint,
-        `waits since ${moment(w.askedMs)} to join ${inert(w.branch)}: isconf approve ${inert(w.name)}`,
+        "waits",
+        `to join ${inert(w.branch)}, since ${moment(w.askedMs)}: isconf approve ${w.fingerprint}`,
       ]),
     ]);
   },

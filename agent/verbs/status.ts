@@ -44,6 +44,10 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
     }
     if (r.wip > 0) rows.push(["work", `${r.wip} pieces not checked in`]);
     if (r.doing !== null) rows.push(["doing", inert(r.doing)]);
+    if (r.network.isDhtSuspect) {
+      rows.push(["dht", term.paint("red", "suspect: those it names do not have what it says")]);
+    }
+    if (r.network.why !== "") rows.push(["network", term.paint("red", inert(r.network.why))]);
     if (r.keepers.length > 0) rows.push(["keepers", r.keepers.map(inert).join(", ")]);
     for (const b of r.branches) {
       rows.push([
@@ -67,7 +71,7 @@ function hostRow(h: HostLine, term: Term): string[] {
     known ? inert(h.branch) : "-",
     known ? `${h.at} of ${h.of}` : "-",
     state,
-    known ? `since ${moment(h.sinceMs)}` : "",
+    h.sinceMs > 0 ? `since ${moment(h.sinceMs)}` : "-",
     h.reached ? "here now" : h.heardMs === 0 ? "never heard" : `heard ${moment(h.heardMs)}`,
     inert(h.why),
   ];

@@ -108,6 +108,7 @@ function masked(top: string, text: string): string[] {
     .replace(/\b[0-9a-f]{16}(?= )|\b[0-9a-f]{12}\b/g, "{short}")
     .replace(/\b[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9:.]{8,12}Z?/g, "{time}")
     .replace(/\b1[0-9]{12}\b/g, "{ms}")
+    .replace(/\b127\.0\.0\.1:[0-9]{4,5}\b/g, "127.0.0.1:{port}")
     .replace(/\(process [0-9]+\)/g, "(process {pid})")
     .replace(/isconf [0-9]+\.[0-9]+\.[0-9]+ \(.*\)$/gm, "isconf {version}")
     .replace(/(?<=\S) {2,}/g, "  ")

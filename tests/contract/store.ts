@@ -38,6 +38,7 @@ async function manyChunks(store: Store, count: number): Promise<FileRef> {
 }
 
 const hex = (b: Uint8Array) => createHash("sha256").update(b).digest("hex");
+const named = (...texts: string[]) => new Map(texts.map((text) => [hex(bytes(text)), bytes(text)]));
 
 /** Runs the contract on what `make` makes, anew for each promise. */
 export function storeContract(name: string, make: () => StoreUnderTest): void {
@@ -145,7 +146,7 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
   promise("what came from peers is shared, also when it was here before, and stays so", async (t) => {
     const { store } = t;
     const [a] = await store.put([bytes("a")]);
-    assert.deepEqual(await store.putShared([bytes("b"), bytes("a")]), [hex(bytes("b")), a]);
+    assert.deepEqual(await store.putShared(named("b", "a")), []);
     await store.put([bytes("b"), bytes("c")]);
     const asked = [hex(bytes("c")), a!, hex(bytes("b"))];
     for (const { shared } of [store, t.reopen()]) {
@@ -153,8 +154,19 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
       assert.deepEqual(await shared.get(asked, 100), [undefined, bytes("a"), bytes("b")]);
     }
     const before = t.writes();
-    await store.putShared([bytes("a")]);
+    await store.putShared(named("a"));
     assert.equal(t.writes(), before);
+  });
+
+  promise("what does not match the id under which it came is named, and not kept", async ({ store }) => {
+    const [a, b] = [hex(bytes("a")), hex(bytes("b"))];
+    assert.deepEqual(await store.putShared(new Map([[a, bytes("b")], [b, bytes("b")]])), [a]);
+    assert.deepEqual(await store.missing([a, b]), [a]);
+    assert.deepEqual(await store.putShared(new Map([[a, bytes("c")]])), [a]);
+    assert.deepEqual(await store.missing([a, hex(bytes("c"))]), [a, hex(bytes("c"))]);
+    await assert.rejects(store.putShared(new Map([[a, new Uint8Array(objectBytesMax + 1)]])), {
+      kind: "usage",
+    });
   });
 
   promise(
@@ -221,7 +233,8 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
   promise(
     "peers get as many objects as fit, one at least, and never a damaged one",
     async ({ store, flip }) => {
-      const [a, b, c] = await store.putShared(["aaaa", "bbbb", "cccc"].map(bytes));
+      await store.putShared(named("aaaa", "bbbb", "cccc"));
+      const [a, b, c] = ["aaaa", "bbbb", "cccc"].map((text) => hex(bytes(text)));
       const counts = [0, 4, 7, 8, 11, 12];
       const got = await Promise.all(counts.map((max) => store.shared.get([a!, b!, c!], max)));
       assert.deepEqual(got.map((list) => list.length), [1, 1, 1, 2, 2, 3]);

@@ -12,8 +12,8 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 /** Folders that each folder may import from, besides itself. Any folder is entered by its mod.ts only. */
 const BELOW: Record<string, string[]> = { mq: [], fs: ["mq"], agent: ["fs", "mq"] };
 
-/** A door beside mod.ts: what it opens is so big that who only imports mod.ts must not load it. */
-const HEAVY_DOOR = "mq/libp2p.ts";
+/** Doors beside mod.ts: what they open is so big that who only imports mod.ts must not load it. */
+const HEAVY_DOORS = ["mq/libp2p.ts", "fs/dht.ts"];
 
 /** Knows the executable it is packed into; no part of the library, so that mod.ts does not export it. */
 const EXECUTABLE_ONLY = "agent/sea.ts";
@@ -25,7 +25,9 @@ const OWNERS: [dependency: RegExp, files: RegExp][] = [
   [/^@noble\/ed25519$/, /^mq\/(sign\w*|ed25519)\.ts$/],
   [/^(hono|@hono\/.*)(\/|$)/, /^agent\/api\w*(\.ts$|\/)/],
   [/^(libp2p|@libp2p\/.*|@multiformats\/.*)$/, /^(mq\/transport_libp2p|fs\/finder_dht)\w*\.ts$/],
+  [/^(multiformats|datastore-core|interface-datastore)$/, /^fs\/finder_dht\w*\.ts$/],
   [/^\.\/(libp2p|transport_libp2p\w*)\.ts$/, /^mq\/(libp2p|transport_libp2p\w*)\.ts$/],
+  [/^\.\/(dht|finder_dht\w*)\.ts$/, /^fs\/(dht|finder_dht\w*)\.ts$/],
   [/^node:timers/, /^mq\/clock\.ts$/],
   [/^node:ffi$/, /^(mq\/libc|agent\/sea)\.ts$/],
 ];
@@ -63,7 +65,7 @@ test("imports go down, and through mod.ts only", () => {
         allowed,
         `${path} imports ${to}: arrows go down only (agent → fs → mq). Move what it needs below, or pass it in.`,
       );
-      const isDoor = [`${folder}/mod.ts`, HEAVY_DOOR, EXECUTABLE_ONLY].includes(to);
+      const isDoor = [`${folder}/mod.ts`, ...HEAVY_DOORS, EXECUTABLE_ONLY].includes(to);
       assert.ok(isDoor, `${path} imports ${to}: import ${folder}/mod.ts and export it from there.`);
     }
   }
@@ -85,6 +87,28 @@ test("each big dependency is imported by its owner only", () => {
         );
       }
     }
+  }
+});
+
+test("the command line and the root half have nothing in them that talks to strangers", () => {
+  const texts = new Map(sources.map(({ path, text }) => [path, text]));
+  const reached = new Set<string>();
+  const walk = (path: string) => {
+    if (reached.has(path)) return;
+    reached.add(path);
+    for (
+      const name of importsOf(
+        (texts.get(path) ?? "").replace(/import type [^;]*;|typeof import\([^)]*\)/g, ""),
+      )
+    ) {
+      if (name.startsWith(".")) walk(join(dirname(path), name));
+    }
+  };
+  walk("agent/main.ts");
+  walk("agent/agent_main.ts");
+  assert.ok(reached.has("agent/daemon.ts") && !reached.has("agent/net.ts"), "the walk has lost its way");
+  for (const path of reached) {
+    assert.ok(!/libp2p|dht/.test(path), `${path} is loaded by the command line or the root half`);
   }
 });
 

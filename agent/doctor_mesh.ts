@@ -1,0 +1,66 @@
+// Doctor mesh: the checks that are about other hosts: whether they can reach this one, find it and agree with its clock.
+// Part of the doctor (doctor.ts); it looks and changes nothing.
+import * as fs from "node:fs";
+import type { Bad } from "./doctor.ts";
+import type { Call } from "./host.ts";
+import { clockOffMs } from "./limits.ts";
+import { inert } from "./names.ts";
+import { nameOf } from "./trust.ts";
+
+/** The group in which hosts on one network look for each other (mDNS, RFC 6762), as a number. */
+const MDNS_GROUP = 0xe00000fb;
+
+export const MESH_CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
+  listening: async ({ host }) => {
+    const { why } = await host.mesh.listening();
+    if (why === "") return undefined;
+    return {
+      text: `${why}: others cannot call this host`,
+      hint: "ss -ltnp, to see who has the port; then edit listen in isconf.conf, or isconf restart",
+    };
+  },
+  "network route": ({ host }) => {
+    if (!host.config.discover || hasRoute(MDNS_GROUP, fs.readFileSync("/proc/net/route", "latin1"))) {
+      return undefined;
+    }
+    return {
+      text: "there is no route to 224.0.0.251: hosts on the same network do not find each other",
+      hint: "ip route add 224.0.0.0/4 dev INTERFACE; or discover = no and peers in isconf.conf",
+    };
+  },
+  keeper: ({ host }) => {
+    const policy = host.journal.policy();
+    if (policy === undefined || host.keepers.isHere(policy)) return undefined;
+    const connected = host.mesh.peers();
+    const absent = policy.keepers.hosts.filter((id) => !connected.includes(id));
+    if (policy.keepers.hosts.length - absent.length >= policy.keepers.quorum) return undefined;
+    const names = absent.map((id) => inert(nameOf(policy, id))).join(", ");
+    return {
+      text: `not connected with ${names}: nothing can be locked or checked in from here`,
+      hint: `isconf status on ${names}; perhaps peers in isconf.conf here, then isconf restart`,
+    };
+  },
+  clock: async ({ host }) => {
+    const heard = (await host.reports.gather()).filter((report) => report.live);
+    const offs = heard.map((report) => report.heardMs - report.timeMs).sort((a, b) => a - b);
+    const middle = offs[Math.floor(offs.length / 2)] ?? 0;
+    if (Math.abs(middle) <= clockOffMs) return undefined;
+    const seconds = Math.round(Math.abs(middle) / 1000);
+    return {
+      text: `this host's clock is ${seconds} seconds ${
+        middle > 0 ? "ahead of" : "behind"
+      } that of other hosts`,
+      hint: "date -u, here and there",
+    };
+  },
+};
+
+/** Whether the kernel's table of IPv4 routes, as /proc/net/route shows it, leads to an address. */
+export function hasRoute(address: number, table: string): boolean {
+  const hostOrder = (hex: string) => Buffer.from(hex, "hex").readUInt32LE();
+  return table.trim().split("\n").slice(1).some((line) => {
+    const [, destination = "", , flags = "", , , , mask = ""] = line.split("\t");
+    const isUp = (Number.parseInt(flags, 16) & 1) === 1;
+    return isUp && ((address & hostOrder(mask)) >>> 0) === hostOrder(destination);
+  });
+}
