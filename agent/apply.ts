@@ -100,6 +100,7 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
   }
   const at = host.history.applied();
   const policy = host.journal.policy();
+  if (fresh.tooNew !== undefined && at === host.journal.head(branch).seq) throw fresh.tooNew;
   const asked = { asked: fresh.asked, hosts: fresh.hosts.map((h) => nameOf(policy, h)), asOfMs: fresh.atMs };
   return { branch, applied: at + 1 - from, at, of: head.seq, restarting, ...asked };
 }

@@ -14,19 +14,20 @@ import * as domain from "./domain.ts";
 import * as enrol from "./enrol.ts";
 import { openDoors } from "./door.ts";
 import { History } from "./history.ts";
-import { type Host, hostId, hostPair, isEvicted, Turn } from "./host.ts";
+import { type Host, hostId, hostPair, Turn } from "./host.ts";
 import * as join from "./join.ts";
 import { Journal } from "./journal.ts";
 import { SoleKeeper } from "./keeper.ts";
 import { serveKeeper } from "./keeper_service.ts";
 import { Keepers } from "./keepers.ts";
 import { KeyRing } from "./keys.ts";
-import { agentEndMs } from "./limits.ts";
+import { agentEndMs, settleInMs } from "./limits.ts";
 import * as locks from "./locks.ts";
 import { lockFile } from "./lockfile.ts";
 import { SeamMesh } from "./mesh.ts";
 import { CONTROL } from "./names.ts";
 import { type Home, makeHome } from "./paths.ts";
+import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
 import { Pending } from "./pending.ts";
 import { Replica } from "./replica.ts";
 import * as report from "./report.ts";
@@ -117,7 +118,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   mesh.answer("person", (_, value) => roles.vouch(host, value));
   mesh.strangers = {
     question: (net, question) => enrol.answerStranger(host, net, question),
-    meet: (net, answer) => Promise.resolve(enrol.meetStranger(host, net, answer)),
+    meet: (_, answer) => Promise.resolve(enrol.meetStranger(host, answer)),
   };
   roles.settleRotations(host);
   hostPair(host);
@@ -152,6 +153,11 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     meshing.goOn();
     sharing.goOn();
   };
+  const asking = new Again(() => askWhetherEvicted(host), (e) => log(`eviction: ${e.message}`));
+  mesh.onPeer((peer, up) => {
+    if (!up && journal.policy()?.keepers.hosts.includes(peer)) asking.goOn();
+  });
+  clock.after(settleInMs, () => asking.goOn()); // it may have happened while this host was off
   journal.onGrown((grown) => {
     if (grown === CONTROL) {
       roles.settleRotations(host);
@@ -208,19 +214,20 @@ function permitted(names: string[], log: (line: string) => void): number[] {
 async function settleMesh(host: Host): Promise<void> {
   const policy = host.journal.policy();
   if (policy === undefined || getMeta(host.db, "branch") === undefined) return;
-  if (isEvicted(host)) {
+  const self = hostId(host);
+  const belongs = members(policy);
+  if (isEvicted(host, policy)) {
     host.log("this host was evicted from the domain: it talks to nobody any more");
     return await host.mesh.settle(null);
   }
-  const self = hostId(host);
   const { listen, peers, discover } = host.config;
-  const others = [...members(policy)].filter(([id]) => id !== self);
+  const others = belongs.has(self) ? [...belongs].filter(([id]) => id !== self) : [];
   await host.mesh.settle({
     network: toHex(policy.domain).slice(0, 32),
     members: others.map(([id, { net, name }]) => ({ host: id, net, name })),
     self,
     listen,
-    peers: [...peers, ...(getMeta(host.db, "joining") ?? "").split(" ").filter(Boolean)],
+    peers: [...peers, ...placesOf(host)],
     discover,
   });
 }

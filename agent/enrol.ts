@@ -129,7 +129,7 @@ async function admit(
   joiner: JoinerRow,
   replace: boolean,
 ): Promise<void> {
-  await extendControl(host, "approve", author, `host ${joiner.name}`, (policy) => {
+  await extendControl(host, "approve", author, `host ${joiner.name}`, (policy, ends) => {
     if (members(policy).has(joiner.host)) return [];
     const namesake = needFreeName(policy, "approve", joiner.name, joiner.host);
     if (namesake !== undefined && !replace) {
@@ -139,7 +139,7 @@ async function admit(
     }
     const before = namesake === undefined
       ? []
-      : evictionOf(host, policy, namesake, "replaced by a host of that name");
+      : evictionOf(policy, ends, namesake, "replaced by a host of that name");
     const op: Op = { op: "host", key: joiner.key, net: joiner.net, name: joiner.name };
     return [...before, op];
   });
@@ -151,7 +151,10 @@ export function hosts(call: Call) {
   const { host } = call;
   const policy = host.journal.needPolicy("hosts");
   const connected = new Set(host.mesh.peers());
-  const rows = [...policy.hosts].map(([id, h]) => ({
+  const belongs = members(policy);
+  const isRotated = (id: string, net: Uint8Array) =>
+    !belongs.has(id) && [...belongs.values()].some((h) => bytesEqual(h.net, net));
+  const rows = [...policy.hosts].filter(([id, h]) => !isRotated(id, h.net)).map(([id, h]) => ({
     name: h.name,
     id,
     fingerprint: fingerprint(id),
@@ -171,7 +174,7 @@ export function hosts(call: Call) {
     branch: j.branch,
     askedMs: j.askedMs,
   }));
-  return { hosts: rows, waiting };
+  return { hosts: rows.sort((a, b) => a.name < b.name ? -1 : 1), waiting };
 }
 
 /** The beginning of a host's id as people compare it. */
@@ -181,27 +184,23 @@ export function fingerprint(host: string): string {
 
 /** What is answered to a host that is connected and not let in, or that does not let us in yet. Throws to refuse. */
 export async function answerStranger(host: Host, net: Uint8Array, question: Uint8Array): Promise<Uint8Array> {
-  const words = decode(question) as { what?: Cbor; after?: Cbor; records?: Cbor } | null;
+  const words = decode(question) as { what?: Cbor; after?: Cbor } | null;
   if (words?.what === "join") return encode(await join(host, net, words as Record<string, Cbor>));
-  const policy = host.journal.policy();
-  const isMember = policy !== undefined &&
-    [...members(policy).values()].some((h) => bytesEqual(h.net, net));
-  if (isMember && words?.what === "control" && typeof words.after === "number") {
-    const { seq } = host.journal.head(CONTROL);
-    return encode(words.after > seq ? seq : controlAfter(host, words.after));
-  }
-  if (isMember && words?.what === "news" && Array.isArray(words.records)) {
-    for (const record of words.records) takeIn(host, [readRecord(record)]);
-    return encode(host.journal.head(CONTROL).seq);
+  if (words?.what === "control" && typeof words.after === "number") {
+    const policy = host.journal.needPolicy("join");
+    const known = [...policy.hosts].filter(([, h]) => bytesEqual(h.net, net)).map(([id]) => id);
+    if (known.some((id) => !policy.revoked.has(id))) return encode(controlAfter(host, words.after));
+    // Who was evicted may know that, and nothing that came later.
+    const until = Math.max(0, ...known.map((id) => policy.revoked.get(id)?.[CONTROL] ?? 0));
+    if (until > words.after) return encode(controlAfter(host, words.after, until));
   }
   throw new Fault("join", "denied", "a stranger is not answered", { hint: "isconf join TOKEN" });
 }
 
-/** Control entries after a place, up to another at the most, as many as fit into one answer to a stranger. */
-function controlAfter(host: Host, after: number, to = Infinity): Cbor[] {
+function controlAfter(host: Host, after: number, until = after + pageEntriesMax): Cbor {
   const page: Uint8Array[][] = [];
   let bytes = 0;
-  for (const row of host.journal.range(CONTROL, after + 1, Math.min(after + pageEntriesMax, to))) {
+  for (const row of host.journal.range(CONTROL, after + 1, Math.min(until, after + pageEntriesMax))) {
     const record = writeRecord(row);
     bytes += record.reduce((sum, part) => sum + part.length + 8, 0);
     if (page.length > 0 && bytes > strangerPageBytesMax) break;
@@ -267,29 +266,15 @@ async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): P
   }
 }
 
-/**
- * What a stranger that is connected is asked: its control entries beyond ours, which may say that it was let in. When it
- * has fewer than we do, and belonged to the domain once, it is told how it came to be a stranger.
- */
-export function meetStranger(host: Host, net: Uint8Array, answer: Uint8Array | null): Uint8Array | null {
-  const policy = host.journal.policy();
-  if (policy === undefined) return null;
-  const said = answer === null ? [] : decode(answer);
-  if (typeof said === "number") {
-    const records = controlAfter(host, said, evictedAt(policy, net));
-    return records.length > 0 ? encode({ what: "news", records }) : null;
-  }
+/** What a stranger that is connected is asked: its control entries beyond ours, which may say that it was let in. */
+export function meetStranger(host: Host, answer: Uint8Array | null): Uint8Array | null {
+  if (host.journal.policy() === undefined) return null;
   if (answer !== null) {
-    if (!Array.isArray(said) || said.length === 0) return null;
-    for (const record of said) takeIn(host, [readRecord(record)]);
+    const records = decode(answer);
+    if (!Array.isArray(records) || records.length === 0) return null;
+    for (const record of records) takeIn(host, [readRecord(record)], { branch: CONTROL });
   }
   return encode({ what: "control", after: host.journal.head(CONTROL).seq });
-}
-
-/** The control entry that took out the host whose net half has this key; 0: there is none. */
-function evictedAt(policy: Policy, net: Uint8Array): number {
-  const found = [...policy.hosts].find(([id, h]) => bytesEqual(h.net, net) && policy.revoked.has(id));
-  return found === undefined ? 0 : (policy.revoked.get(found[0])?.[CONTROL] ?? 0) + 1;
 }
 
 function joiners(host: Host): JoinerRow[] {
@@ -313,6 +298,6 @@ function tokenRow(host: Host, id: string): TokenRow | undefined {
 function needEnrol(host: Host, policy: Policy, op: string, key: string, name: string): void {
   if (may(policy, key, "enrol", CONTROL) && !policy.revoked.has(key)) return;
   throw new Fault(op, "denied", `${inert(name)}@${hostName(host)} has no enrol role`, {
-    hint: `isconf grant ${inert(name)} enrol ${CONTROL}, by an owner`,
+    hint: `isconf grant ${inert(name)}@${hostName(host)} enrol ${CONTROL}, by an owner`,
   });
 }

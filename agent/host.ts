@@ -116,18 +116,8 @@ export function hostEnv(host: Host): Record<string, string> {
   };
 }
 
-/** Whether the domain has taken this host's key out, as far as this host has heard. */
-export function isEvicted(host: Host): boolean {
-  return host.journal.policy()?.revoked.has(hostId(host)) ?? false;
-}
-
 /** Throws a diverged fault when this host ran something that can no longer be checked in. */
 export function needCongruent(host: Host, op: string): void {
-  if (isEvicted(host)) {
-    throw new Fault(op, "denied", "this host was evicted from the domain: it takes no part in it any more", {
-      hint: "isconf status; it can come back only rebuilt, with a new key: isconf token on another host",
-    });
-  }
   const why = getMeta(host.db, "diverged");
   if (why === undefined) return;
   throw new Fault(op, "diverged", `this host is diverged: ${why}`, {
@@ -145,6 +135,11 @@ export class Turn {
   /** From now on nobody gets a turn any more; who waits is told. Called in a turn, by who ends the agent. */
   close(): void {
     this.#isClosed = true;
+  }
+
+  /** Whether the agent is ending. */
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** Whether this is being done or waits for its turn. */

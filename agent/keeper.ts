@@ -138,19 +138,17 @@ export class SoleKeeper {
     void tx;
     return batch.map((proposal) => {
       const now = this.holder(proposal.branch);
-      if (now?.held !== true || now.term !== term) {
-        throw new Fault(
-          "ci",
-          "notLocked",
-          `the lock with term ${term} is gone: the keeper has promised term ${now?.term ?? 0}`,
-          {
-            hint: 'isconf lock "why", then isconf ci',
-          },
-        );
-      }
+      if (now?.held !== true || now.term !== term) throw lockGone(term, now);
       return this.#sealed(domain, term, proposal);
     });
   }
+}
+
+/** The fault of a check-in under a term that is not, or no longer, the promised one; names both. */
+export function lockGone(term: number, now: Held | undefined): Fault {
+  const promised = now === undefined ? "none" : `term ${now.term} to ${inert(now.holderName)}`;
+  const text = `the lock with term ${term} is gone: the keeper has promised ${promised}`;
+  return new Fault("ci", "notLocked", text, { hint: 'isconf lock "why", then isconf ci' });
 }
 
 /** The fault that says who holds a lock, where, why, and since when. */

@@ -1,9 +1,10 @@
 // Status: how this host stands to its branch, and how every other host of the domain does, as far as anybody can say.
 // Not the journal (report.ts) and not how it is printed (verbs/).
 import { Fault } from "../mq/mod.ts";
-import { type Call, type Host, hostId, hostName, isEvicted } from "./host.ts";
+import { type Call, type Host, hostId, hostName } from "./host.ts";
 import type { Held } from "./keeper.ts";
 import type { Listening } from "./mesh.ts";
+import { isEvicted } from "./outcast.ts";
 import { HERE } from "./report.ts";
 import type { ReportWords } from "./reports.ts";
 import { getMeta } from "./schema.ts";
@@ -15,7 +16,7 @@ export interface HostLine {
   branch: string;
   at: number;
   of: number;
-  /** As the host said: current, behind, failed, uncertain, restarting, diverged, forked, evicted; "unknown": never heard. */
+  /** As the host said: current, behind, failed, uncertain, restarting, diverged, forked; "unknown": never heard. */
   state: string;
   why: string;
   /** Since when it stands there, by its own clock. */
@@ -61,7 +62,7 @@ export function standing(host: Host) {
   const stopped = last === undefined || last.state === "done"
     ? null
     : { seq: last.seq, why: HERE[last.state], status: last.status, reason: last.reason };
-  const state = isEvicted(host)
+  const state = isEvicted(host, policy)
     ? "evicted"
     : base.diverged !== null
     ? "diverged"
@@ -123,7 +124,7 @@ export async function status(call: Call) {
     }
     const { branch, at, of, state, why, sinceMs, heardMs, live } = said;
     return { name, branch, at, of, state, why, sinceMs, heardMs, reached: live };
-  });
+  }).sort((a, b) => a.name < b.name ? -1 : 1);
   return { ...own, lock: lockLine(held), network, hosts };
 }
 

@@ -56,7 +56,8 @@ export class VirtualClock implements Clock {
   #now = 0;
   #wallOffset: number;
   #order = 0;
-  #timers: Timer[] = [];
+  /** In the order in which they fire. */
+  readonly #timers: Timer[] = [];
   #state: [number, number, number, number];
 
   constructor(seed: number, wallStartMs = 1_700_000_000_000) {
@@ -98,10 +99,10 @@ export class VirtualClock implements Clock {
 
   after(ms: number, fn: () => void): Cancel {
     const timer = { at: this.#now + Math.max(0, ms), order: this.#order++, fn };
-    this.#timers.push(timer);
+    this.#timers.splice(this.#placeOf(timer), 0, timer);
     return () => {
-      const i = this.#timers.indexOf(timer);
-      if (i >= 0) this.#timers.splice(i, 1);
+      const i = this.#placeOf(timer);
+      if (this.#timers[i] === timer) this.#timers.splice(i, 1);
     };
   }
 
@@ -114,20 +115,25 @@ export class VirtualClock implements Clock {
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     await settle();
-    for (;;) {
-      let due: Timer | undefined;
-      for (const t of this.#timers) {
-        if (t.at <= end && (due === undefined || t.at < due.at || (t.at === due.at && t.order < due.order))) {
-          due = t;
-        }
-      }
-      if (due === undefined) break;
-      this.#timers.splice(this.#timers.indexOf(due), 1);
+    for (let due = this.#timers[0]; due !== undefined && due.at <= end; due = this.#timers[0]) {
+      this.#timers.shift();
       this.#now = Math.max(this.#now, due.at);
       due.fn();
       await settle();
     }
     this.#now = end;
+  }
+
+  /** Where a timer is, or belongs, among those that wait. */
+  #placeOf({ at, order }: Timer): number {
+    let [from, to] = [0, this.#timers.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      const t = this.#timers[middle] as Timer;
+      if (t.at < at || (t.at === at && t.order < order)) from = middle + 1;
+      else to = middle;
+    }
+    return from;
   }
 }
 

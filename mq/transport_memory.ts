@@ -43,6 +43,8 @@ export interface MemoryNetworkOptions {
   link?: Partial<Link>;
   messageBytesMax?: number;
   queueBytesPerPeerMax?: number;
+  /** Whether two peers have a connection when both are there and nothing parts them; else each has one with each. */
+  neighbours?: (a: PeerId, b: PeerId) => boolean;
 }
 
 /** What a memory transport tells its listeners. */
@@ -64,9 +66,11 @@ export class MemoryNetwork {
   readonly #link: Link;
   readonly #messageBytesMax: number;
   readonly #queueBytesMax: number;
+  readonly #neighbours: (a: PeerId, b: PeerId) => boolean;
   readonly #members = new Map<PeerId, MemoryTransport>();
   readonly #wires = new Map<string, Wire>();
-  readonly #connected = new Set<string>();
+  /** With whom each member is connected: what one has of another, the other has of it. */
+  readonly #connected = new Map<PeerId, Set<PeerId>>();
   #groupOf: Map<PeerId, number> | undefined;
 
   constructor(clock: Clock, opts: MemoryNetworkOptions = {}) {
@@ -74,6 +78,7 @@ export class MemoryNetwork {
     this.#link = { ...PERFECT, ...opts.link };
     this.#messageBytesMax = opts.messageBytesMax ?? messageBytesMax;
     this.#queueBytesMax = opts.queueBytesPerPeerMax ?? queueBytesPerPeerMax;
+    this.#neighbours = opts.neighbours ?? (() => true);
   }
 
   /** A transport named `id` on this network; not started. The same name again is the same machine, replaced. */
@@ -83,10 +88,11 @@ export class MemoryNetwork {
       up: (member) => {
         this.#remove(id);
         this.#members.set(id, member);
-        this.#reconnect();
+        this.#connected.set(id, new Set());
+        for (const peer of this.#members.keys()) this.#settle(id, peer);
       },
       down: () => this.#remove(id),
-      peers: () => [...this.#members.keys()].filter((peer) => this.#connected.has(key(id, peer))),
+      peers: () => [...this.#connected.get(id) ?? []],
       post: (to, bytes) => this.#post(id, to, bytes),
     };
     return new MemoryTransport(id, port);
@@ -96,7 +102,7 @@ export class MemoryNetwork {
   setLink(a: PeerId, b: PeerId, link: Partial<Link>): void {
     const wire = this.#wire(a, b);
     wire.link = { ...wire.link, ...link };
-    if (link.cut !== undefined) this.#reconnect();
+    if (link.cut !== undefined) this.#settle(a, b);
     if (link.stalled !== false) return;
     for (const bytes of this.#wire(a, b).waiting.splice(0)) this.#arrive(a, b, bytes);
   }
@@ -104,18 +110,20 @@ export class MemoryNetwork {
   /** Only peers in the same group hear each other; a peer in no group hears nobody. */
   partition(groups: PeerId[][]): void {
     this.#groupOf = new Map(groups.flatMap((group, i) => group.map((peer) => [peer, i] as const)));
-    this.#reconnect();
+    this.#settleAll();
   }
 
   /** Ends the partition and every cut; latency, loss and the rest stay. */
   heal(): void {
     this.#groupOf = undefined;
     for (const wire of this.#wires.values()) wire.link = { ...wire.link, cut: false };
-    this.#reconnect();
+    this.#settleAll();
   }
 
   #remove(id: PeerId): void {
-    if (this.#members.delete(id)) this.#reconnect();
+    this.#members.delete(id);
+    for (const peer of this.#connected.get(id) ?? []) this.#settle(id, peer);
+    this.#connected.delete(id);
   }
 
   #wire(from: PeerId, to: PeerId): Wire {
@@ -133,18 +141,18 @@ export class MemoryNetwork {
     return sameGroup && !this.#wire(from, to).link.cut;
   }
 
-  /** Works out who is connected, and tells both ends of each pair that changed. */
-  #reconnect(): void {
-    const now = new Set<string>();
-    for (const a of this.#members.keys()) {
-      for (const b of this.#members.keys()) {
-        if (a !== b && (this.#passes(a, b) || this.#passes(b, a))) now.add(key(a, b));
-      }
-    }
-    for (const pair of now.symmetricDifference(this.#connected)) {
-      const up = now.has(pair);
-      const [self, peer] = JSON.parse(pair) as [PeerId, PeerId];
-      if (up) this.#connected.add(pair);
+  #settleAll(): void {
+    const members = [...this.#members.keys()];
+    for (const [i, a] of members.entries()) for (const b of members.slice(i + 1)) this.#settle(a, b);
+  }
+
+  /** Connects two peers, or parts them, and tells both, when it is not so already. */
+  #settle(a: PeerId, b: PeerId): void {
+    const up = a !== b && this.#members.has(a) && this.#members.has(b) && this.#neighbours(a, b) &&
+      (this.#passes(a, b) || this.#passes(b, a));
+    if (up === (this.#connected.get(a)?.has(b) ?? false)) return;
+    for (const [self, peer] of [[a, b], [b, a]] as const) {
+      if (up) this.#connected.get(self)?.add(peer);
       else this.#disconnect(self, peer);
       const member = this.#members.get(self);
       this.#clock.after(0, () => {
@@ -155,7 +163,7 @@ export class MemoryNetwork {
 
   /** A lost connection takes what was on its way with it: the wire that replaces it is a new one. */
   #disconnect(from: PeerId, to: PeerId): void {
-    this.#connected.delete(key(from, to));
+    this.#connected.get(from)?.delete(to);
     const { link } = this.#wire(from, to);
     this.#wires.set(key(from, to), { link, queuedBytes: 0, lastArrivalMs: 0, waiting: [] });
   }
@@ -163,8 +171,8 @@ export class MemoryNetwork {
   /** Puts a copy of the message on the wire; false when not connected or the queue is full. */
   #post(from: PeerId, to: PeerId, bytes: Uint8Array): boolean {
     checkMessage(bytes, this.#messageBytesMax);
+    if (!this.#connected.get(from)?.has(to)) return false;
     const wire = this.#wire(from, to);
-    if (!this.#connected.has(key(from, to))) return false;
     if (wire.queuedBytes + bytes.length > this.#queueBytesMax) return false;
     const { link } = wire;
     if (this.#chance(link.loss)) return true;

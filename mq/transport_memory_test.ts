@@ -185,3 +185,26 @@ test("the queue to a peer is bounded in bytes while they are under way", async (
   await clock.advance(50);
   assert.ok(a.send("b", new Uint8Array(100)));
 });
+
+test("who are no neighbours have no connection, and others come and go without them", async () => {
+  const clock = new VirtualClock(1);
+  const place = (peer: string) => "abcd".indexOf(peer);
+  const network = new MemoryNetwork(clock, { neighbours: (a, b) => Math.abs(place(a) - place(b)) === 1 });
+  const all = ["a", "b", "c", "d"].map((name) => network.attach(name)) as [
+    Transport,
+    Transport,
+    Transport,
+    Transport,
+  ];
+  for (const t of all) await t.start();
+  const peers = () => all.map((t) => t.peers().toSorted().join(""));
+  assert.deepEqual(peers(), ["b", "ac", "bd", "c"]);
+  assert.equal(all[0].send("c", new Uint8Array(1)), false);
+  network.partition([["a", "b", "d"], ["c"]]);
+  assert.deepEqual(peers(), ["b", "a", "", ""]);
+  network.heal();
+  await all[1].stop();
+  assert.deepEqual(peers(), ["", "", "d", "c"]);
+  await all[1].start();
+  assert.deepEqual(peers(), ["b", "ac", "bd", "c"]);
+});

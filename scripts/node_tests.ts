@@ -4,7 +4,7 @@ const root = new URL("../", import.meta.url).pathname;
 const node = `${root}node_modules/node-linux-${Deno.build.arch === "aarch64" ? "arm64" : "x64"}/bin/node`;
 
 const files: string[] = [];
-for (const folder of ["mq", "fs", "agent", "tests/unit"]) collect(folder);
+for (const folder of ["mq", "fs", "agent", "tests/unit", "tests/sim"]) collect(folder);
 const { code } = await new Deno.Command(node, {
   args: ["--test", "--disable-warning=ExperimentalWarning", ...Deno.args, ...files.sort()],
   cwd: root,

@@ -32,6 +32,12 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
         `entry ${r.stopped.seq} is ${r.stopped.why}${status}: ${inert(r.stopped.reason ?? "")}`,
       ]);
     }
+    if (r.state === "evicted") {
+      rows.push([
+        "evicted",
+        "it is no longer of this domain, and can come back only rebuilt, with a new token",
+      ]);
+    }
     if (r.diverged !== null) rows.push(["diverged", inert(r.diverged)]);
     if (r.fork !== null) rows.push(["forked", `at entry ${r.fork.seq}, seen ${moment(r.fork.foundMs)}`]);
     if (r.lock !== null) {

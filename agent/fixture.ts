@@ -1,0 +1,205 @@
+// fixture: hosts that exist only as keys in a test's hand, so that they can lie: what they sign, ask of a keeper and tell;
+// and a mesh that does what the test says. Not part of the product.
+import { type Cbor, fromHex, generateKeyPair, keyId, type KeyPair, systemClock } from "../mq/mod.ts";
+import type { TestHost } from "../tests/world.ts";
+import { extendControl } from "./control.ts";
+import { type Entry, ENTRY_LEVEL, type Op, readEntry, sealEntry } from "./entry.ts";
+import { hostId, hostPair, personPair } from "./host.ts";
+import { type ClaimWords, openReply, type RequestWords, sealClaim, sealRequest } from "./keeper_words.ts";
+import type { Mesh } from "./mesh.ts";
+import { CONTROL } from "./names.ts";
+
+/** A host of the domain, and a person on it. */
+export interface Other {
+  id: string;
+  name: string;
+  host: KeyPair;
+  net: KeyPair;
+  person: KeyPair;
+  author: string;
+}
+
+const newKey = () => generateKeyPair(systemClock);
+
+/** Certifies a host that is nowhere, and a person on it with these roles. */
+export async function addOther(
+  first: TestHost,
+  name: string,
+  roles: [string, string][] = [],
+): Promise<Other> {
+  const [host, net, person] = [newKey(), newKey(), newKey()];
+  const author = keyId(person.publicKey);
+  await extend(first, [
+    { op: "host", key: host.publicKey, net: net.publicKey, name },
+    { op: "person", key: person.publicKey, name: `eve@${name}` },
+    ...roles.map(([role, branch]): Op => ({ op: "grant", key: fromHex(author), role, branch })),
+  ]);
+  return { id: keyId(host.publicKey), name, host, net, person, author };
+}
+
+/** Extends the control journal by an entry of the first owner's. */
+export async function extend(first: TestHost, ops: Op[]): Promise<void> {
+  const owner = personPair(first.agent.host, first.call().actor);
+  await extendControl(first.agent.host, "test", owner, "test", () => ops);
+}
+
+/** What a keeper answers to a request of a host, however strange, as it arrives across the seam. */
+export async function askKeeper(
+  keeper: TestHost,
+  other: Other,
+  body: RequestWords,
+  change: { branch?: string; from?: string; signer?: KeyPair; keeper?: string; sealed?: string } = {},
+): Promise<Cbor> {
+  const { host } = keeper.agent;
+  const policy = host.journal.needPolicy("test");
+  const branch = change.branch ?? "main";
+  const nonce = systemClock.random(16);
+  const to = {
+    domain: policy.domain,
+    branch: change.sealed ?? branch,
+    keeper: fromHex(change.keeper ?? hostId(host)),
+    nonce,
+  };
+  const request = sealRequest(body, to, change.signer ?? other.host);
+  return openReply(
+    await tell(keeper, other, [branch, request], change.from),
+    nonce,
+    policy,
+    branch,
+    hostId(host),
+  );
+}
+
+/** Puts a question of the method `keeper` to a host as its net half would pass it on. */
+export async function tell(keeper: TestHost, other: Other, value: Cbor, from = other.id): Promise<Cbor> {
+  return await keeper.agent.host.mesh.answers.answer([from, "keeper", value]);
+}
+
+/** A claim of a person of `other`, right in everything unless changed. */
+export function claimOf(keeper: TestHost, other: Other, change: Partial<ClaimWords> = {}, by = other.person) {
+  const { journal, keeper: sole } = keeper.agent.host;
+  const { seq, id } = journal.head("main");
+  const words: ClaimWords = {
+    what: "lock",
+    host: fromHex(other.id),
+    message: "why",
+    after: sole.holder("main")?.term ?? 0,
+    steal: false,
+    seq,
+    id,
+    ...change,
+  };
+  const claim = sealClaim(words, journal.needPolicy("test").domain, "main", by);
+  return { what: "claim" as const, claim };
+}
+
+/** `n` entries made by `other` on top of what the keeper has, each a deletion, as they are brought to the keeper. */
+export function workOf(
+  keeper: TestHost,
+  other: Other,
+  term: number,
+  n = 1,
+  change: Partial<Entry> = {},
+): Uint8Array[][] {
+  const { journal } = keeper.agent.host;
+  const policy = journal.needPolicy("test");
+  const branch = change.branch ?? "main";
+  let { seq, id: prev } = journal.head(branch);
+  return Array.from({ length: n }, () => {
+    const entry: Entry = {
+      level: ENTRY_LEVEL,
+      domain: policy.domain,
+      branch,
+      epoch: 0,
+      seq: ++seq,
+      prev,
+      term,
+      policy: branch === CONTROL ? prev : policy.head,
+      timeMs: 1,
+      author: fromHex(other.author),
+      origin: fromHex(other.id),
+      message: "why",
+      ops: [{ op: "delete", path: `/nowhere/${seq}` }],
+      ...change,
+    };
+    const sealed = sealEntry(entry, other.person, other.host);
+    prev = sealed.id;
+    return [sealed.entry, sealed.origin];
+  });
+}
+
+/** Every row of agent.db as text: what a host believes and remembers. */
+export function allOf(host: TestHost): string {
+  return host.agent.host.db.read((r) => {
+    const tables = r.all<{ name: string }>(
+      "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
+    );
+    return JSON.stringify(tables.map(({ name }) => [name, r.all(`SELECT * FROM ${name} ORDER BY 1, 2`)]));
+  });
+}
+
+/** The seq, author and origin of each entry of a branch that a host has. */
+export function entriesOf(host: TestHost, branch = "main"): Entry[] {
+  const { journal } = host.agent.host;
+  return [...journal.range(branch, 1, journal.head(branch).seq)].map((row) => readEntry(row.entry).entry);
+}
+
+/** The keys of a real host, as if they had been stolen. */
+export function stolen(host: TestHost): Other {
+  const { host: h } = host.agent;
+  const [pair, person] = [hostPair(h), personPair(h, host.call().actor)];
+  return {
+    id: hostId(h),
+    name: "stolen",
+    host: pair,
+    net: pair,
+    person,
+    author: keyId(person.publicKey),
+  };
+}
+
+/** A mesh that does what the test says, and counts. */
+export class FakeMesh implements Mesh {
+  /** What hosts answer; a host that is not here is not connected. */
+  readonly hosts = new Map<string, (method: string, value: Cbor) => Promise<Cbor> | Cbor>();
+  readonly asked: { host: string; method: string; value: Cbor }[] = [];
+  readonly published: { topic: string; value: Cbor }[] = [];
+  readonly answerers = new Map<string, (host: string, value: Cbor) => Promise<Cbor> | Cbor>();
+  readonly #rumours = new Map<string, (host: string, value: Cbor) => void>();
+  readonly #onPeer: ((host: string, up: boolean) => void)[] = [];
+
+  peers(): string[] {
+    return [...this.hosts.keys()];
+  }
+
+  async ask(host: string, method: string, value: Cbor): Promise<Cbor> {
+    this.asked.push({ host, method, value });
+    return await this.hosts.get(host)?.(method, value) as Cbor;
+  }
+
+  publish(topic: string, value: Cbor): void {
+    this.published.push({ topic, value });
+  }
+
+  answer(method: string, fn: (host: string, value: Cbor) => Promise<Cbor> | Cbor): void {
+    this.answerers.set(method, fn);
+  }
+
+  onRumour(topic: string, fn: (host: string, value: Cbor) => void): void {
+    this.#rumours.set(topic, fn);
+  }
+
+  onPeer(fn: (host: string, up: boolean) => void): void {
+    this.#onPeer.push(fn);
+  }
+
+  /** A host tells something. */
+  rumour(host: string, topic: string, value: Cbor): void {
+    this.#rumours.get(topic)?.(host, value);
+  }
+
+  /** A host is connected, or goes. */
+  peer(host: string, up: boolean): void {
+    for (const fn of this.#onPeer) fn(host, up);
+  }
+}
