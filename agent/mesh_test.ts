@@ -195,7 +195,9 @@ test("an evicted host is cut off from everybody, and what it signs counts no mor
   await until("b is alone", () => b.agent.host.mesh.peers().length === 0);
   await until("the others have cut it off", () => !isConnected(c, b) && !isConnected(a, b));
   assert.ok(isConnected(a, c));
-  await faultOf(() => lock(b));
+  const state = async () => (await b.acts.status.status(b.call())).state;
+  await until("it hears why", async () => await state() === "evicted");
+  assert.equal((await faultOf(() => lock(b))).exit, 77);
   await joinDomain(a, await makeHost(t, { conf: MESHED }), "hostb");
 });
 

@@ -122,7 +122,10 @@ export async function status(call: Call) {
       const nothing = { branch: "", at: 0, of: 0, state: "unknown", why: "", sinceMs: 0, heardMs: 0 };
       return { name, reached: host.mesh.peers().includes(id), ...nothing };
     }
-    const { branch, at, of, state, why, sinceMs, heardMs, live } = said;
+    const { branch, at, why, sinceMs, heardMs, live } = said;
+    // What came since it was heard is known here.
+    const of = Math.max(said.of, host.journal.head(branch).seq);
+    const state = said.state === "current" && at < of ? "behind" : said.state;
     return { name, branch, at, of, state, why, sinceMs, heardMs, reached: live };
   }).sort((a, b) => a.name < b.name ? -1 : 1);
   return { ...own, lock: lockLine(held), network, hosts };
