@@ -1,6 +1,7 @@
 // Domain: hosts of a fleet that belong to one domain, and what tests look at in it. Not how hosts and lines are made
 // (fleet.ts).
 import assert from "node:assert/strict";
+import { availableParallelism } from "node:os";
 import { checkIn, type Host, type HostOptions, status, until } from "../hosts.ts";
 import { type Fleet, makeFleet, type Owner } from "./fleet.ts";
 
@@ -27,7 +28,12 @@ export async function makeDomain(t: Owner, names: string[], options: HostOptions
 /** Begins a domain on the first of these hosts, and lets the others join. */
 export async function begin(fleet: Fleet, first: string, ...others: string[]): Promise<void> {
   await fleet.host(first).ok("init");
-  await Promise.all(others.map((other) => join(fleet.host(first), fleet.host(other))));
+  const joiner = async () => {
+    for (let name = others.shift(); name !== undefined; name = others.shift()) {
+      await join(fleet.host(first), fleet.host(name));
+    }
+  };
+  await Promise.all(Array.from({ length: 2 * availableParallelism() }, joiner));
 }
 
 /** Makes a token on a host that is in the domain. */
