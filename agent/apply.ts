@@ -96,6 +96,7 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
       host.db.write((tx) => recordInPlace(tx, replay));
     }
     if (!restarting) host.db.write((tx) => setMeta(tx, "resume", undefined));
+    if (host.history.applied() >= from) host.reports.tellKeepers();
   }
   const at = host.history.applied();
   const policy = host.journal.policy();

@@ -100,6 +100,7 @@ export async function ci(call: Call): Promise<CheckedIn> {
       hint: "isconf ci",
     });
   }
+  host.reports.tellKeepers();
   return checkedIn;
 }
 

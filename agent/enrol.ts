@@ -19,8 +19,8 @@ import { branchOf, type Call, type Host, hostId, hostName, personPair } from "./
 import { readRecord, takeIn, writeRecord } from "./intake.ts";
 import {
   joinersMax,
-  pageBytesMax,
   pageEntriesMax,
+  strangerPageBytesMax,
   tokenHoursDefault,
   tokenHoursMax,
   tokensMax,
@@ -197,7 +197,7 @@ export async function answerStranger(host: Host, net: Uint8Array, question: Uint
     const known = [...policy.hosts].filter(([, h]) => bytesEqual(h.net, net)).map(([id]) => id);
     if (known.some((id) => !policy.revoked.has(id))) return encode(controlAfter(host, words.after));
     // Who was evicted may know that, and nothing that came later.
-    const until = Math.max(0, ...known.map((id) => (policy.revoked.get(id)?.[CONTROL] ?? -1) + 1));
+    const until = Math.max(0, ...known.map((id) => policy.revoked.get(id)?.[CONTROL] ?? 0));
     if (until > words.after) return encode(controlAfter(host, words.after, until));
   }
   throw new Fault("join", "denied", "a stranger is not answered", { hint: "isconf join TOKEN" });
@@ -209,7 +209,7 @@ function controlAfter(host: Host, after: number, until = after + pageEntriesMax)
   for (const row of host.journal.range(CONTROL, after + 1, Math.min(until, after + pageEntriesMax))) {
     const record = writeRecord(row);
     bytes += record.reduce((sum, part) => sum + part.length + 8, 0);
-    if (page.length > 0 && bytes > pageBytesMax) break;
+    if (page.length > 0 && bytes > strangerPageBytesMax) break;
     page.push(record);
   }
   return page;

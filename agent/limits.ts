@@ -31,6 +31,11 @@ export const killGraceMs = 2_000;
 export const startMs = 15_000;
 /** Milliseconds that a request to the net half may take. */
 export const seamAskMs = 120_000;
+/** Milliseconds until a net half that has died is followed by another: at first, at the most; each time twice as long. */
+export const netAgainFirstMs = 250;
+export const netAgainMsMax = 60_000;
+/** Milliseconds after which a net half has not died young. */
+export const netSteadyMs = 60_000;
 /** Requests of one half that the other works on at the same time. */
 export const seamOpenMax = 1024;
 /** Operations in one entry, entries in one check-in, bytes of one entry. */
@@ -68,6 +73,8 @@ export const bundleBatchBytes = 4 * 1024 * 1024;
 /** Entries and bytes of them in one answer to a peer. */
 export const pageEntriesMax = 256;
 export const pageBytesMax = 900 * 1024;
+/** Bytes of control entries in one answer to a host that is not let in: less than a transport's question may have. */
+export const strangerPageBytesMax = 48 * 1024;
 /** Entries from a peer that are checked and kept together, before others get their turn. */
 export const intakeGroupMax = 64;
 /** Milliseconds that a peer is given to answer for its journal. */

@@ -95,6 +95,14 @@ export class SeamMesh implements Mesh {
     this.#ask = ask;
   }
 
+  /** The net half is gone, and with it every connection. */
+  lost(): void {
+    for (const host of this.peers()) {
+      this.#connected.delete(host);
+      for (const fn of this.#onPeer) fn(host, false);
+    }
+  }
+
   peers(): string[] {
     return [...this.#connected];
   }
@@ -121,9 +129,9 @@ export class SeamMesh implements Mesh {
     this.#onPeer.push(fn);
   }
 
-  /** Says to the net half with whom to talk. Who is no longer named is cut off at once. */
-  async settle(settings: MeshSettings): Promise<void> {
-    await this.#ask("mesh", { ...settings });
+  /** Says to the net half with whom to talk; null: with nobody. Who is no longer named is cut off at once. */
+  async settle(settings: MeshSettings | null): Promise<void> {
+    await this.#ask("mesh", settings === null ? null : { ...settings });
   }
 
   /** The public key that the net half proves to others. */

@@ -71,7 +71,7 @@ export class NetMesh {
 
   readonly answers: Pick<Answers<NetRequest>, MeshRequest> = {
     mesh: async (v) => {
-      const turn = this.#turn.then(() => this.#settle(readSettings(v)));
+      const turn = this.#turn.then(() => v === null ? this.#stopNow() : this.#settle(readSettings(v)));
       this.#turn = turn.catch(() => {}); // root hears of it
       await turn;
       return null;

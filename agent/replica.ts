@@ -215,8 +215,9 @@ export class Replica {
   /** Somebody says how long a chain is. Who says so without having it is not listened to for a while. */
   #hear(host: string, branch: string, seq: number): void {
     const { journal, mesh, clock } = this.#o;
-    if (this.#stopped || seq <= journal.head(branch).seq || !this.wanted().includes(branch)) return;
-    if (!mesh.peers().includes(host) || clock.now() < (this.#deafUntilMs.get(host) ?? 0)) return;
+    if (this.#stopped || clock.now() < (this.#deafUntilMs.get(host) ?? 0)) return;
+    if (!mesh.peers().includes(host) || !this.wanted().includes(branch)) return;
+    if (seq <= journal.head(branch).seq) return;
     if (this.#rounds.has(host)) return void this.#rounds.set(host, true);
     this.#rounds.set(host, false);
     void this.#pullHeard(host, branch, seq).then(() => {

@@ -60,7 +60,10 @@ export class Reports {
 
   constructor(options: ReportsOptions) {
     this.#o = options;
-    options.mesh.answer("report", () => this.sign() ?? null);
+    options.mesh.answer("report", (_, value) => {
+      this.#keep(value);
+      return this.sign() ?? null;
+    });
     options.mesh.answer("reports", (_, value) => this.#kept(value));
     options.mesh.onRumour("report", (_, value) => {
       if (this.#keep(value)?.isNew) options.mesh.publish("report", value); // told on by whom it is news for
@@ -89,6 +92,15 @@ export class Reports {
   tell(): void {
     const bytes = this.sign();
     if (bytes !== undefined) this.#o.mesh.publish("report", bytes);
+  }
+
+  /** Lets the keepers know how far this host has come: who asks for it while it is off asks them. */
+  tellKeepers(): void {
+    const bytes = this.sign();
+    const { mesh, journal } = this.#o;
+    const keepers = journal.policy()?.keepers.hosts ?? [];
+    if (bytes === undefined) return;
+    for (const keeper of keepers.filter((k) => mesh.peers().includes(k))) void this.#ask(keeper, bytes);
   }
 
   /** Asks every connected host how it stands, and one of them for what it knows of those that are not connected. */
@@ -125,9 +137,9 @@ export class Reports {
     });
   }
 
-  /** Asks a host how it stands; returns whose report came. */
-  async #ask(host: string): Promise<string | undefined> {
-    return this.#keep(await this.#o.mesh.ask(host, "report", null, reportAskMs).catch(silent))?.host;
+  /** Asks a host how it stands, perhaps telling it how we do; returns whose report came. */
+  async #ask(host: string, own: Uint8Array | null = null): Promise<string | undefined> {
+    return this.#keep(await this.#o.mesh.ask(host, "report", own, reportAskMs).catch(silent))?.host;
   }
 
   #kept(value: Cbor): Cbor {

@@ -34,7 +34,7 @@ export const NET_REQUESTS = [
   "shelfList",
   "shelfFind",
   "identity", // null → the public key of the net half, 32 bytes
-  "mesh", // who may talk with us and where to find them → null; see MeshSettings
+  "mesh", // who may talk with us and where to find them, or null: nobody → null; see MeshSettings
   "listening", // null → [where this host can be reached, ["ip:port"…]; what is wrong with that, or ""; whether the DHT is suspect]
   "ask", // [host, method, value, ms] → what that host answers
   "publish", // [topic, value] → null; a rumour

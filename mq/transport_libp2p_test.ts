@@ -144,10 +144,8 @@ test("two connections between one pair: one goes, no message is lost and nobody 
       const introduced = second.introduce(first.addresses()[0]!, () => Promise.resolve());
       let sent = 0, most = 0;
       for (const endMs = systemClock.now() + 500; systemClock.now() < endMs; await sleep(systemClock, 2)) {
-        const message = concat(bytes(`${sent}`.padEnd(6)), filling);
-        while (sent < 200 && second.send(first.self, message)) {
-          message.set(bytes(`${++sent}`.padEnd(6)));
-        }
+        const message = () => concat(bytes(`${sent}`.padEnd(6)), filling);
+        while (sent < 200 && second.send(first.self, message())) sent++;
         most = Math.max(most, first.connections().length);
       }
       await introduced;
