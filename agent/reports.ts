@@ -14,10 +14,29 @@ import {
 } from "../mq/mod.ts";
 import { context, TYPE } from "./entry.ts";
 import type { Journal } from "./journal.ts";
-import { reportAskMs, reportHostsMax, reportTextMax } from "./limits.ts";
+import {
+  pageBytesMax,
+  reportAskMs,
+  reportBytesMax,
+  reportFreshMs,
+  reportHostsMax,
+  reportTextMax,
+  timeMsMax,
+} from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { getMeta, setMeta } from "./schema.ts";
 import { hostKey, members } from "./trust.ts";
+
+/** How a host can stand. */
+export const STATES = [
+  "current",
+  "behind",
+  "failed",
+  "uncertain",
+  "restarting",
+  "diverged",
+  "forked",
+];
 
 /** How a host stands, in its own words. */
 export interface ReportWords {
@@ -27,7 +46,7 @@ export interface ReportWords {
   branch: string;
   at: number;
   of: number;
-  /** current, behind, failed, uncertain, restarting, diverged, forked */
+  /** One of {@link STATES}. */
   state: string;
   sinceMs: number;
   /** Why it stands where it stands; "" when nothing stops it. */
@@ -55,6 +74,9 @@ export interface ReportsOptions {
 
 export class Reports {
   readonly #o: ReportsOptions;
+  /** The last report of this host's own: what it was made of, and when. */
+  #last: { own: string; atMs: number; bytes: Uint8Array } | undefined;
+  readonly #asking = new Set<string>();
 
   constructor(options: ReportsOptions) {
     this.#o = options;
@@ -64,12 +86,14 @@ export class Reports {
     options.mesh.onPeer((host, up) => void (up && this.#ask(host)));
   }
 
-  /** This host's report of now, signed; nothing while it is on no branch. */
+  /** This host's report of now, signed; nothing while it is on no branch. Whoever asks, it is not made anew each time. */
   sign(): Uint8Array | undefined {
     const { db, clock, journal } = this.#o;
     const own = this.#o.own();
     const policy = journal.policy();
     if (own === undefined || policy === undefined) return undefined;
+    const made = JSON.stringify([own, this.#o.self()]);
+    if (this.#last?.own === made && clock.now() - this.#last.atMs < reportFreshMs) return this.#last.bytes;
     const n = Math.max(clock.wall(), Number(getMeta(db, "report") ?? 0) + 1);
     db.write((tx) => setMeta(tx, "report", String(n)));
     const words: ReportWords = {
@@ -78,7 +102,9 @@ export class Reports {
       ...own,
       why: own.why.slice(0, reportTextMax).toWellFormed(),
     };
-    return sign1(this.#o.key(), context(TYPE.report, policy.domain, ""), encode({ ...words }));
+    const bytes = sign1(this.#o.key(), context(TYPE.report, policy.domain, ""), encode({ ...words }));
+    this.#last = { own: made, atMs: clock.now(), bytes };
+    return bytes;
   }
 
   /** Tells the others that something stopped this host: they may want to know before it is off again. */
@@ -123,31 +149,53 @@ export class Reports {
 
   /** Asks a host how it stands; returns whose report came. */
   async #ask(host: string): Promise<string | undefined> {
-    return this.#keep(await this.#o.mesh.ask(host, "report", null, reportAskMs).catch(silent));
+    if (this.#asking.has(host)) return undefined;
+    this.#asking.add(host);
+    try {
+      return this.#keep(await this.#o.mesh.ask(host, "report", null, reportAskMs).catch(silent));
+    } finally {
+      this.#asking.delete(host);
+    }
   }
 
+  /** What is held of these hosts, as much as fits into one message. */
   #kept(value: Cbor): Cbor {
     const wanted = new Set(Array.isArray(value) ? value.slice(0, reportHostsMax) : []);
-    return this.#o.db.read((r: Reader) =>
-      r.all<{ host: string; bytes: Uint8Array }>("SELECT host, bytes FROM report")
-        .filter(({ host }) => wanted.has(host)).map(({ bytes }) => bytes)
-    );
+    return this.#o.db.read((r: Reader) => {
+      const kept: Uint8Array[] = [];
+      let room = pageBytesMax;
+      for (
+        const { host, bytes } of r.iterate<{ host: string; bytes: Uint8Array }>(
+          "SELECT host, bytes FROM report",
+        )
+      ) {
+        if (!wanted.has(host) || bytes.length + 8 > room) continue;
+        room -= bytes.length + 8;
+        kept.push(bytes);
+      }
+      return kept;
+    });
   }
 
-  /** Keeps a report whose signature holds and that is newer than the one held; returns whose it is. */
+  /** Keeps a report whose signature holds; returns whose it is, unless a newer one of that host is held. */
   #keep(value: Cbor): string | undefined {
     const { journal, db, clock } = this.#o;
     const policy = journal.policy();
-    if (!(value instanceof Uint8Array) || policy === undefined) return undefined;
+    if (!(value instanceof Uint8Array) || value.length > reportBytesMax || policy === undefined) {
+      return undefined;
+    }
     try {
       const host = open1(value).kid;
       if (!members(policy).has(host) || host === this.#o.self()) return undefined;
       const words = readWords(verify1(value, context(TYPE.report, policy.domain, ""), hostKey(policy, host)));
       if (words === undefined) return undefined;
+      const held = db.read((r: Reader) =>
+        r.get<{ n: number }>("SELECT n FROM report WHERE host = ?", host)?.n ?? -1
+      );
+      if (words.n <= held) return words.n === held ? host : undefined;
       db.write((tx) =>
         tx.run(
-          `INSERT INTO report VALUES (?, ?, ?, ?) ON CONFLICT (host) DO UPDATE
-             SET n = excluded.n, bytes = excluded.bytes, heard_ms = excluded.heard_ms WHERE excluded.n > report.n`,
+          "INSERT OR REPLACE INTO report VALUES (?, ?, ?, ?)",
           host,
           words.n,
           value,
@@ -172,6 +220,7 @@ function readWords(payload: Uint8Array): ReportWords | undefined {
   const counts = [w?.n, w?.timeMs, w?.at, w?.of, w?.sinceMs];
   const texts = [w?.branch, w?.state, w?.why];
   const isSound = counts.every((v) => Number.isSafeInteger(v) && (v as number) >= 0) &&
-    texts.every((v) => typeof v === "string" && v.length <= reportTextMax);
+    w.timeMs <= timeMsMax && w.sinceMs <= timeMsMax && STATES.includes(w.state) &&
+    texts.every((v) => typeof v === "string" && v.length <= reportTextMax) && Object.keys(w).length === 8;
   return isSound ? w : undefined;
 }

@@ -1,5 +1,6 @@
 // Status: how this host stands to its branch, and how every other host of the domain does, as far as anybody can say.
 // Not the journal (report.ts) and not how it is printed (verbs/).
+import { Fault } from "../mq/mod.ts";
 import { type Call, type Host, hostId, hostName } from "./host.ts";
 import type { Held } from "./keeper.ts";
 import { HERE } from "./report.ts";
@@ -95,7 +96,13 @@ export async function status(call: Call) {
   const own = standing(host);
   const policy = host.journal.policy();
   if (own.branch === null || policy === undefined) return { ...own, hosts: [] as HostLine[] };
-  const [reports, held] = await Promise.all([host.reports.gather(), host.keepers.refresh(own.branch)]);
+  const [reports, held] = await Promise.all([
+    host.reports.gather(),
+    host.keepers.refresh(own.branch).catch((e) => {
+      host.log(`the keeper was asked about the lock: ${Fault.from("status", e).message}`);
+      return host.keeper.holder(own.branch as string); // what is known here; the rest of the answer is worth having
+    }),
+  ]);
   const heard = new Map(reports.map((report) => [report.host, report]));
   const hosts = [...members(policy)].map(([id, { name }]): HostLine => {
     if (id === hostId(host)) {
