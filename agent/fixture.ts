@@ -10,7 +10,9 @@ import {
   generateKeyPair,
   keyId,
   type KeyPair,
+  sha256,
   systemClock,
+  toHex,
   VirtualClock,
 } from "../mq/mod.ts";
 import { run, type TestHost } from "../tests/world.ts";
@@ -153,13 +155,17 @@ export function workOf(
   });
 }
 
-/** Every row of agent.db as text: what a host believes and remembers. */
+/** A digest of each table of agent.db: of all that a host believes and remembers. */
 export function allOf(host: TestHost): string {
   return host.agent.host.db.read((r) => {
     const tables = r.all<{ name: string }>(
       "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
     );
-    return JSON.stringify(tables.map(({ name }) => [name, r.all(`SELECT * FROM ${name} ORDER BY 1, 2`)]));
+    const digest = (name: string) => {
+      const rows = JSON.stringify(r.all(`SELECT * FROM ${name} ORDER BY 1, 2`));
+      return toHex(sha256(new TextEncoder().encode(rows))).slice(0, 16);
+    };
+    return tables.map(({ name }) => `${name} ${digest(name)}`).join("\n");
   });
 }
 
