@@ -81,6 +81,8 @@ export const strangerPageBytesMax = 48 * 1024;
 export const intakeGroupMax = 64;
 /** Milliseconds that a peer is given to answer for its journal. */
 export const pullAskMs = 3_000;
+/** Milliseconds after which a peer that did not answer is asked again. */
+export const pullAgainMs = 1_000;
 /** Complaints about one peer that are written to the log. */
 export const complaintsMax = 32;
 /** How often this host compares its journal with one peer, rumours or not, in milliseconds. */
