@@ -7,6 +7,7 @@ import * as path from "node:path";
 import { Fault, systemClock } from "../mq/mod.ts";
 import { type Agent, startAgent } from "./daemon.ts";
 import { becomeHalf, log, SEAM_FD, storeDir } from "./half.ts";
+import { LastingSeam, type NetLife } from "./lasting_seam.ts";
 import { inert } from "./names.ts";
 import { type Home, homeOf } from "./paths.ts";
 import { type Answers, type Ask, type NetRequest, openSeam, type RootRequest } from "./seam.ts";
@@ -64,10 +65,11 @@ function dropGroups(): void {
   }
 }
 
-/** Starts the net half and opens the seam to it. When it dies, every question to it says so; it is not root's death. */
+/** Starts the net half and opens the seam to it. When it dies, every question to it says so, and another is started. */
 function spawnNet(
   home: Home,
   answers: Answers<RootRequest>,
+  changed: (isThere: boolean) => void,
 ): Promise<{ ask: Ask<NetRequest>; close(): Promise<void> }> {
   const dir = storeDir(home);
   ensureNetUser(home);
@@ -77,6 +79,16 @@ function spawnNet(
   }
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
   if (ids !== undefined) fs.chownSync(dir, ids.uid, ids.gid);
+  const start = () => startNet(home, ids, answers);
+  return Promise.resolve(new LastingSeam({ clock: systemClock, start, changed, log }));
+}
+
+/** One net half, with the rights of `ids`. */
+function startNet(
+  home: Home,
+  ids: { uid: number; gid: number } | undefined,
+  answers: Answers<RootRequest>,
+): NetLife {
   const child = spawn("/proc/self/exe", [...homeArgs(home), "agent", "--role", "net"], {
     stdio: ["ignore", "inherit", "inherit", "pipe"],
     env: ids === undefined ? {} : { ISCONF_NET_DROPPED: "1" },
@@ -85,25 +97,23 @@ function spawnNet(
     ...ids,
   });
   const pipe = child.stdio[SEAM_FD] as nodeNet.Socket;
-  const exited = new Promise<void>((resolve) =>
-    child.once("exit", (code, signal) => {
-      if (code !== 0) log(`the net half has ended: ${signal ?? `status ${code}`}`);
-      resolve();
-    })
-  );
-  child.once("error", (e) => {
-    log(`the net half cannot be started: ${e.message}`);
-    pipe.destroy();
+  const ended = new Promise<string>((resolve) => {
+    child.once("exit", (code, signal) => resolve(signal ?? `status ${code}`));
+    child.once("error", (e) => {
+      pipe.destroy();
+      resolve(`it cannot be started: ${e.message}`);
+    });
   });
-  return Promise.resolve({
+  return {
     ask: openSeam<RootRequest, NetRequest>(pipe, systemClock, answers, "the net half").ask,
+    ended,
     async close() {
       pipe.end();
       const cancel = systemClock.after(5_000, () => child.kill("SIGKILL"));
-      await exited;
+      await ended;
       cancel();
     },
-  });
+  };
 }
 
 function homeArgs(home: Home): string[] {

@@ -96,9 +96,11 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
       host.db.write((tx) => recordInPlace(tx, replay));
     }
     if (!restarting) host.db.write((tx) => setMeta(tx, "resume", undefined));
+    if (host.history.applied() >= from) host.reports.tellKeepers();
   }
   const at = host.history.applied();
   const policy = host.journal.policy();
+  if (fresh.tooNew !== undefined && at === host.journal.head(branch).seq) throw fresh.tooNew;
   const asked = { asked: fresh.asked, hosts: fresh.hosts.map((h) => nameOf(policy, h)), asOfMs: fresh.atMs };
   return { branch, applied: at + 1 - from, at, of: head.seq, restarting, ...asked };
 }

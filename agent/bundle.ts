@@ -192,7 +192,7 @@ function readHeader(frame: Frame): Header {
 /** Takes one record in. What is wrong with it is said of the bundle. */
 function takeRecord(host: Host, body: Uint8Array, domain: string): number {
   try {
-    return takeIn(host, [readRecord(decode(body, { bytesMax: bundleFrameBytesMax }))], domain);
+    return takeIn(host, [readRecord(decode(body, { bytesMax: bundleFrameBytesMax }))], { domain });
   } catch (e) {
     const { op, kind, message, hint } = Fault.from("bundle", e);
     if (op === "cbor") throw damaged(`holds what is no entry: ${message}`);

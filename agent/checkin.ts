@@ -26,6 +26,7 @@ export async function ci(call: Call): Promise<CheckedIn> {
   const { host, actor } = call;
   const branch = branchOf(host, "ci");
   needCongruent(host, "ci");
+  await host.replica.settled();
   const before = host.pending.count();
   if (before > 0) {
     await host.replica.sync(); // the last ci was cut off: the keeper may have certified it
@@ -100,6 +101,7 @@ export async function ci(call: Call): Promise<CheckedIn> {
       hint: "isconf ci",
     });
   }
+  host.reports.tellKeepers();
   return checkedIn;
 }
 

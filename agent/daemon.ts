@@ -21,12 +21,13 @@ import { SoleKeeper } from "./keeper.ts";
 import { serveKeeper } from "./keeper_service.ts";
 import { Keepers } from "./keepers.ts";
 import { KeyRing } from "./keys.ts";
-import { agentEndMs } from "./limits.ts";
+import { agentEndMs, settleInMs } from "./limits.ts";
 import * as locks from "./locks.ts";
 import { lockFile } from "./lockfile.ts";
 import { SeamMesh } from "./mesh.ts";
 import { CONTROL } from "./names.ts";
 import { type Home, makeHome } from "./paths.ts";
+import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
 import { Pending } from "./pending.ts";
 import { Replica } from "./replica.ts";
 import * as report from "./report.ts";
@@ -47,10 +48,11 @@ import * as work from "./work.ts";
 /** What differs between the shipped program and a test: time, the way to the net half, and what runs commands. */
 export interface Surroundings {
   clock: Clock;
-  /** Opens the way to the net half, which is answered with `answers`. */
+  /** Opens the way to the net half, which is answered with `answers`; `changed` hears when it dies and when another is there. */
   openSeam(
     home: Home,
     answers: Answers<RootRequest>,
+    changed: (isThere: boolean) => void,
   ): Promise<{ ask: Ask<NetRequest>; close(): Promise<void> }>;
   runner?: Runner;
   log(line: string): void;
@@ -80,7 +82,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   fs.chmodSync(path.join(home.state, "agent.db"), 0o600);
   const keys = new KeyRing(path.join(home.state, "keys"), clock);
   const mesh = new SeamMesh(log);
-  const seam = await around.openSeam(home, mesh.answers);
+  let tellNet = () => {};
+  const seam = await around.openSeam(home, mesh.answers, (isThere) => isThere ? tellNet() : mesh.lost());
   mesh.open(seam.ask);
   const journal = new Journal(db);
   const key = () => keys.obtain("host");
@@ -146,6 +149,15 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const sharing = new Again(() => shareNew(host), (e) => log(`sharing contents: ${e.message}`));
   const following = new Again(() => follow(host, acts), (e) => log(`follow: ${e.message}`));
   const meshing = new Again(() => settleMesh(host), (e) => log(`mesh: ${e.message}`));
+  tellNet = () => {
+    meshing.goOn();
+    sharing.goOn();
+  };
+  const asking = new Again(() => askWhetherEvicted(host), (e) => log(`eviction: ${e.message}`));
+  mesh.onPeer((peer, up) => {
+    if (!up && journal.policy()?.keepers.hosts.includes(peer)) asking.goOn();
+  });
+  clock.after(settleInMs, () => asking.goOn()); // it may have happened while this host was off
   journal.onGrown((grown) => {
     if (grown === CONTROL) {
       roles.settleRotations(host);
@@ -167,8 +179,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
       lock.release();
     });
   });
-  meshing.goOn();
-  sharing.goOn();
+  tellNet();
   if (apply.isToResume(host)) resumeUp(host, acts);
   else if (config.follow) following.goOn();
   return { host, acts, ended, stop: () => stop() };
@@ -205,8 +216,9 @@ async function settleMesh(host: Host): Promise<void> {
   if (policy === undefined || getMeta(host.db, "branch") === undefined) return;
   const self = hostId(host);
   const belongs = members(policy);
-  if (!belongs.has(self)) {
+  if (isEvicted(host, policy)) {
     host.log("this host was evicted from the domain: it talks to nobody any more");
+    return await host.mesh.settle(null);
   }
   const { listen, peers, discover } = host.config;
   const others = belongs.has(self) ? [...belongs].filter(([id]) => id !== self) : [];
@@ -215,7 +227,7 @@ async function settleMesh(host: Host): Promise<void> {
     members: others.map(([id, { net, name }]) => ({ host: id, net, name })),
     self,
     listen,
-    peers: [...peers, ...(getMeta(host.db, "joining") ?? "").split(" ").filter(Boolean)],
+    peers: [...peers, ...placesOf(host)],
     discover,
   });
 }

@@ -5,6 +5,7 @@ import { MESH_CHECKS } from "./doctor_mesh.ts";
 import { type Call, hostPair } from "./host.ts";
 import { hostVariables } from "./hostvars.ts";
 import { inert } from "./names.ts";
+import { isEvicted } from "./outcast.ts";
 import { userByName } from "./users.ts";
 import { getMeta } from "./schema.ts";
 
@@ -40,10 +41,15 @@ const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
   keys: ({ host }) => void keyId(hostPair(host).publicKey),
   "state directory": ({ host }) => openTo(host.home.state),
   "run directory": ({ host }) => openTo(host.home.run),
-  domain: ({ host }) =>
-    host.journal.policy() === undefined
+  domain: ({ host }) => {
+    const policy = host.journal.policy();
+    if (policy !== undefined && isEvicted(host, policy)) {
+      return { text: "this host was evicted from its domain", hint: "isconf join TOKEN, once it is rebuilt" };
+    }
+    return policy === undefined
       ? { text: "this host belongs to no domain", hint: "isconf init, or isconf join TOKEN" }
-      : undefined,
+      : undefined;
+  },
   branch: ({ host }) =>
     host.journal.policy() !== undefined && getMeta(host.db, "branch") === undefined
       ? { text: "this host is on no branch", hint: "isconf migrate BRANCH" }

@@ -19,8 +19,8 @@ import { branchOf, type Call, type Host, hostId, hostName, personPair } from "./
 import { readRecord, takeIn, writeRecord } from "./intake.ts";
 import {
   joinersMax,
-  pageBytesMax,
   pageEntriesMax,
+  strangerPageBytesMax,
   tokenHoursDefault,
   tokenHoursMax,
   tokensMax,
@@ -76,9 +76,15 @@ export async function token(
   const secret = host.clock.random(32);
   const id = toHex(host.clock.random(8));
   const untilMs = host.clock.wall() + hours * HOUR_MS;
-  const { addresses, why } = await host.mesh.listening();
+  const { addresses: all, why } = await host.mesh.listening();
+  const far = all.filter((address) => !/^(127\.|\[::1\])/.test(address));
+  const addresses = far.length > 0 ? far : all; // on one machine alone its own addresses are all there is
   if (addresses.length === 0) {
-    const text = why === "" ? "it listens nowhere" : why;
+    const text = why !== ""
+      ? why
+      : host.config.listen.length === 0
+      ? "it listens nowhere"
+      : "it has no address";
     throw new Fault("token", "refused", `this host cannot be reached by others: ${inert(text)}`, {
       hint: "isconf doctor; then, with another listen in isconf.conf, isconf restart",
     });
@@ -129,7 +135,7 @@ async function admit(
   joiner: JoinerRow,
   replace: boolean,
 ): Promise<void> {
-  await extendControl(host, "approve", author, `host ${joiner.name}`, (policy) => {
+  await extendControl(host, "approve", author, `host ${joiner.name}`, (policy, ends) => {
     if (members(policy).has(joiner.host)) return [];
     const namesake = needFreeName(policy, "approve", joiner.name, joiner.host);
     if (namesake !== undefined && !replace) {
@@ -139,7 +145,7 @@ async function admit(
     }
     const before = namesake === undefined
       ? []
-      : evictionOf(host, policy, namesake, "replaced by a host of that name");
+      : evictionOf(policy, ends, namesake, "replaced by a host of that name");
     const op: Op = { op: "host", key: joiner.key, net: joiner.net, name: joiner.name };
     return [...before, op];
   });
@@ -151,7 +157,10 @@ export function hosts(call: Call) {
   const { host } = call;
   const policy = host.journal.needPolicy("hosts");
   const connected = new Set(host.mesh.peers());
-  const rows = [...policy.hosts].map(([id, h]) => ({
+  const belongs = members(policy);
+  const isRotated = (id: string, net: Uint8Array) =>
+    !belongs.has(id) && [...belongs.values()].some((h) => bytesEqual(h.net, net));
+  const rows = [...policy.hosts].filter(([id, h]) => !isRotated(id, h.net)).map(([id, h]) => ({
     name: h.name,
     id,
     fingerprint: fingerprint(id),
@@ -171,7 +180,7 @@ export function hosts(call: Call) {
     branch: j.branch,
     askedMs: j.askedMs,
   }));
-  return { hosts: rows, waiting };
+  return { hosts: rows.sort((a, b) => a.name < b.name ? -1 : 1), waiting };
 }
 
 /** The beginning of a host's id as people compare it. */
@@ -185,19 +194,22 @@ export async function answerStranger(host: Host, net: Uint8Array, question: Uint
   if (words?.what === "join") return encode(await join(host, net, words as Record<string, Cbor>));
   if (words?.what === "control" && typeof words.after === "number") {
     const policy = host.journal.needPolicy("join");
-    const isMember = [...members(policy).values()].some((h) => bytesEqual(h.net, net));
-    if (isMember) return encode(controlAfter(host, words.after));
+    const known = [...policy.hosts].filter(([, h]) => bytesEqual(h.net, net)).map(([id]) => id);
+    if (known.some((id) => !policy.revoked.has(id))) return encode(controlAfter(host, words.after));
+    // Who was evicted may know that, and nothing that came later.
+    const until = Math.max(0, ...known.map((id) => policy.revoked.get(id)?.[CONTROL] ?? 0));
+    if (until > words.after) return encode(controlAfter(host, words.after, until));
   }
   throw new Fault("join", "denied", "a stranger is not answered", { hint: "isconf join TOKEN" });
 }
 
-function controlAfter(host: Host, after: number): Cbor {
+function controlAfter(host: Host, after: number, until = after + pageEntriesMax): Cbor {
   const page: Uint8Array[][] = [];
   let bytes = 0;
-  for (const row of host.journal.range(CONTROL, after + 1, after + pageEntriesMax)) {
+  for (const row of host.journal.range(CONTROL, after + 1, Math.min(until, after + pageEntriesMax))) {
     const record = writeRecord(row);
     bytes += record.reduce((sum, part) => sum + part.length + 8, 0);
-    if (page.length > 0 && bytes > pageBytesMax) break;
+    if (page.length > 0 && bytes > strangerPageBytesMax) break;
     page.push(record);
   }
   return page;
@@ -266,7 +278,7 @@ export function meetStranger(host: Host, answer: Uint8Array | null): Uint8Array 
   if (answer !== null) {
     const records = decode(answer);
     if (!Array.isArray(records) || records.length === 0) return null;
-    for (const record of records) takeIn(host, [readRecord(record)]);
+    for (const record of records) takeIn(host, [readRecord(record)], { branch: CONTROL });
   }
   return encode({ what: "control", after: host.journal.head(CONTROL).seq });
 }
@@ -292,6 +304,6 @@ function tokenRow(host: Host, id: string): TokenRow | undefined {
 function needEnrol(host: Host, policy: Policy, op: string, key: string, name: string): void {
   if (may(policy, key, "enrol", CONTROL) && !policy.revoked.has(key)) return;
   throw new Fault(op, "denied", `${inert(name)}@${hostName(host)} has no enrol role`, {
-    hint: `isconf grant ${inert(name)} enrol ${CONTROL}, by an owner`,
+    hint: `isconf grant ${inert(name)}@${hostName(host)} enrol ${CONTROL}, by an owner`,
   });
 }

@@ -14,7 +14,7 @@ import {
   toHex,
   verify1,
 } from "../mq/mod.ts";
-import { entryBytesMax, opsPerEntryMax } from "./limits.ts";
+import { certBytesMax, entryBytesMax, opsPerEntryMax } from "./limits.ts";
 
 /** What this agent can apply: an entry that needs a higher number stops replay before it. */
 export const ENTRY_LEVEL = 1;
@@ -139,6 +139,7 @@ export function openVote(bytes: Uint8Array, domain: Uint8Array, branch: string, 
 
 /** The votes of a certificate, still unverified, each with the id of the key that claims to have made it. */
 export function votesOf(cert: Uint8Array): { kid: string; bytes: Uint8Array }[] {
+  if (cert.length > certBytesMax) throw malformed("a certificate (too long)");
   const list = decode(cert);
   if (!Array.isArray(list) || list.length > 64 || !list.every((v) => v instanceof Uint8Array)) {
     throw malformed("a certificate");

@@ -137,6 +137,11 @@ export class Turn {
     this.#isClosed = true;
   }
 
+  /** Whether the agent is ending. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   /** Whether this is being done or waits for its turn. */
   isWaiting(what: string): boolean {
     return this.#line.includes(what);

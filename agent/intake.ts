@@ -4,7 +4,7 @@ import type { Db } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, type Clock, Fault, fromHex } from "../mq/mod.ts";
 import { type EntryRecord, readEntry } from "./entry.ts";
 import type { Checked, Journal } from "./journal.ts";
-import { CONTROL } from "./names.ts";
+import { CONTROL, inert } from "./names.ts";
 
 /** Where records go. */
 export interface Intake {
@@ -13,18 +13,46 @@ export interface Intake {
   readonly clock: Clock;
 }
 
+/** What records must be, where that is known. */
+export interface Must {
+  /** Pins the genesis entry of a host that has no domain yet: the domain's id in hex. */
+  domain?: string;
+  /** Their branch, and the place of the first. */
+  branch?: string;
+  from?: number;
+}
+
 /**
  * Keeps those of the records that are new, all of one branch and in order, in one transaction; returns how many.
- * `domain` (hex) pins the genesis entry of a host that has no domain yet.
- * @throws {Fault} corrupt, denied or refused, and nothing of these records is kept; forked, when one of them is a
- *   second signed entry for a place that is taken: the proof is kept then
+ * @throws {Fault} corrupt, denied or refused: what stood before that record is kept, and nothing from it on; forked, when
+ *   it is a second certified entry for a place that is taken: the proof is kept then
  */
-export function takeIn(into: Intake, records: readonly EntryRecord[], domain?: string): number {
+export function takeIn(into: Intake, records: readonly EntryRecord[], must: Must = {}): number {
   const checked: Checked[] = [];
+  try {
+    checkAll(into, records, checked, must);
+  } finally {
+    if (checked.length > 0) into.db.write((tx) => into.journal.append(tx, checked));
+  }
+  return checked.length;
+}
+
+/** Checks records one after the other and adds what is new to `checked`. Throws at the first that is not right. */
+function checkAll(
+  into: Intake,
+  records: readonly EntryRecord[],
+  checked: Checked[],
+  { domain, branch: asked, from }: Must,
+): void {
   let head: Parameters<Journal["check"]>[1] | undefined;
-  for (const record of records) {
+  for (const [i, record] of records.entries()) {
     const { entry, id } = readEntry(record.entry);
     const { branch, seq } = entry;
+    if ((asked !== undefined && branch !== asked) || (from !== undefined && seq !== from + i)) {
+      throw new Fault("journal", "corrupt", `entry ${seq} of ${inert(branch)} was not asked for`, {
+        hint: "isconf status",
+      });
+    }
     if (branch === CONTROL && seq === 1 && into.journal.domain() === undefined) {
       if (domain === undefined || !bytesEqual(id, fromHex(domain))) {
         throw new Fault("journal", "corrupt", "the control journal begins with another genesis entry", {
@@ -43,23 +71,19 @@ export function takeIn(into: Intake, records: readonly EntryRecord[], domain?: s
     checked.push(one);
     head = { seq, id: one.id, epoch: entry.epoch, policySeq: one.policySeq };
   }
-  if (checked.length > 0) into.db.write((tx) => into.journal.append(tx, checked));
-  return checked.length;
 }
 
-/** Keeps the proof that two entries were signed for one place. Throws corrupt when they are no proof of that. */
+/** Keeps the proof that two entries were certified for one place. Throws corrupt when they are no proof of that. */
 function proven(into: Intake, record: EntryRecord, held: EntryRecord): Fault {
-  const { entry: { branch, seq }, kid } = readEntry(record.entry);
-  const at = into.journal.at(branch, seq);
-  const before = seq === 1 ? undefined : into.journal.at(branch, seq - 1);
-  if (at !== undefined) into.journal.checkFork(record, at, before);
+  const { entry: { branch, seq } } = readEntry(record.entry);
+  into.journal.checkFork(record);
   into.db.write((tx) =>
     into.journal.keepForkProof(tx, branch, seq, held.entry, record.entry, into.clock.wall())
   );
   return new Fault(
     "journal",
     "forked",
-    `two different entries ${seq} of ${branch} were signed by ${kid.slice(0, 12)}`,
+    `two different entries ${seq} of ${inert(branch)} were certified`,
     { hint: "isconf status: the branch is frozen until an owner resolves it" },
   );
 }

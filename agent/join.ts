@@ -120,7 +120,9 @@ async function takeControl(host: Host, token: Token): Promise<void> {
     const after = host.journal.head(CONTROL).seq;
     const records = decode(await askAny(host, token, encode({ what: "control", after })));
     if (!Array.isArray(records) || records.length === 0) return;
-    for (const record of records) takeIn(host, [readRecord(record)], toHex(token.domain));
+    for (const record of records) {
+      takeIn(host, [readRecord(record)], { domain: toHex(token.domain), branch: CONTROL });
+    }
   }
 }
 

@@ -37,6 +37,15 @@ interface EntryRow extends EntryRecord {
   id: Uint8Array;
 }
 
+/** The fault of an entry that is right in everything and asks for more than this agent knows: replay stops before it. */
+export class TooNew extends Fault {
+  constructor(where: string, level: number) {
+    super("journal", "refused", `${where} needs an agent of level ${level}; this one has ${ENTRY_LEVEL}`, {
+      hint: "isconf version, then copy a newer isconf to this host",
+    });
+  }
+}
+
 const EMPTY: Head = { seq: 0, id: new Uint8Array(0), epoch: 0 };
 
 export class Journal {
@@ -139,29 +148,22 @@ export class Journal {
     const bad = (why: string) =>
       new Fault("journal", "corrupt", `${where} ${why}`, { hint: "isconf verify, then ask another host" });
     if (entry.seq !== head.seq + 1) throw bad(`does not follow entry ${head.seq}`);
+    if (entry.epoch !== head.epoch) throw bad(`is of another epoch, ${entry.epoch}`);
     if (!bytesEqual(entry.prev, head.id)) throw bad("names another predecessor: the chain is broken there");
-    if (entry.level > ENTRY_LEVEL) {
-      throw new Fault(
-        "journal",
-        "refused",
-        `${where} needs an agent of level ${entry.level}; this one has ${ENTRY_LEVEL}`,
-        {
-          hint: "isconf version, then copy a newer isconf to this host",
-        },
-      );
-    }
     const genesis = entry.branch === CONTROL && entry.seq === 1;
     const now = genesis ? follow(undefined, entry, id) : this.needPolicy("journal");
     const then = genesis ? now : this.policyAt(entry.policy);
     if (!genesis && !bytesEqual(entry.domain, now.domain)) throw bad("belongs to another domain");
     if (then === undefined) {
       throw new Fault("journal", "refused", `${where} was made under a policy this host does not hold yet`, {
-        hint: "isconf bundle import a newer bundle",
+        hint: "isconf up when a keeper can be reached, or isconf bundle import a newer bundle",
       });
     }
     if (then.seq < (head.policySeq ?? 0)) throw bad("names a policy older than the entry before it");
     if (!now.branches.has(entry.branch) && entry.branch !== CONTROL) throw bad("is of a branch nobody made");
-    if (entry.branch !== CONTROL && !may(then, kid, roleFor(entry.ops), entry.branch)) {
+    const isNewer = entry.level > ENTRY_LEVEL; // then its operations say nothing to us
+    const role = isNewer ? "append" : roleFor(entry.ops);
+    if (entry.branch !== CONTROL && !may(then, kid, role, entry.branch)) {
       throw new Fault("journal", "denied", `${nameOf(then, kid)} had no right to write ${where}`, {
         hint: "isconf status: shows who may write to this branch",
       });
@@ -169,7 +171,7 @@ export class Journal {
     for (const key of [kid, toHex(entry.origin)]) {
       if (!isCut(now, key, entry.branch, entry.seq)) continue;
       throw new Fault("journal", "denied", `the key of ${nameOf(now, key)} was revoked before ${where}`, {
-        hint: "isconf hosts: shows revoked keys",
+        hint: "isconf log --branch @domain: shows what was revoked",
       });
     }
     if (entry.term > termStepMax && entry.term > this.#termBefore(entry) + termStepMax) {
@@ -177,6 +179,7 @@ export class Journal {
     }
     checkSeals(record, read, authorKey(then, kid), hostKey(then, toHex(entry.origin)));
     if (as === "certified") this.#checkCertificate(record, entry, id, then, bad);
+    if (isNewer) throw new TooNew(where, entry.level);
     if (entry.branch === CONTROL && !genesis) {
       if (!bytesEqual(entry.policy, entry.prev)) throw bad("does not follow the policy it names");
       follow(then, entry, id);
@@ -245,16 +248,14 @@ export class Journal {
   }
 
   /**
-   * Checks that `other` is a second, validly signed entry by the same author for the place of `held`: what makes
-   * the two a proof. A record that is merely wrong throws corrupt here and is no proof of anything.
+   * Checks that `other`, for a place that is taken, is a second certified entry of that place, whatever it follows: the two
+   * prove that agreement was broken. What is merely signed a second time, or wrong, proves nothing against the certified
+   * one that is held. Throws corrupt, denied or refused then.
    */
-  checkFork(other: EntryRecord, held: EntryRow, before: EntryRow | undefined): void {
-    const mine = readEntry(held.entry);
-    const theirs = readEntry(other.entry);
-    const policy = this.needPolicy("journal");
-    if (before !== undefined && !bytesEqual(theirs.entry.domain, policy.domain)) throw notProof();
-    checkSeals(other, theirs, authorKey(policy, theirs.kid), hostKey(policy, toHex(theirs.entry.origin)));
-    if (mine.kid !== theirs.kid || mine.entry.epoch !== theirs.entry.epoch) throw notProof();
+  checkFork(other: EntryRecord): void {
+    const { entry: { branch, seq, epoch, prev } } = readEntry(other.entry);
+    if (branch === CONTROL && seq === 1) throw notProof(); // the beginning of another domain, which is none of ours
+    this.check(other, { seq: seq - 1, epoch, id: prev });
   }
 
   /** Keeps the proof that one key signed two entries for one place; the branch is frozen from then on. */
@@ -286,7 +287,7 @@ export class Journal {
     throw new Fault(
       op,
       "forked",
-      `${branch} is frozen: two different entries ${fork.seq} were signed by one key`,
+      `${branch} is frozen: two different entries ${fork.seq} were certified`,
       {
         hint: "isconf status: shows the proof; an owner has to resolve it",
       },

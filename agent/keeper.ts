@@ -3,6 +3,7 @@
 import type { Db, Tx } from "../fs/mod.ts";
 import { encode, Fault, type KeyPair } from "../mq/mod.ts";
 import { type EntryRecord, sealVote } from "./entry.ts";
+import { timeMsMax } from "./limits.ts";
 import { inert } from "./names.ts";
 
 /** Who asks for a lock: a person's key on a host. */
@@ -138,25 +139,23 @@ export class SoleKeeper {
     void tx;
     return batch.map((proposal) => {
       const now = this.holder(proposal.branch);
-      if (now?.held !== true || now.term !== term) {
-        throw new Fault(
-          "ci",
-          "notLocked",
-          `the lock with term ${term} is gone: the keeper has promised term ${now?.term ?? 0}`,
-          {
-            hint: 'isconf lock "why", then isconf ci',
-          },
-        );
-      }
+      if (now?.held !== true || now.term !== term) throw lockGone(term, now);
       return this.#sealed(domain, term, proposal);
     });
   }
 }
 
+/** The fault of a check-in under a term that is not, or no longer, the promised one; names both. */
+export function lockGone(term: number, now: Held | undefined): Fault {
+  const promised = now === undefined ? "none" : `term ${now.term} to ${inert(now.holderName)}`;
+  const text = `the lock with term ${term} is gone: the keeper has promised ${promised}`;
+  return new Fault("ci", "notLocked", text, { hint: 'isconf lock "why", then isconf ci' });
+}
+
 /** The fault that says who holds a lock, where, why, and since when. */
 export function lockedBy(op: string, held: Held, nowMs: number): Fault {
   const minutes = Math.max(0, Math.round((nowMs - held.sinceMs) / 60_000));
-  const since = `${new Date(held.sinceMs).toISOString()} (${minutes} min)`;
+  const since = `${new Date(Math.min(held.sinceMs, timeMsMax)).toISOString()} (${minutes} min)`;
   return new Fault(
     op,
     "locked",

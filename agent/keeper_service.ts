@@ -1,20 +1,10 @@
 // Keeper service: what this host answers as a keeper to hosts that ask over the mesh. It believes the signatures in a
 // request and its own journal, and nothing else; what it grants is durable before it is said.
 import type { Db } from "../fs/mod.ts";
-import {
-  bytesEqual,
-  type Cbor,
-  type Clock,
-  Fault,
-  fromHex,
-  keyId,
-  type KeyPair,
-  pause,
-  toHex,
-} from "../mq/mod.ts";
-import { type EntryRecord, readEntry } from "./entry.ts";
-import type { Checked, Head, Journal } from "./journal.ts";
-import { type Held, lockedBy, type SoleKeeper } from "./keeper.ts";
+import { bytesEqual, type Cbor, type Clock, Fault, fromHex, keyId, type KeyPair, toHex } from "../mq/mod.ts";
+import type { Entry, EntryRecord, Op } from "./entry.ts";
+import type { Journal } from "./journal.ts";
+import { type Held, lockedBy, lockGone, type SoleKeeper } from "./keeper.ts";
 import {
   claimant,
   type ClaimWords,
@@ -23,9 +13,10 @@ import {
   type RequestWords,
   sealReply,
 } from "./keeper_words.ts";
-import { entriesPerCommitMax, stageBytesMax, stagesMax, termStepMax } from "./limits.ts";
+import { termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { checkMessage, CONTROL, inert } from "./names.ts";
+import { isFrom, movedOn, type Stage, Stages } from "./stages.ts";
 import { authorKey, isCut, may, members, nameOf, type Policy } from "./trust.ts";
 
 export interface KeeperServiceOptions {
@@ -40,21 +31,9 @@ export interface KeeperServiceOptions {
   log(line: string): void;
 }
 
-/** A check-in that is being brought, part by part; every part is checked when it comes. */
-interface Stage {
-  batch: Uint8Array;
-  branch: string;
-  /** The end of the branch that the first entry follows, and the end after the last part. */
-  base: Head;
-  head: Head & { policySeq?: number };
-  entries: Checked[];
-  parts: number;
-  bytes: number;
-}
-
 /** From now on this host answers as a keeper, whenever the policy says that it is one. */
 export function serveKeeper(o: KeeperServiceOptions): void {
-  const stages = new Map<string, Stage>();
+  const stages = new Stages(o.journal, o.clock);
   o.mesh.answer("keeper", async (from, value) => {
     const [branch, bytes] = Array.isArray(value) ? value : [];
     if (typeof branch !== "string" || !(bytes instanceof Uint8Array)) throw malformed();
@@ -78,7 +57,7 @@ interface Asked {
   body: RequestWords;
 }
 
-async function answerTo(o: KeeperServiceOptions, stages: Map<string, Stage>, asked: Asked): Promise<Cbor> {
+async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): Promise<Cbor> {
   const { branch, from, body } = asked;
   if (branch !== CONTROL && !asked.policy.branches.has(branch)) {
     throw new Fault("keeper", "notFound", `there is no branch ${inert(branch)}`, { hint: "isconf status" });
@@ -90,19 +69,15 @@ async function answerTo(o: KeeperServiceOptions, stages: Map<string, Stage>, ask
       decide(o, asked, body.claim);
       return look(o, branch);
     case "stage":
-      await stage(o, stages, asked, body);
+      o.journal.needUnforked("ci", branch);
+      await stages.take(from, branch, body, (entry) => {
+        if (!isFrom(entry, from)) throw denied("an entry that was made on another host");
+        if (branch !== CONTROL) needHolder(o, branch, from, entry);
+      });
       return null;
-    case "certify": {
-      const held = stages.get(from);
-      if (held === undefined || !bytesEqual(held.batch, body.batch) || held.parts !== body.parts) {
-        throw new Fault("ci", "refused", "the keeper does not have the whole of this check-in", {
-          hint: "isconf ci",
-        });
-      }
-      stages.delete(from);
-      certify(o, asked, held, body.term);
+    case "certify":
+      certify(o, asked, stages.finish(from, branch, body.batch, body.parts), body.term);
       return look(o, branch);
-    }
   }
 }
 
@@ -174,74 +149,54 @@ function release(
   }
 }
 
-/** Takes one part of a check-in and checks each of its entries as if it were already certified. */
-async function stage(
-  o: KeeperServiceOptions,
-  stages: Map<string, Stage>,
-  { branch, from }: Asked,
-  body: RequestWords & { what: "stage" },
-): Promise<void> {
-  if (body.part === 0) {
-    const base = o.journal.head(branch);
-    stages.delete(from);
-    if (stages.size >= stagesMax) stages.delete(stages.keys().next().value as string);
-    stages.set(from, { batch: body.batch, branch, base, head: base, entries: [], parts: 0, bytes: 0 });
-  }
-  const held = stages.get(from);
-  if (
-    held === undefined || held.branch !== branch || !bytesEqual(held.batch, body.batch) ||
-    held.parts !== body.part
-  ) {
-    throw new Fault("ci", "refused", "a part of a check-in that does not follow the one before", {
-      hint: "isconf ci",
-    });
-  }
-  held.parts++;
-  held.bytes += body.entries.reduce((sum, pair) => sum + pair.reduce((n, b) => n + b.length, 0), 0);
-  if (held.bytes > stageBytesMax || held.entries.length + body.entries.length > entriesPerCommitMax) {
-    stages.delete(from);
-    throw new Fault("ci", "refused", "the check-in is too large for the keeper", { hint: "isconf wip" });
-  }
-  for (const [i, pair] of body.entries.entries()) {
-    const [entry, origin] = pair as [Uint8Array, Uint8Array];
-    const record: EntryRecord = { entry, origin, cert: new Uint8Array(0) };
-    if (toHex(readEntry(entry).entry.origin) !== from) throw denied("an entry that was made on another host");
-    const checked = o.journal.check(record, held.head, "proposal");
-    if (checked.entry.branch !== branch) throw malformed();
-    held.entries.push(checked);
-    held.head = {
-      seq: checked.entry.seq,
-      id: checked.id,
-      epoch: checked.entry.epoch,
-      policySeq: checked.policySeq,
-    };
-    if (i % 64 === 63) await pause();
-  }
+/** Only who holds the lock, on the host where it was taken and under its term, checks in. */
+function needHolder(o: KeeperServiceOptions, branch: string, from: string, entry: Entry): void {
+  const now = o.keeper.holder(branch);
+  const own = now?.held === true && now.host === from && now.holder === toHex(entry.author);
+  if (!own || now.term !== entry.term) throw lockGone(entry.term, now);
 }
 
 /** Votes for the whole of a check-in and keeps it, in one transaction, or for nothing of it. */
-function certify(o: KeeperServiceOptions, { policy, branch }: Asked, held: Stage, term: number): void {
+function certify(o: KeeperServiceOptions, { policy, branch, from }: Asked, stage: Stage, term: number): void {
+  o.journal.needUnforked("ci", branch);
   const head = o.journal.head(branch);
-  if (!bytesEqual(head.id, held.base.id) || held.entries.length === 0) {
-    throw new Fault("ci", "refused", `${inert(branch)} has moved on to entry ${head.seq}`, {
-      hint: "isconf up",
-    });
-  }
+  if (!bytesEqual(head.id, stage.base.id)) throw movedOn(branch, head.seq);
   const isControl = branch === CONTROL;
-  if (!isControl && held.entries.some(({ entry }) => !bytesEqual(entry.policy, policy.head))) {
-    throw new Fault("ci", "refused", "the policy of the domain has changed meanwhile", { hint: "isconf ci" });
+  for (const { entry } of stage.entries) {
+    if (isControl) needCutsNow(o, policy, entry.ops);
+    else needHolder(o, branch, from, entry);
+    if (!isControl && !bytesEqual(entry.policy, policy.head)) {
+      throw new Fault("ci", "refused", "the policy of the domain has changed meanwhile", {
+        hint: "isconf ci",
+      });
+    }
   }
   o.db.write((tx) => {
-    const proposals = held.entries.map(({ record, entry, id }) => ({ ...record, ...placeOf(entry), id }));
+    const proposals = stage.entries.map(({ record, entry, id }) => ({ ...record, ...placeOf(entry), id }));
     const records = isControl
       ? o.keeper.voteControl(policy.domain, proposals)
       : o.keeper.vote(tx, policy.domain, term, proposals);
     o.journal.append(
       tx,
-      held.entries.map((checked, i) => ({ ...checked, record: records[i] as EntryRecord })),
+      stage.entries.map((checked, i) => ({ ...checked, record: records[i] as EntryRecord })),
     );
     if (!isControl) o.keeper.release(tx, branch);
   });
+}
+
+/**
+ * What a key did up to now stays and nothing later does: the places named in a revocation are the ends of all chains. A
+ * lower one would make certified entries worthless to who has not got them yet, a higher one would revoke nothing.
+ */
+function needCutsNow(o: KeeperServiceOptions, policy: Policy, ops: readonly Op[]): void {
+  for (const op of ops) {
+    if (op.op !== "revoke" && op.op !== "rotate") continue;
+    for (const branch of [CONTROL, ...policy.branches.keys()]) {
+      const end = o.journal.head(branch).seq + (branch === CONTROL ? 1 : 0); // with the entry that says so
+      const cut = Object.hasOwn(op.cuts, branch) ? op.cuts[branch] : 0;
+      if (cut !== end) throw movedOn(branch, end);
+    }
+  }
 }
 
 const placeOf = ({ branch, epoch, seq }: { branch: string; epoch: number; seq: number }) => ({

@@ -13,6 +13,8 @@ import {
   verify1,
 } from "../mq/mod.ts";
 import { context, TYPE } from "./entry.ts";
+import type { Held } from "./keeper.ts";
+import { messageBytesMax, timeMsMax } from "./limits.ts";
 import { hostKey, type Policy } from "./trust.ts";
 
 /** What a person asks of a keeper. `after` is the term that was promised last as far as they know. */
@@ -34,9 +36,9 @@ export type RequestWords =
   | { what: "stage"; batch: Uint8Array; part: number; entries: Uint8Array[][] }
   | { what: "certify"; batch: Uint8Array; parts: number; term: number };
 
-/** What a keeper knows of a branch. */
+/** What a keeper knows of a branch: its lock, and its end. */
 export interface LookReply {
-  lock: Cbor;
+  lock: Held | null;
   seq: number;
   id: Uint8Array;
 }
@@ -134,6 +136,22 @@ export function openReply(
     throw malformed("a keeper's reply");
   }
   return body;
+}
+
+/** What a keeper says of a branch, when it has the right form. Throws a corrupt fault. */
+export function readLook(body: Cbor, branch: string): LookReply {
+  const { lock, seq, id } = (body ?? {}) as { lock?: Cbor; seq?: Cbor; id?: Cbor };
+  const isEnd = isCount(seq) && id instanceof Uint8Array && (id.length === 32 || id.length === 0);
+  if (!isEnd || (lock !== null && !isHeld(lock, branch))) throw malformed("a keeper's word about a lock");
+  return { lock: lock as unknown as Held | null, seq, id };
+}
+
+function isHeld(v: Cbor | undefined, branch: string): boolean {
+  const h = (v ?? {}) as unknown as Held;
+  const texts = [h.holder, h.holderName, h.host, h.hostName, h.message];
+  return h.branch === branch && typeof h.held === "boolean" && isCount(h.term) && isCount(h.sinceMs) &&
+    h.sinceMs <= timeMsMax && texts.every((t) => typeof t === "string" && t.length <= messageBytesMax) &&
+    Object.keys(h).length === 9;
 }
 
 const isCount = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;

@@ -1,18 +1,19 @@
 // Keepers: the way to the domain's keeper, on this host or over the mesh, for locks and check-ins.
 // Not what a keeper decides (keeper.ts here, keeper_service.ts there).
+import { isDeepStrictEqual } from "node:util";
 import type { Db } from "../fs/mod.ts";
 import { type Cbor, type Clock, Fault, fromHex, keyId, type KeyPair } from "../mq/mod.ts";
 import type { Journal } from "./journal.ts";
 import type { Held, Proposal, SoleKeeper } from "./keeper.ts";
 import {
   type ClaimWords,
-  type LookReply,
   openReply,
+  readLook,
   type RequestWords,
   sealClaim,
   sealRequest,
 } from "./keeper_words.ts";
-import { keeperAskMs, keeperWorkMs, stagePartBytesMax } from "./limits.ts";
+import { keeperAskMs, keeperWorkMs, stagePartBytesMax, termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { inert } from "./names.ts";
 import { nameOf, type Policy } from "./trust.ts";
@@ -42,6 +43,9 @@ export class Keepers {
   /** The keeper that can be reached now, or undefined when this host is it. Throws noQuorum, naming who is missing. */
   reach(op: string, policy: Policy): string | undefined {
     if (this.isHere(policy)) return undefined;
+    if (policy.revoked.has(keyId(this.#o.key().publicKey))) {
+      throw new Fault(op, "denied", "this host was evicted from the domain", { hint: "isconf status" });
+    }
     const found = policy.keepers.hosts.find((k) => this.#o.mesh.peers().includes(k));
     if (found !== undefined && policy.keepers.quorum === 1) return found;
     const names = policy.keepers.hosts.map((k) => inert(nameOf(policy, k)));
@@ -56,14 +60,14 @@ export class Keepers {
   }
 
   /**
-   * What the keeper knows of a branch's lock, noted here. Without a keeper in reach: what this host last learnt.
+   * What the keeper knows of a branch's lock, noted here. Without a keeper that answers: what this host last learnt.
    */
   async refresh(branch: string): Promise<Held | undefined> {
     const policy = this.#o.journal.needPolicy("lock");
     try {
       await this.look("lock", policy, branch);
     } catch (e) {
-      if (!["noQuorum", "gone"].includes(Fault.from("lock", e).kind)) throw e;
+      if (!["noQuorum", "gone", "denied"].includes(Fault.from("lock", e).kind)) throw e;
     }
     return this.#o.local.holder(branch);
   }
@@ -149,10 +153,21 @@ export class Keepers {
 
   /** Notes a keeper's word about a lock. */
   #learn(branch: string, reply: Cbor): { lock: Held | undefined; seq: number; id: Uint8Array } {
-    const { lock, seq, id } = reply as unknown as LookReply;
-    const held = lock === null ? undefined : { ...(lock as unknown as Held), branch };
-    if (held !== undefined) this.#o.db.write((tx) => this.#o.local.learn(tx, held));
-    return { lock: held, seq, id };
+    const { lock, seq, id } = readLook(reply, branch);
+    if (lock === null) return { lock: undefined, seq, id };
+    const known = this.#o.local.holder(branch);
+    if (lock.term > (known?.term ?? 0) + termStepMax) {
+      throw new Fault(
+        "lock",
+        "corrupt",
+        `the keeper speaks of a lock with term ${lock.term}, far beyond any`,
+        {
+          hint: "isconf status",
+        },
+      );
+    }
+    if (!isDeepStrictEqual(known, lock)) this.#o.db.write((tx) => this.#o.local.learn(tx, lock));
+    return { lock, seq, id };
   }
 }
 

@@ -12,6 +12,8 @@ export const nameBytesMax = 64;
 /** Variables carried with a command, and bytes of one value. */
 export const envItemsMax = 256;
 export const envValueBytesMax = 16 * 1024;
+/** The last moment that a date can say, in milliseconds since 1970 (ECMA-262). */
+export const timeMsMax = 8_640_000_000_000_000;
 /** Bytes of output kept with a command: so much of its beginning and so much of its end. */
 export const outputHeadBytesMax = 48 * 1024;
 export const outputTailBytesMax = 16 * 1024;
@@ -29,12 +31,21 @@ export const killGraceMs = 2_000;
 export const startMs = 15_000;
 /** Milliseconds that a request to the net half may take. */
 export const seamAskMs = 120_000;
+/** Milliseconds until a net half that has died is followed by another: at first, at the most; each time twice as long. */
+export const netAgainFirstMs = 250;
+export const netAgainMsMax = 60_000;
+/** Milliseconds after which a net half has not died young. */
+export const netSteadyMs = 60_000;
 /** Requests of one half that the other works on at the same time. */
 export const seamOpenMax = 1024;
+/** Bytes that one half may leave unread before the other says no more to it. */
+export const seamQueueBytesMax = 128 * 1024 * 1024;
 /** Operations in one entry, entries in one check-in, bytes of one entry. */
 export const opsPerEntryMax = 64;
 export const entriesPerCommitMax = 100_000;
 export const entryBytesMax = 1024 * 1024;
+/** Bytes of a certificate: 64 votes. It is not signed as a whole, so that who passes it on could pad it. */
+export const certBytesMax = 16 * 1024;
 /** Bytes of one operation: an entry of one fits into what is decoded at once, with room for its other fields. */
 export const opBytesMax = 960 * 1024;
 /** How far above the terms seen so far a term may be (2^20), so that a hostile one cannot use them up. */
@@ -64,10 +75,14 @@ export const bundleBatchBytes = 4 * 1024 * 1024;
 /** Entries and bytes of them in one answer to a peer. */
 export const pageEntriesMax = 256;
 export const pageBytesMax = 900 * 1024;
+/** Bytes of control entries in one answer to a host that is not let in: less than a transport's question may have. */
+export const strangerPageBytesMax = 48 * 1024;
 /** Entries from a peer that are checked and kept together, before others get their turn. */
 export const intakeGroupMax = 64;
 /** Milliseconds that a peer is given to answer for its journal. */
 export const pullAskMs = 3_000;
+/** Complaints about one peer that are written to the log. */
+export const complaintsMax = 32;
 /** How often this host compares its journal with one peer, rumours or not, in milliseconds. */
 export const sweepMs = 30_000;
 /** Other hosts that are asked for newer entries when no keeper can be reached. */
@@ -84,13 +99,18 @@ export const tellMs = 100;
 export const keeperAskMs = 3_000;
 /** Milliseconds that a keeper is given to check a part of a check-in, or to keep the whole. */
 export const keeperWorkMs = 60_000;
-/** Bytes of one part of a check-in on its way to a keeper, of all parts, and check-ins that it holds at one time. */
+/**
+ * Bytes of one part of a check-in on its way to a keeper, of all that a keeper holds of unfinished ones, how many of them,
+ * and milliseconds after which it forgets one that does not go on.
+ */
 export const stagePartBytesMax = 900 * 1024;
 export const stageBytesMax = 256 * 1024 * 1024;
 export const stagesMax = 8;
+export const stageIdleMs = 120_000;
 /** Milliseconds that a host is given to say how it stands. */
 export const reportAskMs = 1_500;
-/** Milliseconds for which a signed report is good enough for the next who asks. */
+/** Bytes of a whole report, and milliseconds in which one that says the same is not made anew. */
+export const reportBytesMax = 8 * 1024;
 export const reportFreshMs = 1_000;
 /** Characters of one text in a report, and hosts that are asked about in one question. */
 export const reportTextMax = 1_000;
@@ -111,3 +131,5 @@ export const addressesKeptMax = 1024;
 export const keepAddressesMs = 300_000;
 /** Bytes that stay free on the store's disk when contents are fetched. */
 export const storeReserveBytes = 64 * 1024 * 1024;
+/** Fetches in a row in which those whom the DHT named were of no help, until it is called suspect. */
+export const dhtMissesMax = 3;

@@ -13,6 +13,7 @@ export async function lock(call: Call, message: string, steal = false): Promise<
   checkMessage("lock", message);
   const branch = branchOf(host, "lock");
   needCongruent(host, "lock");
+  host.journal.needUnforked("lock", branch);
   await host.replica.settled();
   const { lock: now } = await host.keepers.look("lock", host.journal.needPolicy("lock"), branch);
   await host.replica.sync();

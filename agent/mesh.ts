@@ -41,10 +41,14 @@ export interface Strangers {
 export interface Listening {
   addresses: string[];
   why: string;
+  /** Whether those whom the DHT names do not have what it says. */
+  isDhtSuspect: boolean;
 }
 
 export class SeamMesh implements Mesh {
   readonly #connected = new Set<string>();
+  /** The hosts that net was told to let in: it is connected with no others, whatever it says. */
+  #members: ReadonlySet<string> = new Set();
   readonly #answerers = new Map<string, Answerer>();
   readonly #rumours = new Map<string, (host: string, value: Cbor) => void>();
   readonly #onPeer: ((host: string, up: boolean) => void)[] = [];
@@ -59,7 +63,8 @@ export class SeamMesh implements Mesh {
   /** Root's side of the seam's table. */
   readonly answers: Answers<RootRequest> = {
     answer: async (v) => {
-      const [host, method, value] = parts(v, 3) as [string, string, Cbor];
+      const [host, method, value] = parts(v, 3);
+      if (typeof host !== "string" || typeof method !== "string" || value === undefined) throw malformed();
       const answerer = this.#answerers.get(method);
       if (answerer === undefined) {
         throw new Fault("answer", "notFound", `nobody answers ${method} here`, { hint: "isconf version" });
@@ -67,30 +72,48 @@ export class SeamMesh implements Mesh {
       return await answerer(host, value);
     },
     rumour: (v) => {
-      const [host, topic, value] = parts(v, 3) as [string, string, Cbor];
-      this.#rumours.get(topic)?.(host, value);
+      const [host, topic, value] = parts(v, 3);
+      if (typeof host !== "string" || typeof topic !== "string" || value === undefined) throw malformed();
+      if (this.#connected.has(host)) this.#rumours.get(topic)?.(host, value);
       return Promise.resolve(null);
     },
     peer: (v) => {
-      const [host, up] = parts(v, 2) as [string, boolean];
-      if (up) this.#connected.add(host);
-      else this.#connected.delete(host);
-      for (const fn of this.#onPeer) fn(host, up);
+      const [host, up] = parts(v, 2);
+      if (typeof host !== "string" || typeof up !== "boolean") throw malformed();
+      if (up && this.#members.has(host)) this.#note(host, true);
+      if (!up) this.#note(host, false);
       return Promise.resolve(null);
     },
     question: async (v) => {
-      const [net, question] = parts(v, 2) as [Uint8Array, Uint8Array];
+      const [net, question] = parts(v, 2);
+      if (!isKey(net) || !(question instanceof Uint8Array)) throw malformed();
       return await this.strangers.question(net, question);
     },
     meet: async (v) => {
-      const [net, answer] = parts(v, 2) as [Uint8Array, Uint8Array | null];
+      const [net, answer] = parts(v, 2);
+      if (!isKey(net) || (answer !== null && !(answer instanceof Uint8Array))) throw malformed();
       return await this.strangers.meet(net, answer);
     },
   };
 
+  #note(host: string, up: boolean): void {
+    if (this.#connected.has(host) === up) return;
+    if (up) this.#connected.add(host);
+    else this.#connected.delete(host);
+    for (const fn of this.#onPeer) fn(host, up);
+  }
+
   /** From now on the net half can be asked. */
   open(ask: Ask<NetRequest>): void {
     this.#ask = ask;
+  }
+
+  /** The net half is gone, and with it every connection. */
+  lost(): void {
+    for (const host of this.peers()) {
+      this.#connected.delete(host);
+      for (const fn of this.#onPeer) fn(host, false);
+    }
   }
 
   peers(): string[] {
@@ -119,9 +142,11 @@ export class SeamMesh implements Mesh {
     this.#onPeer.push(fn);
   }
 
-  /** Says to the net half with whom to talk. Who is no longer named is cut off at once. */
-  async settle(settings: MeshSettings): Promise<void> {
-    await this.#ask("mesh", { ...settings });
+  /** Says to the net half with whom to talk; null: with nobody. Who is no longer named is cut off at once. */
+  async settle(settings: MeshSettings | null): Promise<void> {
+    this.#members = new Set(settings?.members.map(({ host }) => host));
+    for (const host of this.#connected) if (!this.#members.has(host)) this.#note(host, false);
+    await this.#ask("mesh", settings === null ? null : { ...settings });
   }
 
   /** The public key that the net half proves to others. */
@@ -133,10 +158,10 @@ export class SeamMesh implements Mesh {
 
   /** Where this host can be reached, "ip:port", as the net half says, and what is wrong with that, or "". */
   async listening(): Promise<Listening> {
-    const [addresses, why] = parts(await this.#ask("listening", null), 2);
+    const [addresses, why, isDhtSuspect] = parts(await this.#ask("listening", null), 3);
     const areTexts = Array.isArray(addresses) && addresses.every((a) => typeof a === "string");
     if (!areTexts || typeof why !== "string") throw malformed();
-    return { addresses: addresses as string[], why };
+    return { addresses: addresses as string[], why, isDhtSuspect: isDhtSuspect === true };
   }
 
   /** Puts a question to somebody who does not let us in yet; returns its public key and what it answers. */
@@ -146,6 +171,8 @@ export class SeamMesh implements Mesh {
     return { net: toHex(net), answer };
   }
 }
+
+const isKey = (v: Cbor | undefined): v is Uint8Array => v instanceof Uint8Array && v.length === 32;
 
 function parts(v: Cbor, n: number): Cbor[] {
   if (!Array.isArray(v) || v.length !== n) throw malformed();

@@ -6,6 +6,7 @@ import * as path from "node:path";
 import { test } from "node:test";
 import {
   faultOf,
+  grantTo,
   joinDomain,
   makeDomain,
   makeHost,
@@ -50,6 +51,28 @@ test("a host joins with a token after its fingerprint was approved, and is conne
   assert.equal((await joining).branch, "main");
   await until("they are connected", () => isConnected(a, b) && isConnected(b, a));
   assert.deepEqual(a.acts.enrol.hosts(a.call()).hosts.map((h) => h.name), ["hosta", "hostb"]);
+});
+
+test("a host joins a domain whose control journal is longer than one answer to a stranger may be", async (t) => {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  const bytes = () =>
+    [...a.agent.host.journal.range("@domain", 1, 1000)].reduce((sum, row) => sum + row.entry.length, 0);
+  for (let i = 0; bytes() < 100_000; i++) await grantTo(a, 10_000 + i, `user${i}`, "append", "main");
+  const b = await makeHost(t, { conf: MESHED });
+  await joinDomain(a, b, "hostb");
+  await until("they are connected", () => isConnected(a, b) && isConnected(b, a));
+});
+
+test("a host that was off while it was evicted hears why nobody talks to it", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await b.stop();
+  await a.acts.roles.evict(a.call(), { host: "hostb", reason: "stolen" });
+  await a.acts.roles.grant(a.call(), { person: "root@hosta", role: "owner", branch: "main" });
+  const { seq } = a.agent.host.journal.head("@domain");
+  await b.restart();
+  await until("hostb knows", () => b.acts.status.standing(b.agent.host).state === "evicted");
+  assert.equal(b.agent.host.journal.head("@domain").seq, seq - 1, "it is told no more than that");
+  assert.match((await faultOf(() => lock(b))).message, /evicted/);
 });
 
 test("a token is good for one host, and only with its secret", async (t) => {
@@ -172,7 +195,9 @@ test("an evicted host is cut off from everybody, and what it signs counts no mor
   await until("b is alone", () => b.agent.host.mesh.peers().length === 0);
   await until("the others have cut it off", () => !isConnected(c, b) && !isConnected(a, b));
   assert.ok(isConnected(a, c));
-  assert.equal((await faultOf(() => lock(b))).exit, 223);
+  const state = async () => (await b.acts.status.status(b.call())).state;
+  await until("it hears why", async () => await state() === "evicted");
+  assert.equal((await faultOf(() => lock(b))).exit, 77);
   await joinDomain(a, await makeHost(t, { conf: MESHED }), "hostb");
 });
 

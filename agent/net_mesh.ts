@@ -1,9 +1,8 @@
 // Net mesh: the net half's side of the mesh: libp2p, the table of who is let in, questions and rumours passed on to root,
 // contents fetched and served. It decides nothing: who belongs to the domain is root's to say.
 import { lookup } from "node:dns/promises";
-import { statfsSync } from "node:fs";
 import { isIP } from "node:net";
-import { Fetcher, type Finder, type Id, serveObjects, type SqliteStore } from "../fs/mod.ts";
+import type { Id, SqliteStore } from "../fs/mod.ts";
 import { Libp2pTransport } from "../mq/libp2p.ts";
 import {
   type Cbor,
@@ -16,7 +15,8 @@ import {
   peerIdOf,
   publicKeyOf,
 } from "../mq/mod.ts";
-import { keepAddressesMs, listenAgainMs, storeReserveBytes } from "./limits.ts";
+import { keepAddressesMs, listenAgainMs } from "./limits.ts";
+import { NetContents } from "./net_contents.ts";
 import { areFree } from "./net_free.ts";
 import { NetMemory } from "./net_memory.ts";
 import {
@@ -45,7 +45,7 @@ interface Running {
   settings: MeshSettings;
   transport: Libp2pTransport;
   node: MqNode;
-  fetcher: Fetcher;
+  contents: NetContents;
 }
 
 type MeshRequest = "mesh" | "listening" | "ask" | "publish" | "introduce";
@@ -71,14 +71,18 @@ export class NetMesh {
 
   readonly answers: Pick<Answers<NetRequest>, MeshRequest> = {
     mesh: async (v) => {
-      const turn = this.#turn.then(() => this.#settle(readSettings(v)));
+      const turn = this.#turn.then(() => v === null ? this.#stopNow() : this.#settle(readSettings(v)));
       this.#turn = turn.catch(() => {}); // root hears of it
       await turn;
       return null;
     },
     listening: async () => {
       await this.#turn;
-      return [this.#running?.transport.addresses() ?? [], this.#deaf];
+      return [
+        this.#running?.transport.addresses() ?? [],
+        this.#deaf,
+        this.#running?.contents.isSuspect ?? false,
+      ];
     },
     ask: async (v) => {
       const [host, method, value, waitMs] = v as [string, string, Cbor, number];
@@ -111,14 +115,12 @@ export class NetMesh {
         hint: "isconf status",
       });
     }
-    await this.#running.fetcher.fetch(roots);
+    await this.#running.contents.fetch(roots);
   }
 
   /** Says to others that we have what these roots reach. */
   announce(roots: Id[]): void {
-    if (roots.length < 0) {
-      Promise.reject(1).catch((e) => this.#o.log(`announcing: ${Fault.from("mesh", e).message}`));
-    }
+    this.#running?.contents.announce(roots);
   }
 
   /** Ends it all. Harmless when nothing runs. */
@@ -138,10 +140,11 @@ export class NetMesh {
       await this.#stopNow();
       await this.#start(settings);
     }
-    const { transport } = this.#running as Running;
+    const { transport, contents } = this.#running as Running;
     (this.#running as Running).settings = settings;
     for (const peer of settings.peers) void this.#lookUp(transport, peer);
     transport.recheck();
+    contents.recheck();
     for (const peer of transport.peers()) this.#tell(peer, this.#hostOf.get(peer));
   }
 
@@ -153,6 +156,7 @@ export class NetMesh {
     this.#memory.keep({ known: running.transport.known() });
     running.node.stop();
     await running.transport.stop();
+    running.contents.stop();
     for (const peer of [...this.#told.keys()]) this.#tell(peer, undefined);
   }
 
@@ -186,7 +190,7 @@ export class NetMesh {
       if (this.#running !== running) return;
       this.#turn = this.#turn.then(async () => {
         await this.#stopNow();
-        await this.#start(running.settings);
+        await this.#settle(running.settings);
         this.#o.log(`mesh: ${this.#deaf || `listening on ${running.settings.listen.join(", ")} now`}`);
       }).catch((e) => this.#o.log(`mesh: ${Fault.from("mesh", e).message}`));
     });
@@ -206,13 +210,17 @@ export class NetMesh {
         }
       },
     };
+    const nameOf = (peer: PeerId) => this.#nameOf.get(peer) ?? "a stranger";
+    const { network } = settings;
+    const contents = new NetContents({ clock, log, dir: this.#o.dir, store, network, admits, nameOf });
     const transport = new Libp2pTransport({
       clock,
       secretKey: key.secretKey,
-      network: settings.network,
+      network,
       listen,
       discover: settings.discover,
       gate,
+      services: contents.services,
       log,
     });
     const node = new MqNode(transport, clock, { log });
@@ -223,27 +231,15 @@ export class NetMesh {
       node.subscribe(topic, (peer, value) => this.#pass("rumour", [this.#hostNamed(peer), topic, value]));
     }
     transport.onPeer((peer, up) => this.#tell(peer, up ? this.#hostOf.get(peer) : undefined));
-    serveObjects(node, store.shared);
+    contents.start(transport, node);
     try {
       await transport.start();
     } catch (e) {
       node.stop();
+      contents.stop();
       throw e;
     }
-    const finder: Finder = {
-      async *find() {
-        yield* await Promise.resolve(node.peers());
-      },
-      announce: () => Promise.resolve(),
-    };
-    const nameOf = (peer: PeerId) => this.#nameOf.get(peer) ?? "a stranger";
-    const freeBytes = () => {
-      const { bavail, bsize } = statfsSync(this.#o.dir);
-      return bavail * bsize;
-    };
-    const room = { freeBytes, reserveBytes: storeReserveBytes };
-    const fetcher = new Fetcher({ store, node, finder, clock, log, nameOf, ...room });
-    this.#running = { settings, transport, node, fetcher };
+    this.#running = { settings, transport, node, contents };
     transport.remember(this.#memory.known());
     this.#keepLater();
   }

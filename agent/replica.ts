@@ -1,8 +1,11 @@
 // Replica: the journal from the other hosts: asked for from where ours ends, checked here, kept in order. Rumours say when
 // to ask and are only hints: a look at a random peer now and then brings what they lost.
-import { type Cbor, type Clock, Fault, pause, sleep } from "../mq/mod.ts";
+import { bytesEqual, type Cbor, type Clock, Fault, pause, sleep } from "../mq/mod.ts";
+import { type EntryRecord, readEntry } from "./entry.ts";
 import { type Intake, readRecord, takeIn, writeRecord } from "./intake.ts";
+import { TooNew } from "./journal.ts";
 import {
+  complaintsMax,
   intakeGroupMax,
   pageBytesMax,
   pageEntriesMax,
@@ -31,12 +34,21 @@ export interface Freshness {
   /** Ids of the hosts that answered. */
   hosts: string[];
   atMs: number;
+  /** There is an entry that this agent is too old for; those before it are here. */
+  tooNew?: Fault;
 }
 
 export class Replica {
   readonly #o: ReplicaOptions;
   readonly #pulls = new Map<string, Promise<void>>();
-  readonly #complained = new Set<string>();
+  /** What was written of each host, line by line. */
+  readonly #complained = new Map<string, Set<string>>();
+  /** Hosts that are pulled from because of what they told, and whether they told more meanwhile. */
+  readonly #rounds = new Map<string, boolean>();
+  readonly #looking = new Set<string>();
+  readonly #deafUntilMs = new Map<string, number>();
+  /** Stays until a newer agent runs here. */
+  #tooNew: TooNew | undefined;
   /** Branches of which a rumour has just gone out, and whether there is something newer to tell. */
   readonly #told = new Map<string, boolean>();
   readonly #startMs: number;
@@ -91,7 +103,8 @@ export class Replica {
     await Promise.all(others.map(async (host) => {
       if (await this.#pullAll(host, extra)) answered.push(host);
     }));
-    return { asked: answered.length > 0 ? "peer" : "nobody", hosts: answered, atMs };
+    const asked = answered.length > 0 ? "peer" : "nobody";
+    return { asked, hosts: answered, atMs, ...(this.#tooNew && { tooNew: this.#tooNew }) };
   }
 
   /**
@@ -99,9 +112,9 @@ export class Replica {
    * wrong with what it sent.
    */
   async pull(host: string, branch: string, until = Infinity): Promise<void> {
-    const running = this.#pulls.get(branch);
+    const before = this.#pulls.get(branch);
     const mine = (async () => {
-      await running?.catch(() => {}); // whoever began that pull hears of it
+      if (before !== undefined) await this.#ended(before);
       await this.#pullNow(host, branch, until);
     })();
     this.#pulls.set(branch, mine);
@@ -112,43 +125,78 @@ export class Replica {
     }
   }
 
+  /** Waits for a pull, so that the next has less to ask for; not for one that goes on for long: its host may be slow. */
+  #ended(pull: Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#o.clock.after(pullAskMs, resolve);
+      const done = () => {
+        cancel();
+        resolve();
+      };
+      pull.then(done, done); // who began it hears of it
+    });
+  }
+
+  /** Each answer must bring the chain further, else the host is not asked again. */
   async #pullNow(host: string, branch: string, until: number): Promise<void> {
     const { journal, mesh } = this.#o;
-    for (let more = journal.head(branch).seq < until; more && !this.#stopped;) {
+    while (!this.#stopped && journal.head(branch).seq < until) {
       const after = journal.head(branch).seq;
       const answer = await mesh.ask(host, "entries", [branch, after], pullAskMs);
+      if (this.#stopped) return;
       const records = (Array.isArray(answer) ? answer : []).slice(0, pageEntriesMax).map(readRecord);
+      if (records.length === 0) return;
       const size = branch === CONTROL ? 1 : intakeGroupMax; // each control entry is checked under the one before
-      for (let i = 0; i < records.length; i += size) {
-        await this.#take(host, branch, records.slice(i, i + size));
+      for (let i = 0; i < records.length && !this.#stopped; i += size) {
+        await this.#take(host, branch, records.slice(i, i + size), after + 1 + i);
         await pause();
       }
-      more = records.length > 0 && journal.head(branch).seq < until;
-      if (records.length > 0 && journal.head(branch).seq === after) {
-        throw new Fault("journal", "corrupt", "it sends entries that were not asked for", {
-          hint: "isconf status",
-        });
-      }
     }
   }
 
-  async #take(host: string, branch: string, records: ReturnType<typeof readRecord>[]): Promise<void> {
+  async #take(host: string, branch: string, records: EntryRecord[], from: number): Promise<void> {
     const { journal } = this.#o;
     try {
-      takeIn(this.#o, records);
+      takeIn(this.#o, records, { branch, from });
     } catch (e) {
       const fault = Fault.from("journal", e);
-      const { seq } = journal.head(branch);
-      if (fault.kind === "corrupt" && seq > 0) await this.#findFork(host, branch, seq);
-      throw fault;
+      if (fault.kind === "corrupt") {
+        await this.#findFork(host, branch, journal.head(branch).seq).catch((found) => {
+          throw Fault.from("journal", found).kind === "forked" ? found : e;
+        });
+      }
+      if (fault.kind !== "refused" || e instanceof TooNew || branch === CONTROL) throw e;
+      // Made under a policy that has come up since we asked for the control journal: once we have that, all is well.
+      const policy = journal.head(CONTROL).seq;
+      await this.#pullNow(host, CONTROL, Infinity);
+      if (journal.head(CONTROL).seq === policy) throw e;
+      takeIn(this.#o, records, { branch, from });
     }
   }
 
-  /** Their chain does not follow ours: what do they have at the place of our last entry? */
+  /** Does this host have another entry than we at a place? Then the first in which the chains differ is a proof. */
   async #findFork(host: string, branch: string, seq: number): Promise<void> {
+    const { journal } = this.#o;
+    let same = journal.policy()?.branches.get(branch)?.seq ?? 0;
+    let differs = seq;
+    let proof = seq > same ? await this.#differing(host, branch, seq) : undefined;
+    while (proof !== undefined && differs - same > 1) {
+      const middle = same + Math.floor((differs - same) / 2);
+      const earlier = await this.#differing(host, branch, middle);
+      if (earlier === undefined) same = middle;
+      else [differs, proof] = [middle, earlier];
+    }
+    if (proof !== undefined) takeIn(this.#o, [proof], { branch, from: differs });
+  }
+
+  /** What a host has at a place where we have something else. */
+  async #differing(host: string, branch: string, seq: number): Promise<EntryRecord | undefined> {
     const answer = await this.#o.mesh.ask(host, "entries", [branch, seq - 1], pullAskMs);
     const first = Array.isArray(answer) ? answer[0] : undefined;
-    if (first !== undefined) takeIn(this.#o, [readRecord(first)]);
+    if (this.#stopped || first === undefined) return undefined;
+    const record = readRecord(first);
+    const ours = this.#o.journal.at(branch, seq)?.id;
+    return ours === undefined || bytesEqual(readEntry(record.entry).id, ours) ? undefined : record;
   }
 
   async #pullAll(host: string, extra?: string): Promise<boolean> {
@@ -158,36 +206,64 @@ export class Replica {
       for (const branch of new Set([...this.wanted().slice(1), ...more])) await this.pull(host, branch);
       return true;
     } catch (e) {
+      if (e instanceof TooNew) this.#tooNew = e;
       this.#complain(host, e);
       return false;
     }
   }
 
-  async #hear(host: string, branch: string, seq: number): Promise<void> {
+  /** Somebody says how long a chain is. Who says so without having it is not listened to for a while. */
+  #hear(host: string, branch: string, seq: number): void {
+    const { journal, mesh, clock } = this.#o;
+    if (this.#stopped || clock.now() < (this.#deafUntilMs.get(host) ?? 0)) return;
+    if (!mesh.peers().includes(host) || !this.wanted().includes(branch)) return;
+    if (seq <= journal.head(branch).seq) return;
+    if (this.#rounds.has(host)) return void this.#rounds.set(host, true);
+    this.#rounds.set(host, false);
+    void this.#pullHeard(host, branch, seq).then(() => {
+      const again = this.#rounds.get(host);
+      this.#rounds.delete(host);
+      if (journal.head(branch).seq < seq) this.#deafUntilMs.set(host, clock.now() + sweepMs);
+      else if (again) void this.#look(host);
+    });
+  }
+
+  /** What was heard of costs one question, unless it needs what comes before it: a policy, or what it was forked off. */
+  async #pullHeard(host: string, branch: string, seq: number): Promise<void> {
     const { journal } = this.#o;
     const head = journal.head(branch).seq;
-    if (!this.wanted().includes(branch) || seq <= head) return;
-    // A branch that was forked off begins with another's entries, which come first.
     if (head > 0 && journal.at(branch, head) === undefined) return void await this.#pullAll(host);
     try {
       await this.pull(host, branch, seq);
     } catch (e) {
       if (Fault.from("journal", e).kind !== "refused") return this.#complain(host, e);
-      await this.#pullAll(host); // made under a policy that is not here yet
+      await this.#pullAll(host);
     }
   }
 
-  /** Compares heads with a peer and pulls what it has more. */
+  /** Compares heads with a peer: pulls what it has more, and finds out where it has something else. */
   async #look(host: string): Promise<void> {
+    if (this.#stopped || this.#looking.has(host) || !this.#o.mesh.peers().includes(host)) return;
+    this.#looking.add(host);
     try {
       const answer = await this.#o.mesh.ask(host, "heads", null, pullAskMs);
-      for (const head of Array.isArray(answer) ? answer : []) {
-        const [branch, seq] = Array.isArray(head) ? head : [];
-        if (typeof branch === "string" && typeof seq === "number") await this.#hear(host, branch, seq);
+      const heads = new Map((Array.isArray(answer) ? answer : []).map(readHead));
+      const { journal, clock } = this.#o;
+      const isBehind = () => this.wanted().some((b) => (heads.get(b)?.seq ?? 0) > journal.head(b).seq);
+      if (!this.#stopped && isBehind() && clock.now() >= (this.#deafUntilMs.get(host) ?? 0)) {
+        await this.#pullAll(host);
+        if (isBehind()) this.#deafUntilMs.set(host, clock.now() + sweepMs);
+      }
+      for (const branch of this.#stopped ? [] : this.wanted()) {
+        const head = heads.get(branch);
+        const ours = head && journal.at(branch, head.seq)?.id;
+        if (ours !== undefined && !bytesEqual(ours, head!.id)) await this.#findFork(host, branch, head!.seq);
       }
       this.#compared = true;
     } catch (e) {
       this.#complain(host, e);
+    } finally {
+      this.#looking.delete(host);
     }
   }
 
@@ -216,7 +292,10 @@ export class Replica {
   #heads(): Cbor {
     const { journal } = this.#o;
     const branches = [CONTROL, ...journal.policy()?.branches.keys() ?? []];
-    return branches.map((branch) => [branch, journal.head(branch).seq]);
+    return branches.map((branch) => {
+      const { seq, id } = journal.head(branch);
+      return [branch, seq, id];
+    });
   }
 
   /** The entries of a chain after a place, as many as fit into one message. */
@@ -261,13 +340,22 @@ export class Replica {
       .map(({ host }) => host);
   }
 
-  /** Once for each peer and reason: a peer that goes away is nothing to complain about. */
+  /** Once for each peer and reason, and not without end: a peer that goes away is nothing to complain about. */
   #complain(host: string, e: unknown): void {
     const fault = Fault.from("journal", e);
-    if (fault.kind === "gone") return;
-    const line = `what ${host.slice(0, 12)} sends is not taken: ${inert(fault.message)}`;
-    if (this.#complained.has(line) || this.#complained.size >= 1000) return;
-    this.#complained.add(line);
+    if (fault.kind === "gone" || this.#stopped) return;
+    const line = `what ${inert(host.slice(0, 12))} sends is not taken: ${inert(fault.message)}`;
+    const lines = this.#complained.get(host) ?? new Set();
+    if (lines.has(line) || lines.size >= complaintsMax) return;
+    this.#complained.set(host, lines.add(line));
     this.#o.log(line);
   }
+}
+
+function readHead(value: Cbor): [branch: string, head: { seq: number; id: Uint8Array }] {
+  const [branch, seq, id] = Array.isArray(value) ? value : [];
+  if (typeof branch !== "string" || typeof seq !== "number" || !(id instanceof Uint8Array)) {
+    throw new Fault("journal", "corrupt", "the ends of its chains are malformed", { hint: "isconf status" });
+  }
+  return [branch, { seq, id }];
 }

@@ -1,9 +1,9 @@
 // Roles: who may do what in the domain: grant, revoke, evict and the rotation of keys, as entries of the control journal.
 // Not what such entries mean (trust.ts) and not how hosts come in (enrol.ts).
 import { type Cbor, decode, encode, Fault, fromHex, keyId, sign1, verify1 } from "../mq/mod.ts";
-import { extendControl } from "./control.ts";
+import { type Ends, extendControl } from "./control.ts";
 import { context, type Op, TYPE } from "./entry.ts";
-import { type Call, type Host, hostId, hostName, hostPair, personPair } from "./host.ts";
+import { branchOf, type Call, type Host, hostId, hostName, hostPair, personPair } from "./host.ts";
 import { needNoWip } from "./locks.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
 import { hostKey, isCut, members, nameOf, type Policy, type Role, ROLES } from "./trust.ts";
@@ -58,12 +58,32 @@ async function keyOf({ host }: Call, person: string): Promise<{ name: string; ke
     return { name, key: personPair(host, userByName("grant", user)).publicKey };
   }
   const there = memberNamed(policy, at, "grant");
-  const said = await host.mesh.ask(there, "person", user);
+  const said = await askThere(host, there, user, at);
   if (!(said instanceof Uint8Array)) throw untrue(at);
   const words = decode(verify1(said, context(TYPE.person, policy.domain, ""), hostKey(policy, there)));
   const [who, key] = Array.isArray(words) ? words : [];
   if (who !== name || !(key instanceof Uint8Array) || key.length !== 32) throw untrue(at);
+  // A key that somebody else is known by is not that user's, whatever the host says.
+  if (policy.persons.has(keyId(key)) || policy.hosts.has(keyId(key))) throw untrue(at);
   return { name, key };
+}
+
+async function askThere(host: Host, there: string, user: string, at: string): Promise<Cbor> {
+  try {
+    return await host.mesh.ask(there, "person", user);
+  } catch (e) {
+    const { kind } = Fault.from("grant", e);
+    const [who, where] = [inert(user), inert(at)];
+    if (kind === "notFound") {
+      throw new Fault("grant", kind, `there is no user ${who} on ${where}`, {
+        hint: `getent passwd, on ${where}`,
+      });
+    }
+    if (kind !== "gone") throw e;
+    throw new Fault("grant", kind, `${where} cannot be asked who ${who} is: it is not connected`, {
+      hint: "isconf hosts",
+    });
+  }
 }
 
 /** What this host answers to who asks for the key of one of its users. */
@@ -84,7 +104,7 @@ export async function revoke(
 ): Promise<{ name: string }> {
   const { host, actor } = call;
   const message = `revoke ${args.person}`;
-  await extendControl(host, "revoke", personPair(host, actor), message, (policy) => {
+  await extendControl(host, "revoke", personPair(host, actor), message, (policy, ends) => {
     const found = [...policy.persons].find(([id, p]) =>
       !policy.revoked.has(id) && (p.name === args.person || id === args.person)
     );
@@ -93,7 +113,7 @@ export async function revoke(
         hint: "isconf hosts",
       });
     }
-    return [revocation(host, policy, found[0], args.reason)];
+    return [revocation(ends, found[0], args.reason)];
   });
   return { name: args.person };
 }
@@ -101,38 +121,34 @@ export async function revoke(
 /** Takes a host out of the domain, and with it the persons whose keys live there. Others cut it off as they hear. */
 export async function evict(call: Call, args: { host: string; reason: string }): Promise<{ host: string }> {
   const { host, actor } = call;
-  await extendControl(host, "evict", personPair(host, actor), `evict ${args.host}`, (policy) => {
+  await extendControl(host, "evict", personPair(host, actor), `evict ${args.host}`, (policy, ends) => {
     const id = memberNamed(policy, args.host, "evict");
     if (id === hostId(host) || policy.keepers.hosts.includes(id)) {
       const which = id === hostId(host) ? "this host itself" : "a keeper";
       throw new Fault("evict", "refused", `${inert(args.host)} is ${which}`, { hint: "isconf hosts" });
     }
-    return evictionOf(host, policy, id, args.reason);
+    return evictionOf(policy, ends, id, args.reason);
   });
   return { host: args.host };
 }
 
 /** The revocations that take a host and the persons on it out of the domain. */
-export function evictionOf(host: Host, policy: Policy, id: string, reason: string): Op[] {
+export function evictionOf(policy: Policy, ends: Ends, id: string, reason: string): Op[] {
   const at = `@${policy.hosts.get(id)?.name}`;
   const persons = [...policy.persons].filter(([key, p]) => p.name.endsWith(at) && !policy.revoked.has(key));
-  return [id, ...persons.map(([key]) => key)].map((key) => revocation(host, policy, key, reason));
+  return [id, ...persons.map(([key]) => key)].map((key) => revocation(ends, key, reason));
 }
 
-function revocation(host: Host, policy: Policy, key: string, reason: string): Op {
-  return { op: "revoke", key: fromHex(key), cuts: cutsNow(host, policy), reason };
-}
-
-/** Where every chain ends now: what was certified up to there stays. */
-function cutsNow(host: Host, policy: Policy): Record<string, number> {
-  const branches = [CONTROL, ...policy.branches.keys()].sort();
-  return Object.fromEntries(branches.map((branch) => [branch, host.journal.head(branch).seq]));
+/** What the key did up to where every chain ends now stays. */
+function revocation(ends: Ends, key: string, reason: string): Op {
+  return { op: "revoke", key: fromHex(key), cuts: { ...ends }, reason };
 }
 
 /** Puts a new key in the place of the caller's own, or of this host's, which then counts for what it signed and no more. */
 export async function rotate(call: Call, whose: "person" | "host"): Promise<{ name: string; key: string }> {
   const { host, actor } = call;
   needNoWip(call, "rotate");
+  await needNoLock(call, "rotate");
   const name = whose === "host" ? "host" : `user-${actor.uid}`;
   const author = personPair(host, actor);
   const old = whose === "host" ? hostPair(host) : author;
@@ -142,7 +158,7 @@ export async function rotate(call: Call, whose: "person" | "host"): Promise<{ na
     "rotate",
     author,
     `rotate the key of ${whose} ${keyId(old.publicKey).slice(0, 12)}`,
-    (policy) => {
+    (policy, ends) => {
       const id = keyId(old.publicKey);
       const known = whose === "host" ? policy.hosts.has(id) : policy.persons.has(id);
       if (!known || isCut(policy, id, CONTROL, host.journal.head(CONTROL).seq + 1)) {
@@ -150,20 +166,29 @@ export async function rotate(call: Call, whose: "person" | "host"): Promise<{ na
           hint: "isconf hosts",
         });
       }
-      const cuts = cutsNow(host, policy);
-      cuts[CONTROL] = host.journal.head(CONTROL).seq + 1; // the rotation itself is signed with the old key
       return [{
         op: "rotate",
         old: fromHex(id),
         key: next.publicKey,
         net: policy.hosts.get(id)?.net ?? null,
-        cuts,
+        cuts: { ...ends },
       }];
     },
   );
   settleRotations(host);
   const policy = host.journal.needPolicy("rotate");
   return { name: nameOf(policy, keyId(next.publicKey)), key: keyId(next.publicKey) };
+}
+
+/** A lock is held by a key: under a new one nobody could give it back. */
+async function needNoLock({ host, actor }: Call, op: string): Promise<void> {
+  const held = await host.keepers.refresh(branchOf(host, op));
+  const isOurs = held?.held === true &&
+    (held.host === hostId(host) || held.holder === keyId(personPair(host, actor).publicKey));
+  if (!isOurs) return;
+  throw new Fault(op, "refused", `${held.branch} is locked by ${inert(held.holderName)} from this host`, {
+    hint: "isconf unlock",
+  });
 }
 
 /** The new key is used as soon as the journal says so, also when this host crashed in between. */

@@ -4,6 +4,7 @@ import { Fault } from "../mq/mod.ts";
 import { type Call, type Host, hostId, hostName } from "./host.ts";
 import type { Held } from "./keeper.ts";
 import type { Listening } from "./mesh.ts";
+import { isEvicted } from "./outcast.ts";
 import { HERE } from "./report.ts";
 import type { ReportWords } from "./reports.ts";
 import { getMeta } from "./schema.ts";
@@ -61,7 +62,9 @@ export function standing(host: Host) {
   const stopped = last === undefined || last.state === "done"
     ? null
     : { seq: last.seq, why: HERE[last.state], status: last.status, reason: last.reason };
-  const state = base.diverged !== null
+  const state = isEvicted(host, policy)
+    ? "evicted"
+    : base.diverged !== null
     ? "diverged"
     : fork !== undefined
     ? "forked"
@@ -97,11 +100,14 @@ export async function status(call: Call) {
   const own = standing(host);
   const policy = host.journal.policy();
   if (own.branch === null || policy === undefined) {
-    return { ...own, network: { addresses: [], why: "" } as Listening, hosts: [] as HostLine[] };
+    return { ...own, network: NOWHERE, hosts: [] as HostLine[] };
   }
   const [reports, held, network] = await Promise.all([
     host.reports.gather(),
-    host.keepers.refresh(own.branch),
+    host.keepers.refresh(own.branch).catch((e) => {
+      host.log(`the keeper was asked about the lock: ${Fault.from("status", e).message}`);
+      return host.keeper.holder(own.branch as string); // what is known here; the rest of the answer is worth having
+    }),
     listening(host),
   ]);
   const heard = new Map(reports.map((report) => [report.host, report]));
@@ -119,18 +125,23 @@ export async function status(call: Call) {
       const nothing = { branch: "", at: 0, of: 0, state: "unknown", why: "", sinceMs: 0, heardMs: 0 };
       return { name, reached: host.mesh.peers().includes(id), ...nothing };
     }
-    const { branch, at, of, state, why, sinceMs, heardMs, live } = said;
+    const { branch, at, why, sinceMs, heardMs, live } = said;
+    // What came since it was heard is known here.
+    const of = Math.max(said.of, host.journal.head(branch).seq);
+    const state = said.state === "current" && at < of ? "behind" : said.state;
     return { name, branch, at, of, state, why, sinceMs, heardMs, reached: live };
-  });
+  }).sort((a, b) => a.name < b.name ? -1 : 1);
   return { ...own, lock: lockLine(held), network, hosts };
 }
+
+const NOWHERE: Listening = { addresses: [], why: "", isDhtSuspect: false };
 
 /** Where this host waits for others; a net half that is gone is an answer too. */
 async function listening(host: Host): Promise<Listening> {
   try {
     return await host.mesh.listening();
   } catch (e) {
-    return { addresses: [], why: Fault.from("status", e).message };
+    return { ...NOWHERE, why: Fault.from("status", e).message };
   }
 }
 

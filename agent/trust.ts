@@ -2,7 +2,7 @@
 // Not signatures (entry.ts) and not storage (journal.ts). States are never changed, only followed by new ones.
 import { checkPublicKey, Fault, keyId, toHex } from "../mq/mod.ts";
 import type { Entry, Op } from "./entry.ts";
-import { CONTROL } from "./names.ts";
+import { checkName, CONTROL } from "./names.ts";
 
 /** What a key may do. `owner` includes `append`; a root key may do everything in the control journal. */
 export const ROLES = ["owner", "append", "enrol", "keeper", "secret", "release"] as const;
@@ -72,7 +72,7 @@ export function follow(before: Policy | undefined, entry: Entry, id: Uint8Array)
     revoked: new Map(policy.revoked),
   };
   for (const op of entry.ops) {
-    if (!genesis) mustBeAllowed(policy, op, toHex(entry.author));
+    if (!genesis) mustBeAllowed(policy, op, toHex(entry.author), toHex(entry.origin));
     step(next, op);
   }
   if (genesis && (next.roots.length === 0 || next.keepers.hosts.length === 0 || next.branches.size === 0)) {
@@ -102,7 +102,9 @@ function step(next: Draft, op: Op): void {
       next.threshold = op.threshold;
       return;
     case "host":
+      mustBeName(op.name);
       mustBeNew(next, op.key, next.hosts, op.name);
+      mustBeNetKey(next, op.net);
       next.hosts.set(keyId(op.key), { key: op.key, net: op.net, name: op.name });
       return;
     case "person":
@@ -127,6 +129,7 @@ function step(next: Draft, op: Op): void {
       return;
     }
     case "branch":
+      mustBeName(op.name); // above all not the control journal's own
       if (next.branches.has(op.name)) throw wrong(`the branch ${op.name} exists already`);
       if (op.from !== null && !next.branches.has(op.from.branch)) throw wrong(`no branch ${op.from.branch}`);
       next.branches.set(op.name, op.from);
@@ -148,6 +151,25 @@ function mustBeNew(next: Draft, key: Uint8Array, among: Map<string, KeyRecord>, 
   }
 }
 
+/** Names of hosts and branches are what `isconf init` and the like take; no entry makes others, whoever signed it. */
+function mustBeName(name: string): void {
+  try {
+    checkName("trust", "host or branch", name);
+  } catch (e) {
+    throw wrong(Fault.from("trust", e).message);
+  }
+}
+
+/** A host is known on the network by one key, and a key there is one host's: what it sends is taken for that host's. */
+function mustBeNetKey(next: Draft, net: Uint8Array): void {
+  checkPublicKey(net);
+  for (const [id, host] of next.hosts) {
+    if (toHex(host.net) === toHex(net) && !next.revoked.has(id)) {
+      throw wrong(`a second host with the network key of ${host.name}`);
+    }
+  }
+}
+
 /** Puts a new key in the place of an old one: its name, its grants, its votes. The old one counts up to the cuts. */
 function rotate(next: Draft, op: Op & { op: "rotate" }): void {
   const old = toHex(op.old), now = keyId(op.key);
@@ -157,6 +179,7 @@ function rotate(next: Draft, op: Op & { op: "rotate" }): void {
   if (host !== undefined) {
     if (op.net === null) throw wrong("a host's key without the key of its net half");
     mustBeNew(next, op.key, next.hosts, host.name);
+    mustBeNetKey(next, op.net);
     next.hosts.set(now, { key: op.key, net: op.net, name: host.name });
     next.keepers = { ...next.keepers, hosts: next.keepers.hosts.map((k) => k === old ? now : k) };
   } else if (person !== undefined) {
@@ -166,14 +189,16 @@ function rotate(next: Draft, op: Op & { op: "rotate" }): void {
   }
 }
 
-function mustBeAllowed(policy: Policy, op: Op, author: string): void {
+function mustBeAllowed(policy: Policy, op: Op, author: string, origin: string): void {
   if (policy.roots.some((k) => keyId(k) === author)) return;
   if (op.op === "branch") {
     if (may(policy, author, "owner", op.from?.branch ?? CONTROL)) return;
   } else if (op.op === "host") {
     if (may(policy, author, "enrol", CONTROL)) return;
   } else if (op.op === "rotate") {
-    const enrols = policy.hosts.has(toHex(op.old)) && may(policy, author, "enrol", CONTROL);
+    // A host's key is changed on that host: an enroller elsewhere could else put himself in the place of a keeper.
+    const enrols = policy.hosts.has(toHex(op.old)) && origin === toHex(op.old) &&
+      may(policy, author, "enrol", CONTROL);
     if (enrols || toHex(op.old) === author || may(policy, author, "owner", CONTROL)) return;
   } else if (op.op !== "roots" && may(policy, author, "owner", CONTROL)) return;
   throw new Fault("trust", "denied", `${nameOf(policy, author)} may not ${op.op} in the control journal`, {

@@ -50,7 +50,8 @@ export class DhtFinder implements Finder {
       const reached: Promise<void>[] = [];
       await this.#within(dhtFindMs, inner, async (limited) => {
         for await (const event of dht.findProviders(cidOf(id), { signal: limited })) {
-          if (event.name !== "PROVIDER") continue;
+          // A peer of which we keep a record ourselves comes without its addresses first; others may know them.
+          if (event.name !== "PROVIDER" && event.name !== "PEER_RESPONSE") continue;
           for (const { id: peerId, multiaddrs } of event.providers) {
             const peer = peerId.toString();
             if (peer === self || !admits(peer)) continue;

@@ -5,13 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type KadDHT, kadDHT } from "@libp2p/kad-dht";
+import { Key } from "interface-datastore";
 import { Libp2pTransport } from "../mq/libp2p.ts";
 import { type Gate, generateKeyPair, type KeyPair, MqNode, sleep, systemClock } from "../mq/mod.ts";
 import { finderContract } from "../tests/contract/finder.ts";
 import { type Db } from "./db.ts";
 import { DhtFinder } from "./finder_dht.ts";
 import { dhtService } from "./finder_dht_service.ts";
-import { openDhtDatabase } from "./finder_dht_store.ts";
+import { DhtStore, openDhtDatabase } from "./finder_dht_store.ts";
 import { reachThrough } from "./finder_reach.ts";
 import { peerRecordKey, readPeerRecord, writePeerRecord } from "./peer_record.ts";
 import { serveObjects } from "./serve.ts";
@@ -43,9 +44,10 @@ class DhtNet {
   readonly dir = mkdtempSync(join(tmpdir(), "isconf-dht-"));
   readonly hosts: Host[] = [];
   readonly log: string[] = [];
+  #count = 0;
 
   async add(admits: (peer: string) => boolean = () => true, make = dhtService): Promise<Host> {
-    const db = openDhtDatabase(join(this.dir, `${this.hosts.length}.db`));
+    const db = openDhtDatabase(join(this.dir, `${this.#count++}.db`));
     const gate: Gate = {
       admits,
       meet: () => Promise.resolve(),
@@ -141,6 +143,17 @@ async function put({ dht }: Host, key: Uint8Array, value: Uint8Array): Promise<u
   return refusals;
 }
 
+/** Puts a value that everybody takes; a connection that is just being replaced by another may need a second try. */
+async function putEverywhere(host: Host, key: Uint8Array, value: Uint8Array): Promise<void> {
+  const endMs = systemClock.now() + 10_000;
+  for (;;) {
+    const refusals = await put(host, key, value);
+    if (refusals.length === 0) return;
+    if (systemClock.now() > endMs) assert.fail(`refused: ${refusals}`);
+    await sleep(systemClock, 100);
+  }
+}
+
 async function get({ dht }: Host, key: Uint8Array): Promise<Uint8Array | undefined> {
   let value: Uint8Array | undefined;
   for await (const event of dht().get(key)) if (event.name === "VALUE") value = event.value;
@@ -188,9 +201,9 @@ test("a peer record: the newest is found; older, forged, too large and other one
     const key = peerRecordKey(a.self);
     const record = (seq: number) => writePeerRecord("test", a.pair, { addresses: [`10.0.0.${seq}:1`], seq });
     const addressIn = async (host: Host) => readPeerRecord("test", key, (await get(host, key))!).addresses[0];
-    assert.deepEqual(await put(a, key, record(1)), []);
+    await putEverywhere(a, key, record(1));
     assert.equal(await addressIn(c), "10.0.0.1:1");
-    assert.deepEqual(await put(a, key, record(2)), []);
+    await putEverywhere(a, key, record(2));
     const forged = writePeerRecord("test", b.pair, { addresses: ["10.0.0.9:1"], seq: 9 });
     for (const bad of [record(1), forged, new Uint8Array(5000)]) {
       assert.equal((await put(liar, key, bad)).length, 3);
@@ -198,7 +211,7 @@ test("a peer record: the newest is found; older, forged, too large and other one
     }
     assert.equal((await put(liar, new TextEncoder().encode("/other/x"), new Uint8Array(5))).length, 3);
     await assert.rejects(put(b, key, record(1)), { kind: "refused" });
-    assert.deepEqual(await put(b, key, record(3)), []);
+    await putEverywhere(b, key, record(3));
     assert.equal(await addressIn(c), "10.0.0.3:1");
   }));
 
@@ -285,6 +298,9 @@ test("a holder that is not connected is dialled where the DHT says it is", () =>
       log: (line) => net.log.push(line),
       reach: reachThrough(c.transport, systemClock),
     });
+    // c has heard of a before, and forgotten where it is; the hub knows.
+    const rows = hub.db.read((r) => r.all<{ key: string; value: Uint8Array }>("SELECT key, value FROM row"));
+    for (const { key, value } of rows) new DhtStore(c.db, systemClock).put(new Key(key), value);
     assert.deepEqual(await holdersOf({ ...c, finder: reaching }, id), [a.self]);
     assert.ok(c.transport.peers().includes(a.self));
   }));

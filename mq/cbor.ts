@@ -5,7 +5,7 @@ import { compareBytes } from "./bytes.ts";
 import type { CborLimits } from "./cbor_scan.ts";
 import { MAJOR, scan, SIMPLE } from "./cbor_scan.ts";
 import { Fault } from "./fault.ts";
-import { cborDepthMax } from "./limits.ts";
+import { cborDepthMax, viewBytesMin } from "./limits.ts";
 
 /** What can be written. A number is an integer within ±(2^53-1); a bigint lies within -2^64 to 2^64-1. */
 export type Cbor =
@@ -41,7 +41,7 @@ function bytesIn(value: unknown, depth: number): number {
 /**
  * The value that `bytes` say. {@link encode} gives the same bytes back. A map whose keys are all texts becomes a plain
  * object without a prototype, any other a Map; an integer becomes a number where that is exact, else a bigint;
- * a byte string becomes bytes of its own.
+ * a byte string becomes bytes of its own, or, when it is long, a view of `bytes`, which must not change then.
  * @throws {Fault} corrupt, for anything that {@link scan} refuses
  */
 export function decode(bytes: Uint8Array, limits?: CborLimits): Cbor {
@@ -52,7 +52,7 @@ export function decode(bytes: Uint8Array, limits?: CborLimits): Cbor {
 
 // No records and no shared structures, so no message leaves anything behind for the next one. Maps stay Maps here
 // because cbor-x renames `__proto__` and turns integer keys into text when it makes objects.
-const decoder = new Decoder({ useRecords: false, mapsAsObjects: false, copyBuffers: true });
+const decoder = new Decoder({ useRecords: false, mapsAsObjects: false, copyBuffers: false });
 
 /** Turns what cbor-x made from scanned bytes into {@link Cbor}, in place where it can. */
 function own(value: unknown): Cbor {
@@ -64,6 +64,7 @@ function own(value: unknown): Cbor {
     for (let i = 0; i < value.length; i++) value[i] = own(value[i]);
     return value;
   }
+  if (value instanceof Uint8Array) return value.length < viewBytesMin ? value.slice() : value;
   if (!(value instanceof Map)) return value as Cbor;
   const pairs = [...value].map(([key, item]) =>
     [typeof key === "bigint" ? Number(key) : key, own(item)] as const

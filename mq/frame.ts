@@ -1,6 +1,7 @@
 // Frames: how bytes on a stream become messages with a type and a channel, and back.
 // Not a protocol: what a type means is the business of who sends it. The header is a table in README.md.
 import type { Writable } from "node:stream";
+import { concat } from "./bytes.ts";
 import type { Clock } from "./clock.ts";
 import { sleep } from "./clock.ts";
 import { Fault } from "./fault.ts";
@@ -26,37 +27,39 @@ export interface FrameOptions {
  * @throws {Fault} usage, when a field is out of its range or the body longer than the limit
  */
 export function encodeFrame(frame: Frame, opts: FrameOptions = {}): Uint8Array {
+  return concat(encodeHeader(frame, opts), frame.body);
+}
+
+/**
+ * The head of a frame alone, for who sends its body after it without making a copy.
+ * @throws {Fault} usage, as {@link encodeFrame}
+ */
+export function encodeHeader(frame: Frame, opts: FrameOptions = {}): Uint8Array {
   const { type, channel, body } = frame;
   const bodyBytesMax = opts.bodyBytesMax ?? frameBytesMax;
-  if (!isUint(type, 0xff) || !isUint(channel, 0xffff) || body.length > bodyBytesMax) throw noFrame(frame);
-  const out = new Uint8Array(FRAME_HEADER_BYTES + body.length);
-  const view = new DataView(out.buffer);
+  if (!isUint(type, 0xff) || !isUint(channel, 0xffff) || body.length > bodyBytesMax) {
+    throw new Fault("frame", "usage", `no frame has type ${type}, channel ${channel}, ${body.length} bytes`, {
+      hint: "isconf debug limits",
+    });
+  }
+  const view = new DataView(new ArrayBuffer(FRAME_HEADER_BYTES));
   view.setUint8(0, FRAME_VERSION);
   view.setUint8(1, type);
   view.setUint16(2, channel);
   view.setUint32(4, body.length);
-  out.set(body, FRAME_HEADER_BYTES);
-  return out;
+  return new Uint8Array(view.buffer);
 }
 
 /**
- * Puts one frame on a stream without making a copy of its body, which must not change afterwards. Returns what `write`
- * of the stream does: false when it would rather get nothing more for now.
+ * Puts one frame on a stream without making a copy of its body, which must not change afterwards.
  * @throws {Fault} usage, as {@link encodeFrame}
  */
-export function writeFrame(stream: Writable, frame: Frame, opts: FrameOptions = {}): boolean {
-  const header = encodeFrame({ ...frame, body: NO_BODY }, opts);
-  const bodyBytesMax = opts.bodyBytesMax ?? frameBytesMax;
-  if (frame.body.length > bodyBytesMax) throw noFrame(frame);
-  new DataView(header.buffer).setUint32(4, frame.body.length);
+export function writeFrame(stream: Writable, frame: Frame, opts: FrameOptions = {}): void {
   stream.cork();
-  stream.write(header);
-  const more = stream.write(frame.body);
+  stream.write(encodeHeader(frame, opts));
+  stream.write(frame.body);
   stream.uncork();
-  return more;
 }
-
-const NO_BODY = new Uint8Array(0);
 
 /** Cuts a stream of bytes into frames. Holds at most one unfinished frame; each body is a copy of its own. */
 export class FrameDecoder {
@@ -152,12 +155,6 @@ export async function* readFrames(
   if (decoder.partial) {
     throw new Fault("frame", "gone", "the stream ended inside a frame", { hint: "isconf status" });
   }
-}
-
-function noFrame({ type, channel, body }: Frame): Fault {
-  return new Fault("frame", "usage", `no frame has type ${type}, channel ${channel}, ${body.length} bytes`, {
-    hint: "isconf debug limits",
-  });
 }
 
 /** What `promise` gives if it does so before `dueMs` (of `clock.now`), else a gone fault. */

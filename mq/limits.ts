@@ -15,6 +15,8 @@ export const loopSliceMs = 10;
 
 /** Longest CBOR text that is looked at, in bytes. */
 export const cborBytesMax = messageBytesMax;
+/** Length from which a byte string is decoded as a view of what it came in, and not copied, in bytes. */
+export const viewBytesMin = 64 * KiB;
 /** Deepest nesting of arrays and maps. */
 export const cborDepthMax = 16;
 /** Most data items (each key, value, array and map counts as one) in one CBOR text. */

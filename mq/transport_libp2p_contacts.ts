@@ -1,7 +1,7 @@
 // Contacts: where peers are, and the dialling that keeps enough of them connected. Peers tell each other what they know.
 // Not who is let in: strangers' addresses may stand here too, and the handshake proves who answers.
 import { AddressBook, type Entry, type Source } from "./address_book.ts";
-import { parseAddress, toMultiaddr } from "./address.ts";
+import { isLoopback, isName, parseAddress, toMultiaddr } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import { type Outcome, Redial } from "./redial.ts";
 import type { PeerId } from "./transport.ts";
@@ -59,7 +59,8 @@ export class Contacts {
 
   /** Messages flow on `link`. */
   connected(link: Link): void {
-    if (link.dialled !== undefined) this.#book.worked(link.peer, link.dialled);
+    const isPlain = link.dialled !== undefined && !isName(parseAddress(link.dialled)); // names stay with who gave them
+    if (isPlain) this.#book.worked(link.peer, link.dialled);
   }
 
   /** A connection has ended. */
@@ -97,11 +98,11 @@ export class Contacts {
   /** Tells the peer of a link where peers are. Addresses of this very machine are for peers on it only. */
   tell(link: Link, about: Told[]): void {
     const { limits } = this.#opts;
-    const isNear = /^127\.|^::1$/.test(link.host);
+    const isNear = isLoopback({ host: link.host, port: 0 });
     const others = about.filter(({ peer }) => peer !== link.peer).slice(0, limits.peersToldMax);
     link.line?.tellAddresses(writeAddresses(others.map(({ peer, addresses }) => ({
       peer,
-      addresses: addresses.filter((address) => isNear || !/^127\.|^\[::1\]/.test(address))
+      addresses: addresses.filter((address) => isNear || !isLoopback(parseAddress(address)))
         .slice(0, limits.addressesPerPeerMax),
     }))));
   }
@@ -127,7 +128,9 @@ export class Contacts {
       const targets = [...addresses.keys()].map((text) => toMultiaddr(parseAddress(text)) + suffix);
       const link = await this.#opts.dial(targets);
       entry.seen = link.peer;
-      return await link.outcome ? "up" : "failed";
+      if (!await link.outcome) return "failed";
+      if (peer === undefined) { for (const how of addresses.values()) how.worked = true; }
+      return "up";
     } catch (thrown) {
       return outcomeOf(thrown);
     } finally {

@@ -1,9 +1,10 @@
 // Line: the messages between two peers on one connection: a stream of frames each way, opened by who sends on it.
 // It is up when both are open, which takes that both sides let the other in. What frames mean is a table in README.md.
 import type { Connection, Stream } from "@libp2p/interface";
+import { Uint8ArrayList } from "uint8arraylist";
 import type { Cancel, Clock } from "./clock.ts";
 import { Fault } from "./fault.ts";
-import { encodeFrame, readFrames } from "./frame.ts";
+import { encodeHeader, readFrames } from "./frame.ts";
 import { messageBytesMax } from "./limits.ts";
 import { chunksOf, within } from "./transport_libp2p_streams.ts";
 
@@ -68,7 +69,7 @@ export class Line {
     else this.#begin();
   }
 
-  /** Puts a copy of a message into the queue; false when it is full or the line not usable. */
+  /** Puts a message into the queue; false when it is full or the line not usable. */
   send(bytes: Uint8Array): boolean {
     const out = this.#out;
     if (!this.usable || out === undefined) return false;
@@ -193,7 +194,8 @@ export class Line {
 
   #write(stream: Stream, type: number, body: Uint8Array = new Uint8Array(0)): boolean {
     try {
-      stream.send(encodeFrame({ type, channel: 0, body }));
+      const header = encodeHeader({ type, channel: 0, body });
+      stream.send(body.length === 0 ? header : new Uint8ArrayList(header, body));
       return true;
     } catch {
       return false; // the stream is going; its reader ends the line

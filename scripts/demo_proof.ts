@@ -1,11 +1,11 @@
-// Demo proof: what a path is on two hosts, fact by fact, and the table that shows where they agree. Not how the hosts
+// Demo proof: what a path is on several hosts, fact by fact, and the table that shows where they agree. Not how the hosts
 // came to be (demo_tour.ts).
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { styleText } from "node:util";
 
-/** Everything about one path that must be alike on both hosts; `mtime` is empty where a command made it. */
+/** Everything about one path that must be alike on all hosts; `mtime` is empty where a command made it. */
 export interface Fact {
   path: string;
   kind: string;
@@ -69,25 +69,23 @@ export function saying(what: string, text: string): Fact {
 export interface Row {
   path: string;
   fact: Fact;
-  /** The names of the facts that differ; "missing" where one host lacks the path. */
+  /** The names of the facts that differ somewhere; "missing" where a host lacks the path. */
   differs: string[];
 }
 
-/** Both lists side by side, each path once. */
-export function sideBySide(a: Fact[], b: Fact[]): Row[] {
-  const there = new Map(b.map((fact) => [fact.path, fact]));
-  const here = new Set(a.map((fact) => fact.path));
-  const rows = a.map((fact): Row => {
-    const other = there.get(fact.path);
+/** The lists of all hosts side by side, each path once. */
+export function sideBySide(...lists: Fact[][]): Row[] {
+  const byPath = lists.map((list) => new Map(list.map((fact) => [fact.path, fact])));
+  const paths = new Set(lists.flat().map((fact) => fact.path));
+  return [...paths].map((path): Row => {
+    const facts = byPath.map((list) => list.get(path));
+    const [fact] = facts.filter((one) => one !== undefined) as [Fact];
     const names = Object.keys(fact) as (keyof Fact)[];
-    return {
-      path: fact.path,
-      fact,
-      differs: other === undefined ? ["missing"] : names.filter((n) => fact[n] !== other[n]),
-    };
+    const differs = facts.includes(undefined)
+      ? ["missing"]
+      : names.filter((name) => facts.some((one) => one?.[name] !== fact[name]));
+    return { path, fact, differs };
   });
-  const more = b.filter((fact) => !here.has(fact.path));
-  return [...rows, ...more.map((fact) => ({ path: fact.path, fact, differs: ["missing"] }))];
 }
 
 /** Prints the table and returns how many rows differ. */
@@ -103,7 +101,7 @@ export function printProof(rows: Row[]): number {
       : `${new Date(Number(BigInt(fact.mtime) / 1_000_000n)).toISOString().slice(0, 19)}Z`,
     differs.length === 0 ? "same" : `DIFFERS: ${differs.join(", ")}`,
   ]);
-  const head = ["path", "kind", "mode", "owner", "content", "modified", "on both"];
+  const head = ["path", "kind", "mode", "owner", "content", "modified", "everywhere"];
   const widths = head.map((h, i) => Math.max(h.length, ...table.map((row) => (row[i] as string).length)));
   const line = (row: string[]) => row.map((cell, i) => cell.padEnd(widths[i] as number)).join("  ").trimEnd();
   process.stdout.write(`${styleText("bold", line(head))}\n`);

@@ -1,11 +1,12 @@
-// Demo stage: the two hosts of the tour, whole machines where we are root and else two homes in a directory, and how
-// what is typed there is shown. Not what is typed (demo_tour.ts).
+// Demo stage: the hosts of the tour, whole machines on a network of their own where we are root and else homes in a
+// directory that talk over loopback, and how what is typed there is shown. Not what is typed (demo_tour.ts).
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { styleText } from "node:util";
-import { EXECUTABLE, type Host, lacksHosts, makeHost } from "../tests/hosts.ts";
+import { type Fleet, lacksFleet, makeFleet } from "../tests/fleet/fleet.ts";
+import { EXECUTABLE } from "../tests/hosts.ts";
 
 /** One host as the tour sees it. */
 export interface Actor {
@@ -14,14 +15,16 @@ export interface Actor {
   seen(file: string): string;
   /** Runs a line of shell there; returns its exit status and what it wrote to standard output. */
   run(line: string, told: (bytes: Uint8Array) => void): Promise<{ status: number | string; stdout: string }>;
+  /** Takes its power away, or, where it is only a home, stops its agent; and the other way. */
+  off(): Promise<void>;
+  on(): Promise<void>;
   /** How a person enters it. */
-  enter: string;
+  enter(): string;
 }
 
-/** Both hosts. */
+/** The hosts, by their names. */
 export interface Stage {
-  hosta: Actor;
-  hostb: Actor;
+  hosts: Record<string, Actor>;
   /** Whether these are whole machines: then packages and users can be tried too. */
   whole: boolean;
   /** What paths begin with as they are typed: nothing where they are relative to where one is. */
@@ -29,59 +32,67 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-/** Makes two hosts with their own root file systems, or two homes where there is no root; says which in a line. */
-export async function openStage(): Promise<Stage> {
-  const why = process.env.ISCONF_DEMO_HOMES === "1" ? "not wanted" : lacksHosts("dpkg-deb", "useradd");
-  if (why === false) return await wholeMachines();
-  title(`two homes on this machine (hosts of their own: ${why}); packages and users are left out`);
-  return twoHomes();
+/** Makes hosts with their own root file systems, or homes where there is no root; says which in a line. */
+export async function openStage(names: string[]): Promise<Stage> {
+  const why = process.env.ISCONF_DEMO_HOMES === "1" ? "not wanted" : lacksFleet("dpkg-deb", "useradd");
+  if (why === false) return await wholeMachines(names);
+  title(`homes on this machine (hosts of their own: ${why}); packages and users are left out`);
+  return homes(names);
 }
 
-async function wholeMachines(): Promise<Stage> {
+async function wholeMachines(names: string[]): Promise<Stage> {
   const ends: (() => Promise<void>)[] = [];
   const close = async () => {
     await Promise.all(ends.splice(0).map((end) => end()));
   };
   const owner = { after: (end: () => Promise<void>) => void ends.push(end) };
   try {
-    const [a, b] = await Promise.all([makeHost(owner, "hosta"), makeHost(owner, "hostb")]);
-    title("two hosts on this machine, each with its own root, processes, name and network");
-    return { hosta: wholeActor(a), hostb: wholeActor(b), whole: true, top: "/", close };
+    const fleet = await makeFleet(owner, names);
+    title("hosts on this machine, each with its own root, processes and name, and a network between them");
+    const hosts = Object.fromEntries(names.map((name) => [name, wholeActor(fleet, name)]));
+    return { hosts, whole: true, top: "/", close };
   } catch (e) {
     await close();
     throw e;
   }
 }
 
-function wholeActor(host: Host): Actor {
+function wholeActor(fleet: Fleet, name: string): Actor {
+  const host = fleet.host(name);
   return {
-    name: host.name,
+    name,
     seen: (file) => host.path(path.resolve("/root", file)),
     run: (line, told) => host.run(["sh", "-c", line], { told: (_fd, bytes) => told(bytes), cwd: "/root" }),
-    enter: [...host.enter(), "bash", "-l"].join(" "),
+    off: () => fleet.off(name),
+    on: () => fleet.on(name),
+    enter: () => [...host.enter(), "bash", "-l"].join(" "),
   };
 }
 
-/** Two homes in one new directory, in which both are; their agents run as whoever we are. */
-export function twoHomes(): Stage {
+/** Homes in one new directory, in which all of them are; their agents run as whoever we are. */
+export function homes(names: string[]): Stage {
   const top = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "isconf-demo-")));
   const bin = path.join(top, "bin");
   fs.mkdirSync(bin);
   fs.symlinkSync(EXECUTABLE, path.join(bin, "isconf"));
-  const actor = (name: string): Actor => ({
-    name,
-    seen: (file) => path.resolve(top, file),
-    run: (line, told) => runHere(line, path.join(top, name), bin, told),
-    enter: `cd ${top}; export ISCONF_HOME=${path.join(top, name)} PATH=${bin}:$PATH`,
-  });
-  const [hosta, hostb] = [actor("hosta"), actor("hostb")];
+  const actor = (name: string): Actor => {
+    const run: Actor["run"] = (line, told) => runHere(line, path.join(top, name), bin, told);
+    return {
+      name,
+      seen: (file) => path.resolve(top, file),
+      run,
+      off: async () => void await run("isconf stop", () => {}),
+      on: async () => void await run("isconf start", () => {}),
+      enter: () => `cd ${top}; export ISCONF_HOME=${path.join(top, name)} PATH=${bin}:$PATH`,
+    };
+  };
+  const hosts = Object.fromEntries(names.map((name) => [name, actor(name)]));
   return {
-    hosta,
-    hostb,
+    hosts,
     whole: false,
     top: "",
     async close() {
-      for (const host of [hosta, hostb]) await host.run("isconf stop", () => {});
+      await Promise.all(Object.values(hosts).map((host) => host.off()));
       fs.rmSync(top, { recursive: true, force: true });
     },
   };
@@ -135,4 +146,9 @@ export async function type(stage: Stage, host: Actor, line: string): Promise<str
   if (last !== 10) process.stdout.write("\n");
   if (status !== 0) throw new Error(`${host.name}: ${line} ended with ${status}`);
   return stdout;
+}
+
+/** What isconf says of itself on a host, without showing that it was asked. */
+export async function asked<T>(host: Actor, verb: string): Promise<T> {
+  return JSON.parse((await host.run(`isconf --json ${verb}`, () => {})).stdout);
 }

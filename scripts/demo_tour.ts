@@ -1,18 +1,33 @@
-// Demo tour: what a person types on hosta and hostb, from the first `init` to the proof that both are alike. Not a
+// Demo tour: what a person types on hosta, hostb and hostc, from the first `init` to the proof that all are alike. Not a
 // test: it uses what a stranger would use, and what they would see is what is printed.
 import * as fs from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Fact, factsOf, printProof, saying, sideBySide, type Touched } from "./demo_proof.ts";
-import { type Actor, type Stage, title, type } from "./demo_stage.ts";
+import { type Actor, asked, type Stage, title, type } from "./demo_stage.ts";
 
-/** Goes through the tour. Returns how many facts differ between the two hosts: 0 is what it is for. */
+/** How often somebody on hosta looks whether hostb waits, ten times a second. */
+const LOOKS_MAX = 100;
+
+/** Goes through the tour. Returns how many facts differ between the hosts: 0 is what it is for. */
 export async function tour(stage: Stage): Promise<number> {
-  const { hosta, hostb, whole, top } = stage;
+  const { whole, top } = stage;
+  const { hosta, hostb, hostc } = stage.hosts as { hosta: Actor; hostb: Actor; hostc: Actor };
   const tree = `${top}opt/demo`, conf = `${top}etc/greeter.conf`, note = `${top}etc/motd`;
   const on = (host: Actor) => (line: string) => type(stage, host, line);
-  const [a, b] = [on(hosta), on(hostb)];
+  const [a, b, c] = [on(hosta), on(hostb), on(hostc)];
+  const called = (name: string) => whole ? "" : ` --host ${name}`;
 
   title("hosta begins a domain");
-  await a(`isconf init${whole ? "" : " --host hosta"}`);
+  await a(`isconf init${called("hosta")}`);
+
+  title("hostb joins: a token from hosta, and somebody there who compares the fingerprint");
+  const token = (await a("isconf token")).trim();
+  const joining = b(`isconf join${called("hostb")} ${token}`);
+  await a(`isconf approve ${await waiting(hosta, joining)}`);
+  await joining;
+  await a("isconf hosts");
+
+  title("work on hosta, journaled as it is done");
   await a('isconf lock "the greeter service, version one"');
 
   title("a tree: a setuid program, a hard link, symbolic links, a sparse file, an empty directory");
@@ -36,8 +51,11 @@ export async function tour(stage: Stage): Promise<number> {
   await a(`isconf exec sed -i 's/^greeting=.*/greeting=good morning/' ${conf}`);
   await a(`echo 'kept congruent by isconf' >${note} && isconf snap ${note}`);
 
-  title("what would be checked in, and the check-in");
-  for (const line of ["isconf wip", "isconf ci", "isconf log"]) await a(line);
+  title(
+    whole ? "hostb loses its power; the work is checked in meanwhile" : "hostb stops; the work is checked in",
+  );
+  await hostb.off();
+  for (const line of ["isconf wip", "isconf ci", "isconf log", "isconf status"]) await a(line);
 
   const touched: Touched[] = [
     { path: tree, snapped: true },
@@ -45,31 +63,51 @@ export async function tour(stage: Stage): Promise<number> {
     { path: conf, snapped: false },
     ...(whole ? PACKAGE : []),
   ];
-  const before = await facts(hosta, touched, whole);
-  const bundle = "main.bundle";
+  const proof = [await facts(hosta, touched, whole)];
+  const clear = async (host: Actor, before: string) => {
+    if (whole) return;
+    title(
+      `homes see the same files: those of ${before} are put aside, so that ${host.name} begins with none`,
+    );
+    await on(host)(`mkdir -p aside/${before} && mv opt etc aside/${before}/ && mkdir opt etc`);
+  };
 
-  title("the journal goes to hostb as a file: no network between them");
-  await a(`isconf bundle export ${bundle}`);
-  const { domain } = JSON.parse((await hosta.run("isconf --json status", () => {})).stdout);
-  if (whole) fs.copyFileSync(hosta.seen(bundle), hostb.seen(bundle));
-  process.stdout.write(`carried: ${fs.statSync(hostb.seen(bundle)).size} bytes\n`);
-  if (!whole) {
-    title("both homes see the same files: hosta's are put aside, so that hostb begins with none");
-    await b(`mkdir aside && mv opt etc aside/ && mkdir opt etc`);
-  }
-  await b(`isconf bundle import ${bundle} --domain ${domain} --host hostb`);
+  title("hostb is back, and catches up over the network");
+  await hostb.on();
+  await clear(hostb, "hosta");
   await b("isconf -v up");
   await b("isconf up");
+  proof.push(await facts(hostb, touched, whole));
 
-  title("the proof: everything that was touched, on both hosts");
-  const rows = sideBySide(before, await facts(hostb, touched, whole));
+  title("hostc joins late, with a token that needs nobody's approval");
+  const late = (await a("isconf token --approve")).trim();
+  await clear(hostc, "hostb");
+  await c(`isconf join${called("hostc")} ${late}`);
+  await c("isconf up");
+  proof.push(await facts(hostc, touched, whole));
+  await a("isconf status");
+
+  title("the proof: everything that was touched, on all three");
+  const rows = sideBySide(...proof);
   const differing = printProof(rows);
   process.stdout.write(
     differing === 0
-      ? `\nproof: all ${rows.length} are the same on hosta and hostb\n`
-      : `\nproof: ${differing} of ${rows.length} DIFFER between hosta and hostb\n`,
+      ? `\nproof: all ${rows.length} are the same on hosta, hostb and hostc\n`
+      : `\nproof: ${differing} of ${rows.length} DIFFER between hosta, hostb and hostc\n`,
   );
   return differing;
+}
+
+/** The fingerprint of the host that waits to be let in. Throws when it gives up waiting first. */
+async function waiting(host: Actor, joining: Promise<unknown>): Promise<string> {
+  let failed: unknown;
+  joining.catch((e) => failed = e);
+  for (let looks = 0; looks < LOOKS_MAX && failed === undefined; looks++) {
+    const { waiting: [first] } = await asked<{ waiting: { fingerprint: string }[] }>(host, "hosts");
+    if (first !== undefined) return first.fingerprint;
+    await sleep(100);
+  }
+  throw failed ?? new Error("nobody waits to be let in");
 }
 
 function treeLines(tree: string, whole: boolean): string[] {

@@ -330,6 +330,8 @@ export async function carry(from: Host, to: Host): Promise<void> {
 }
 
 export interface Status {
+  hostId: string;
+  branch: string;
   domain: string;
   state: string;
   at: number;

@@ -32,6 +32,12 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
         `entry ${r.stopped.seq} is ${r.stopped.why}${status}: ${inert(r.stopped.reason ?? "")}`,
       ]);
     }
+    if (r.state === "evicted") {
+      rows.push([
+        "evicted",
+        "it is no longer of this domain, and can come back only rebuilt, with a new token",
+      ]);
+    }
     if (r.diverged !== null) rows.push(["diverged", inert(r.diverged)]);
     if (r.fork !== null) rows.push(["forked", `at entry ${r.fork.seq}, seen ${moment(r.fork.foundMs)}`]);
     if (r.lock !== null) {
@@ -44,6 +50,9 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
     }
     if (r.wip > 0) rows.push(["work", `${r.wip} pieces not checked in`]);
     if (r.doing !== null) rows.push(["doing", inert(r.doing)]);
+    if (r.network.isDhtSuspect) {
+      rows.push(["dht", term.paint("red", "suspect: those it names do not have what it says")]);
+    }
     if (r.network.why !== "") rows.push(["network", term.paint("red", inert(r.network.why))]);
     if (r.keepers.length > 0) rows.push(["keepers", r.keepers.map(inert).join(", ")]);
     for (const b of r.branches) {

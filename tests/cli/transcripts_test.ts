@@ -80,6 +80,7 @@ async function answer(top: string, boxOf: (name: string) => Box, step: Step): Pr
     const { domain } = JSON.parse(await boxOf("a").ok(["--json", "status"])) as { domain: string };
     command = command.replaceAll("{domain}", domain);
   }
+  command = command.replaceAll("{user}", os.userInfo().username);
   const shell = `umask 022; ${nobody ? command.replaceAll("isconf ", `${NOBODY} isconf `) : command}`;
   const got = await run("/bin/bash", ["-c", shell], {
     cwd: top,
@@ -103,7 +104,9 @@ function masked(top: string, text: string): string[] {
   const user = os.userInfo().username;
   return text.replace(/\n$/, "")
     .replaceAll(top, "{dir}")
-    .replaceAll(`${user}@hosta`, "{user}@hosta")
+    .replace(new RegExp(`\\b${user}@(?=host[a-z]\\b)`, "g"), "{user}@")
+    .replace(/\bisconf1\.[-_A-Za-z0-9]{100,}/g, "{token}")
+    .replace(/\b[0-9a-f]{4}(-[0-9a-f]{4}){3}\b/g, "{fingerprint}")
     .replace(/\b[0-9a-f]{64}\b/g, "{id}")
     .replace(/\b[0-9a-f]{16}(?= )|\b[0-9a-f]{12}\b/g, "{short}")
     .replace(/\b[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9:.]{8,12}Z?/g, "{time}")

@@ -2,28 +2,7 @@
 // there. Not the journal (up_test.ts).
 import assert from "node:assert/strict";
 import { carry, checkIn, type Host, hostTest, makePair } from "../hosts.ts";
-
-/** Everything of a tree that must be alike, as text that is compared: facts, hard links, holes, contents, attributes. */
-const FACTS = `cd "$1"
-find . -printf '%p|%y|%m|%U:%G|%T@|%n|%s|%l\\0' | sort -z | tr '\\0' '\\n'
-find . -type f -print0 | sort -z | xargs -0 sha256sum -z | tr '\\0' '\\n'
-find . -type f -printf '%S %p\\0' | sort -z | tr '\\0' '\\n' | awk '{ print ($1 < 0.5 ? "sparse" : "full"), $2 }'
-find . -links +1 -type f -printf '%i %p\\0' | sort -z -k2 | tr '\\0' '\\n' | awk '{ n[$1] = n[$1] " " $2 } END { for (i in n) print n[i] }' | sort
-if command -v getfattr >/dev/null; then find . ! -type l -print0 | sort -z | xargs -0 getfattr -h -d -m - -e hex; fi
-if command -v getfacl >/dev/null; then find . ! -type l -print0 | sort -z | xargs -0 getfacl -n; fi`;
-
-const TREE = `mkdir -p /srv/tree/empty /srv/tree/closed /srv/tree/deep/a/b/c; cd /srv/tree
-echo suid >suid; chmod 6755 suid; echo plain >plain; chmod 0640 plain; chown daemon:adm plain
-ln plain hard; ln plain deep/hard; ln -s plain soft; ln -s /nowhere/at/all dangling; ln -s ../.. deep/a/up
-truncate -s 96M sparse; printf x | dd of=sparse bs=1 seek=30000000 conv=notrunc status=none
-: >zero; head -c 3000000 /dev/urandom >big
-printf 'n' >"$(printf 'new\\nline')"; printf 'b' >"$(printf 'bad\\377\\376utf8')"; printf s >' spaces  and "quotes" '
-mkdir "$(printf 'dir\\200')"; echo in >"$(printf 'dir\\200/in')"; printf d >-dash
-chown -h daemon soft; chmod 0000 closed; chmod 3775 deep
-if command -v setfattr >/dev/null; then setfattr -n user.note -v "a value" plain; setfattr -n user.bin -v 0x00ff00 deep; fi
-if command -v setfacl >/dev/null; then setfacl -m u:daemon:rwx,g:adm:r big; setfacl -d -m u:bin:rx deep; fi
-touch -h -d '1999-12-31 23:59:59.123456789' soft; touch -d '2001-02-03 04:05:06.000000001' big empty closed
-touch -d '1969-12-31 12:00:00.5' zero; touch -d '2040-01-01' plain`;
+import { FACTS, TREE } from "../tree.ts";
 
 hostTest("a tree of every kind of thing is the same on the other host", async (t) => {
   const [a, b] = await makePair(t);
@@ -36,6 +15,7 @@ hostTest("a tree of every kind of thing is the same on the other host", async (t
   assert.equal(await b.sh(FACTS, "/srv/tree"), before);
   assert.match(before, /^sparse \.\/sparse$/m);
   assert.match(before, /^ \.\/deep\/hard \.\/hard \.\/plain$/m);
+  assert.match(before, /^\.\/deep user\.bin 00ff00$/m);
   await b.ok("verify");
 });
 

@@ -65,7 +65,7 @@ export class SimMesh implements AsyncDisposable {
     this.#dir = fs.mkdtempSync(path.join(fs.existsSync(memory) ? memory : os.tmpdir(), "isconf-sim-"));
     const domain = path.join(this.#dir, "domain.db");
     const db = openAgentDb(domain);
-    takeIn({ db, journal: new Journal(db), clock: this.clock }, records.control, records.domain);
+    takeIn({ db, journal: new Journal(db), clock: this.clock }, records.control, { domain: records.domain });
     db.close();
     for (const name of names) this.hosts.push(this.#make(name, domain));
   }
