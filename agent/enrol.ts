@@ -80,7 +80,11 @@ export async function token(
   const far = all.filter((address) => !/^(127\.|\[::1\])/.test(address));
   const addresses = far.length > 0 ? far : all; // on one machine alone its own addresses are all there is
   if (addresses.length === 0) {
-    const text = why === "" ? "it listens nowhere" : why;
+    const text = why !== ""
+      ? why
+      : host.config.listen.length === 0
+      ? "it listens nowhere"
+      : "it has no address";
     throw new Fault("token", "refused", `this host cannot be reached by others: ${inert(text)}`, {
       hint: "isconf doctor; then, with another listen in isconf.conf, isconf restart",
     });

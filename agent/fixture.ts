@@ -1,10 +1,37 @@
 // fixture: hosts that exist only as keys in a test's hand, so that they can lie: what they sign, ask of a keeper and tell;
 // and a mesh that does what the test says. Not part of the product.
-import { type Cbor, fromHex, generateKeyPair, keyId, type KeyPair, systemClock } from "../mq/mod.ts";
-import type { TestHost } from "../tests/world.ts";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import {
+  type Cbor,
+  encode,
+  fromHex,
+  generateKeyPair,
+  keyId,
+  type KeyPair,
+  sha256,
+  systemClock,
+  toHex,
+  VirtualClock,
+} from "../mq/mod.ts";
+import { run, type TestHost } from "../tests/world.ts";
 import { extendControl } from "./control.ts";
-import { type Entry, ENTRY_LEVEL, type Op, readEntry, sealEntry } from "./entry.ts";
+import {
+  type Entry,
+  ENTRY_LEVEL,
+  type EntryRecord,
+  type Op,
+  readEntry,
+  sealEntry,
+  sealVote,
+} from "./entry.ts";
 import { hostId, hostPair, personPair } from "./host.ts";
+import { readRecord, takeIn, writeRecord } from "./intake.ts";
+import { Journal } from "./journal.ts";
+import { settleInMs } from "./limits.ts";
+import { Replica } from "./replica.ts";
+import { openAgentDb } from "./schema.ts";
 import { type ClaimWords, openReply, type RequestWords, sealClaim, sealRequest } from "./keeper_words.ts";
 import type { Mesh } from "./mesh.ts";
 import { CONTROL } from "./names.ts";
@@ -128,13 +155,17 @@ export function workOf(
   });
 }
 
-/** Every row of agent.db as text: what a host believes and remembers. */
+/** A digest of each table of agent.db: of all that a host believes and remembers. */
 export function allOf(host: TestHost): string {
   return host.agent.host.db.read((r) => {
     const tables = r.all<{ name: string }>(
       "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
     );
-    return JSON.stringify(tables.map(({ name }) => [name, r.all(`SELECT * FROM ${name} ORDER BY 1, 2`)]));
+    const digest = (name: string) => {
+      const rows = JSON.stringify(r.all(`SELECT * FROM ${name} ORDER BY 1, 2`));
+      return toHex(sha256(new TextEncoder().encode(rows))).slice(0, 16);
+    };
+    return tables.map(({ name }) => `${name} ${digest(name)}`).join("\n");
   });
 }
 
@@ -202,4 +233,79 @@ export class FakeMesh implements Mesh {
   peer(host: string, up: boolean): void {
     for (const fn of this.#onPeer) fn(host, up);
   }
+}
+
+type Ctx = { after(fn: () => Promise<void>): void };
+
+/** Checks `n` commands in. */
+export async function checkIn(a: TestHost, n: number): Promise<void> {
+  await a.acts.locks.lock(a.call(), "why");
+  for (let i = 0; i < n; i++) await run(a, ["/bin/true"]);
+  await a.acts.checkin.ci(a.call());
+}
+
+/** A host that follows main, has the control journal, and `held` entries of main. */
+export async function follower(t: Ctx, a: TestHost, held = 0, clock = new VirtualClock(1)) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "isconf-"));
+  const db = openAgentDb(path.join(dir, "agent.db"));
+  t.after(() => {
+    replica.stop();
+    db.close();
+    return Promise.resolve(fs.rmSync(dir, { recursive: true }));
+  });
+  const journal = new Journal(db);
+  const mesh = new FakeMesh();
+  const log: string[] = [];
+  for (const record of recordsOf(a, CONTROL)) {
+    takeIn({ db, journal, clock }, [record], { domain: a.agent.host.journal.domain() as string });
+  }
+  takeIn({ db, journal, clock }, recordsOf(a).slice(0, held));
+  const replica = new Replica({
+    db,
+    journal,
+    clock,
+    mesh,
+    branch: () => "main",
+    self: () => "me",
+    log: (line) => void log.push(line),
+  });
+  await clock.advance(settleInMs); // it has been running for a while
+  const seq = () => journal.head("main").seq;
+  return { journal, db, mesh, log, replica, clock, seq };
+}
+
+/** The entries of a branch as they travel. */
+export function recordsOf(a: TestHost, branch = "main"): EntryRecord[] {
+  const { journal } = a.agent.host;
+  return [...journal.range(branch, 1, journal.head(branch).seq)].map((row) => readRecord(writeRecord(row)));
+}
+
+/** What an honest host answers. */
+export const honest = (a: TestHost) => (method: string, value: Cbor): Cbor => {
+  const { journal } = a.agent.host;
+  const branches = [CONTROL, "main"];
+  if (method === "heads") return branches.map((b) => [b, journal.head(b).seq, journal.head(b).id]);
+  const [branch, after] = value as [string, number];
+  return recordsOf(a, branch).slice(after).map(writeRecord);
+};
+
+/** An honest host but for what it says of main. */
+export const lying =
+  (a: TestHost, say: (after: number) => Cbor | Promise<Cbor>) => (method: string, value: Cbor) => {
+    if (method === "entries" && (value as Cbor[])[0] === "main") return say((value as number[])[1] as number);
+    return honest(a)(method, value);
+  };
+
+/** An entry on top of what `a` has, certified by its keeper, that is right in everything but for `change`. */
+export function forged(a: TestHost, by: Other, change: Partial<Entry>): EntryRecord {
+  return certified(a, workOf(a, by, 1, 1, change))[0] as EntryRecord;
+}
+
+/** Entries with the votes of a keeper that votes for everything. */
+export function certified(a: TestHost, work: Uint8Array[][]): EntryRecord[] {
+  return (work as [Uint8Array, Uint8Array][]).map(([entry, origin]) => {
+    const { entry: { domain, branch, epoch, term, seq }, id } = readEntry(entry);
+    const vote = sealVote({ epoch, term, seq, id }, domain, branch, hostPair(a.agent.host));
+    return { entry, origin, cert: encode([vote]) };
+  });
 }

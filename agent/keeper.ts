@@ -3,6 +3,7 @@
 import type { Db, Tx } from "../fs/mod.ts";
 import { encode, Fault, type KeyPair } from "../mq/mod.ts";
 import { type EntryRecord, sealVote } from "./entry.ts";
+import { timeMsMax } from "./limits.ts";
 import { inert } from "./names.ts";
 
 /** Who asks for a lock: a person's key on a host. */
@@ -154,7 +155,7 @@ export function lockGone(term: number, now: Held | undefined): Fault {
 /** The fault that says who holds a lock, where, why, and since when. */
 export function lockedBy(op: string, held: Held, nowMs: number): Fault {
   const minutes = Math.max(0, Math.round((nowMs - held.sinceMs) / 60_000));
-  const since = `${new Date(held.sinceMs).toISOString()} (${minutes} min)`;
+  const since = `${new Date(Math.min(held.sinceMs, timeMsMax)).toISOString()} (${minutes} min)`;
   return new Fault(
     op,
     "locked",

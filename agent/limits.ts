@@ -38,6 +38,8 @@ export const netAgainMsMax = 60_000;
 export const netSteadyMs = 60_000;
 /** Requests of one half that the other works on at the same time. */
 export const seamOpenMax = 1024;
+/** Bytes that one half may leave unread before the other says no more to it. */
+export const seamQueueBytesMax = 128 * 1024 * 1024;
 /** Operations in one entry, entries in one check-in, bytes of one entry. */
 export const opsPerEntryMax = 64;
 export const entriesPerCommitMax = 100_000;
@@ -79,6 +81,8 @@ export const strangerPageBytesMax = 48 * 1024;
 export const intakeGroupMax = 64;
 /** Milliseconds that a peer is given to answer for its journal. */
 export const pullAskMs = 3_000;
+/** Milliseconds after which a peer that did not answer is asked again. */
+export const pullAgainMs = 1_000;
 /** Complaints about one peer that are written to the log. */
 export const complaintsMax = 32;
 /** How often this host compares its journal with one peer, rumours or not, in milliseconds. */
@@ -107,7 +111,8 @@ export const stagesMax = 8;
 export const stageIdleMs = 120_000;
 /** Milliseconds that a host is given to say how it stands. */
 export const reportAskMs = 1_500;
-/** Milliseconds for which a signed report is good enough for the next who asks. */
+/** Bytes of a whole report, and milliseconds in which one that says the same is not made anew. */
+export const reportBytesMax = 8 * 1024;
 export const reportFreshMs = 1_000;
 /** Characters of one text in a report, and hosts that are asked about in one question. */
 export const reportTextMax = 1_000;

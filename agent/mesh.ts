@@ -47,6 +47,8 @@ export interface Listening {
 
 export class SeamMesh implements Mesh {
   readonly #connected = new Set<string>();
+  /** The hosts that net was told to let in: it is connected with no others, whatever it says. */
+  #members: ReadonlySet<string> = new Set();
   readonly #answerers = new Map<string, Answerer>();
   readonly #rumours = new Map<string, (host: string, value: Cbor) => void>();
   readonly #onPeer: ((host: string, up: boolean) => void)[] = [];
@@ -61,7 +63,8 @@ export class SeamMesh implements Mesh {
   /** Root's side of the seam's table. */
   readonly answers: Answers<RootRequest> = {
     answer: async (v) => {
-      const [host, method, value] = parts(v, 3) as [string, string, Cbor];
+      const [host, method, value] = parts(v, 3);
+      if (typeof host !== "string" || typeof method !== "string" || value === undefined) throw malformed();
       const answerer = this.#answerers.get(method);
       if (answerer === undefined) {
         throw new Fault("answer", "notFound", `nobody answers ${method} here`, { hint: "isconf version" });
@@ -69,26 +72,36 @@ export class SeamMesh implements Mesh {
       return await answerer(host, value);
     },
     rumour: (v) => {
-      const [host, topic, value] = parts(v, 3) as [string, string, Cbor];
-      this.#rumours.get(topic)?.(host, value);
+      const [host, topic, value] = parts(v, 3);
+      if (typeof host !== "string" || typeof topic !== "string" || value === undefined) throw malformed();
+      if (this.#connected.has(host)) this.#rumours.get(topic)?.(host, value);
       return Promise.resolve(null);
     },
     peer: (v) => {
-      const [host, up] = parts(v, 2) as [string, boolean];
-      if (up) this.#connected.add(host);
-      else this.#connected.delete(host);
-      for (const fn of this.#onPeer) fn(host, up);
+      const [host, up] = parts(v, 2);
+      if (typeof host !== "string" || typeof up !== "boolean") throw malformed();
+      if (up && this.#members.has(host)) this.#note(host, true);
+      if (!up) this.#note(host, false);
       return Promise.resolve(null);
     },
     question: async (v) => {
-      const [net, question] = parts(v, 2) as [Uint8Array, Uint8Array];
+      const [net, question] = parts(v, 2);
+      if (!isKey(net) || !(question instanceof Uint8Array)) throw malformed();
       return await this.strangers.question(net, question);
     },
     meet: async (v) => {
-      const [net, answer] = parts(v, 2) as [Uint8Array, Uint8Array | null];
+      const [net, answer] = parts(v, 2);
+      if (!isKey(net) || (answer !== null && !(answer instanceof Uint8Array))) throw malformed();
       return await this.strangers.meet(net, answer);
     },
   };
+
+  #note(host: string, up: boolean): void {
+    if (this.#connected.has(host) === up) return;
+    if (up) this.#connected.add(host);
+    else this.#connected.delete(host);
+    for (const fn of this.#onPeer) fn(host, up);
+  }
 
   /** From now on the net half can be asked. */
   open(ask: Ask<NetRequest>): void {
@@ -131,6 +144,8 @@ export class SeamMesh implements Mesh {
 
   /** Says to the net half with whom to talk; null: with nobody. Who is no longer named is cut off at once. */
   async settle(settings: MeshSettings | null): Promise<void> {
+    this.#members = new Set(settings?.members.map(({ host }) => host));
+    for (const host of this.#connected) if (!this.#members.has(host)) this.#note(host, false);
     await this.#ask("mesh", settings === null ? null : { ...settings });
   }
 
@@ -156,6 +171,8 @@ export class SeamMesh implements Mesh {
     return { net: toHex(net), answer };
   }
 }
+
+const isKey = (v: Cbor | undefined): v is Uint8Array => v instanceof Uint8Array && v.length === 32;
 
 function parts(v: Cbor, n: number): Cbor[] {
   if (!Array.isArray(v) || v.length !== n) throw malformed();

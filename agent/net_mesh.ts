@@ -190,7 +190,7 @@ export class NetMesh {
       if (this.#running !== running) return;
       this.#turn = this.#turn.then(async () => {
         await this.#stopNow();
-        await this.#start(running.settings);
+        await this.#settle(running.settings);
         this.#o.log(`mesh: ${this.#deaf || `listening on ${running.settings.listen.join(", ")} now`}`);
       }).catch((e) => this.#o.log(`mesh: ${Fault.from("mesh", e).message}`));
     });

@@ -9,6 +9,7 @@ import {
   intakeGroupMax,
   pageBytesMax,
   pageEntriesMax,
+  pullAgainMs,
   pullAskMs,
   settleInMs,
   sweepMs,
@@ -215,28 +216,36 @@ export class Replica {
   /** Somebody says how long a chain is. Who says so without having it is not listened to for a while. */
   #hear(host: string, branch: string, seq: number): void {
     const { journal, mesh, clock } = this.#o;
-    if (this.#stopped || seq <= journal.head(branch).seq || !this.wanted().includes(branch)) return;
-    if (!mesh.peers().includes(host) || clock.now() < (this.#deafUntilMs.get(host) ?? 0)) return;
+    if (this.#stopped || clock.now() < (this.#deafUntilMs.get(host) ?? 0)) return;
+    if (!mesh.peers().includes(host) || !this.wanted().includes(branch)) return;
+    if (seq <= journal.head(branch).seq) return;
     if (this.#rounds.has(host)) return void this.#rounds.set(host, true);
     this.#rounds.set(host, false);
-    void this.#pullHeard(host, branch, seq).then(() => {
+    void this.#pullHeard(host, branch, seq).then((isAnswered) => {
       const again = this.#rounds.get(host);
       this.#rounds.delete(host);
-      if (journal.head(branch).seq < seq) this.#deafUntilMs.set(host, clock.now() + sweepMs);
+      if (!isAnswered) clock.after(pullAgainMs, () => void this.#look(host)); // it is slow, or has just gone
+      else if (journal.head(branch).seq < seq) this.#deafUntilMs.set(host, clock.now() + sweepMs);
       else if (again) void this.#look(host);
     });
   }
 
-  /** What was heard of costs one question, unless it needs what comes before it: a policy, or what it was forked off. */
-  async #pullHeard(host: string, branch: string, seq: number): Promise<void> {
+  /**
+   * What was heard of costs one question, unless it needs what comes before it: a policy, or what it was forked off.
+   * False when the host did not answer.
+   */
+  async #pullHeard(host: string, branch: string, seq: number): Promise<boolean> {
     const { journal } = this.#o;
     const head = journal.head(branch).seq;
-    if (head > 0 && journal.at(branch, head) === undefined) return void await this.#pullAll(host);
+    if (head > 0 && journal.at(branch, head) === undefined) return await this.#pullAll(host);
     try {
       await this.pull(host, branch, seq);
+      return true;
     } catch (e) {
-      if (Fault.from("journal", e).kind !== "refused") return this.#complain(host, e);
-      await this.#pullAll(host);
+      const { kind } = Fault.from("journal", e);
+      if (kind === "refused") return await this.#pullAll(host);
+      this.#complain(host, e);
+      return kind !== "gone";
     }
   }
 

@@ -14,10 +14,29 @@ import {
 } from "../mq/mod.ts";
 import { context, TYPE } from "./entry.ts";
 import type { Journal } from "./journal.ts";
-import { reportAskMs, reportFreshMs, reportHostsMax, reportTextMax } from "./limits.ts";
+import {
+  pageBytesMax,
+  reportAskMs,
+  reportBytesMax,
+  reportFreshMs,
+  reportHostsMax,
+  reportTextMax,
+  timeMsMax,
+} from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { getMeta, setMeta } from "./schema.ts";
 import { hostKey, members } from "./trust.ts";
+
+/** How a host can stand. */
+export const STATES = [
+  "current",
+  "behind",
+  "failed",
+  "uncertain",
+  "restarting",
+  "diverged",
+  "forked",
+];
 
 /** How a host stands, in its own words. */
 export interface ReportWords {
@@ -27,7 +46,7 @@ export interface ReportWords {
   branch: string;
   at: number;
   of: number;
-  /** current, behind, failed, uncertain, restarting, diverged, forked */
+  /** One of {@link STATES}. */
   state: string;
   sinceMs: number;
   /** Why it stands where it stands; "" when nothing stops it. */
@@ -55,8 +74,9 @@ export interface ReportsOptions {
 
 export class Reports {
   readonly #o: ReportsOptions;
-  /** What was signed last, so that many who ask at once cost one signature and one write. */
-  #last: { same: string; bytes: Uint8Array; atMs: number } | undefined;
+  /** The last report of this host's own: what it was made of, and when. */
+  #last: { own: string; atMs: number; bytes: Uint8Array } | undefined;
+  readonly #asking = new Map<string, Promise<string | undefined>>();
 
   constructor(options: ReportsOptions) {
     this.#o = options;
@@ -71,20 +91,24 @@ export class Reports {
     options.mesh.onPeer((host, up) => void (up && this.#ask(host)));
   }
 
-  /** This host's report of now, signed; nothing while it is on no branch. */
+  /** This host's report of now, signed; nothing while it is on no branch. Whoever asks, it is not made anew each time. */
   sign(): Uint8Array | undefined {
     const { db, clock, journal } = this.#o;
     const own = this.#o.own();
     const policy = journal.policy();
     if (own === undefined || policy === undefined) return undefined;
-    const said = { ...own, why: own.why.slice(0, reportTextMax).toWellFormed() };
-    const same = JSON.stringify(said);
-    if (this.#last?.same === same && clock.now() - this.#last.atMs < reportFreshMs) return this.#last.bytes;
+    const made = JSON.stringify([own, this.#o.self()]);
+    if (this.#last?.own === made && clock.now() - this.#last.atMs < reportFreshMs) return this.#last.bytes;
     const n = Math.max(clock.wall(), Number(getMeta(db, "report") ?? 0) + 1);
     db.write((tx) => setMeta(tx, "report", String(n)));
-    const words: ReportWords = { n, timeMs: clock.wall(), ...said };
+    const words: ReportWords = {
+      n,
+      timeMs: clock.wall(),
+      ...own,
+      why: own.why.slice(0, reportTextMax).toWellFormed(),
+    };
     const bytes = sign1(this.#o.key(), context(TYPE.report, policy.domain, ""), encode({ ...words }));
-    this.#last = { same, bytes, atMs: clock.now() };
+    this.#last = { own: made, atMs: clock.now(), bytes };
     return bytes;
   }
 
@@ -137,40 +161,65 @@ export class Reports {
     });
   }
 
-  /** Asks a host how it stands, perhaps telling it how we do; returns whose report came. */
+  /** Asks a host how it stands, perhaps telling it how we do; returns whose report came. One question at a time. */
   async #ask(host: string, own: Uint8Array | null = null): Promise<string | undefined> {
-    return this.#keep(await this.#o.mesh.ask(host, "report", own, reportAskMs).catch(silent))?.host;
+    const running = this.#asking.get(host);
+    if (running !== undefined && own === null) return await running;
+    const asked = this.#o.mesh.ask(host, "report", own, reportAskMs).catch(silent)
+      .then((bytes) => this.#keep(bytes)?.host);
+    this.#asking.set(host, asked);
+    try {
+      return await asked;
+    } finally {
+      if (this.#asking.get(host) === asked) this.#asking.delete(host);
+    }
   }
 
+  /** What is held of these hosts, as much as fits into one message. */
   #kept(value: Cbor): Cbor {
     const wanted = new Set(Array.isArray(value) ? value.slice(0, reportHostsMax) : []);
-    return this.#o.db.read((r: Reader) =>
-      r.all<{ host: string; bytes: Uint8Array }>("SELECT host, bytes FROM report")
-        .filter(({ host }) => wanted.has(host)).map(({ bytes }) => bytes)
-    );
+    return this.#o.db.read((r: Reader) => {
+      const kept: Uint8Array[] = [];
+      let room = pageBytesMax;
+      for (
+        const { host, bytes } of r.iterate<{ host: string; bytes: Uint8Array }>(
+          "SELECT host, bytes FROM report",
+        )
+      ) {
+        if (!wanted.has(host) || bytes.length + 8 > room) continue;
+        room -= bytes.length + 8;
+        kept.push(bytes);
+      }
+      return kept;
+    });
   }
 
-  /** Keeps a report whose signature holds and that is newer than the one held; returns whose it is, and whether it was. */
+  /** Keeps a report whose signature holds; returns whose it is and whether it is news, unless a newer one is held. */
   #keep(value: Cbor): { host: string; isNew: boolean } | undefined {
     const { journal, db, clock } = this.#o;
     const policy = journal.policy();
-    if (!(value instanceof Uint8Array) || policy === undefined) return undefined;
+    if (!(value instanceof Uint8Array) || value.length > reportBytesMax || policy === undefined) {
+      return undefined;
+    }
     try {
       const host = open1(value).kid;
       if (!members(policy).has(host) || host === this.#o.self()) return undefined;
       const words = readWords(verify1(value, context(TYPE.report, policy.domain, ""), hostKey(policy, host)));
       if (words === undefined) return undefined;
-      const { changes } = db.write((tx) =>
+      const held = db.read((r: Reader) =>
+        r.get<{ n: number }>("SELECT n FROM report WHERE host = ?", host)?.n ?? -1
+      );
+      if (words.n <= held) return words.n === held ? { host, isNew: false } : undefined;
+      db.write((tx) =>
         tx.run(
-          `INSERT INTO report VALUES (?, ?, ?, ?) ON CONFLICT (host) DO UPDATE
-             SET n = excluded.n, bytes = excluded.bytes, heard_ms = excluded.heard_ms WHERE excluded.n > report.n`,
+          "INSERT OR REPLACE INTO report VALUES (?, ?, ?, ?)",
           host,
           words.n,
           value,
           clock.wall(),
         )
       );
-      return { host, isNew: changes > 0 };
+      return { host, isNew: true };
     } catch (e) {
       if (e instanceof Fault) return undefined; // not what a host of ours would say
       throw e;
@@ -188,6 +237,7 @@ function readWords(payload: Uint8Array): ReportWords | undefined {
   const counts = [w?.n, w?.timeMs, w?.at, w?.of, w?.sinceMs];
   const texts = [w?.branch, w?.state, w?.why];
   const isSound = counts.every((v) => Number.isSafeInteger(v) && (v as number) >= 0) &&
-    texts.every((v) => typeof v === "string" && v.length <= reportTextMax);
+    w.timeMs <= timeMsMax && w.sinceMs <= timeMsMax && STATES.includes(w.state) &&
+    texts.every((v) => typeof v === "string" && v.length <= reportTextMax) && Object.keys(w).length === 8;
   return isSound ? w : undefined;
 }

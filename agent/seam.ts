@@ -2,8 +2,17 @@
 // on both sides. The only file of the agent that both halves import. Root believes nothing it did not check itself.
 import type { Duplex } from "node:stream";
 import { batchBytesMax, type Id, isId, objectBytesMax } from "../fs/mod.ts";
-import { type Cbor, type Clock, decode, encode, Fault, readFrames, writeFrame } from "../mq/mod.ts";
-import { seamAskMs, seamOpenMax } from "./limits.ts";
+import {
+  type Cbor,
+  type Clock,
+  decode,
+  encode,
+  Fault,
+  faultTextMax,
+  readFrames,
+  writeFrame,
+} from "../mq/mod.ts";
+import { seamAskMs, seamOpenMax, seamQueueBytesMax } from "./limits.ts";
 
 /** What people put into isfs by themselves, with a label. */
 export interface ShelfRow {
@@ -103,8 +112,11 @@ export function openSeam<Theirs extends string, Ours extends string>(
   let answering = 0;
   let closed = false;
   const gone = (why: string) => new Fault("seam", "gone", why, { hint: "isconf restart" });
-  const send = (type: number, body: Cbor) => {
-    if (!closed) writeFrame(pipe, { type, channel: 0, body: encode(body) }, SEAM_FRAME);
+  /** Writes a message, unless the other half has left so much unread that it reads nothing at all; says whether. */
+  const send = (type: number, body: Cbor): boolean => {
+    if (closed || pipe.writableLength > seamQueueBytesMax) return false;
+    writeFrame(pipe, { type, channel: 0, body: encode(body) }, SEAM_FRAME);
+    return true;
   };
   const settle = (id: unknown): Open | undefined => {
     const waiting = typeof id === "number" ? open.get(id) : undefined;
@@ -128,7 +140,7 @@ export function openSeam<Theirs extends string, Ours extends string>(
       send(FRAME.answer, [id, await answers[request as Theirs](value)]);
     } catch (e) {
       const { kind, message, hint } = Fault.from("seam", e);
-      send(FRAME.fault, [id, kind, message.toWellFormed(), hint.toWellFormed()]);
+      send(FRAME.fault, [id, kind, told(message), told(hint)]);
     } finally {
       answering--;
     }
@@ -137,7 +149,8 @@ export function openSeam<Theirs extends string, Ours extends string>(
     for await (const frame of readFrames(pipe, clock, SEAM_FRAME)) {
       const message = decode(frame.body, SEAM_CBOR);
       if (!Array.isArray(message)) throw gone(`${other} does not speak the seam's language`);
-      const [id, first, second] = message as [number, Cbor, Cbor, Cbor];
+      const [id, first, second] = message as [Cbor, Cbor, Cbor, Cbor];
+      if (typeof id !== "number") throw gone(`${other} does not speak the seam's language`);
       if (frame.type === FRAME.ask) void answer(id, first, second);
       else if (frame.type === FRAME.answer) settle(id)?.resolve(first);
       else settle(id)?.reject(Fault.fromJSON({ op: "seam", kind: first, message: second, hint: message[3] }));
@@ -155,9 +168,18 @@ export function openSeam<Theirs extends string, Ours extends string>(
           () => settle(id)?.reject(gone(`${other} did not answer ${request} within ${waitMs} ms`)),
         );
         open.set(id, { resolve, reject, cancel });
-        send(FRAME.ask, [id, request, value]);
+        try {
+          if (!send(FRAME.ask, [id, request, value])) throw gone(`${other} does not read what it is sent`);
+        } catch (e) {
+          settle(id)?.reject(Fault.from("seam", e));
+        }
       }),
   };
+}
+
+/** Words of a fault in a form that can be written: bounded, and with nothing in front that decoders disagree about. */
+function told(text: string): string {
+  return text.slice(0, faultTextMax).toWellFormed().replace(/^\ufeff+/, "");
 }
 
 /** The ids in a message, or a corrupt fault. */

@@ -104,7 +104,10 @@ export async function status(call: Call) {
   }
   const [reports, held, network] = await Promise.all([
     host.reports.gather(),
-    host.keepers.refresh(own.branch),
+    host.keepers.refresh(own.branch).catch((e) => {
+      host.log(`the keeper was asked about the lock: ${Fault.from("status", e).message}`);
+      return host.keeper.holder(own.branch as string); // what is known here; the rest of the answer is worth having
+    }),
     listening(host),
   ]);
   const heard = new Map(reports.map((report) => [report.host, report]));

@@ -1,6 +1,7 @@
 // Term: what the command line prints: words for people on stderr, data on stdout, inert and in colour where it may.
 // Not what is said (verbs/).
 import { stripVTControlCharacters, styleText } from "node:util";
+import { timeMsMax } from "./limits.ts";
 import { inert } from "./names.ts";
 
 type Style = Parameters<typeof styleText>[0];
@@ -77,6 +78,7 @@ export function inertJson(value: unknown): string {
 
 /** A moment as people read it, in UTC, to the second. */
 export function moment(ms: number): string {
+  if (!(Math.abs(ms) <= timeMsMax)) return "at no time"; // an entry may say what it likes
   return new Date(ms).toISOString().replace("T", " ").slice(0, 19);
 }
 

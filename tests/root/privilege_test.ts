@@ -1,7 +1,7 @@
 // privilege: what the two halves of a running agent are to the kernel. Not what people may do (doors_test.ts).
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
-import { type Host, hostTest, makeHost } from "../hosts.ts";
+import { type Host, hostTest, makeHost, until } from "../hosts.ts";
 
 /** The file and socket descriptors of a process of a host, as the kernel names them. */
 function descriptors(host: Host, pid: number): string[] {
@@ -45,7 +45,7 @@ hostTest("start makes the user of the net half, which has no right but its own",
 });
 
 hostTest(
-  "neither half listens on the network, and only the root half on a socket of this host",
+  "without a domain neither half listens on the network, and only the root half on a socket of this host",
   async (t) => {
     const host = await makeHost(t, "quiet");
     await host.ok("start");
@@ -66,3 +66,27 @@ hostTest(
     assert.ok(!descriptors(host, net).includes(socket), "the net half holds the door");
   },
 );
+
+hostTest("in a domain the net half alone has sockets on the network, and listens on one port", async (t) => {
+  const host = await makeHost(t, "heard");
+  await host.ok("init");
+  const { root, net } = host.agent();
+  assert.ok(root && net);
+  const [LISTEN, PORT] = ["0A", (4726).toString(16).toUpperCase()];
+  const sockets = async () =>
+    (await host.sh("cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6")).split("\n")
+      .map((row) => row.trim().split(/\s+/)).filter((row) => /^[0-9]+:$/.test(row[0] ?? ""));
+  const isListening = (row: string[]) => row[3] === LISTEN;
+  await until("it listens", async () => (await sockets()).some(isListening));
+  const rows = await sockets();
+  const listening = rows.filter(isListening);
+  assert.deepEqual(listening.map((row) => row[1]).sort(), [
+    `${"0".repeat(32)}:${PORT}`,
+    `00000000:${PORT}`,
+  ]);
+  const own = descriptors(host, net), roots = descriptors(host, root);
+  for (const row of rows) {
+    assert.ok(own.includes(`socket:[${row[9]}]`), `a socket that is not the net half's: ${row.join(" ")}`);
+    assert.ok(!roots.includes(`socket:[${row[9]}]`), `a socket of the root half: ${row.join(" ")}`);
+  }
+});
