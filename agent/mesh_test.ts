@@ -16,6 +16,7 @@ import {
   until,
   UP,
 } from "../tests/world.ts";
+import { systemClock } from "../mq/mod.ts";
 import { fingerprint } from "./enrol.ts";
 import { hostId } from "./host.ts";
 
@@ -61,6 +62,30 @@ test("a host joins a domain whose control journal is longer than one answer to a
   const b = await makeHost(t, { conf: MESHED });
   await joinDomain(a, b, "hostb");
   await until("they are connected", () => isConnected(a, b) && isConnected(b, a));
+});
+
+test("hosts whose clocks are a day late and a day early work together all the same", async (t) => {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  const day = 86_400_000;
+  const off = (ms: number) => ({
+    conf: MESHED,
+    clock: { ...systemClock, wall: () => systemClock.wall() + ms },
+  });
+  const [b, c] = [await makeHost(t, off(-day)), await makeHost(t, off(day))];
+  for (const [host, name] of [[b, "hostb"], [c, "hostc"]] as const) {
+    await joinDomain(a, host, name);
+    await until("they are connected", () => isConnected(a, host));
+    await a.acts.roles.grant(a.call(), { person: `root@${name}`, role: "append", branch: "main" });
+    await until(
+      "it knows",
+      () => host.agent.host.journal.head("@domain").seq === a.agent.host.journal.head("@domain").seq,
+    );
+    await up(host);
+    await checkIn(host, name);
+  }
+  for (const host of [a, b]) assert.equal((await up(host)).at, 2);
+  await lock(a);
+  assert.match((await faultOf(() => lock(c))).message, /root@hosta/);
 });
 
 test("a host that was off while it was evicted hears why nobody talks to it", async (t) => {

@@ -107,7 +107,7 @@ export async function until(
   isSo: () => boolean | Promise<boolean>,
   ms = waitMs,
 ): Promise<void> {
-  for (let waited = 0; waited < ms; waited += 20) {
+  for (const sinceMs = performance.now(); performance.now() - sinceMs < ms;) {
     if (await isSo()) return;
     await pause(20);
   }

@@ -62,6 +62,8 @@ export interface RunOptions {
   env?: Record<string, string>;
   stdin?: string | Uint8Array;
   cwd?: string;
+  /** How long it may take, in milliseconds; else `commandMs`. */
+  timeoutMs?: number;
   /** Called with each piece of output as it comes. */
   told?: (fd: 1 | 2, bytes: Buffer) => void;
 }
@@ -148,10 +150,11 @@ export class Host {
     child.stdout?.on("data", take(1, out));
     child.stderr?.on("data", take(2, err));
     const said = () => Buffer.concat(both).toString();
+    const { timeoutMs = commandMs } = options;
     const ended = new Promise<Outcome>((resolve, reject) => {
       const late = setTimeout(() => {
-        reject(new Error(`${this.name}: still running after ${commandMs} ms: ${argv.join(" ")}\n${said()}`));
-      }, commandMs);
+        reject(new Error(`${this.name}: still running after ${timeoutMs} ms: ${argv.join(" ")}\n${said()}`));
+      }, timeoutMs);
       child.once("error", reject);
       child.once("close", (status, signal) => {
         clearTimeout(late);
