@@ -7,6 +7,7 @@ import { TooNew } from "./journal.ts";
 import {
   complaintsMax,
   intakeGroupMax,
+  lookAgainMs,
   pageBytesMax,
   pageEntriesMax,
   pullAskMs,
@@ -45,7 +46,8 @@ export class Replica {
   /** Hosts that are pulled from because of what they told, and what they told meanwhile. */
   readonly #rounds = new Map<string, { again?: { branch: string; seq: number } }>();
   readonly #looking = new Set<string>();
-  readonly #deafUntilMs = new Map<string, number>();
+  /** Hosts of which nothing came, or nothing right: how often in a row, and until when they are not listened to. */
+  readonly #failed = new Map<string, { times: number; untilMs: number }>();
   /** Stays until a newer agent runs here. */
   #tooNew: TooNew | undefined;
   /** Branches of which a rumour has just gone out, and whether there is something newer to tell. */
@@ -206,10 +208,10 @@ export class Replica {
     }
   }
 
-  /** Somebody says how long a chain is. Who says so without having it is not listened to for a while. */
+  /** Somebody says how long a chain is. Who says so and does not give it is not listened to for a while. */
   #hear(host: string, branch: string, seq: number): void {
     const { journal, mesh, clock } = this.#o;
-    if (this.#stopped || clock.now() < (this.#deafUntilMs.get(host) ?? 0)) return;
+    if (this.#stopped || clock.now() < (this.#failed.get(host)?.untilMs ?? 0)) return;
     if (!mesh.peers().includes(host) || !this.wanted().includes(branch)) return;
     if (seq <= journal.head(branch).seq) return;
     const round = this.#rounds.get(host);
@@ -218,9 +220,21 @@ export class Replica {
     void this.#pullAll(host).then(() => {
       const again = this.#rounds.get(host)?.again;
       this.#rounds.delete(host);
-      if (journal.head(branch).seq < seq) this.#deafUntilMs.set(host, clock.now() + sweepMs);
-      else if (again !== undefined) this.#hear(host, again.branch, again.seq);
+      if (this.#stopped) return;
+      if (journal.head(branch).seq < seq) return this.#lookAgain(host);
+      this.#failed.delete(host);
+      if (again !== undefined) this.#hear(host, again.branch, again.seq);
     });
+  }
+
+  /** A question may be lost with a connection that was one too many: is repeated soon, and less and less often. */
+  #lookAgain(host: string): void {
+    const { clock } = this.#o;
+    const { times, untilMs } = this.#failed.get(host) ?? { times: 0, untilMs: 0 };
+    if (clock.now() < untilMs) return;
+    const waitMs = Math.min(lookAgainMs * 2 ** Math.min(times, 10), sweepMs);
+    this.#failed.set(host, { times: times + 1, untilMs: clock.now() + waitMs });
+    clock.after(waitMs, () => void this.#look(host));
   }
 
   /** Compares heads with a peer: pulls what it has more, and finds out where it has something else. */
@@ -239,6 +253,7 @@ export class Replica {
       }
     } catch (e) {
       this.#complain(host, e);
+      this.#lookAgain(host);
     } finally {
       this.#looking.delete(host);
     }
