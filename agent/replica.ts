@@ -68,7 +68,11 @@ export class Replica {
       const [branch, seq] = Array.isArray(value) ? value : [];
       if (typeof branch === "string" && typeof seq === "number") void this.#hear(host, branch, seq);
     });
-    mesh.onPeer((host, up) => void (up && this.#look(host)));
+    mesh.onPeer((host, up) => {
+      if (!up) return;
+      this.#deafUntilMs.delete(host); // perhaps it could not answer because it was on its way out
+      void this.#look(host);
+    });
     journal.onGrown((branch) => this.#tell(branch));
     this.#sweep(clock);
   }
