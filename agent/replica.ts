@@ -70,7 +70,7 @@ export class Replica {
     });
     mesh.onPeer((host, up) => {
       if (!up) return;
-      this.#deafUntilMs.delete(host); // perhaps it could not answer because it was on its way out
+      this.#failed.delete(host); // perhaps it could not answer because it was on its way out
       void this.#look(host);
     });
     journal.onGrown((branch) => this.#tell(branch));
