@@ -3,6 +3,7 @@
 import { Fetcher, type Finder, type Id, serveObjects, type SqliteStore } from "../fs/mod.ts";
 import { Libp2pTransport } from "../mq/libp2p.ts";
 import {
+  type Cancel,
   type Cbor,
   type Clock,
   Fault,
@@ -52,6 +53,7 @@ export class NetMesh {
   #running: Running | undefined;
   #hostOf = new Map<PeerId, string>();
   #peerOf = new Map<string, PeerId>();
+  #cancelKeep: Cancel = () => {};
   /** What root was told of who is connected. */
   readonly #told = new Map<PeerId, string>();
   /** Settings are taken one after the other: starting takes a moment. */
@@ -141,6 +143,7 @@ export class NetMesh {
     const running = this.#running;
     this.#running = undefined;
     if (running === undefined) return;
+    this.#cancelKeep();
     this.#memory.keep({ known: running.transport.known() });
     running.node.stop();
     await running.transport.stop();
@@ -197,7 +200,7 @@ export class NetMesh {
   /** Where others are is written down now and then, so that it is known after a crash too. */
   #keepLater(): void {
     const running = this.#running;
-    this.#o.clock.after(keepAddressesMs, () => {
+    this.#cancelKeep = this.#o.clock.after(keepAddressesMs, () => {
       if (running === undefined || this.#running !== running) return;
       this.#memory.keep({ known: running.transport.known() });
       this.#keepLater();
