@@ -7,7 +7,16 @@ import { test } from "node:test";
 import { type KadDHT, kadDHT } from "@libp2p/kad-dht";
 import { CID, digest } from "multiformats";
 import { Libp2pTransport } from "../mq/libp2p.ts";
-import { fromHex, type Gate, generateKeyPair, type KeyPair, MqNode, sleep, systemClock } from "../mq/mod.ts";
+import {
+  fromHex,
+  type Gate,
+  generateKeyPair,
+  type KeyPair,
+  MqNode,
+  peerIdOf,
+  sleep,
+  systemClock,
+} from "../mq/mod.ts";
 import { finderContract } from "../tests/contract/finder.ts";
 import { type Db } from "./db.ts";
 import { DhtFinder } from "./finder_dht.ts";
@@ -117,7 +126,7 @@ finderContract("DhtFinder", async () => {
   };
 });
 
-/** A network of so many hosts, ended after `work`. */
+/** A network, ended after `work`. */
 async function having(work: (net: DhtNet) => Promise<void>): Promise<void> {
   const net = new DhtNet();
   try {
@@ -221,6 +230,15 @@ test("what was announced is still known after a restart, also while its holder i
     const id = idOf(new Uint8Array([2]));
     await a.finder.announce([id]);
     await until(() => b.db.read((r) => r.get("SELECT 1 FROM row")) !== undefined, "it is told");
+    const stranger = peerIdOf(generateKeyPair(systemClock).publicKey);
+    b.db.write((tx) =>
+      tx.run(
+        "INSERT INTO row (key, owner, value, at_ms) SELECT replace(key, ?, ?), ?, value, at_ms FROM row",
+        a.self,
+        stranger,
+        stranger,
+      )
+    );
     await b.transport.stop();
     await a.transport.stop();
     await b.transport.start();
@@ -231,7 +249,7 @@ test("what was announced is still known after a restart, also while its holder i
     for await (const event of c.dht().findProviders(cid)) {
       if (event.name === "QUERY_ERROR") failed.push(event.error);
     }
-    assert.deepEqual(failed, []); // b does not know where it is, and answers all the same
+    assert.deepEqual(failed, []); // b does not know where they are, and answers all the same
     assert.deepEqual(await holdersOf(c, id), []);
     await a.transport.start();
     b.transport.remember([{ peer: a.self, address: a.transport.addresses()[0]! }]);
