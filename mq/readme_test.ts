@@ -6,6 +6,7 @@ import { toHex } from "./bytes.ts";
 import { encodeFrame, FRAME_HEADER_BYTES, FRAME_VERSION } from "./frame.ts";
 import { messageIdBytes } from "./limits.ts";
 import { MESSAGE_KINDS, MESSAGE_VERSION } from "./message.ts";
+import { LINE_FRAMES } from "./transport_libp2p_line.ts";
 import { keyId, keyPairFromSecret, SIGNATURE_BYTES } from "./ed25519.ts";
 import { PROTECTED_PREFIX, sign1 } from "./sign.ts";
 import { readmeTable } from "../tests/contract/readme.ts";
@@ -67,6 +68,11 @@ test("the message table is MESSAGE_KINDS", () => {
   assert.deepEqual(Object.fromEntries(rows.map(([kind, name]) => [name, Number(kind)])), MESSAGE_KINDS);
   assert.ok(text.includes(`the version (${MESSAGE_VERSION})`));
   assert.ok(text.includes(`an id of ${messageIdBytes} random bytes`));
+});
+
+test("the table of the network's frames is LINE_FRAMES", () => {
+  const rows = readmeTable(readme, "The network").map((row) => row.map(unquoted));
+  assert.deepEqual(Object.fromEntries(rows.map(([type, name]) => [name, Number(type)])), LINE_FRAMES);
 });
 
 test("every name in backticks exists in the code", () => {

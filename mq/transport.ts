@@ -35,7 +35,7 @@ export interface Gate {
   admits(peer: PeerId): boolean;
   /**
    * A peer that is not let in is connected: `ask` puts questions to it. When this settles the gate is asked again;
-   * who is still not let in is cut off.
+   * who is still not let in is cut off after a while, in which it may ask us.
    */
   meet(peer: PeerId, ask: (question: Uint8Array) => Promise<Uint8Array>): Promise<void>;
   /** The answer to such a question of somebody who met us. A throw refuses it; the asker is not told why. */

@@ -27,7 +27,9 @@ export function readAddresses(body: Uint8Array, limits: ToldLimits): Told[] | un
   const itemsMax = 1 + limits.peersToldMax * (3 + limits.addressesPerPeerMax);
   try {
     const list = decode(body, { bytesMax: itemsMax * addressBytesMax, depthMax: 3, itemsMax });
-    return Array.isArray(list) ? list.map(readOne) : undefined;
+    if (!Array.isArray(list) || list.length > limits.peersToldMax) return undefined;
+    const told = list.map(readOne);
+    return told.every(({ addresses }) => addresses.length <= limits.addressesPerPeerMax) ? told : undefined;
   } catch {
     return undefined;
   }

@@ -111,13 +111,10 @@ export async function talk(
   try {
     stream = await connection.newStream([protocol], { signal: AbortSignal.timeout(3000) });
     const heard: Uint8Array[] = [];
-    const closed = new Promise<boolean>((resolve) => {
-      stream!.addEventListener("message", ({ data }) => heard.push(data.subarray()));
-      stream!.addEventListener("remoteCloseWrite", () => resolve(true));
-      stream!.addEventListener("close", ({ error }) => resolve(error === undefined));
-    });
+    stream.addEventListener("message", ({ data }) => heard.push(data.subarray()));
     if (bytes.length > 0) stream.send(bytes);
-    return await closed ? concat(...heard) : undefined;
+    await until(() => stream?.remoteWriteStatus === "closed", "the end of a stream", 4000);
+    return stream.status === "reset" ? undefined : concat(...heard);
   } catch {
     return undefined; // refused before it was open
   } finally {

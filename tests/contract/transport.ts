@@ -108,6 +108,10 @@ export function transportContract(name: string, makeWorld: () => Promise<Transpo
     assert.ok(sent > 0);
     assert.ok(a.send(c.self, message));
     await world.until(() => heardC.messages.length === 1);
+    for (let i = 0; i < 5; i++) {
+      await world.settle();
+      while (a.send(b.self, message)) assert.ok(++sent < 30, "somebody reads or keeps what is sent");
+    }
     assert.equal(heardB.messages.length, 0);
     resume();
     await world.until(() => heardB.messages.length === sent);
