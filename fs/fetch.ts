@@ -35,7 +35,14 @@ export class Fetcher {
 
   constructor(options: FetcherOptions) {
     this.#options = options;
-    this.#swarm = new Swarm(options);
+    const { store } = options;
+    const putShared = async (objects: Map<Id, Uint8Array>) => {
+      let bytes = 0;
+      for (const object of objects.values()) bytes += object.length;
+      this.#checkRoom(bytes);
+      return await store.putShared(objects);
+    };
+    this.#swarm = new Swarm({ ...options, store: { putShared } });
   }
 
   /**
@@ -48,17 +55,18 @@ export class Fetcher {
   async fetch(roots: Id[], options: FetchOptions = {}): Promise<Fetched> {
     const { store, clock, patienceMs = fetchPatienceMs } = this.#options;
     const { timeoutMs, signal, progress, bytesMax = Infinity } = options;
+    const isRoot = new Set(roots);
     const walk = new Walk(roots, {
       store,
       clock,
       patienceMs,
       bytesMax,
-      checkRoom: (bytes) => this.#checkRoom(bytes),
+      checkRoom: (bytes) => this.#checkRoom(bytes + this.#swarm.wantedBytes),
       want: (wanter, id, size, root) => this.#swarm.want(wanter, id, size, root),
       isComing: (ids) => this.#swarm.isComing(ids),
       nobodyHas: (id) => this.#nobodyHas(id),
       kept: (done, objects) => {
-        this.#announce(objects.map(({ id }) => id).filter((id) => roots.includes(id)));
+        this.#announce(objects.map(({ id }) => id).filter((id) => isRoot.has(id)));
         progress?.(done);
       },
     });
@@ -87,10 +95,11 @@ export class Fetcher {
     finder.announce(roots).catch((e) => log(`announcing failed: ${Fault.from("fetch", e).message}`));
   }
 
+  /** Asked before anything is wanted, and before it is stored: of some objects the length is not known before. */
   #checkRoom(bytes: number): void {
     const { freeBytes, reserveBytes = 0 } = this.#options;
     if (freeBytes === undefined) return;
-    const left = freeBytes() - this.#swarm.wantedBytes - bytes;
+    const left = freeBytes() - bytes;
     if (left >= reserveBytes) return;
     throw new Fault(
       "fetch",

@@ -1,12 +1,11 @@
-// fetch, when peers lie, withhold, die or dawdle, when links lose and garble, and when a root is a trap.
+// fetch, when peers lie, withhold, die or dawdle, and when links lose and garble.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Cbor, encode, Fault, fromHex } from "../mq/mod.ts";
-import { idsOf, shareFile, type Tamper, type TestHost, TestNet, uplink } from "./fetch_fixture.ts";
+import type { Cbor } from "../mq/mod.ts";
+import { faultOf, idsOf, shareFile, type Tamper, TestNet, uplink, world } from "./fetch_fixture.ts";
 import { fetchPatienceMs } from "./limits.ts";
 import { GET } from "./questions.ts";
-import { type Id, idOf, MemoryStore } from "./store.ts";
-import { encodeNode } from "./tree.ts";
+import { idOf, MemoryStore } from "./store.ts";
 
 const never = new Promise<never>(() => {});
 
@@ -20,46 +19,6 @@ const flipped = gets((objects) =>
     bytes instanceof Uint8Array ? bytes.map((byte, i) => i === 0 ? byte ^ 1 : byte) : null
   )
 );
-
-/** A host "b" that fetches, and others that all have one file; those named in `tampers` are not honest. */
-async function world(
-  tampers: Record<string, Tamper>,
-  honest: string[] = [],
-  chunks = 200,
-  chunkBytes = 10_000,
-) {
-  const names = [...Object.keys(tampers), ...honest];
-  const net = new TestNet(["b", ...names]);
-  const b = await net.host("b", { nameOf: (peer) => `host${peer}` });
-  const hosts: Record<string, TestHost> = {};
-  let root = "";
-  for (const name of names) {
-    const tamper = tampers[name];
-    hosts[name] = await net.host(name, tamper && { tamper });
-    root = (await shareFile(hosts[name]!.store, chunks, chunkBytes)).id;
-  }
-  const ids = names.length === 0 ? [] : await idsOf(hosts[names[0]!]!.store, root);
-  return { net, b, hosts, root, ids };
-}
-
-/** Keeps and shares objects. */
-async function putShared(store: MemoryStore, objects: Uint8Array[]): Promise<Id[]> {
-  const ids = objects.map(idOf);
-  await store.putShared(new Map(ids.map((id, i) => [id, objects[i]!])));
-  return ids;
-}
-
-/** The fault that a promise ends with, and when. */
-async function faultOf(net: TestNet, promise: Promise<unknown>): Promise<{ fault: Fault; ms: number }> {
-  const since = net.clock.now();
-  try {
-    await net.outcome(promise);
-  } catch (thrown) {
-    assert.ok(thrown instanceof Fault, `${thrown}`);
-    return { fault: thrown, ms: net.clock.now() - since };
-  }
-  throw new Error("it did not fail");
-}
 
 test("a peer that lies: nothing of it is kept, the others are asked, it is named once and never asked again", async () => {
   const { net, b, hosts, root, ids } = await world({ liar: flipped }, ["c"]);
@@ -213,51 +172,6 @@ test("somebody who comes later is asked", async () => {
   await net.outcome(b.fetcher.fetch([id]));
 });
 
-test("more than the quota is refused before it is fetched; the disk keeps its reserve", async () => {
-  const { net, b, hosts, root } = await world({}, ["a"], 100, 10_000);
-  const tib = encode({
-    v: 1,
-    size: 2 ** 40,
-    level: 1,
-    sha256: new Uint8Array(32),
-    parts: Array.from({ length: 128 }, (_, i) => [new Uint8Array(32).fill(i), 2 ** 33]),
-  });
-  const [huge] = await putShared(hosts.a!.store, [tib]);
-  for (const id of [huge!, root]) {
-    hosts.a!.asked.clear();
-    const { fault, ms } = await faultOf(net, b.fetcher.fetch([id], { bytesMax: 999_999 }));
-    assert.equal(fault.kind, "refused");
-    assert.deepEqual([...hosts.a!.asked.keys()], [id]);
-    assert.ok(ms < 1000);
-  }
-  await net.outcome(b.fetcher.fetch([root], { bytesMax: 1_000_000 }));
-  let free = 1_500_000;
-  const names = ["full", "a2"];
-  const small = new TestNet(names);
-  const full = await small.host("full", { freeBytes: () => free, reserveBytes: 1_000_000 });
-  const a2 = await small.host("a2");
-  const file = await shareFile(a2.store, 100, 10_000);
-  const { fault } = await faultOf(small, full.fetcher.fetch([file.id]));
-  assert.deepEqual([fault.kind, a2.asked.size], ["environment", 1]);
-  free = 2_000_000;
-  await small.outcome(full.fetcher.fetch([file.id]));
-});
-
-test("a store that cannot keep what came: every fetch is told, and a later one goes on", async () => {
-  const { net, hosts, root, ids } = await world({}, ["a"]);
-  const store = new MemoryStore();
-  const b = await net.host("b", { store });
-  const { putShared } = store;
-  store.putShared = () =>
-    Promise.reject(new Fault("put", "environment", "ENOSPC", { hint: "isconf doctor" }));
-  const both = await net.outcome(Promise.allSettled([b.fetcher.fetch([root]), b.fetcher.fetch([root])]));
-  for (const each of both.value) assert.match(`${(each as PromiseRejectedResult).reason}`, /ENOSPC/);
-  store.putShared = putShared;
-  await net.outcome(b.fetcher.fetch([root]));
-  assert.deepEqual(await store.missing(ids), []);
-  assert.ok(hosts.a!.asked.size > 0);
-});
-
 test("a crash at any batch: a new fetcher on the same store asks only for the rest", async () => {
   const { net, hosts, root, ids } = await world({}, ["a"], 120, 100_000);
   const store = new MemoryStore();
@@ -313,49 +227,4 @@ test("messages lost, doubled, out of order and garbled: what is kept is right, a
     assert.deepEqual((await b.store.fsck()).corrupt, []);
     assert.equal(b.store.objects.size, ids.length);
   }
-});
-
-test("a tree that names itself again and again is looked at once", async () => {
-  const net = new TestNet(["a", "b"]);
-  const [a, b] = [await net.host("a"), await net.host("b")];
-  const meta = { mode: 0o755, uid: 0, gid: 0, mtime: [0, 0] as [number, number] };
-  let [id] = await putShared(a.store, [encodeNode({ kind: "dir", ...meta, entries: [] })]);
-  for (let depth = 0; depth < 60; depth++) {
-    const entries = ["x", "y"].map((name): [Uint8Array, string] => [new TextEncoder().encode(name), id!]);
-    [id] = await putShared(a.store, [encodeNode({ kind: "dir", ...meta, entries })]);
-  }
-  await net.outcome(b.fetcher.fetch([id!]));
-  await net.outcome(b.fetcher.fetch([id!]));
-  assert.equal(b.store.objects.size, 61);
-});
-
-test("a root too deep, and one that is no root, are refused and end the fetch", async () => {
-  const net = new TestNet(["a", "b"]);
-  const [a, b] = [await net.host("a"), await net.host("b")];
-  const meta = { mode: 0o755, uid: 0, gid: 0, mtime: [0, 0] as [number, number] };
-  let [id] = await putShared(a.store, [encodeNode({ kind: "dir", ...meta, entries: [] })]);
-  for (let depth = 0; depth < 600; depth++) {
-    const entries: [Uint8Array, string][] = [[new Uint8Array([0x78]), id!]];
-    [id] = await putShared(a.store, [encodeNode({ kind: "dir", ...meta, entries })]);
-  }
-  assert.equal((await faultOf(net, b.fetcher.fetch([id!]))).fault.kind, "refused");
-  const roots = await putShared(a.store, [
-    new Uint8Array([0xff]),
-    encode({ v: 1, size: 5, level: 0, sha256: new Uint8Array(32), parts: [[new Uint8Array(32), 6]] }),
-    encode({ v: 1, size: 5, level: 9, sha256: new Uint8Array(32), parts: [[new Uint8Array(32), 5]] }),
-  ]);
-  for (const root of roots) {
-    const { fault, ms } = await faultOf(net, b.fetcher.fetch([root]));
-    assert.equal(fault.kind, "corrupt");
-    assert.ok(ms < 1000);
-  }
-  const lies = encode({
-    v: 1,
-    size: 9,
-    level: 1,
-    sha256: new Uint8Array(32),
-    parts: [[fromHex(roots[1]!), 9]],
-  });
-  const [liesAboutPart] = await putShared(a.store, [lies]);
-  assert.equal((await faultOf(net, b.fetcher.fetch([liesAboutPart!]))).fault.kind, "corrupt");
 });

@@ -2,6 +2,7 @@
 import {
   type Cbor,
   type Clock,
+  Fault,
   MemoryNetwork,
   MqNode,
   pause,
@@ -16,7 +17,7 @@ import { type FileRef, putFile } from "./manifest.ts";
 import { objectsOf } from "./objects.ts";
 import { GET, readIds } from "./questions.ts";
 import { serveObjects } from "./serve.ts";
-import { type Id, MemoryStore, type Store } from "./store.ts";
+import { type Id, idOf, MemoryStore, type Store } from "./store.ts";
 
 /** One host: what it keeps, and how often each object was asked of it. */
 export interface TestHost {
@@ -119,4 +120,47 @@ export async function idsOf(store: Store, root: Id): Promise<Id[]> {
   const ids = new Set<Id>();
   for await (const id of objectsOf(store, root)) ids.add(id);
   return [...ids];
+}
+
+/** A host "b" that fetches, and others that all have one file; those named in `tampers` are not honest. */
+export async function world(
+  tampers: Record<string, Tamper>,
+  honest: string[] = [],
+  chunks = 200,
+  chunkBytes = 10_000,
+) {
+  const names = [...Object.keys(tampers), ...honest];
+  const net = new TestNet(["b", ...names]);
+  const b = await net.host("b", { nameOf: (peer) => `host${peer}` });
+  const hosts: Record<string, TestHost> = {};
+  let root = "";
+  for (const name of names) {
+    const tamper = tampers[name];
+    hosts[name] = await net.host(name, tamper && { tamper });
+    root = (await shareFile(hosts[name]!.store, chunks, chunkBytes)).id;
+  }
+  const ids = names.length === 0 ? [] : await idsOf(hosts[names[0]!]!.store, root);
+  return { net, b, hosts, root, ids };
+}
+
+/** Keeps and shares objects. */
+export async function putShared(store: MemoryStore, objects: Uint8Array[]): Promise<Id[]> {
+  const ids = objects.map(idOf);
+  await store.putShared(new Map(ids.map((id, i) => [id, objects[i]!])));
+  return ids;
+}
+
+/** The fault that a promise ends with, and when. */
+export async function faultOf(
+  net: TestNet,
+  promise: Promise<unknown>,
+): Promise<{ fault: Fault; ms: number }> {
+  const since = net.clock.now();
+  try {
+    await net.outcome(promise);
+  } catch (thrown) {
+    if (!(thrown instanceof Fault)) throw thrown;
+    return { fault: thrown, ms: net.clock.now() - since };
+  }
+  throw new Error("it did not fail");
 }

@@ -68,6 +68,8 @@ export const getIdsMax = 128;
 export const fetchPeersMax = 16;
 /** Open questions for objects to one peer, each for about `objectBytesMax` bytes. */
 export const fetchWindow = 3;
+/** With several peers a question is for at least this many bytes, however little is left. */
+export const fetchQuestionBytesMin = 64 * KiB;
 /** An object of unknown length (structure) counts as this long when a question is filled, in bytes. */
 export const fetchGuessBytes = 8 * KiB;
 /** Objects that a fetch looks for at the same time; while there are more it walks no further. */
@@ -120,8 +122,6 @@ export const fetchReturnMs = 30_000;
 export const fetchStealFactor = 3;
 /** But not before this time, in milliseconds. */
 export const fetchStealMs = 500;
-/** Unasked objects among which the rarest is chosen. */
-export const fetchRareAmong = 256;
 /** Peers remembered because they sent wrong bytes. */
 export const fetchLiarsMax = 1024;
 

@@ -7,14 +7,12 @@ import {
   fetchGuessBytes,
   fetchPollMs,
   fetchPollMsMin,
-  fetchRareAmong,
   fetchRestMs,
   fetchStealFactor,
   fetchStealMs,
   fetchStrikesMax,
   fetchWindow,
   getIdsMax,
-  objectBytesMax,
 } from "./limits.ts";
 import type { Id } from "./store.ts";
 
@@ -64,7 +62,8 @@ export interface Question {
 /** What a source says about a piece. */
 export type Knowledge = "has" | "lacks" | "unknown";
 
-const sizeOf = (piece: Piece) => piece.size ?? fetchGuessBytes;
+/** Length of a piece in bytes, a guess where it is not known. */
+export const sizeOf = (piece: Piece) => piece.size ?? fetchGuessBytes;
 
 export class Source {
   readonly peer: PeerId;
@@ -159,34 +158,25 @@ export class Source {
   }
 
   /**
-   * What to ask it for next, for about `objectBytesMax` bytes: what nobody is asked for, the rarest first, else what
-   * another source is slow with. None: nothing to do.
+   * What to ask it for next, at most `bytesMax` bytes or one piece: what nobody is asked for, else what another source is
+   * slow with. None: nothing to do.
    */
-  pick(nowMs: number): Piece[] {
-    const free: Piece[] = [];
-    for (const piece of this.#pieces.has) {
-      if (piece.asked.size === 0) free.push(piece);
-      if (free.length === fetchRareAmong) break;
-    }
-    free.sort((a, b) => a.holders - b.holders);
-    const picked: Piece[] = [];
-    let bytes = 0;
-    for (const piece of free.length > 0 ? free : this.#late(nowMs)) {
-      bytes += sizeOf(piece);
-      if (picked.length > 0 && (bytes > objectBytesMax || picked.length === getIdsMax)) break;
-      picked.push(piece);
-    }
-    return picked;
+  pick(nowMs: number, bytesMax: number): Piece[] {
+    const free = filled(this.#free(), bytesMax);
+    return free.length > 0 ? free : filled(this.#late(nowMs), bytesMax);
   }
 
-  /** What this source has and one other is slow with. */
+  *#free(): Generator<Piece> {
+    for (const piece of this.#pieces.has) if (piece.asked.size === 0) yield piece;
+  }
+
+  /** What one other source is slow with. */
   *#late(nowMs: number): Generator<Piece> {
     const afterMs = Math.max(fetchStealMs, fetchStealFactor * this.#usualMs);
     for (const piece of this.#pieces.has) {
       const [question, ...others] = piece.asked;
-      if (others.length === 0 && question!.source !== this && nowMs - question!.sinceMs >= afterMs) {
-        yield piece;
-      }
+      const isOther = question !== undefined && question.source !== this && others.length === 0;
+      if (isOther && nowMs - question.sinceMs >= afterMs) yield piece;
     }
   }
 
@@ -225,4 +215,17 @@ export class Source {
     this.#restMs = nowMs + fetchRestMs;
     return ++this.#strikes === fetchStrikesMax || this.#answers === 0;
   }
+}
+
+/** The first of `pieces` that are at most `bytesMax` bytes together, one at least, and fit into one question. */
+function filled(pieces: Iterable<Piece>, bytesMax: number): Piece[] {
+  const picked: Piece[] = [];
+  let bytes = 0;
+  for (const piece of pieces) {
+    bytes += sizeOf(piece);
+    if (picked.length > 0 && bytes > bytesMax) break;
+    picked.push(piece);
+    if (picked.length === getIdsMax) break;
+  }
+  return picked;
 }

@@ -3,10 +3,19 @@
 import { type Cancel, type Clock, Fault, type PeerId } from "../mq/mod.ts";
 import type { Finder } from "./finder.ts";
 import { type Landed, Landing, type Stored } from "./landing.ts";
-import { fetchLiarsMax, fetchPeersMax, fetchReturnMs, fetchTickMs, haveIdsMax } from "./limits.ts";
+import {
+  fetchLiarsMax,
+  fetchPeersMax,
+  fetchQuestionBytesMin,
+  fetchReturnMs,
+  fetchTickMs,
+  fetchWindow,
+  haveIdsMax,
+  objectBytesMax,
+} from "./limits.ts";
 import { type Asker, askGet, askHave } from "./questions.ts";
 import { Searches } from "./search.ts";
-import { type Kept, type Piece, type Question, Source, type Wanter } from "./source.ts";
+import { type Kept, type Piece, type Question, sizeOf, Source, type Wanter } from "./source.ts";
 import { type Id, idOf, type SharingStore } from "./store.ts";
 
 /** What a swarm works with. */
@@ -31,6 +40,7 @@ export class Swarm {
   readonly #liars = new Set<PeerId>();
   readonly #searches: Searches;
   readonly #landing: Landing;
+  #wantedBytes = 0;
   #timer: Cancel | undefined;
   #isPumping = false;
 
@@ -40,11 +50,9 @@ export class Swarm {
     this.#landing = new Landing(parts.store, parts.clock, (result) => this.#stored(result));
   }
 
-  /** Bytes of the pieces wanted, where their length is known. */
+  /** Bytes of the pieces wanted, a guess where their length is not known. */
   get wantedBytes(): number {
-    let bytes = 0;
-    for (const { size = 0 } of this.#pieces.values()) bytes += size;
-    return bytes;
+    return this.#wantedBytes;
   }
 
   join(wanter: Wanter): void {
@@ -84,6 +92,7 @@ export class Swarm {
       bytes: undefined,
     };
     this.#pieces.set(id, piece);
+    this.#wantedBytes += sizeOf(piece);
     this.#offer(piece);
   }
 
@@ -114,7 +123,9 @@ export class Swarm {
   }
 
   #drop(piece: Piece): void {
-    if (this.#pieces.get(piece.id) === piece) this.#pieces.delete(piece.id);
+    if (this.#pieces.get(piece.id) !== piece) return;
+    this.#pieces.delete(piece.id);
+    this.#wantedBytes -= sizeOf(piece);
     for (const source of this.#sources.values()) source.forget(piece);
   }
 
@@ -144,11 +155,18 @@ export class Swarm {
         if (pieces.length > 0) void this.#poll(source, pieces);
       }
       while (source.hasRoom(now) && !this.#landing.isFull) {
-        const pieces = source.pick(now);
+        const pieces = source.pick(now, this.#questionBytes);
         if (pieces.length === 0) break;
         void this.#get(source, source.ask(pieces, now));
       }
     }
+  }
+
+  /** Small enough that each source gets several questions, so that the fast ones get more and nobody waits at the end. */
+  get #questionBytes(): number {
+    const questions = 2 * fetchWindow * this.#sources.size;
+    const share = this.#sources.size > 1 ? this.#wantedBytes / questions : objectBytesMax;
+    return Math.min(objectBytesMax, Math.max(fetchQuestionBytesMin, share));
   }
 
   #search(): void {

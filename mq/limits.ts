@@ -62,6 +62,8 @@ export const transportLimits = {
   connectionsPerPeerMax: 4,
   /** Connections that one remote IP address may open in a second. */
   connectionsPerAddressPerSecond: 32,
+  /** Connections that the kernel keeps until we take them, so that a flood delays others less. */
+  connectionsWaitingMax: 2048,
   /** Connections whose handshake is going on. */
   handshakesMax: 64,
   /** The same, from one remote IP address. */

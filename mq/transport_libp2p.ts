@@ -1,60 +1,25 @@
 // Transport over libp2p: TCP, Noise, Yamux, mDNS. Who may talk to us is the gate's decision, made about proved keys;
 // everybody else is a stranger, to whom nothing is served but the introduction. Not a DHT: such come in as `services`.
 import type { Connection } from "@libp2p/interface";
-import { multiaddr } from "@multiformats/multiaddr";
 import { formatAddress, parseAddress, toMultiaddr } from "./address.ts";
 import { Bus } from "./bus.ts";
-import type { Clock } from "./clock.ts";
 import { keyPairFromSecret } from "./ed25519.ts";
 import { Fault } from "./fault.ts";
 import { transportLimits } from "./limits.ts";
-import { peerIdOf } from "./peer_id.ts";
-import type { Gate, PeerId, Transport } from "./transport.ts";
+import { isPeerId, peerIdOf } from "./peer_id.ts";
+import type { PeerId, Transport } from "./transport.ts";
 import { checkMessage } from "./transport.ts";
-import type { Told } from "./transport_libp2p_addresses.ts";
 import { Contacts } from "./transport_libp2p_contacts.ts";
 import { Door } from "./transport_libp2p_door.ts";
 import type { Link } from "./transport_libp2p_link.ts";
 import { Links } from "./transport_libp2p_links.ts";
-import { makeNode, type Node, type TransportLimits } from "./transport_libp2p_node.ts";
-import { within } from "./transport_libp2p_streams.ts";
-
-export type { TransportLimits } from "./transport_libp2p_node.ts";
-
-export interface Libp2pOptions {
-  clock: Clock;
-  /** 32 bytes, the Ed25519 secret (seed) of the transport's own key. */
-  secretKey: Uint8Array;
-  /** What separates networks, 1 to 64 of a-z and 0-9: peers of another network never get connected. */
-  network: string;
-  /** Where to listen, for example "0.0.0.0:4726", "[::]:4726", "127.0.0.1:0"; empty: dials only. */
-  listen: string[];
-  /** Announce ourselves and look for peers on the local network by mDNS. */
-  discover: boolean;
-  gate: Gate;
-  /** Further services of libp2p by name, each a factory; their protocols are as closed to strangers as ours. */
-  services?: Record<string, (components: never) => unknown>;
-  limits?: Partial<TransportLimits>;
-  /** Takes lines for the log of this host; one for each peer and reason. */
-  log?: (line: string) => void;
-}
-
-/** An address that may lead to a peer, or to somebody. */
-export interface KnownAddress {
-  peer?: PeerId;
-  address: string;
-}
-
-/** A connection, for people. */
-export interface ConnectionState {
-  peer: PeerId;
-  /** The remote IP address. */
-  host: string;
-  /** Whether we dialled. */
-  dialled: boolean;
-  /** Messages flow (`up`), or only we have let the other in, or not even that. */
-  state: "stranger" | "let in" | "up";
-}
+import { makeNode, type Node } from "./transport_libp2p_node.ts";
+import type {
+  ConnectionState,
+  KnownAddress,
+  Libp2pOptions,
+  TransportLimits,
+} from "./transport_libp2p_options.ts";
 
 type Heard = {
   message: { from: PeerId; bytes: Uint8Array };
@@ -77,7 +42,6 @@ export class Libp2pTransport implements Transport {
   readonly #introducing = new Set<string>();
   /** Peers of connections that have ended since the last pulse. */
   readonly #gone = new Set<PeerId>();
-  #toldAddresses = "";
   #node: Node | undefined;
   #changing: Promise<void> = Promise.resolve();
 
@@ -105,7 +69,9 @@ export class Libp2pTransport implements Transport {
       onMessage: (from, bytes) => this.#bus.emit("message", { from, bytes }),
       onPeer: (peer, up) => this.#bus.emit("peer", { peer, up }),
       onUp: (link) => this.#flows(link),
-      onAddresses: (link, body) => this.#told(link, body),
+      onAddresses: (link, body) => {
+        if (!this.#contacts.told(link, body)) this.#links.cut(link, "tells addresses that are none");
+      },
       onClosed: (link) => {
         this.#gone.add(link.peer);
         this.#contacts.lost(link);
@@ -117,6 +83,8 @@ export class Libp2pTransport implements Transport {
       clock,
       limits,
       admits: (peer) => gate.admits(peer),
+      addresses: () => this.addresses(),
+      links: () => this.#links.all(),
       up: () => this.#links.up,
       dial: (targets) => this.#dial(targets),
     });
@@ -129,10 +97,11 @@ export class Libp2pTransport implements Transport {
 
   /**
    * Notes addresses to try: of a certain peer, or of whoever answers there.
-   * @throws {Fault} usage, when one is no address
+   * @throws {Fault} usage, when one is no address or no peer's name
    */
   remember(known: KnownAddress[]): void {
     for (const { peer, address } of known) {
+      if (peer !== undefined && !isPeerId(peer)) throw usage(`no peer is named ${JSON.stringify(peer)}`);
       this.#contacts.learn(peer, [formatAddress(parseAddress(address))], "given");
     }
   }
@@ -260,20 +229,12 @@ export class Libp2pTransport implements Transport {
       },
       refusesDial: (peer) => !gate.admits(peer) && !this.#contacts.isDialling(peer),
       onFound: (peer, addresses) => this.#contacts.learn(peer, addresses, "found"),
+      onOpened: (connection) => this.#opened(connection),
+      handlers: {
+        [this.#protocols.message]: (stream, connection) => links.messages(stream, connection),
+        [this.#protocols.introduction]: (stream, connection) => links.answer(stream, connection),
+      },
     });
-    const { libp2p } = node;
-    libp2p.addEventListener("connection:open", ({ detail }) => this.#opened(detail));
-    const few = { maxInboundStreams: 4, maxOutboundStreams: 4 };
-    await libp2p.handle(
-      this.#protocols.message,
-      (stream, connection) => links.messages(stream, connection),
-      few,
-    );
-    await libp2p.handle(
-      this.#protocols.introduction,
-      (stream, connection) => links.answer(stream, connection),
-      few,
-    );
     this.#node = node;
     try {
       await node.start();
@@ -285,7 +246,6 @@ export class Libp2pTransport implements Transport {
         cause,
       });
     }
-    this.#toldAddresses = this.addresses().join();
     links.start();
     this.#contacts.start();
   }
@@ -295,7 +255,7 @@ export class Libp2pTransport implements Transport {
     this.#contacts.stop();
     this.#links.stop();
     this.#gone.clear();
-    await node.libp2p.stop();
+    await node.stop();
   }
 
   #opened(connection: Connection): void {
@@ -306,19 +266,7 @@ export class Libp2pTransport implements Transport {
 
   #flows(link: Link): void {
     this.#contacts.connected(link);
-    this.#contacts.tell(link, [{ peer: this.self, addresses: this.addresses() }, ...this.#contacts.proven()]);
     void this.#identify(link);
-  }
-
-  /** A peer tells addresses; others hear of its own from us, because we may have been told after we told them. */
-  #told(link: Link, body: Uint8Array): void {
-    const news = this.#contacts.told(link, body);
-    if (news === undefined) return this.#links.cut(link, "tells addresses that are none");
-    if (news.length > 0) this.#tellAll(news);
-  }
-
-  #tellAll(about: Told[]): void {
-    for (const link of this.#links.all()) if (link.line?.up === true) this.#contacts.tell(link, about);
   }
 
   /** Only from here do the services of libp2p hear of a peer. */
@@ -334,13 +282,11 @@ export class Libp2pTransport implements Transport {
 
   /** What is done every so often: tells of new addresses of ours, identifies who failed to be, forgets strangers. */
   #tend(): void {
-    const addresses = this.addresses();
-    if (addresses.join() !== this.#toldAddresses) this.#tellAll([{ peer: this.self, addresses }]);
-    this.#toldAddresses = addresses.join();
+    this.#contacts.tellIfMoved();
     for (const link of this.#links.all()) if (link.line?.up === true) void this.#identify(link);
     const here = new Set([...this.#links.all()].map(({ peer }) => peer));
     for (const peer of this.#gone) {
-      if (!here.has(peer) && !this.#opts.gate.admits(peer)) void this.#node?.forget(peer); // its store has no limit
+      if (!here.has(peer) && !this.#opts.gate.admits(peer)) void this.#node?.forget(peer);
     }
     this.#gone.clear();
   }
@@ -351,13 +297,7 @@ export class Libp2pTransport implements Transport {
     if (node === undefined) {
       throw new Fault("transport", "notRunning", "the transport is not started", { hint: "isconf status" });
     }
-    const connection = await within(
-      this.#opts.clock,
-      2 * this.#limits.dialMs,
-      undefined,
-      (signal) => node.libp2p.dial(targets.map((target) => multiaddr(target)), { signal }),
-    );
-    const link = this.#links.of(connection);
+    const link = this.#links.of(await node.dial(targets));
     if (link === undefined) throw new Error("cut off");
     return link;
   }

@@ -7,13 +7,16 @@ import { type Outcome, Redial } from "./redial.ts";
 import type { PeerId } from "./transport.ts";
 import { readAddresses, type Told, writeAddresses } from "./transport_libp2p_addresses.ts";
 import type { Link } from "./transport_libp2p_link.ts";
-import type { TransportLimits } from "./transport_libp2p_node.ts";
+import type { TransportLimits } from "./transport_libp2p_options.ts";
 
 export interface ContactsOptions {
   self: PeerId;
   clock: Clock;
   limits: TransportLimits;
   admits(peer: PeerId): boolean;
+  /** Where we can be dialled. */
+  addresses(): string[];
+  links(): Iterable<Link>;
   /** The peers with which messages flow. */
   up(): { has(peer: PeerId): boolean; readonly size: number };
   /** Dials addresses of one peer, in libp2p's notation. @throws {Error} of libp2p, when none leads to it */
@@ -25,6 +28,8 @@ export class Contacts {
   readonly #book: AddressBook;
   readonly #dialling = new Set<PeerId>();
   #redial: Redial | undefined;
+  /** Our own addresses when they were told the last time. */
+  #own = "";
 
   constructor(opts: ContactsOptions) {
     this.#opts = opts;
@@ -41,6 +46,7 @@ export class Contacts {
       isWanted: (entry) => this.#isWanted(entry),
       connected: () => up().size,
     });
+    this.#own = this.#opts.addresses().join();
     this.#redial.kick();
   }
 
@@ -57,10 +63,11 @@ export class Contacts {
     if (this.#book.learn(peer, addresses, source, delayMs)) this.#redial?.kick();
   }
 
-  /** Messages flow on `link`. */
+  /** Messages flow on `link`: its peer is told where we are, and where others are that are let in. */
   connected(link: Link): void {
     const isPlain = link.dialled !== undefined && !isName(parseAddress(link.dialled)); // names stay with who gave them
     if (isPlain) this.#book.worked(link.peer, link.dialled);
+    this.#tell(link, [this.#ourselves(), ...this.proven()]);
   }
 
   /** A connection has ended. */
@@ -95,8 +102,36 @@ export class Contacts {
     });
   }
 
+  /**
+   * Notes what the peer of a link told. What is new of itself is told to others, because it may come after we told them
+   * of everybody. False: that was not in the form it should have.
+   */
+  told(link: Link, body: Uint8Array): boolean {
+    const told = readAddresses(body, this.#opts.limits);
+    for (const one of told ?? []) {
+      if (one.peer !== link.peer) this.learn(one.peer, one.addresses, "told");
+      else if (this.#book.replace(one.peer, one.addresses)) this.#tellAll(one);
+    }
+    return told !== undefined;
+  }
+
+  /** Tells everybody where we are now, if that has changed. */
+  tellIfMoved(): void {
+    const ourselves = this.#ourselves();
+    if (ourselves.addresses.join() !== this.#own) this.#tellAll(ourselves);
+    this.#own = ourselves.addresses.join();
+  }
+
+  #ourselves(): Told {
+    return { peer: this.#opts.self, addresses: this.#opts.addresses() };
+  }
+
+  #tellAll(about: Told): void {
+    for (const link of this.#opts.links()) if (link.line?.up === true) this.#tell(link, [about]);
+  }
+
   /** Tells the peer of a link where peers are. Addresses of this very machine are for peers on it only. */
-  tell(link: Link, about: Told[]): void {
+  #tell(link: Link, about: Told[]): void {
     const { limits } = this.#opts;
     const isNear = isLoopback({ host: link.host, port: 0 });
     const others = about.filter(({ peer }) => peer !== link.peer).slice(0, limits.peersToldMax);
@@ -105,19 +140,6 @@ export class Contacts {
       addresses: addresses.filter((address) => isNear || !isLoopback(parseAddress(address)))
         .slice(0, limits.addressesPerPeerMax),
     }))));
-  }
-
-  /**
-   * Notes what the peer of a link told; undefined: that was not in the form it should have. Returns what is new of
-   * itself, which is to be told to others.
-   */
-  told(link: Link, body: Uint8Array): Told[] | undefined {
-    const told = readAddresses(body, this.#opts.limits);
-    const own = told?.filter(({ peer, addresses }) =>
-      peer === link.peer && this.#book.replace(peer, addresses)
-    );
-    for (const { peer, addresses } of told ?? []) if (peer !== link.peer) this.learn(peer, addresses, "told");
-    return own;
   }
 
   async #try(entry: Entry): Promise<Outcome> {

@@ -1,11 +1,11 @@
 // Line: the messages between two peers on one connection: a stream of frames each way, opened by who sends on it.
 // It is up when both are open, which takes that both sides let the other in. What frames mean is a table in README.md.
 import type { Connection, Stream } from "@libp2p/interface";
-import { Uint8ArrayList } from "uint8arraylist";
 import type { Cancel, Clock } from "./clock.ts";
 import { Fault } from "./fault.ts";
-import { encodeHeader, readFrames } from "./frame.ts";
+import { encodeFrame, readFrames } from "./frame.ts";
 import { messageBytesMax } from "./limits.ts";
+import { Outbox } from "./transport_libp2p_outbox.ts";
 import { chunksOf, within } from "./transport_libp2p_streams.ts";
 
 /** Types of the frames of a message stream. */
@@ -36,7 +36,7 @@ export class Line {
   up = false;
   readonly #opts: LineOptions;
   readonly #ended = new AbortController();
-  #out: Stream | undefined;
+  #out: Outbox | undefined;
   #in: Stream | undefined;
   #opening = false;
   #retry: Cancel = () => {};
@@ -64,31 +64,31 @@ export class Line {
     }
     this.#in = stream;
     stream.maxReadBufferLength = this.#opts.limits.streamWindowBytesMax; // it is held back before it has that much
-    this.#write(stream, LINE_FRAMES.pulse);
+    stream.send(encodeFrame({ type: LINE_FRAMES.pulse, channel: 0, body: new Uint8Array(0) }));
     if (this.#out === undefined) void this.#open(); // who opens to us lets us in
     else this.#begin();
   }
 
-  /** Puts a message into the queue; false when it is full or the line not usable. */
+  /** Puts a copy of a message into the queue; false when it is full or the line not usable. */
   send(bytes: Uint8Array): boolean {
     const out = this.#out;
     if (!this.usable || out === undefined) return false;
-    if (out.writeBufferLength + bytes.length > this.#opts.limits.queueBytesPerPeerMax) return false;
-    return this.#write(out, LINE_FRAMES.message, bytes);
+    if (out.waitingBytes + bytes.length > this.#opts.limits.queueBytesPerPeerMax) return false;
+    return out.put(LINE_FRAMES.message, bytes);
   }
 
   tellAddresses(body: Uint8Array): void {
-    if (this.#out !== undefined) this.#write(this.#out, LINE_FRAMES.addresses, body);
+    this.#out?.put(LINE_FRAMES.addresses, body);
   }
 
   /** Called every so often: says that we are there, and ends the line when the peer has been silent for too long. */
   pulse(): void {
     const { clock, limits } = this.#opts;
-    if (!this.up || this.#out === undefined) return;
+    if (!this.up) return;
     if (this.#held === undefined && clock.now() - this.#heardMs > limits.silenceMs) {
       return this.end("was silent for too long");
     }
-    if (this.usable) this.#write(this.#out, LINE_FRAMES.pulse);
+    this.#out?.put(LINE_FRAMES.pulse, new Uint8Array(0));
   }
 
   /** Puts the line aside: what is queued on both sides is still sent and read, then it ends without a reason. */
@@ -130,7 +130,7 @@ export class Line {
         signal.addEventListener("abort", () => open.abort(new Error("too late")));
         const first = await chunks.next();
         if (first.done) throw new Error("refused");
-        this.#out = open;
+        this.#out = new Outbox(open);
         void this.#watch(chunks);
       });
       this.#begin();
@@ -173,14 +173,14 @@ export class Line {
   #sendNoMore(): void {
     if (this.#retired) return;
     this.#retired = true;
-    this.#out?.close({ signal: this.#ended.signal }).then(
+    this.#out?.close(this.#ended.signal).then(
       () => this.#endWhenDone(),
       () => this.end("the connection broke"),
     );
   }
 
   #endWhenDone(): void {
-    if (this.#mayEnd && this.#readAll && this.#out?.writeStatus === "closed") this.end(undefined);
+    if (this.#mayEnd && this.#readAll && this.#out?.isClosed === true) this.end(undefined);
   }
 
   /** Notices that our own stream is reset; nothing comes back on it after the first pulse. */
@@ -189,16 +189,6 @@ export class Line {
       while (!(await chunks.next()).done);
     } catch {
       this.end("the connection broke");
-    }
-  }
-
-  #write(stream: Stream, type: number, body: Uint8Array = new Uint8Array(0)): boolean {
-    try {
-      const header = encodeHeader({ type, channel: 0, body });
-      stream.send(body.length === 0 ? header : new Uint8ArrayList(header, body));
-      return true;
-    } catch {
-      return false; // the stream is going; its reader ends the line
     }
   }
 }

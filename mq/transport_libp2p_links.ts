@@ -8,7 +8,7 @@ import type { Gate, PeerId } from "./transport.ts";
 import { ask, serve } from "./transport_libp2p_introduction.ts";
 import { Line } from "./transport_libp2p_line.ts";
 import { Link, surplus } from "./transport_libp2p_link.ts";
-import type { TransportLimits } from "./transport_libp2p_node.ts";
+import type { TransportLimits } from "./transport_libp2p_options.ts";
 
 export interface LinksOptions {
   self: PeerId;

@@ -2,24 +2,25 @@
 // protocol is closed to strangers. Not a policy: who is a stranger is said by its maker.
 import { privateKeyFromRaw } from "@libp2p/crypto/keys";
 import { identify } from "@libp2p/identify";
-import type { Connection, Libp2p, Logger, MultiaddrConnection } from "@libp2p/interface";
+import type { Connection, Logger, MultiaddrConnection, StreamHandler } from "@libp2p/interface";
 import { mdns } from "@libp2p/mdns";
 import { noise } from "@libp2p/noise";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { ping } from "@libp2p/ping";
 import { tcp } from "@libp2p/tcp";
-import type { Multiaddr } from "@multiformats/multiaddr";
+import { type Multiaddr, multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 import { dialable, formatAddress, fromMultiaddr, parseAddress, toMultiaddr } from "./address.ts";
 import { concat } from "./bytes.ts";
 import { keyPairFromSecret } from "./ed25519.ts";
-import type { transportLimits } from "./limits.ts";
+import type { Clock } from "./clock.ts";
 import type { PeerId } from "./transport.ts";
 import { boundedYamux } from "./transport_libp2p_muxer.ts";
-
-export type TransportLimits = { [Name in keyof typeof transportLimits]: number };
+import type { TransportLimits } from "./transport_libp2p_options.ts";
+import { within } from "./transport_libp2p_streams.ts";
 
 export interface NodeOptions {
+  clock: Clock;
   secretKey: Uint8Array;
   network: string;
   /** As people write addresses. */
@@ -38,16 +39,22 @@ export interface NodeOptions {
   refusesDial(peer: PeerId): boolean;
   /** A peer says on the local network that it is there. */
   onFound(peer: PeerId, addresses: string[]): void;
+  /** A connection is there, its key proved; dialled by either side. */
+  onOpened(connection: Connection): void;
+  /** Who takes the streams of our own protocols. */
+  handlers: Record<string, StreamHandler>;
 }
 
 export interface Node {
-  libp2p: Libp2p;
   /** @throws {Error} of libp2p, when it cannot listen */
   start(): Promise<void>;
+  stop(): Promise<void>;
+  /** Dials addresses of one peer, in libp2p's notation. @throws {Error} of libp2p, when none leads to it */
+  dial(targets: string[]): Promise<Connection>;
   /** Addresses at which this node can be dialled now. */
   addresses(): string[];
   identify(connection: Connection): Promise<void>;
-  /** Makes libp2p forget what it knows of a peer. */
+  /** Makes libp2p forget what it knows of a peer; its store has no limit. */
   forget(peer: PeerId): Promise<void>;
   service(name: string): unknown;
 }
@@ -65,7 +72,10 @@ export async function makeNode(opts: NodeOptions): Promise<Node> {
     nodeInfo: { name: "isconf", version: "1", userAgent: "isconf" }, // tells nothing about this host
     logger: { forComponent: () => silent },
     addresses: { listen: opts.listen.map((text) => toMultiaddr(parseAddress(text))) },
-    transports: [tcp({ maxConnections: limits.connectionsMax + limits.handshakesMax })],
+    transports: [tcp({
+      maxConnections: limits.connectionsMax + limits.handshakesMax,
+      backlog: limits.connectionsWaitingMax,
+    })],
     // Another network derives other keys from the handshake: it ends there.
     connectionEncrypters: [noise({ prologueBytes: new TextEncoder().encode(protocolPrefix) })],
     streamMuxers: [boundedYamux({
@@ -122,8 +132,11 @@ export async function makeNode(opts: NodeOptions): Promise<Node> {
       ...opts.services as Record<string, () => unknown>,
     },
   });
+  libp2p.addEventListener("connection:open", ({ detail }) => opts.onOpened(detail));
+  for (const [protocol, handler] of Object.entries(opts.handlers)) {
+    await libp2p.handle(protocol, handler, { maxInboundStreams: 4, maxOutboundStreams: 4 }); // old ones may be closing
+  }
   return {
-    libp2p,
     start: async () => {
       await libp2p.start();
       for (const address of listening()) announce(address); // a public one would have to be verified by others first
@@ -133,7 +146,15 @@ export async function makeNode(opts: NodeOptions): Promise<Node> {
       return [...new Set(found.flatMap(dialable).map(formatAddress))];
     },
     identify: async (connection) => void await libp2p.services.identify.identify(connection),
-    forget: (peer) => libp2p.peerStore.delete(peerIdFromString(peer)),
+    stop: async () => void await libp2p.stop(),
+    dial: (targets) =>
+      within(
+        opts.clock,
+        2 * limits.dialMs,
+        undefined,
+        (signal) => libp2p.dial(targets.map((target) => multiaddr(target)), { signal }),
+      ),
+    forget: (peer) => libp2p.peerStore.delete(peerIdFromString(peer)).catch(() => {}), // there was nothing, or we stop
     service: (name) => (libp2p.services as Record<string, unknown>)[name],
   };
 }

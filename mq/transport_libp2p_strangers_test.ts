@@ -18,8 +18,9 @@ import { sleep, systemClock } from "./clock.ts";
 import { encodeFrame } from "./frame.ts";
 import { transportLimits } from "./limits.ts";
 import type { Gate } from "./transport.ts";
-import type { Libp2pOptions, Libp2pTransport } from "./transport_libp2p.ts";
+import type { Libp2pTransport } from "./transport_libp2p.ts";
 import { LINE_FRAMES } from "./transport_libp2p_line.ts";
+import type { Libp2pOptions } from "./transport_libp2p_options.ts";
 
 const INTRODUCTION = `/isconf/${NETWORK}/introduction/1`;
 const MESSAGE = `/isconf/${NETWORK}/message/1`;

@@ -4,16 +4,17 @@ import type { Stream, StreamCloseEvent, StreamMessageEvent } from "@libp2p/inter
 import type { Clock } from "./clock.ts";
 
 /**
- * What arrives on a stream. At most one window of it waits here; the rest waits at the sender.
+ * What arrives on a stream. At most one window of it waits here and one in the stream; the rest waits at the sender.
  * @throws {Error} when the stream is reset or its connection breaks
  */
 export async function* chunksOf(stream: Stream): AsyncGenerator<Uint8Array, void, void> {
   let waiting: Uint8Array[] = [];
   let ended = stream.readableEnded;
   let broken: Error | undefined;
+  let isResuming = false;
   let wake = () => {};
   const onMessage = ({ data }: StreamMessageEvent) => {
-    stream.pause();
+    if (!isResuming) stream.pause();
     waiting.push(...(data instanceof Uint8Array ? [data] : data));
     wake();
   };
@@ -34,8 +35,15 @@ export async function* chunksOf(stream: Stream): AsyncGenerator<Uint8Array, void
       waiting = [];
       yield* taken;
       if (broken !== undefined) throw broken;
-      if (stream.readStatus === "paused") stream.resume(); // hands out what has waited in the stream, if anything
-      if (waiting.length > 0) continue;
+      if (stream.readStatus === "paused") {
+        isResuming = true;
+        stream.resume(); // hands out what has waited in the stream, if anything; a pause before its end is lost
+        isResuming = false;
+      }
+      if (waiting.length > 0) {
+        if (stream.readStatus === "readable") stream.pause();
+        continue;
+      }
       if (ended) return;
       await new Promise<void>((resolve) => wake = resolve);
     }
