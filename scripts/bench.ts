@@ -33,7 +33,9 @@ const LONG = ["carry", "cost"];
 if (Deno.uid() !== 0) {
   throw new Error("the benchmarks need root: as other users, commands and cgroups differ");
 }
-const names = Deno.args.length > 0 ? Deno.args : Object.keys(MEASUREMENTS).filter((name) => !LONG.includes(name));
+const names = Deno.args.length > 0
+  ? Deno.args
+  : Object.keys(MEASUREMENTS).filter((name) => !LONG.includes(name));
 const figures: Figure[] = [];
 let failed = false;
 for (const name of names) {
