@@ -9,7 +9,7 @@ import { beginRsync, HttpServer, isconfThere, ROUTES } from "./servers.ts";
 import type { Took } from "./turns.ts";
 
 const fileMib = 500;
-const rounds = 1;
+const rounds = 3;
 /** The aims: throughput against rsync's with one receiver, and with three. */
 const oneMin = 0.7;
 const threeMin = 1;

@@ -63,6 +63,8 @@ async function costOf(size: number): Promise<Traffic[]> {
   );
   const idleOf = (what: keyof Traffic) => mean(perS.map((t) => t[what])).toFixed(1);
   tell(`${size} hosts, at rest: ${idleOf("packets")} packets/s and ${idleOf("bytes")} bytes/s a host`);
+  const each = (what: keyof Traffic) => `${mean(of.map((t) => t[what])).toFixed(0)} ${what}`;
+  tell(`${size} hosts, a check-in: ${each("packets")} and ${each("bytes")} a host`);
   return of;
 }
 
