@@ -1,7 +1,8 @@
 // Checkin: entries made of the work since lock, all or none, in one transaction.
 // Not the work (work.ts) and not the votes (keeper.ts).
+import { isDeepStrictEqual } from "node:util";
 import type { Tx } from "../fs/mod.ts";
-import { bytesEqual, Fault, fromHex } from "../mq/mod.ts";
+import { bytesEqual, Fault, fromHex, keyId, toHex } from "../mq/mod.ts";
 import { type Entry, ENTRY_LEVEL, readEntry, sealEntry } from "./entry.ts";
 import { branchOf, type Call, type Host, hostId, hostPair, needCongruent, personPair } from "./host.ts";
 import type { Proposal } from "./keeper.ts";
@@ -27,12 +28,12 @@ export async function ci(call: Call): Promise<CheckedIn> {
   const branch = branchOf(host, "ci");
   needCongruent(host, "ci");
   await host.replica.settled();
-  const before = host.pending.count();
-  if (before > 0) {
+  const before = host.pending.rows();
+  const [first, last] = [before[0], before.at(-1)];
+  if (first !== undefined && last !== undefined) {
     await host.replica.sync(); // the last ci was cut off: the keeper may have certified it
-    const { seq } = host.journal.head(branch);
     if (host.pending.count() === 0 && host.wip.count() === 0) {
-      return { branch, from: seq + 1 - before, to: seq };
+      return { branch, from: first.seq, to: last.seq };
     }
   }
   host.journal.needUnforked("ci", branch);
@@ -105,25 +106,34 @@ export async function ci(call: Call): Promise<CheckedIn> {
   return checkedIn;
 }
 
-/** Our own entries that have come back certified are work no more: it was done here when it was made. */
+/**
+ * Our own entries that have come back certified are work no more: it was done here when it was made. They are known by what
+ * they do, not by their ids: if the answer to a check-in is lost and the work is sealed again, either may have arrived.
+ */
 export function settlePending(
-  host: Pick<Host, "db" | "pending" | "journal" | "wip" | "history" | "keeper">,
+  host: Pick<Host, "db" | "pending" | "journal" | "wip" | "history" | "keeper" | "keys">,
 ): void {
   const rows = host.pending.rows();
   if (rows.length === 0) return;
   const items = new Map(host.wip.items().map((item) => [item.n, item]));
+  const self = keyId(host.keys.obtain("host").publicKey);
   host.db.write((tx) => {
     for (const { branch, seq, id, n } of rows) {
       const at = host.journal.at(branch, seq);
       if (at === undefined) return;
-      // Somebody else's entry stands there: ours was not certified and never will be.
-      if (!bytesEqual(at.id, id)) return host.pending.clear(tx);
+      const { entry } = readEntry(at.entry);
       const item = items.get(n);
-      if (item !== undefined) recordDone(tx, host, item, { seq, id });
+      const isOurs = bytesEqual(at.id, id) ||
+        (item !== undefined && toHex(entry.origin) === self && isDeepStrictEqual(entry.ops, [item.op]));
+      // Somebody else's entry stands there: ours was not certified and never will be.
+      if (!isOurs) return host.pending.clear(tx);
+      if (item !== undefined) recordDone(tx, host, item, { seq, id: at.id });
       host.wip.drop(tx, n);
+      host.wip.rebase(tx, seq, at.id); // what was done here since then was done on top of this
       host.pending.drop(tx, seq);
+      const held = host.keeper.holder(branch);
+      if (held?.host === self && held.term === entry.term) host.keeper.release(tx, branch); // by the keeper, with the vote
     }
-    host.keeper.release(tx, rows[0]!.branch); // certified, so the keeper has taken the lock back
   });
 }
 

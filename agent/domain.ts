@@ -5,7 +5,7 @@ import { extendControl, sealControl } from "./control.ts";
 import type { EntryRecord, Op } from "./entry.ts";
 import { branchOf, type Call, hostId, hostName, hostPair, needCongruent, personPair } from "./host.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
-import { setMeta } from "./schema.ts";
+import { getMeta, setMeta } from "./schema.ts";
 import { may } from "./trust.ts";
 import { needNoWip } from "./locks.ts";
 
@@ -26,12 +26,13 @@ export async function init(call: Call, args: { host: string; branch: string }): 
   const { host, actor } = call;
   checkName("init", "host", args.host);
   checkName("init", "branch", args.branch);
-  if (host.journal.policy() !== undefined) {
+  if (getMeta(host.db, "branch") !== undefined) {
     throw new Fault("init", "refused", `this host already belongs to the domain ${host.journal.domain()}`, {
       hint: "isconf status",
     });
   }
   const net = await host.mesh.identity();
+  host.db.write((tx) => host.journal.forget(tx)); // what a join that was given up has left
   const root = generateKeyPair(host.clock);
   const self = hostPair(host);
   const person = personPair(host, actor);

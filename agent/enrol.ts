@@ -1,5 +1,6 @@
 // Enrol: how a host comes into the domain, on the side of those who are in it: tokens, who waits, approval, and what is
 // answered to hosts that are not let in yet. Not the joining host's side (join.ts).
+import { isDeepStrictEqual } from "node:util";
 import type { Reader } from "../fs/mod.ts";
 import {
   bytesEqual,
@@ -18,9 +19,9 @@ import { context, type Op, TYPE } from "./entry.ts";
 import { branchOf, type Call, type Host, hostId, hostName, personPair } from "./host.ts";
 import { readRecord, takeIn, writeRecord } from "./intake.ts";
 import {
+  introductionBytesMax,
   joinersMax,
   pageEntriesMax,
-  strangerPageBytesMax,
   tokenHoursDefault,
   tokenHoursMax,
   tokensMax,
@@ -113,10 +114,10 @@ export async function approve(
   args: { host: string; replace: boolean },
 ): Promise<{ host: string; fingerprint: string }> {
   const { host, actor } = call;
+  // What looks like a fingerprint is one: no host gets in by taking another's for its name.
   const wanted = args.host.replaceAll("-", "").toLowerCase();
-  const found = joiners(host).filter((j) =>
-    j.name === args.host || (wanted.length >= 8 && j.host.startsWith(wanted))
-  );
+  const isFingerprint = /^[0-9a-f]{8,64}$/.test(wanted);
+  const found = joiners(host).filter((j) => isFingerprint ? j.host.startsWith(wanted) : j.name === args.host);
   const [joiner] = found;
   if (joiner === undefined || found.length > 1) {
     const why = joiner === undefined ? "no host that waits" : `${found.length} hosts that wait`;
@@ -192,7 +193,7 @@ export function fingerprint(host: string): string {
 export async function answerStranger(host: Host, net: Uint8Array, question: Uint8Array): Promise<Uint8Array> {
   const words = decode(question) as { what?: Cbor; after?: Cbor } | null;
   if (words?.what === "join") return encode(await join(host, net, words as Record<string, Cbor>));
-  if (words?.what === "control" && typeof words.after === "number") {
+  if (words?.what === "control" && typeof words.after === "number" && words.after >= 0) {
     const policy = host.journal.needPolicy("join");
     const known = [...policy.hosts].filter(([, h]) => bytesEqual(h.net, net)).map(([id]) => id);
     if (known.some((id) => !policy.revoked.has(id))) return encode(controlAfter(host, words.after));
@@ -209,7 +210,7 @@ function controlAfter(host: Host, after: number, until = after + pageEntriesMax)
   for (const row of host.journal.range(CONTROL, after + 1, Math.min(until, after + pageEntriesMax))) {
     const record = writeRecord(row);
     bytes += record.reduce((sum, part) => sum + part.length + 8, 0);
-    if (page.length > 0 && bytes > strangerPageBytesMax) break;
+    if (page.length > 0 && bytes > introductionBytesMax) break;
     page.push(record);
   }
   return page;
@@ -222,7 +223,7 @@ async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): P
   if (!(request instanceof Uint8Array)) throw denied();
   const said = decode(open1(request).payload) as Record<string, Cbor> | null;
   const { key, name, nonce } = said ?? {};
-  const row = tokenRow(host, String(said?.token));
+  const row = typeof said?.token === "string" ? tokenRow(host, said.token) : undefined;
   const policy = host.journal.needPolicy("join");
   const isProven = row !== undefined && checkMac(proof, row.secret, "join", request);
   if (
@@ -253,14 +254,9 @@ async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): P
   }
   checkName("join", "host", name);
   const joiner = { host: id, key, net, name, branch: row.branch, token: row.id, askedMs: host.clock.wall() };
-  host.db.write((tx) => {
-    if (joiners(host).length >= joinersMax) throw denied();
-    tx.run("UPDATE token SET host = ? WHERE id = ?", id, row.id);
-    tx.run(
-      "INSERT INTO joiner VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (host) DO UPDATE SET name = excluded.name, net = excluded.net",
-      ...Object.values(joiner),
-    );
-  });
+  if (!keepJoiner(host, row, joiner)) {
+    return answer("refused", `${joinersMax} hosts wait for approval already`);
+  }
   if (row.auto !== 1) return answer("waiting");
   try {
     await admit(host, personPair(host, { uid: row.uid, name: row.userName }), joiner, false);
@@ -270,6 +266,38 @@ async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): P
     host.log(`${name} (${fingerprint(id)}) waits for approval: ${fault.message}`);
     return answer("waiting", fault.message);
   }
+}
+
+/** Notes who waits, and that the token is theirs; says whether there was room. One that asks again costs no write. */
+function keepJoiner(host: Host, row: TokenRow, joiner: JoinerRow): boolean {
+  const waiting = joiners(host);
+  const { askedMs: _, ...now } = joiner;
+  const held = waiting.find((j) => j.host === joiner.host);
+  if (
+    row.host === joiner.host && held !== undefined &&
+    isDeepStrictEqual({ ...held, askedMs: 0 }, { ...now, askedMs: 0 })
+  ) {
+    return true;
+  }
+  return host.db.write((tx) => {
+    tx.run("DELETE FROM joiner WHERE asked_ms < ?", joiner.askedMs - tokenHoursMax * HOUR_MS);
+    const others =
+      tx.get<{ n: number }>("SELECT count(*) AS n FROM joiner WHERE host <> ?", joiner.host)?.n ?? 0;
+    if (others >= joinersMax) return false;
+    tx.run("UPDATE token SET host = ? WHERE id = ?", joiner.host, row.id);
+    const { host: id, key, net, name, branch, token, askedMs } = joiner;
+    tx.run(
+      "INSERT OR REPLACE INTO joiner VALUES (?, ?, ?, ?, ?, ?, ?)",
+      id,
+      key,
+      net,
+      name,
+      branch,
+      token,
+      askedMs,
+    );
+    return true;
+  });
 }
 
 /** What a stranger that is connected is asked: its control entries beyond ours, which may say that it was let in. */

@@ -28,11 +28,13 @@ export async function join(call: Call, args: { token: string; host: string }): P
   const token = readToken(args.token);
   checkName("join", "host", args.host);
   const domain = toHex(token.domain);
-  if (getMeta(host.db, "branch") !== undefined || (host.journal.domain() ?? domain) !== domain) {
+  if (getMeta(host.db, "branch") !== undefined) {
     throw new Fault("join", "refused", `this host already belongs to the domain ${host.journal.domain()}`, {
       hint: "isconf status",
     });
   }
+  // A join that never came to its end is no bond: what it brought of another domain goes.
+  if (host.journal.domain() !== domain) host.db.write((tx) => host.journal.forget(tx));
   const net = await host.mesh.identity();
   await host.mesh.settle({
     network: domain.slice(0, 32),
@@ -80,7 +82,15 @@ async function untilAdmitted(
     const words = { token: token.id, key: pair.publicKey, net: self.net, name: self.name, nonce };
     const request = sign1(pair, context(TYPE.join, token.domain, ""), encode(words));
     const question = encode({ what: "join", request, proof: mac(token.secret, "join", request) });
-    const answer = decode(await askAny(host, token, question)) as Record<string, Cbor> | null;
+    const said = await askAny(host, token, question).catch((e) => {
+      if (!told || Fault.from("join", e).kind !== "gone") throw e;
+      return undefined; // it has answered before: perhaps it is just being restarted
+    });
+    if (said === undefined) {
+      await sleep(host.clock, joinPollMs);
+      continue;
+    }
+    const answer = decode(said) as Record<string, Cbor> | null;
     const { state, why, branch, proof } = answer ?? {};
     const isTheirs = checkMac(proof, token.secret, "joined", [
       nonce,
@@ -120,8 +130,19 @@ async function takeControl(host: Host, token: Token): Promise<void> {
     const after = host.journal.head(CONTROL).seq;
     const records = decode(await askAny(host, token, encode({ what: "control", after })));
     if (!Array.isArray(records) || records.length === 0) return;
+    const must = { domain: toHex(token.domain), branch: CONTROL };
     for (const record of records) {
-      takeIn(host, [readRecord(record)], { domain: toHex(token.domain), branch: CONTROL });
+      takeIn(host, [readRecord(record)], must);
+      if (host.journal.head(CONTROL).seq === after) {
+        throw new Fault(
+          "join",
+          "corrupt",
+          "the control journal that was sent has no end and goes no further",
+          {
+            hint: "isconf token again, on another host of the domain",
+          },
+        );
+      }
     }
   }
 }

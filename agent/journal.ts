@@ -236,6 +236,13 @@ export class Journal {
     tx.onCommit(() => branches.forEach((branch) => this.#grown.forEach((fn) => fn(branch))));
   }
 
+  /** Drops everything: for a host that has not come into any domain. */
+  forget(tx: Tx): void {
+    for (const table of ["entry", "fork_proof"]) tx.run(`DELETE FROM ${table}`);
+    setMeta(tx, "domain", undefined);
+    tx.onCommit(() => void (this.#policies = []));
+  }
+
   /** Calls `fn` with the branch each time a chain has become longer, durably. A hint: who hears it reads the chain. */
   onGrown(fn: (branch: string) => void): void {
     this.#grown.add(fn);

@@ -181,12 +181,14 @@ test("a lock stolen between the parts and the vote: nothing is certified, and bo
   await askKeeper(a, b, claimOf(a, b));
   await askKeeper(a, b, stage(workOf(a, b, 1, 2)));
   await a.acts.locks.lock(a.call(), "mine", true);
-  await refused(
-    a,
-    "notLocked",
-    /lock with term 1 is gone: the keeper has promised term 2/,
-    () => askKeeper(a, b, certify(1)),
-  );
+  const gone = /lock with term 1 is gone: the keeper has promised term 2/;
+  await refused(a, "notLocked", gone, () => askKeeper(a, b, certify(1)));
+  a.agent.host.db.write((tx) => a.agent.host.keeper.release(tx, "main"));
+  await askKeeper(a, b, claimOf(a, b));
+  await askKeeper(a, b, stage(workOf(a, b, 3, 2)));
+  await a.acts.locks.lock(a.call(), "mine again", true);
+  const later = /lock with term 3 is gone: the keeper has promised term 4/;
+  await refused(a, "notLocked", later, () => askKeeper(a, b, certify(4))); // the term of the thief
 });
 
 test("what was brought for one branch is not certified as another's, and no other lock is given back", async (t) => {

@@ -1,5 +1,7 @@
 // Limits of the agent, each with its unit. Nothing in agent/ grows without one of these.
 
+import { transportLimits } from "../mq/mod.ts";
+
 /** Bytes of a request body on the local socket (not blobs or bundles, which stream). */
 export const requestBytesMax = 4 * 1024 * 1024;
 /** Bytes of one command's arguments together, and how many there may be: Linux's own order of magnitude. */
@@ -75,18 +77,16 @@ export const bundleBatchBytes = 4 * 1024 * 1024;
 /** Entries and bytes of them in one answer to a peer. */
 export const pageEntriesMax = 256;
 export const pageBytesMax = 900 * 1024;
-/** Bytes of control entries in one answer to a host that is not let in: less than a transport's question may have. */
-export const strangerPageBytesMax = 48 * 1024;
 /** Entries from a peer that are checked and kept together, before others get their turn. */
 export const intakeGroupMax = 64;
 /** Milliseconds that a peer is given to answer for its journal. */
 export const pullAskMs = 3_000;
-/** Milliseconds after which a peer that did not answer is asked again. */
-export const pullAgainMs = 1_000;
 /** Complaints about one peer that are written to the log. */
 export const complaintsMax = 32;
 /** How often this host compares its journal with one peer, rumours or not, in milliseconds. */
 export const sweepMs = 30_000;
+/** Milliseconds until a host that did not give what it has is asked again; twice that the next time, up to `sweepMs`. */
+export const lookAgainMs = 500;
 /** Other hosts that are asked for newer entries when no keeper can be reached. */
 export const syncPeersMax = 3;
 /** Milliseconds from its start in which an agent waits for its first connections before it says that nobody is there. */
@@ -120,6 +120,8 @@ export const reportHostsMax = 1_000;
 /** How long a token is good for, in hours: unless asked for otherwise, and at the most. */
 export const tokenHoursDefault = 24;
 export const tokenHoursMax = 24 * 30;
+/** Bytes of records in one answer to a stranger: what such an answer may have in all, less what wraps them. */
+export const introductionBytesMax = transportLimits.questionBytesMax - 4 * 1024;
 /** Hosts that may wait for approval at one time, and tokens that may be open. */
 export const joinersMax = 256;
 export const tokensMax = 4096;

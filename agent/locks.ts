@@ -142,6 +142,7 @@ export async function needLock(call: Call, op: string, term?: number): Promise<H
   const { count, lost } = host.wip.heldBy(author, held?.term);
   if (own && lost === undefined && (term === undefined || term === held.term)) return held;
   if (lost !== undefined || (term !== undefined && held?.term !== term)) {
+    await host.replica.sync(); // has the new holder checked in already?
     throw lostLock(call, op, held, lost, term);
   }
   if (held?.held === true) throw lockedBy(op, held, host.clock.wall());

@@ -27,7 +27,7 @@ export class Pending {
     );
   }
 
-  /** Notes a check-in in the place of the one before, of which it is known that it was not certified. */
+  /** Notes a check-in in the place of the one before, which was made of the same work. */
   keep(tx: Tx, rows: readonly PendingRow[]): void {
     this.clear(tx);
     for (const { branch, seq, id, n } of rows) {

@@ -7,9 +7,9 @@ import { TooNew } from "./journal.ts";
 import {
   complaintsMax,
   intakeGroupMax,
+  lookAgainMs,
   pageBytesMax,
   pageEntriesMax,
-  pullAgainMs,
   pullAskMs,
   settleInMs,
   sweepMs,
@@ -47,7 +47,8 @@ export class Replica {
   /** Hosts that are pulled from because of what they told, and whether they told more meanwhile. */
   readonly #rounds = new Map<string, boolean>();
   readonly #looking = new Set<string>();
-  readonly #deafUntilMs = new Map<string, number>();
+  /** Hosts of which nothing came, or nothing right: how often in a row, and until when they are not listened to. */
+  readonly #failed = new Map<string, { times: number; untilMs: number }>();
   /** Stays until a newer agent runs here. */
   #tooNew: TooNew | undefined;
   /** Branches of which a rumour has just gone out, and whether there is something newer to tell. */
@@ -67,7 +68,11 @@ export class Replica {
       const [branch, seq] = Array.isArray(value) ? value : [];
       if (typeof branch === "string" && typeof seq === "number") void this.#hear(host, branch, seq);
     });
-    mesh.onPeer((host, up) => void (up && this.#look(host)));
+    mesh.onPeer((host, up) => {
+      if (!up) return;
+      this.#failed.delete(host); // perhaps it could not answer because it was on its way out
+      void this.#look(host);
+    });
     journal.onGrown((branch) => this.#tell(branch));
     this.#sweep(clock);
   }
@@ -213,40 +218,45 @@ export class Replica {
     }
   }
 
-  /** Somebody says how long a chain is. Who says so without having it is not listened to for a while. */
+  /** Somebody says how long a chain is. Who says so and does not give it is not listened to for a while. */
   #hear(host: string, branch: string, seq: number): void {
     const { journal, mesh, clock } = this.#o;
-    if (this.#stopped || clock.now() < (this.#deafUntilMs.get(host) ?? 0)) return;
+    if (this.#stopped || clock.now() < (this.#failed.get(host)?.untilMs ?? 0)) return;
     if (!mesh.peers().includes(host) || !this.wanted().includes(branch)) return;
     if (seq <= journal.head(branch).seq) return;
     if (this.#rounds.has(host)) return void this.#rounds.set(host, true);
     this.#rounds.set(host, false);
-    void this.#pullHeard(host, branch, seq).then((isAnswered) => {
+    void this.#pullHeard(host, branch, seq).then(() => {
       const again = this.#rounds.get(host);
       this.#rounds.delete(host);
-      if (!isAnswered) clock.after(pullAgainMs, () => void this.#look(host)); // it is slow, or has just gone
-      else if (journal.head(branch).seq < seq) this.#deafUntilMs.set(host, clock.now() + sweepMs);
-      else if (again) void this.#look(host);
+      if (this.#stopped) return;
+      if (journal.head(branch).seq < seq) return this.#lookAgain(host);
+      this.#failed.delete(host);
+      if (again) void this.#look(host);
     });
   }
 
-  /**
-   * What was heard of costs one question, unless it needs what comes before it: a policy, or what it was forked off.
-   * False when the host did not answer.
-   */
-  async #pullHeard(host: string, branch: string, seq: number): Promise<boolean> {
+  /** What was heard of costs one question, unless it needs what comes before it: a policy, or what it was forked off. */
+  async #pullHeard(host: string, branch: string, seq: number): Promise<void> {
     const { journal } = this.#o;
     const head = journal.head(branch).seq;
-    if (head > 0 && journal.at(branch, head) === undefined) return await this.#pullAll(host);
+    if (head > 0 && journal.at(branch, head) === undefined) return void await this.#pullAll(host);
     try {
       await this.pull(host, branch, seq);
-      return true;
     } catch (e) {
-      const { kind } = Fault.from("journal", e);
-      if (kind === "refused") return await this.#pullAll(host);
-      this.#complain(host, e);
-      return kind !== "gone";
+      if (Fault.from("journal", e).kind === "refused") await this.#pullAll(host);
+      else this.#complain(host, e);
     }
+  }
+
+  /** A question may be lost with a connection that was one too many: is repeated soon, and less and less often. */
+  #lookAgain(host: string): void {
+    const { clock } = this.#o;
+    const { times, untilMs } = this.#failed.get(host) ?? { times: 0, untilMs: 0 };
+    if (clock.now() < untilMs) return;
+    const waitMs = Math.min(lookAgainMs * 2 ** Math.min(times, 10), sweepMs);
+    this.#failed.set(host, { times: times + 1, untilMs: clock.now() + waitMs });
+    clock.after(waitMs, () => void this.#look(host));
   }
 
   /** Compares heads with a peer: pulls what it has more, and finds out where it has something else. */
@@ -258,9 +268,10 @@ export class Replica {
       const heads = new Map((Array.isArray(answer) ? answer : []).map(readHead));
       const { journal, clock } = this.#o;
       const isBehind = () => this.wanted().some((b) => (heads.get(b)?.seq ?? 0) > journal.head(b).seq);
-      if (!this.#stopped && isBehind() && clock.now() >= (this.#deafUntilMs.get(host) ?? 0)) {
+      if (!this.#stopped && isBehind() && clock.now() >= (this.#failed.get(host)?.untilMs ?? 0)) {
         await this.#pullAll(host);
-        if (isBehind()) this.#deafUntilMs.set(host, clock.now() + sweepMs);
+        if (isBehind()) this.#lookAgain(host);
+        else this.#failed.delete(host);
       }
       for (const branch of this.#stopped ? [] : this.wanted()) {
         const head = heads.get(branch);
@@ -270,6 +281,7 @@ export class Replica {
       this.#compared = true;
     } catch (e) {
       this.#complain(host, e);
+      this.#lookAgain(host);
     } finally {
       this.#looking.delete(host);
     }

@@ -87,7 +87,7 @@ export class Stages {
       entries: [],
       parts: 0,
       bytes: 0,
-      forget: this.#clock.after(stageIdleMs, () => this.#drop(from, stage)),
+      forget: () => {},
     };
     this.#held.set(from, stage);
   }

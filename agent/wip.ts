@@ -109,6 +109,11 @@ export class Wip {
     tx.run("DELETE FROM wip");
   }
 
+  /** The work before it is checked in: what remains was done on top of that entry. */
+  rebase(tx: Tx, seq: number, id: Uint8Array): void {
+    tx.run("UPDATE wip SET base_seq = ?, base_id = ?", seq, id);
+  }
+
   /** The same work under a lock taken again, nobody having committed in between. */
   moveTo(tx: Tx, term: number): void {
     tx.run("UPDATE wip SET term = ?", term);

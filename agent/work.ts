@@ -171,6 +171,7 @@ export async function dropWip(
   const branch = branchOf(host, "wip");
   const person = personPair(host, actor);
   const author = keyId(person.publicKey);
+  if (host.pending.count() > 0) await host.replica.sync(); // a ci was cut off: is this still work?
   const items = host.wip.items();
   if (items.some((i) => i.author !== author)) needRole(call, "wip", branch, author, "owner");
   const ran = items.filter((i) => i.op.op === "exec" || (i.op.op === "reboot" && i.state === "done"));
@@ -182,6 +183,7 @@ export async function dropWip(
   }
   host.db.write((tx) => {
     host.wip.dropAll(tx);
+    host.pending.clear(tx);
     if (commands.length > 0) {
       const what = commands[0]?.op.op === "exec" ? commandLine(commands[0].op.argv) : "";
       setMeta(

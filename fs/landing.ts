@@ -59,10 +59,10 @@ export class Landing {
   }
 
   async #run(): Promise<void> {
+    this.#timer?.();
+    this.#timer = undefined; // also while something is being stored: else nobody would set it again
     if (this.#isStoring) return;
     this.#isStoring = true;
-    this.#timer?.();
-    this.#timer = undefined;
     do {
       const sizes = this.#waiting.slice(0, fetchBatchObjects).map(({ bytes }) => bytes.length);
       const batch = this.#waiting.splice(0, countWithin(sizes, fetchBatchBytes));

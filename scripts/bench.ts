@@ -1,19 +1,41 @@
 // bench: measures the shipped executable against the peers it is held against, in one run on one machine.
-// Not a test: a missed aim is reported and ends 0. Usage, as root: deno task bench [NAME …]
+// Not a test: a missed aim is reported and ends 0. Usage, as root: deno task bench [NAME …]; without names, all but the
+// long ones, which deno task bench:mesh runs with the others that need several hosts.
+import { carry } from "./bench/carry.ts";
+import { cost } from "./bench/cost.ts";
 import { exec } from "./bench/exec.ts";
 import { type Figure, table } from "./bench/figure.ts";
 import { idle } from "./bench/idle.ts";
+import { follow } from "./bench/follow.ts";
+import { rest } from "./bench/rest.ts";
+import { sim } from "./bench/sim.ts";
 import { start } from "./bench/start.ts";
 import { up } from "./bench/up.ts";
 import { verify } from "./bench/verify.ts";
 
 /** Every measurement by name. Each makes and removes what it needs. */
-const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = { up, idle, verify, start, exec };
+const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = {
+  up,
+  idle,
+  verify,
+  start,
+  exec,
+  rest,
+  follow,
+  carry,
+  cost,
+  sim,
+};
+
+/** Those that take longer than a minute or two. */
+const LONG = ["carry", "cost"];
 
 if (Deno.uid() !== 0) {
   throw new Error("the benchmarks need root: as other users, commands and cgroups differ");
 }
-const names = Deno.args.length > 0 ? Deno.args : Object.keys(MEASUREMENTS);
+const names = Deno.args.length > 0
+  ? Deno.args
+  : Object.keys(MEASUREMENTS).filter((name) => !LONG.includes(name));
 const figures: Figure[] = [];
 let failed = false;
 for (const name of names) {

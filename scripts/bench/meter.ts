@@ -16,10 +16,15 @@ const JOIN = 'echo 0 >"$0/cgroup.procs" && exec "$@"';
 /** Milliseconds that the processes of a group get to end before they are killed. */
 const endMs = 10_000;
 
+/** Which group of the mount this process is in. */
+const GROUP = /^0::(.*)$/m;
+
 let made = 0;
 
 export class Meter implements AsyncDisposable {
   readonly dir: string;
+  readonly #mount: string;
+  #cameFrom: string | undefined;
 
   /** Makes the group. Throws when this system has no cgroup version 2 that we may write to. */
   constructor() {
@@ -27,6 +32,7 @@ export class Meter implements AsyncDisposable {
     if (mount === undefined) {
       throw new Error("no cgroup version 2 is mounted here: CPU time cannot be counted");
     }
+    this.#mount = mount;
     this.dir = `${mount}/isconf-bench-${Deno.pid}-${++made}`;
     Deno.mkdirSync(this.dir);
   }
@@ -59,12 +65,21 @@ export class Meter implements AsyncDisposable {
     return Number(usec) / 1e6;
   }
 
+  /** Takes this process and all that it starts from now on into the group, until the meter is disposed of. */
+  enter(): void {
+    this.#cameFrom = GROUP.exec(Deno.readTextFileSync("/proc/self/cgroup"))?.[1];
+    Deno.writeTextFileSync(`${this.dir}/cgroup.procs`, String(Deno.pid));
+  }
+
   pids(): number[] {
     return Deno.readTextFileSync(`${this.dir}/cgroup.procs`).split("\n").filter(Boolean).map(Number);
   }
 
   /** Waits until the group is empty, kills by pid what does not end, removes the group. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#cameFrom !== undefined) {
+      Deno.writeTextFileSync(`${this.#mount}${this.#cameFrom}/cgroup.procs`, String(Deno.pid));
+    }
     for (let waited = 0; this.pids().length > 0 && waited < 2 * endMs; waited += 20) {
       if (waited >= endMs) {
         for (const pid of this.pids()) {

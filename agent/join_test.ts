@@ -1,0 +1,211 @@
+// join: a joining host that is told lies, interrupted, or sent elsewhere: nothing is kept that would keep it from joining
+// rightly afterwards. Not the side of those who let it in (enrol_test.ts).
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Cbor, decode, encode, fromHex, sign1, toHex } from "../mq/mod.ts";
+import {
+  faultOf,
+  joinDomain,
+  makeDomain,
+  makeFirstHost,
+  makeHost,
+  MESHED,
+  type TestHost,
+  until,
+} from "../tests/world.ts";
+import { answerStranger } from "./enrol.ts";
+import { context, TYPE } from "./entry.ts";
+import { addOther, allOf, forged, stolen } from "./fixture.ts";
+import { hostId } from "./host.ts";
+import { writeRecord } from "./intake.ts";
+
+type Ctx = Parameters<typeof makeHost>[0];
+/** Changes what the domain answers to a joining host; throws to say nothing. */
+type Lie = (
+  what: string,
+  answer: () => Promise<Uint8Array>,
+  after: number,
+) => Promise<Uint8Array> | Uint8Array;
+
+/** A domain, a host outside of it, and a token; what passes between them passes through `lie`. */
+async function between(
+  t: Ctx,
+): Promise<{ a: TestHost; b: TestHost; token: string; tell(lie: Lie | undefined): void }> {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  const b = await makeHost(t, { conf: MESHED });
+  const { token } = await a.acts.enrol.token(a.call(), { approve: true });
+  const own = await b.agent.host.mesh.identity();
+  const theirs = toHex(await a.agent.host.mesh.identity());
+  const tell = (lie: Lie | undefined) => {
+    const { mesh } = b.agent.host;
+    Reflect.deleteProperty(mesh, "introduce");
+    if (lie === undefined) return;
+    mesh.introduce = async (_, question) => {
+      const { what, after } = decode(question) as { what: string; after: number };
+      const answer = await lie(what, () => answerStranger(a.agent.host, own, question), after);
+      return { net: theirs, answer };
+    };
+  };
+  return { a, b, token, tell };
+}
+
+const join = (b: TestHost, token: string) => b.acts.join.join(b.call(), { token, host: "hostb" });
+const journal = (b: TestHost) => b.agent.host.journal;
+
+/** A lie about the control journal only. */
+const control = (records: (after: number) => Cbor): Lie => (what, answer, after) =>
+  what === "control" ? encode(records(after)) : answer();
+
+test("a control journal of another domain, cut off, forged, endless or without this host: refused, and the right one is taken later", async (t) => {
+  const { a, b, token, tell } = await between(t);
+  const other = await makeFirstHost(t);
+  await addOther(a, "hostc");
+  const row = (of: TestHost, seq: number) => writeRecord(journal(of).at("@domain", seq) as never);
+  const key = stolen(other).host.publicKey;
+  const fake = forged(other, stolen(other), {
+    branch: "@domain",
+    ops: [{ op: "host", key: stolen(other).host.publicKey, net: key, name: "hostb" }],
+  });
+  const lies: [string, Lie, RegExp][] = [
+    ["of another domain", control((after) => after === 0 ? [row(other, 1)] : []), /another genesis/],
+    ["nothing at all", control(() => []), /belongs to no domain|does not name this host/],
+    ["no records", control(() => [[1, 2, 3]]), /malformed/],
+    [
+      "an entry of main",
+      control(() => [writeRecord(forged(a, stolen(a), {}))]),
+      /not asked for|belongs to no domain/,
+    ],
+    ["a cut record", control(() => [row(a, 1).map((part) => part.subarray(0, -1))]), /./],
+    ["forged behind the first", control((after) => after === 0 ? [row(a, 1), writeRecord(fake)] : []), /./],
+    [
+      "cut off before this host",
+      control((after) => after < 2 ? [row(a, after + 1)] : []),
+      /does not name this host/,
+    ],
+    ["the same for ever", control(() => [row(a, 1)]), /goes no further/],
+    ["garbage", (what, answer) => what === "control" ? new Uint8Array([0xff]) : answer(), /./],
+  ];
+  for (const [name, lie, why] of lies) {
+    tell(lie);
+    const fault = await faultOf(() => join(b, token));
+    assert.match(fault.message, why, name);
+    assert.match(fault.hint, /^isconf /, name);
+    assert.equal(b.acts.status.standing(b.agent.host).branch, null, name);
+  }
+  tell(undefined);
+  assert.equal((await join(b, token)).host, "hostb");
+  await b.acts.report.verify(b.call(), {});
+});
+
+test("who does not know the token's secret cannot say that this host is let in, or on which branch", async (t) => {
+  const { b, token, tell } = await between(t);
+  const changed = (change: Record<string, Cbor>): Lie => async (_, answer) =>
+    encode({ ...decode(await answer()) as Record<string, Cbor>, ...change });
+  const changes: Record<string, Cbor>[] = [
+    { branch: "web" },
+    { state: "waiting" },
+    { proof: new Uint8Array(32) },
+    { proof: null },
+    { why: "x" },
+  ];
+  for (const change of changes) {
+    tell(changed(change));
+    assert.match((await faultOf(() => join(b, token))).message, /does not know the token's secret/);
+  }
+  for (const answer of [encode(null), encode([]), encode("admitted")]) {
+    tell(() => answer);
+    assert.match((await faultOf(() => join(b, token))).message, /does not know the token's secret/);
+  }
+  assert.equal(journal(b).policy(), undefined);
+});
+
+test("somebody else at the token's address is not asked again for anything, and nothing is kept", async (t) => {
+  const { b, token } = await between(t);
+  const { mesh } = b.agent.host;
+  const before = allOf(b);
+  mesh.introduce = () => Promise.resolve({ net: "ff".repeat(32), answer: encode({ state: "admitted" }) });
+  const fault = await faultOf(() => join(b, token));
+  assert.equal(fault.exit, 77);
+  assert.match(fault.message, /somebody else answers/);
+  assert.equal(allOf(b), before);
+});
+
+test("a join that is cut off at any question goes on with the same token, and ends on the branch", async (t) => {
+  const { a, b, token, tell } = await between(t);
+  for (let cut = 0; cut < 3; cut++) {
+    let n = 0;
+    tell(async (_, answer) => {
+      const said = await answer(); // it arrives there, and the answer is lost
+      if (n++ === cut) throw new Error("cut off");
+      return said;
+    });
+    await assert.rejects(join(b, token));
+    assert.equal(b.acts.status.standing(b.agent.host).branch, null, `${cut}`);
+    await b.restart();
+  }
+  const joined = await join(b, token);
+  assert.equal(joined.branch, "main");
+  assert.deepEqual(a.acts.enrol.hosts(a.call()).hosts.map((h) => h.name), ["hosta", "hostb"]);
+  assert.equal((await faultOf(() => join(b, token))).kind, "refused", "it belongs to the domain now");
+});
+
+test("a host that has begun to join one domain and was not let in can still join another, or begin its own", async (t) => {
+  for (const how of ["join", "init"]) {
+    const { a, b, token, tell } = await between(t);
+    tell(control((after) => after === 0 ? [writeRecord(journal(a).at("@domain", 1) as never)] : []));
+    await faultOf(() => join(b, token));
+    assert.equal(journal(b).domain(), journal(a).domain());
+    tell(undefined);
+    const [c] = await makeDomain(t, ["hostc"]) as [TestHost];
+    if (how === "join") await joinDomain(c, b, "hostb");
+    else await b.acts.domain.init(b.call(), { host: "hostb", branch: "main" });
+    if (how === "join") assert.equal(journal(b).domain(), journal(c).domain());
+    else assert.notEqual(journal(b).domain(), journal(a).domain());
+    await b.restart();
+    await b.acts.report.verify(b.call(), {});
+  }
+});
+
+test("a host joins a domain whose control journal is longer than one answer", async (t) => {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  for (let i = 0; i < 150; i++) await addOther(a, `other${i}`);
+  const b = await makeHost(t, { conf: MESHED });
+  await joinDomain(a, b, "hostb");
+  assert.equal(journal(b).needPolicy("test").hosts.size, 152);
+  await until("they are connected", () => a.agent.host.mesh.peers().includes(hostId(b.agent.host)));
+});
+
+test("a host that lies about whose key a user has gives no role to anybody else's key", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await until("they are connected", () => a.agent.host.mesh.peers().includes(hostId(b.agent.host)));
+  const { mesh } = b.agent.host;
+  const c = await addOther(a, "hostc");
+  const { vouch } = b.acts.roles;
+  const grant = () => a.acts.roles.grant(a.call(), { person: "root@hostb", role: "owner", branch: "*" });
+  const before = () => a.agent.host.journal.needPolicy("test").grants.length;
+  const had = before();
+  const { domain } = a.agent.host.journal.needPolicy("test");
+  const say = (words: Cbor, by = stolen(b).host, type: string = TYPE.person) =>
+    mesh.answer("person", () => sign1(by, context(type, domain, ""), encode(words)));
+  const mine = stolen(b).person.publicKey;
+  for (
+    const lie of [
+      () => say(["root@hostb", c.person.publicKey]),
+      () => say(["root@hostb", c.host.publicKey]),
+      () => say(["eve@hostc", mine]),
+      () => say(["root@hostb", mine], c.host),
+      () => say(["root@hostb", mine], stolen(b).host, TYPE.report),
+      () => say(["root@hostb", new Uint8Array(31)]),
+      () => say(["root@hostb", fromHex("01" + "00".repeat(31))]),
+      () => say(null),
+      () => mesh.answer("person", () => null),
+    ]
+  ) {
+    lie();
+    assert.equal((await faultOf(grant)).kind, "corrupt");
+    assert.equal(before(), had);
+  }
+  mesh.answer("person", (_, value) => vouch(b.agent.host, value));
+  await grant();
+  assert.equal(before(), had + 1);
+});

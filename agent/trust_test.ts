@@ -1,0 +1,169 @@
+// trust: keys that change hands: rotation, also cut off in the middle; and what no entry of the control journal can say,
+// whoever has signed it. Not who may ask a keeper for it (keepers_test.ts).
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import { test } from "node:test";
+import { fromHex, generateKeyPair, keyId, systemClock, toHex } from "../mq/mod.ts";
+import { faultOf, makeDomain, makeFirstHost, type TestHost, until, UP } from "../tests/world.ts";
+import {
+  addOther,
+  allOf,
+  askKeeper,
+  checkIn,
+  claimOf,
+  entriesOf,
+  extend,
+  forged,
+  stolen,
+} from "./fixture.ts";
+import { hostId, hostPair, personPair } from "./host.ts";
+import { settleRotations } from "./roles.ts";
+import { isCut } from "./trust.ts";
+
+type Ctx = Parameters<typeof makeFirstHost>[0];
+
+const person = (host: TestHost) => keyId(personPair(host.agent.host, host.call().actor).publicKey);
+const rotate = (host: TestHost, whose: "person" | "host") => host.acts.roles.rotate(host.call(), whose);
+const verify = (host: TestHost) => host.acts.report.verify(host.call(), {});
+
+for (const whose of ["person", "host"] as const) {
+  test(`the key of a ${whose} rotated: entries of both keys verify, and the old one counts no more`, async (t) => {
+    const a = await makeFirstHost(t);
+    await checkIn(a, 2);
+    const old = stolen(a);
+    await rotate(a, whose);
+    await checkIn(a, 1);
+    await rotate(a, whose);
+    await checkIn(a, 1);
+    await verify(a);
+    const key = whose === "person" ? "author" : "origin";
+    assert.equal(new Set(entriesOf(a).map((e) => toHex(e[key]))).size, 3);
+    const { journal } = a.agent.host;
+    const next = forged(a, {
+      ...stolen(a),
+      ...(whose === "person" ? { person: old.person, author: old.author } : { host: old.host, id: old.id }),
+    }, {});
+    assert.match(
+      (await faultOf(() => journal.check(next, journal.head("main")))).message,
+      /revoked before entry 5/,
+    );
+    const files = fs.readdirSync(`${a.home.state}/keys`).sort();
+    assert.deepEqual(files, ["host.key", `user-${process.getuid?.()}.key`]);
+    await a.restart();
+    await checkIn(a, 1);
+    await verify(a);
+  });
+
+  test(`a rotation of a ${whose}'s key cut off before it was certified, or before the key was put in place, ends whole`, async (t) => {
+    const a = await makeFirstHost(t);
+    const name = whose === "person" ? `user-${process.getuid?.()}` : "host";
+    const id = () => whose === "person" ? person(a) : hostId(a.agent.host);
+    const before = id();
+    const prepared = keyId(a.agent.host.keys.prepare(name).publicKey);
+    await a.restart();
+    assert.equal(id(), before, "made and not certified: not used");
+    await checkIn(a, 1);
+    const { keys } = a.agent.host;
+    const promote = keys.promote.bind(keys);
+    keys.promote = () => {}; // the crash
+    await rotate(a, whose).catch(() => {});
+    keys.promote = promote;
+    assert.equal(id(), before);
+    await a.restart();
+    assert.equal(id(), prepared, "the key that was prepared first, and no third one");
+    settleRotations(a.agent.host);
+    await checkIn(a, 1);
+    await verify(a);
+  });
+}
+
+test("a rotated key gets nothing from the keeper any more; the new one has the same roles", async (t) => {
+  const a = await makeFirstHost(t);
+  const b = await addOther(a, "hostb", [["append", "main"]]);
+  const fresh = generateKeyPair(systemClock);
+  const cuts = { main: 0, "@domain": a.agent.host.journal.head("@domain").seq + 1 };
+  await extend(a, [{ op: "rotate", old: fromHex(b.author), key: fresh.publicKey, net: null, cuts }]);
+  assert.equal((await faultOf(() => askKeeper(a, b, claimOf(a, b)))).kind, "denied");
+  await askKeeper(a, b, claimOf(a, b, {}, fresh));
+  assert.equal(a.agent.host.keeper.holder("main")?.holderName, "eve@hostb");
+});
+
+test("who holds a lock cannot rotate the key that it is held by", async (t) => {
+  const a = await makeFirstHost(t);
+  await a.acts.locks.lock(a.call(), "why");
+  for (const whose of ["person", "host"] as const) {
+    const fault = await faultOf(() => rotate(a, whose));
+    assert.deepEqual([fault.kind, fault.hint], ["refused", "isconf unlock"]);
+  }
+  assert.deepEqual(a.agent.host.keys.prepared(), []);
+});
+
+test("an owner far from the keeper revokes and evicts: what was certified on every branch stays good, also those it does not follow", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await a.acts.roles.grant(a.call(), { person: "root@hostb", role: "owner", branch: "*" });
+  const c = await addOther(a, "hostc", [["append", "*"]]);
+  await checkIn(a, 1);
+  await b.acts.apply.up(b.call(), UP);
+  await a.acts.domain.fork(a.call(), "web");
+  await checkIn(a, 3);
+  const entry = forged(a, c, { branch: "web", seq: 5, prev: a.agent.host.journal.head("web").id });
+  const { journal, db } = a.agent.host;
+  db.write((tx) => journal.append(tx, [journal.check(entry, journal.head("web"))]));
+  await b.agent.host.replica.sync();
+  assert.equal(b.agent.host.journal.head("web").seq, 1, "it knows of no entry of that branch");
+  await b.acts.roles.revoke(b.call(), { person: "eve@hostc", reason: "left" });
+  await b.acts.roles.evict(b.call(), { host: "hostc", reason: "stolen" });
+  await until("a has it", () => journal.needPolicy("test").revoked.has(c.id));
+  const policy = journal.needPolicy("test");
+  assert.equal(isCut(policy, c.author, "web", 5), false);
+  assert.equal(isCut(policy, c.author, "web", 6), true);
+  await verify(a);
+  await b.acts.domain.migrate(b.call(), "web");
+  assert.equal((await b.acts.apply.up(b.call(), UP)).at, 5);
+});
+
+test("an owner who revokes himself leaves a control journal that still verifies", async (t) => {
+  const a = await makeFirstHost(t);
+  await a.acts.roles.revoke(a.call(), { person: "root@hosta", reason: "leaving" });
+  await verify(a);
+  assert.equal(
+    (await faultOf(() => a.acts.roles.revoke(a.call(), { person: "root@hosta", reason: "" }))).exit,
+    2,
+  );
+  assert.equal((await faultOf(() => a.acts.locks.lock(a.call(), "why"))).kind, "denied");
+});
+
+test("what no entry of the control journal can say, whoever signed it", async (t: Ctx) => {
+  const a = await makeFirstHost(t);
+  const b = await addOther(a, "hostb");
+  const key = () => generateKeyPair(systemClock).publicKey;
+  const small = fromHex("01" + "00".repeat(31));
+  const before = allOf(a);
+  for (
+    const op of [
+      { op: "branch", name: "@domain", from: null },
+      { op: "branch", name: "../x", from: null },
+      { op: "branch", name: "main", from: null },
+      { op: "branch", name: "web", from: { branch: "nowhere", seq: 1, id: key() } },
+      { op: "host", key: key(), net: key(), name: "\x1b[2J" },
+      { op: "host", key: key(), net: key(), name: "x".repeat(65) },
+      { op: "host", key: key(), net: key(), name: "hostb" },
+      { op: "host", key: b.host.publicKey, net: key(), name: "hostc" },
+      { op: "host", key: key(), net: b.net.publicKey, name: "hostc" },
+      { op: "host", key: small, net: key(), name: "hostc" },
+      { op: "host", key: key(), net: small, name: "hostc" },
+      { op: "person", key: small, name: "eve@hostc" },
+      { op: "person", key: b.host.publicKey, name: "eve@hostc" },
+      { op: "rotate", old: fromHex(b.id), key: key(), net: small, cuts: {} },
+      { op: "rotate", old: fromHex(b.id), key: key(), net: null, cuts: {} },
+      { op: "rotate", old: fromHex(b.id), key: hostPair(a.agent.host).publicKey, net: key(), cuts: {} },
+      { op: "rotate", old: key(), key: key(), net: key(), cuts: {} },
+      { op: "grant", key: fromHex(b.author), role: "king", branch: "*" },
+      { op: "delete", path: "/x" },
+    ] as Parameters<typeof extend>[1]
+  ) {
+    const fault = await faultOf(() => extend(a, [op]));
+    assert.equal(fault.kind, "corrupt", `${op.op}: ${fault.message}`);
+  }
+  assert.equal(allOf(a), before);
+});
