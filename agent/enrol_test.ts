@@ -135,7 +135,14 @@ test("strangers are told nothing, and only a host that was let in gets the contr
   }
   assert.equal(after, a.agent.host.journal.head("@domain").seq);
   await a.acts.roles.evict(a.call(), { host: "hostb", reason: "stolen" });
-  assert.equal((await faultOf(() => ask(b.net.publicKey, { what: "control", after: 0 }))).kind, "denied");
+  const eviction = a.agent.host.journal.head("@domain").seq;
+  await addOther(a, "later");
+  const told = decode(await ask(b.net.publicKey, { what: "control", after: eviction - 1 })) as Cbor[];
+  assert.equal(told.length, 1, "who was evicted may know that, and nothing that came later");
+  assert.equal(
+    (await faultOf(() => ask(b.net.publicKey, { what: "control", after: eviction }))).kind,
+    "denied",
+  );
 });
 
 test("hosts that wait and tokens are bounded; who waits already is not turned away when there is no room", async (t) => {

@@ -5,6 +5,7 @@ import { isIP } from "node:net";
 import type { Id, SqliteStore } from "../fs/mod.ts";
 import { Libp2pTransport } from "../mq/libp2p.ts";
 import {
+  type Cancel,
   type Cbor,
   type Clock,
   Fault,
@@ -57,6 +58,7 @@ export class NetMesh {
   #hostOf = new Map<PeerId, string>();
   #nameOf = new Map<PeerId, string>();
   #peerOf = new Map<string, PeerId>();
+  #cancelKeep: Cancel = () => {};
   /** What root was told of who is connected. */
   readonly #told = new Map<PeerId, string>();
   /** Why this host does not listen where it should; empty when it does. */
@@ -153,6 +155,7 @@ export class NetMesh {
     this.#running = undefined;
     this.#deaf = "";
     if (running === undefined) return;
+    this.#cancelKeep();
     this.#memory.keep({ known: running.transport.known() });
     running.node.stop();
     await running.transport.stop();
@@ -263,7 +266,7 @@ export class NetMesh {
   /** Where others are is written down now and then, so that it is known after a crash too. */
   #keepLater(): void {
     const running = this.#running;
-    this.#o.clock.after(keepAddressesMs, () => {
+    this.#cancelKeep = this.#o.clock.after(keepAddressesMs, () => {
       if (running === undefined || this.#running !== running) return;
       this.#memory.keep({ known: running.transport.known() });
       this.#keepLater();

@@ -1,6 +1,6 @@
 // Replica: the journal from the other hosts: asked for from where ours ends, checked here, kept in order. Rumours say when
 // to ask and are only hints: a look at a random peer now and then brings what they lost.
-import { bytesEqual, type Cbor, type Clock, Fault, pause, sleep } from "../mq/mod.ts";
+import { bytesEqual, type Cancel, type Cbor, Fault, pause, sleep } from "../mq/mod.ts";
 import { type EntryRecord, readEntry } from "./entry.ts";
 import { type Intake, readRecord, takeIn, writeRecord } from "./intake.ts";
 import { TooNew } from "./journal.ts";
@@ -56,6 +56,7 @@ export class Replica {
   readonly #startMs: number;
   /** Whether a peer's journal was looked at since this agent began. */
   #compared = false;
+  readonly #timers = new Set<Cancel>();
   #stopped = false;
 
   constructor(options: ReplicaOptions) {
@@ -74,12 +75,22 @@ export class Replica {
       void this.#look(host);
     });
     journal.onGrown((branch) => this.#tell(branch));
-    this.#sweep(clock);
+    this.#sweep();
   }
 
   /** Asks nobody any more. */
   stop(): void {
     this.#stopped = true;
+    for (const cancel of this.#timers) cancel();
+  }
+
+  #later(ms: number, fn: () => void): void {
+    if (this.#stopped) return;
+    const cancel = this.#o.clock.after(ms, () => {
+      this.#timers.delete(cancel);
+      fn();
+    });
+    this.#timers.add(cancel);
   }
 
   /** The chains this host keeps up with, in the order in which they must come. */
@@ -256,7 +267,7 @@ export class Replica {
     if (clock.now() < untilMs) return;
     const waitMs = Math.min(lookAgainMs * 2 ** Math.min(times, 10), sweepMs);
     this.#failed.set(host, { times: times + 1, untilMs: clock.now() + waitMs });
-    clock.after(waitMs, () => void this.#look(host));
+    this.#later(waitMs, () => void this.#look(host));
   }
 
   /** Compares heads with a peer: pulls what it has more, and finds out where it has something else. */
@@ -293,19 +304,18 @@ export class Replica {
     if (this.#told.has(branch)) return void this.#told.set(branch, true);
     this.#o.mesh.publish("head", [branch, this.#o.journal.head(branch).seq]);
     this.#told.set(branch, false);
-    this.#o.clock.after(tellMs, () => {
+    this.#later(tellMs, () => {
       const again = this.#told.get(branch);
       this.#told.delete(branch);
       if (again) this.#tell(branch);
     });
   }
 
-  #sweep(clock: Clock): void {
-    clock.after(sweepMs, () => {
-      if (this.#stopped) return;
+  #sweep(): void {
+    this.#later(sweepMs, () => {
       const host = this.#shuffled(this.#o.mesh.peers())[0];
       if (host !== undefined) void this.#look(host);
-      this.#sweep(clock);
+      this.#sweep();
     });
   }
 
