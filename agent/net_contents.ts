@@ -24,6 +24,8 @@ export interface NetContentsOptions {
   store: SqliteStore;
   network: string;
   admits(peer: PeerId): boolean;
+  /** Whether every host keeps a connection with every other: then the neighbours are all that there is to ask and to tell. */
+  isSmall(): boolean;
   /** What people call a peer. */
   nameOf(peer: PeerId): string;
 }
@@ -57,7 +59,7 @@ export class NetContents {
       log,
       reach,
     });
-    const finder = joinFinders([new LanFinder(node, clock), this.#watched(dht)], { clock, log });
+    const finder = joinFinders([new LanFinder(node, clock), this.#wide(dht)], { clock, log });
     const freeBytes = () => {
       const { bavail, bsize } = statfsSync(dir);
       return bavail * bsize;
@@ -114,16 +116,19 @@ export class NetContents {
     this.#db.close();
   }
 
-  #watched(finder: Finder): Finder {
+  /** The DHT where it is of use: a walk through it costs much, and each host announces each root that it gets. */
+  #wide(dht: Finder): Finder {
     const named = this.#named;
+    const { isSmall } = this.#o;
     return {
       async *find(id, signal) {
-        for await (const peer of finder.find(id, signal)) {
+        if (isSmall()) return;
+        for await (const peer of dht.find(id, signal)) {
           named.add(peer);
           yield peer;
         }
       },
-      announce: (ids) => finder.announce(ids),
+      announce: (ids) => isSmall() ? Promise.resolve() : dht.announce(ids),
     };
   }
 }

@@ -15,6 +15,7 @@ import {
   type PeerId,
   peerIdOf,
   publicKeyOf,
+  transportLimits,
 } from "../mq/mod.ts";
 import { keepAddressesMs, listenAgainMs } from "./limits.ts";
 import { NetContents } from "./net_contents.ts";
@@ -215,7 +216,17 @@ export class NetMesh {
     };
     const nameOf = (peer: PeerId) => this.#nameOf.get(peer) ?? "a stranger";
     const { network } = settings;
-    const contents = new NetContents({ clock, log, dir: this.#o.dir, store, network, admits, nameOf });
+    const isSmall = () => this.#hostOf.size <= transportLimits.connectionsWanted;
+    const contents = new NetContents({
+      clock,
+      log,
+      dir: this.#o.dir,
+      store,
+      network,
+      admits,
+      isSmall,
+      nameOf,
+    });
     const transport = new Libp2pTransport({
       clock,
       secretKey: key.secretKey,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { makeDomain, status, traffic, until, untilConnected, untilHeld } from "./domain.ts";
 import { fleetTest, type Host } from "./fleet.ts";
 
-const MIB = Number(process.env.ISCONF_FLEET_MIB ?? 100);
+const MIB = Number(process.env.ISCONF_FLEET_MIB ?? 64);
 const BYTES = MIB * 1024 * 1024;
 
 /** What may come twice, or beside the file itself, as a part of it. */
