@@ -231,7 +231,7 @@ test("100,000 rumours of what nobody has are no 100,000 questions, from members 
     b.mesh.rumour(liar.id, "head", ["main", 2 + i]);
     b.mesh.rumour(toHex(systemClock.random(4)), "head", ["main", 2 ** 53 - 1]);
     if (i % 1000 === 0) b.mesh.peer(liar.id, i % 2000 === 0);
-    if (i % 1000 === 0) await sleep(systemClock, 1);
+    if (i % 1000 === 999) await sleep(systemClock, 1);
   }
   assert.ok(b.clock.pending < 20, `${b.clock.pending} timers`);
   const pulled = b.mesh.asked.filter(({ method }) => method === "entries").length;
