@@ -26,7 +26,8 @@ async function of(count: number, name: string): Promise<Figure[]> {
   const halves = Object.values(first.agent()) as number[];
   const before = wakeUps(first, halves);
   await sleep(watchS);
-  const perS = (wakeUps(first, halves) - before) / watchS;
+  const after = wakeUps(first, halves);
+  const perS = sum([...after].map(([thread, n]) => n - (before.get(thread) ?? 0))) / watchS;
   const flattered = pssKib(first, halves);
   await Promise.all(
     hosts.slice(1).map((h) => h.sh('kill -9 "$@"', ...Object.values(h.agent()).map(String))),
@@ -55,13 +56,13 @@ function pssKib(host: Host, halves: number[]): number {
   return sum(halves.map((pid) => numberIn(host.path(`/proc/${pid}/smaps_rollup`), /^Pss:\s+([0-9]+) kB$/m)));
 }
 
-/** Voluntary context switches so far, of every thread: each is one wait that ended. */
-function wakeUps(host: Host, halves: number[]): number {
+/** Voluntary context switches so far, of each living thread by its file: each is one wait that ended. */
+function wakeUps(host: Host, halves: number[]): Map<string, number> {
   const threads = halves.flatMap((pid) => {
     const dir = host.path(`/proc/${pid}/task`);
     return [...Deno.readDirSync(dir)].map(({ name }) => `${dir}/${name}/status`);
   });
-  return sum(threads.map((file) => numberIn(file, /^voluntary_ctxt_switches:\s+([0-9]+)$/m)));
+  return new Map(threads.map((file) => [file, numberIn(file, /^voluntary_ctxt_switches:\s+([0-9]+)$/m)]));
 }
 
 function numberIn(file: string, pattern: RegExp): number {
