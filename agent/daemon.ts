@@ -57,6 +57,8 @@ export interface Surroundings {
   runner?: Runner;
   log(line: string): void;
   configFile?: string;
+  /** How long connections are waited for after the start, in ms; 0 where there can be none. */
+  settleMs?: number;
 }
 
 /** A running agent. `ended` resolves when somebody asked it to stop and everything is closed. */
@@ -90,7 +92,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const self = () => keyId(key().publicKey);
   const branch = () => getMeta(db, "branch");
   const keeper = new SoleKeeper(db, key);
-  const replica = new Replica({ db, journal, clock, mesh, branch, self, log });
+  const { settleMs = settleInMs } = around;
+  const replica = new Replica({ db, journal, clock, mesh, branch, self, settleMs, log });
   const host: Host = {
     home,
     config,

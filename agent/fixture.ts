@@ -29,7 +29,6 @@ import {
 import { hostId, hostPair, personPair } from "./host.ts";
 import { readRecord, takeIn, writeRecord } from "./intake.ts";
 import { Journal } from "./journal.ts";
-import { settleInMs } from "./limits.ts";
 import { Replica } from "./replica.ts";
 import { openAgentDb } from "./schema.ts";
 import { type ClaimWords, openReply, type RequestWords, sealClaim, sealRequest } from "./keeper_words.ts";
@@ -267,9 +266,9 @@ export async function follower(t: Ctx, a: TestHost, held = 0, clock = new Virtua
     mesh,
     branch: () => "main",
     self: () => "me",
+    settleMs: 0, // it has been running for a while
     log: (line) => void log.push(line),
   });
-  await clock.advance(settleInMs); // it has been running for a while
   const seq = () => journal.head("main").seq;
   return { journal, db, mesh, log, replica, clock, seq };
 }

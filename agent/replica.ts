@@ -11,7 +11,6 @@ import {
   pageBytesMax,
   pageEntriesMax,
   pullAskMs,
-  settleInMs,
   sweepMs,
   syncPeersMax,
   tellMs,
@@ -26,6 +25,8 @@ export interface ReplicaOptions extends Intake {
   branch(): string | undefined;
   /** This host's id. */
   self(): string;
+  /** How long connections are waited for after the start, in ms. */
+  settleMs: number;
   log(line: string): void;
 }
 
@@ -48,7 +49,7 @@ export class Replica {
   readonly #rounds = new Map<string, boolean>();
   readonly #looking = new Set<string>();
   /** Hosts of which nothing came, or nothing right: how often in a row, and until when they are not listened to. */
-  readonly #failed = new Map<string, { times: number; untilMs: number }>();
+  readonly #failed = new Map<string, { times: number; untilMs: number; cancel: Cancel }>();
   /** Stays until a newer agent runs here. */
   #tooNew: TooNew | undefined;
   /** Branches of which a rumour has just gone out, and whether there is something newer to tell. */
@@ -67,11 +68,11 @@ export class Replica {
     mesh.answer("entries", (_, value) => this.#page(value));
     mesh.onRumour("head", (host, value) => {
       const [branch, seq] = Array.isArray(value) ? value : [];
-      if (typeof branch === "string" && typeof seq === "number") void this.#hear(host, branch, seq);
+      if (typeof branch === "string" && typeof seq === "number") this.#hear(host, branch, seq);
     });
     mesh.onPeer((host, up) => {
       if (!up) return;
-      this.#failed.delete(host); // perhaps it could not answer because it was on its way out
+      this.#forgive(host); // perhaps it could not answer because it was on its way out
       void this.#look(host);
     });
     journal.onGrown((branch) => this.#tell(branch));
@@ -84,13 +85,19 @@ export class Replica {
     for (const cancel of this.#timers) cancel();
   }
 
-  #later(ms: number, fn: () => void): void {
-    if (this.#stopped) return;
-    const cancel = this.#o.clock.after(ms, () => {
+  /** The answer takes it back. */
+  #later(ms: number, fn: () => void): Cancel {
+    if (this.#stopped) return () => {};
+    const stop = this.#o.clock.after(ms, () => {
       this.#timers.delete(cancel);
       fn();
     });
+    const cancel = () => {
+      this.#timers.delete(cancel);
+      stop();
+    };
     this.#timers.add(cancel);
+    return cancel;
   }
 
   /** The chains this host keeps up with, in the order in which they must come. */
@@ -242,7 +249,7 @@ export class Replica {
       this.#rounds.delete(host);
       if (this.#stopped) return;
       if (journal.head(branch).seq < seq) return this.#lookAgain(host);
-      this.#failed.delete(host);
+      this.#forgive(host);
       if (again) void this.#look(host);
     });
   }
@@ -266,8 +273,14 @@ export class Replica {
     const { times, untilMs } = this.#failed.get(host) ?? { times: 0, untilMs: 0 };
     if (clock.now() < untilMs) return;
     const waitMs = Math.min(lookAgainMs * 2 ** Math.min(times, 10), sweepMs);
-    this.#failed.set(host, { times: times + 1, untilMs: clock.now() + waitMs });
-    this.#later(waitMs, () => void this.#look(host));
+    const cancel = this.#later(waitMs, () => void this.#look(host));
+    this.#failed.set(host, { times: times + 1, untilMs: clock.now() + waitMs, cancel });
+  }
+
+  /** Listens to a host again, whatever came of it before. */
+  #forgive(host: string): void {
+    this.#failed.get(host)?.cancel();
+    this.#failed.delete(host);
   }
 
   /** Compares heads with a peer: pulls what it has more, and finds out where it has something else. */
@@ -282,7 +295,7 @@ export class Replica {
       if (!this.#stopped && isBehind() && clock.now() >= (this.#failed.get(host)?.untilMs ?? 0)) {
         await this.#pullAll(host);
         if (isBehind()) this.#lookAgain(host);
-        else this.#failed.delete(host);
+        else this.#forgive(host);
       }
       for (const branch of this.#stopped ? [] : this.wanted()) {
         const head = heads.get(branch);
@@ -352,12 +365,12 @@ export class Replica {
    * waits until it has compared its journal with some peer, which knows more if this keeper was put back from a backup.
    */
   async settled(): Promise<void> {
-    const { clock, mesh, journal } = this.#o;
+    const { clock, mesh, journal, settleMs } = this.#o;
     const policy = journal.policy();
     const keepers = policy?.keepers.hosts ?? [];
     const isKeeper = keepers.includes(this.#o.self());
     const isAlone = policy === undefined || members(policy).size < 2;
-    while (!isAlone && !this.#stopped && clock.now() - this.#startMs < settleInMs) {
+    while (!isAlone && !this.#stopped && clock.now() - this.#startMs < settleMs) {
       if (isKeeper ? this.#compared : keepers.some((k) => mesh.peers().includes(k))) return;
       await sleep(clock, 50);
     }

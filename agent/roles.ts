@@ -129,6 +129,7 @@ export async function evict(call: Call, args: { host: string; reason: string }):
     }
     return evictionOf(policy, ends, id, args.reason);
   });
+  await host.settleMesh().catch((e) => host.log(`mesh: ${Fault.from("evict", e).message}`)); // it is cut off by now
   return { host: args.host };
 }
 

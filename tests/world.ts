@@ -67,6 +67,7 @@ export async function makeHost(
           openSeamInside(path.join(h.state, "store"), clock, answers, (l) => void host.logged.push(l)),
         ),
       log: (line) => void host.logged.push(line),
+      ...(o.conf === undefined ? { settleMs: 0 } : {}),
       ...(o.runner === undefined ? {} : { runner: o.runner }),
     });
     host.acts = host.agent.acts;

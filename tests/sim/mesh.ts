@@ -152,6 +152,7 @@ export class SimMesh implements AsyncDisposable {
       clock: this.clock,
       branch: () => "main",
       self: () => name,
+      settleMs: 0,
       log,
     });
     return { name, db, journal, replica, node, transport, count };
