@@ -244,7 +244,7 @@ export async function checkIn(a: TestHost, n: number): Promise<void> {
 }
 
 /** A host that follows main, has the control journal, and `held` entries of main. */
-export async function follower(t: Ctx, a: TestHost, held = 0, clock = new VirtualClock(1)) {
+export function follower(t: Ctx, a: TestHost, held = 0, clock = new VirtualClock(1)) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "isconf-"));
   const db = openAgentDb(path.join(dir, "agent.db"));
   t.after(() => {

@@ -36,7 +36,7 @@ const of = (a: TestHost, twin: EntryRecord[], branch = "main") => (method: strin
 for (const [name, have] of [["shorter than", 2], ["as long as", 3], ["longer than", 4]] as const) {
   test(`a fork in a chain that is ${name} ours is found where the chains part, and freezes the branch`, async (t) => {
     const { a, twin } = await forkedAt2(t);
-    const b = await follower(t, a, 3);
+    const b = follower(t, a, 3);
     b.mesh.hosts.set("peer", of(a, twin.slice(0, have)));
     await b.clock.advance(sweepMs);
     for (let i = 0; i < 100 && b.journal.forkOf("main") === undefined; i++) await sleep(systemClock, 5);
@@ -56,7 +56,7 @@ test("a fork of the control journal is found where the chains part", async (t) =
   const ops = [{ op: "branch" as const, name: "mine", from: null }];
   const second = certified(a, workOf(a, stolen(a), 0, 1, { branch: CONTROL, ops }));
   for (const name of ["hostb", "hostc", "hostd"]) await addOther(a, name);
-  const b = await follower(t, a);
+  const b = follower(t, a);
   b.mesh.hosts.set("peer", of(a, [first as EntryRecord, ...second, ...second, ...second], CONTROL));
   await b.clock.advance(sweepMs);
   for (let i = 0; i < 100 && b.journal.forkOf(CONTROL) === undefined; i++) await sleep(systemClock, 5);
@@ -65,7 +65,7 @@ test("a fork of the control journal is found where the chains part", async (t) =
 
 test("a second entry that nobody certified, or that is not of this domain, freezes nothing: the certified one stands", async (t) => {
   const { a, twin } = await forkedAt2(t);
-  const b = await follower(t, a, 3);
+  const b = follower(t, a, 3);
   const [, second] = twin as [EntryRecord, EntryRecord];
   const other = await makeFirstHost(t);
   await checkIn(other, 2);

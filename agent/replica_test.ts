@@ -37,7 +37,7 @@ const until = async (isSo: () => boolean) => {
 
 test("an older or equal head is ignored and nobody is asked; a newer one brings the whole gap in order", async (t) => {
   const { a, good } = await origin(t, 70);
-  const b = await follower(t, a, 68);
+  const b = follower(t, a, 68);
   b.mesh.hosts.set(good.id, honest(a));
   for (const seq of [0, 1, 67, 68, -5]) b.mesh.rumour(good.id, "head", ["main", seq]);
   b.mesh.rumour(good.id, "head", ["other", 99]);
@@ -73,7 +73,7 @@ test("a peer that sends too little, too much, twice, out of order, or of somewhe
     ["an object", () => ({ entries: all }), 2],
   ];
   for (const [name, say, kept] of cases) {
-    const b = await follower(t, a, 2);
+    const b = follower(t, a, 2);
     b.mesh.hosts.set(liar.id, lying(a, say));
     await b.replica.sync();
     assert.equal(b.seq(), kept, name);
@@ -90,7 +90,7 @@ test("entries of another branch in the very places that were asked for are not k
   const { a, liar } = await origin(t, 2);
   await a.acts.domain.fork(a.call(), "web");
   await checkIn(a, 2);
-  const b = await follower(t, a, 2);
+  const b = follower(t, a, 2);
   b.mesh.hosts.set(liar.id, lying(a, (after) => recordsOf(a, "web").slice(after).map(writeRecord)));
   await b.replica.sync();
   assert.deepEqual([b.seq(), b.journal.head("web").seq], [2, 2]);
@@ -100,7 +100,7 @@ test("entries of another branch in the very places that were asked for are not k
 test("one bit flipped in any byte of what a peer sends: the entries before it are kept, it is refused, another peer is asked", async (t) => {
   const { a, liar, good } = await origin(t, 3);
   const all = recordsOf(a).map(writeRecord);
-  const b = await follower(t, a, 1);
+  const b = follower(t, a, 1);
   for (const part of [0, 1, 2]) {
     for (let at = 0; at < (all[1]?.[part]?.length as number); at += 3) {
       const bad = structuredClone(all);
@@ -128,7 +128,7 @@ test("a peer that pads certificates fills no disk", async (t) => {
   const { domain } = a.agent.host.journal.needPolicy("test");
   const junk = sign1(liar.host, context(TYPE.vote, domain, "main"), new Uint8Array(300_000));
   const padded = writeRecord({ ...right, cert: encode([...decode(right.cert) as Cbor[], junk]) });
-  const b = await follower(t, a);
+  const b = follower(t, a);
   b.mesh.hosts.set(liar.id, lying(a, () => [padded]));
   await b.replica.sync();
   assert.equal(b.seq(), 0);
@@ -138,7 +138,7 @@ test("an entry of a higher level stops the journal before it, and who looks for 
   const { a, keeper } = await origin(t, 5);
   const newer = forged(a, stolen(a), { level: 2 });
   const unsigned = { ...forged(a, stolen(a), { level: 2 }), cert: encode([]) };
-  const b = await follower(t, a, 1);
+  const b = follower(t, a, 1);
   const send = (last: EntryRecord) =>
     lying(a, (after) => [...recordsOf(a), last].slice(after).map(writeRecord));
   b.mesh.hosts.set(keeper, send(unsigned));
@@ -168,12 +168,12 @@ test("entries that nobody certified, of a person without the role or of another 
       forged(a, stolen(a), { term: 2 ** 53 - 1 }),
     ]
   ) {
-    const b = await follower(t, a, 1);
+    const b = follower(t, a, 1);
     b.mesh.hosts.set(keeper, lying(a, (after) => [...recordsOf(a), bad].slice(after).map(writeRecord)));
     await b.replica.sync();
     assert.equal(b.seq(), 1);
   }
-  const b = await follower(t, a, 1);
+  const b = follower(t, a, 1);
   b.mesh.hosts.set(keeper, lying(a, (after) => [...recordsOf(a), right].slice(after).map(writeRecord)));
   await b.replica.sync();
   assert.equal(b.seq(), 2, "the same entry, with nothing wrong in it");
@@ -181,7 +181,7 @@ test("entries that nobody certified, of a person without the role or of another 
 
 test("entries under a policy that came up meanwhile: the policy is fetched, nothing is skipped", async (t) => {
   const { a, keeper } = await origin(t, 2);
-  const b = await follower(t, a);
+  const b = follower(t, a);
   const old = recordsOf(a, CONTROL).length;
   await addOther(a, "hostd");
   await checkIn(a, 2);
@@ -194,7 +194,7 @@ test("entries under a policy that came up meanwhile: the policy is fetched, noth
   });
   assert.equal((await b.replica.sync()).asked, "keeper");
   assert.equal(b.seq(), 4);
-  const c = await follower(t, a);
+  const c = follower(t, a);
   const cut = c.journal.policy()?.seq as number;
   assert.ok(cut > old);
 });
@@ -209,7 +209,7 @@ test("a peer that never answers, answers late, or for ever the same is asked a b
       () => recordsOf(a).slice(0, 1).map(writeRecord),
     ]
   ) {
-    const b = await follower(t, a, 1);
+    const b = follower(t, a, 1);
     b.mesh.hosts.set(liar.id, lying(a, say));
     b.mesh.rumour(liar.id, "head", ["main", 3]);
     await sleep(systemClock, 10);
@@ -225,7 +225,7 @@ test("a peer that never answers, answers late, or for ever the same is asked a b
 
 test("100,000 rumours of what nobody has are no 100,000 questions, from members or from strangers", async (t) => {
   const { a, liar } = await origin(t, 1);
-  const b = await follower(t, a, 1);
+  const b = follower(t, a, 1);
   b.mesh.hosts.set(liar.id, honest(a));
   for (let i = 0; i < 100_000; i++) {
     b.mesh.rumour(liar.id, "head", ["main", 2 + i]);
@@ -243,7 +243,7 @@ test("100,000 rumours of what nobody has are no 100,000 questions, from members 
 
 test("with every rumour lost a look at some peer now and then brings what is new", async (t) => {
   const { a, good } = await origin(t, 1);
-  const b = await follower(t, a, 1);
+  const b = follower(t, a, 1);
   b.mesh.hosts.set(good.id, honest(a));
   await checkIn(a, 2);
   await b.clock.advance(sweepMs - 1);
