@@ -6,7 +6,7 @@ import * as path from "node:path";
 import { test } from "node:test";
 import { lacks } from "../programs.ts";
 import { attach, cannotTrace, copyOf, countCalls, each } from "./strace.ts";
-import { type Box, ISCONF, makeBox, type Outcome, run, skipIf } from "./tools.ts";
+import { type Box, ISCONF, makeBox, type Outcome, run, skipIf, until } from "./tools.ts";
 
 const skip = cannotTrace();
 const get = async (box: Box, verb: string) => JSON.parse((await box.http("GET", `/v1/${verb}`)).text);
@@ -47,6 +47,7 @@ test(
     );
     assert.ok(points.length >= 5, JSON.stringify([...counts]));
     let refused = 0;
+    let passedOver = 0;
     await each(points, 2, async ({ name, error, n }, i) => {
       const where = `${error} at ${name} ${n}`;
       const box = copyOf(golden, `x${i}`);
@@ -60,8 +61,11 @@ test(
         ]);
         const got = await box.isconf(["ci"]);
         await tracer.detach();
-        // SQLite passes over a failed sync of the directory: what is told as done is then held to that.
-        if (got.status !== 0) {
+        if (got.status === 0) { // what is told as done is held to that
+          // What the agent does meanwhile for other hosts is in its log. SQLite passes over a failed sync of the directory.
+          const isLogged = () => box.log().includes("sharing contents: ");
+          await until("the log", isLogged, 2_000).catch(() => passedOver++);
+        } else {
           needClear(where, got);
           refused++;
           const now = await get(box, "status");
@@ -83,9 +87,8 @@ test(
         fs.rmSync(box.home, { recursive: true });
       }
     });
-    console.log(`ci: ${points.length} errors tried, ${refused} told`);
-    // The last ones are of what is done after the answer: contents are given free for others.
-    assert.ok(refused >= points.length / 2, "errors were passed over");
+    console.log(`ci: ${points.length} errors tried, ${refused} told, ${passedOver} passed over`);
+    assert.ok(passedOver <= 1 && refused >= points.length / 2, "errors were passed over");
   },
 );
 
