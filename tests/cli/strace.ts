@@ -44,8 +44,10 @@ export async function attach(box: Box, args: string[]): Promise<Tracer> {
   const child = spawn("strace", ["-qq", "-o", "/dev/null", ...args, ...threads.flatMap((t) => ["-p", t])], {
     stdio: ["ignore", "ignore", "inherit"],
   });
-  const traced = (t: string) =>
-    /TracerPid:\s+[1-9]/.test(fs.readFileSync(`/proc/${pid}/task/${t}/status`, "utf8"));
+  const traced = (t: string) => {
+    const file = `/proc/${pid}/task/${t}/status`; // a thread may have ended meanwhile
+    return !fs.existsSync(file) || /TracerPid:\s+[1-9]/.test(fs.readFileSync(file, "utf8"));
+  };
   await until("strace to attach", () => threads.every(traced));
   return { detach: (signal = "SIGKILL") => ended(child, signal) };
 }
