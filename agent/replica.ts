@@ -1,11 +1,11 @@
 // Replica: the journal from the other hosts: asked for from where ours ends, checked here, kept in order. Rumours say when
 // to ask and are only hints: a look at a random peer now and then brings what they lost.
 import { bytesEqual, type Cancel, type Cbor, Fault, pause, sleep } from "../mq/mod.ts";
+import { Complaints } from "./complaints.ts";
 import { type EntryRecord, readEntry } from "./entry.ts";
 import { type Intake, readRecord, takeIn, writeRecord } from "./intake.ts";
 import { TooNew } from "./journal.ts";
 import {
-  complaintsMax,
   intakeGroupMax,
   lookAgainMs,
   pageBytesMax,
@@ -16,7 +16,7 @@ import {
   tellMs,
 } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
-import { CONTROL, inert } from "./names.ts";
+import { CONTROL } from "./names.ts";
 import { members } from "./trust.ts";
 
 export interface ReplicaOptions extends Intake {
@@ -43,8 +43,7 @@ export interface Freshness {
 export class Replica {
   readonly #o: ReplicaOptions;
   readonly #pulls = new Map<string, Promise<void>>();
-  /** What was written of each host, line by line. */
-  readonly #complained = new Map<string, Set<string>>();
+  readonly #complaints: Complaints;
   /** Hosts that are pulled from because of what they told, and whether they told more meanwhile. */
   readonly #rounds = new Map<string, boolean>();
   readonly #looking = new Set<string>();
@@ -64,6 +63,7 @@ export class Replica {
     this.#o = options;
     const { mesh, journal, clock } = options;
     this.#startMs = clock.now();
+    this.#complaints = new Complaints((line) => this.#stopped || options.log(line));
     mesh.answer("heads", () => this.#heads());
     mesh.answer("entries", (_, value) => this.#page(value));
     mesh.onRumour("head", (host, value) => {
@@ -231,7 +231,7 @@ export class Replica {
       return true;
     } catch (e) {
       if (e instanceof TooNew) this.#tooNew = e;
-      this.#complain(host, e);
+      this.#complaints.note(host, e);
       return false;
     }
   }
@@ -263,7 +263,7 @@ export class Replica {
       await this.pull(host, branch, seq);
     } catch (e) {
       if (Fault.from("journal", e).kind === "refused") await this.#pullAll(host);
-      else this.#complain(host, e);
+      else this.#complaints.note(host, e);
     }
   }
 
@@ -304,7 +304,7 @@ export class Replica {
       }
       this.#compared = true;
     } catch (e) {
-      this.#complain(host, e);
+      this.#complaints.note(host, e);
       this.#lookAgain(host);
     } finally {
       this.#looking.delete(host);
@@ -381,17 +381,6 @@ export class Replica {
     const view = new DataView(chance.buffer, chance.byteOffset);
     return hosts.map((host, i) => ({ host, by: view.getUint32(4 * i) })).sort((a, b) => a.by - b.by)
       .map(({ host }) => host);
-  }
-
-  /** Once for each peer and reason, and not without end: a peer that goes away is nothing to complain about. */
-  #complain(host: string, e: unknown): void {
-    const fault = Fault.from("journal", e);
-    if (fault.kind === "gone" || this.#stopped) return;
-    const line = `what ${inert(host.slice(0, 12))} sends is not taken: ${inert(fault.message)}`;
-    const lines = this.#complained.get(host) ?? new Set();
-    if (lines.has(line) || lines.size >= complaintsMax) return;
-    this.#complained.set(host, lines.add(line));
-    this.#o.log(line);
   }
 }
 
