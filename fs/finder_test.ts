@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { finderContract, type FinderWorld } from "../tests/contract/finder.ts";
-import { sleep, VirtualClock } from "../mq/mod.ts";
+import { Fault, fromHex, sleep, VirtualClock } from "../mq/mod.ts";
 import { TestNet } from "./fetch_fixture.ts";
 import { type Finder, MemoryDirectory, MemoryFinder, StaticFinder } from "./finder.ts";
 import { joinFinders } from "./finder_join.ts";
 import { LanFinder } from "./finder_lan.ts";
+import { lanWaveMsMax, lanWavePeers } from "./limits.ts";
 import { type Id, idOf } from "./store.ts";
 
 const names = ["a", "b", "c", "d"];
@@ -134,4 +135,38 @@ test("a directory in memory forgets what it was told first", () => {
   const ids = Array.from({ length: 65_537 }, (_, i) => `${i}`);
   for (const each of ids) directory.add(each, "a");
   assert.deepEqual([directory.holders("0"), directory.holders("1")], [[], ["a"]]);
+});
+
+test("LanFinder: of many that have an object few are asked; when nobody has it all are, once, and silence holds up nobody", async () => {
+  const clock = new VirtualClock(1);
+  const peers = Array.from({ length: 60 }, (_, i) => `peer${i}`);
+  const world = (has: (peer: string) => boolean | undefined) => {
+    const asked: string[] = [];
+    const ask = (peer: string) => {
+      asked.push(peer);
+      const answer = has(peer);
+      if (answer === undefined) return sleep(clock, 2_000).then(() => Promise.reject(silent));
+      return Promise.resolve(answer ? [fromHex(id)] : []);
+    };
+    return { asked, finder: new LanFinder({ peers: () => [...peers], ask }, clock) };
+  };
+  const silent = new Fault("ask", "gone", "silent", { hint: "isconf status" });
+  const first = async (finder: LanFinder) => {
+    for await (const peer of finder.find(id, new AbortController().signal)) return peer;
+  };
+
+  const all = world(() => true);
+  assert.ok(peers.includes(await first(all.finder) as string));
+  await clock.advance(1_000);
+  assert.equal(all.asked.length, lanWavePeers);
+
+  const nobody = world(() => false);
+  const none = first(nobody.finder);
+  await clock.advance(60 / lanWavePeers * lanWaveMsMax);
+  assert.deepEqual([await none, nobody.asked.toSorted()], [undefined, peers.toSorted()]);
+
+  const one = world((peer) => peer === "peer7" ? true : undefined);
+  const found = first(one.finder);
+  await clock.advance(2_000 + 60 / lanWavePeers * lanWaveMsMax);
+  assert.equal(await found, "peer7");
 });

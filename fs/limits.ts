@@ -129,6 +129,12 @@ export const fetchLiarsMax = 1024;
 export const directoryIdsMax = 65_536;
 /** Connected peers that are asked at the same time whether they have an object. */
 export const lanAsksMax = 32;
+/** So many are asked first, and then so many more each time. */
+export const lanWavePeers = 3;
+/** How long answers are waited for before the second lot is asked, in milliseconds; twice as long before the next. */
+export const lanWaveMs = 25;
+/** The longest such pause, in milliseconds. */
+export const lanWaveMsMax = 100;
 /** How long such an answer is waited for, in milliseconds. */
 export const lanAskMs = 2_000;
 /** How long a finder is alone until the next one begins, in milliseconds. */

@@ -120,6 +120,6 @@ export const transportLimits = {
   pulseMs: 10_000,
   /** How long a peer may be silent before its connection is cut off, in milliseconds. */
   silenceMs: 35_000,
-  /** How often peers are looked for on the local network, in milliseconds; all of them answer each time. */
+  /** How often peers are looked for on the local network by one of them, in milliseconds; all of them answer each time. */
   discoverMs: 60_000,
 };

@@ -3,7 +3,6 @@
 import { privateKeyFromRaw } from "@libp2p/crypto/keys";
 import { identify } from "@libp2p/identify";
 import type { Connection, Logger, MultiaddrConnection, StreamHandler } from "@libp2p/interface";
-import { mdns } from "@libp2p/mdns";
 import { noise } from "@libp2p/noise";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { ping } from "@libp2p/ping";
@@ -15,6 +14,7 @@ import { concat } from "./bytes.ts";
 import { keyPairFromSecret } from "./ed25519.ts";
 import type { Clock } from "./clock.ts";
 import type { PeerId } from "./transport.ts";
+import { discovery } from "./transport_libp2p_discovery.ts";
 import { boundedYamux } from "./transport_libp2p_muxer.ts";
 import type { TransportLimits } from "./transport_libp2p_options.ts";
 import { within } from "./transport_libp2p_streams.ts";
@@ -156,24 +156,6 @@ export async function makeNode(opts: NodeOptions): Promise<Node> {
       ),
     forget: (peer) => libp2p.peerStore.delete(peerIdFromString(peer)).catch(() => {}), // there was nothing, or we stop
     service: (name) => (libp2p.services as Record<string, unknown>)[name],
-  };
-}
-
-/** mDNS, without libp2p's noting of everybody who claims to be there: the address book has limits, the peer store none. */
-function discovery(opts: NodeOptions) {
-  const labels = opts.network.match(/.{1,32}/g) ?? [];
-  const serviceTag = [...labels, "_isconf", "_udp", "local"].join(".");
-  const make = mdns({ serviceTag, interval: opts.limits.discoverMs });
-  return (components: Parameters<typeof make>[0]) => {
-    const service = make(components) as ReturnType<typeof make> & {
-      start(): Promise<void>;
-      stop(): Promise<void>;
-    };
-    service.addEventListener("peer", ({ detail: { id, multiaddrs } }) => {
-      const addresses = multiaddrs.flatMap((found) => fromMultiaddr(found.toString()) ?? []);
-      opts.onFound(id.toString(), addresses.map(formatAddress));
-    });
-    return { start: () => service.start(), stop: () => service.stop() };
   };
 }
 

@@ -2,18 +2,15 @@
 // What strangers and peers that keep to no rule can do to it: transport_libp2p_strangers_test.ts.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { createSocket } from "node:dgram";
 import { connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import { promisify } from "node:util";
-import { gateOf, having, make, NETWORK, openGate, tell, until } from "../tests/contract/libp2p.ts";
+import { gateOf, having, make, openGate, tell, until } from "../tests/contract/libp2p.ts";
 import { transportContract } from "../tests/contract/transport.ts";
 import { concat } from "./bytes.ts";
 import { sleep, systemClock } from "./clock.ts";
-import { transportLimits } from "./limits.ts";
 import type { Transport } from "./transport.ts";
 import type { Libp2pTransport } from "./transport_libp2p.ts";
-import { makeNode } from "./transport_libp2p_node.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (of: Uint8Array) => new TextDecoder().decode(of);
@@ -307,57 +304,6 @@ test("1,000 sockets that never shake hands: few are kept, and a peer is connecte
     await until(() => open.size === 0, "the last handshake ends");
     await until(() => a.peers().length === 1);
   });
-});
-
-/** Whether this machine hears what it says to a multicast group; without a route for 224.0.0.0/4 it does not. */
-async function hasMulticast(): Promise<boolean> {
-  const socket = createSocket({ type: "udp4", reuseAddr: true });
-  try {
-    await new Promise<void>((resolve) => socket.bind(0, resolve));
-    socket.addMembership("224.0.0.251");
-    let heard = false;
-    socket.on("message", () => heard = true);
-    socket.send("?", socket.address().port, "224.0.0.251");
-    for (let i = 0; i < 50 && !heard; i++) await sleep(systemClock, 10);
-    return heard;
-  } catch {
-    return false; // no such device, or network unreachable
-  } finally {
-    socket.close();
-  }
-}
-
-test("peers on the local network find each other; of another network nobody is seen", async (t) => {
-  if (!await hasMulticast()) {
-    return t.skip("this machine has no multicast: mDNS needs a route for 224.0.0.0/4");
-  }
-  const found = { listen: ["0.0.0.0:0"], discover: true, limits: { discoverMs: 500 } };
-  const seen: string[] = [];
-  const no = () => false;
-  const other = await makeNode({
-    ...found,
-    clock: systemClock,
-    secretKey: systemClock.random(32),
-    network: `${NETWORK}0`,
-    services: {},
-    limits: { ...transportLimits, ...found.limits },
-    refusesHandshake: no,
-    refusesPeer: no,
-    refusesDial: no,
-    mayUse: no,
-    handshakeOver: () => {},
-    onOpened: () => {},
-    handlers: {},
-    onFound: (peer) => void seen.push(peer),
-  });
-  const a = make(found), b = make(found);
-  await having([a, b], async () => {
-    await other.start();
-    assert.ok(a.addresses().length > 0 && a.addresses().every((address) => !address.startsWith("0.")));
-    await until(() => a.peers().length === 1 && b.peers().length === 1);
-    await sleep(systemClock, 600);
-    assert.deepEqual([a.peers(), b.peers(), seen], [[b.self], [a.self], []]);
-  }).finally(() => other.stop());
 });
 
 test("an address that is taken is a fault of the environment, and leaves nothing behind", async () => {
