@@ -8,8 +8,9 @@ import { shuffled } from "./shuffle.ts";
 import type { Id } from "./store.ts";
 
 /**
- * Asks few peers at a time, in an order by chance, and then some more: what is new spreads, and who asks a moment later
- * need not ask many. So what a search costs does not grow with the number of neighbours.
+ * Asks few peers at a time, and then some more: what is new spreads, and who asks a moment later need not ask many. So
+ * what a search costs hardly grows with the number of neighbours. First come those of whom something new was heard,
+ * twice, because they may be just getting it themselves; the others in an order by chance.
  */
 export class LanFinder implements Finder {
   readonly #node: Asker;
@@ -23,20 +24,32 @@ export class LanFinder implements Finder {
   find(id: Id, signal: AbortSignal): AsyncIterable<PeerId> {
     return emitted(signal, async (emit, inner) => {
       const asking = new Set<Promise<void>>();
-      for (const [i, peer] of shuffled(this.#node.peers(), this.#clock).entries()) {
-        if (i > 0 && i % lanWavePeers === 0) {
-          await sleep(this.#clock, Math.min(lanWaveMs * 2 ** (i / lanWavePeers - 1), lanWaveMsMax));
+      const found = new Set<PeerId>();
+      for (const [i, wave] of this.#waves().entries()) {
+        if (i > 0) await sleep(this.#clock, Math.min(lanWaveMs * 2 ** (i - 1), lanWaveMsMax));
+        for (const peer of wave.filter((peer) => !found.has(peer))) {
+          while (asking.size >= lanAsksMax) await Promise.race(asking);
+          if (inner.aborted) return;
+          const one = this.#has(peer, id).then((has) => {
+            asking.delete(one);
+            if (!has) return;
+            found.add(peer);
+            emit(peer);
+          });
+          asking.add(one);
         }
-        while (asking.size >= lanAsksMax) await Promise.race(asking);
-        if (inner.aborted) break;
-        const one = this.#has(peer, id).then((has) => {
-          asking.delete(one);
-          if (has) emit(peer);
-        });
-        asking.add(one);
       }
       await Promise.all(asking);
     });
+  }
+
+  /** Who is asked at the same time. */
+  #waves(): PeerId[][] {
+    const first = this.#node.tellers().slice(0, lanWavePeers);
+    const others = shuffled(this.#node.peers().filter((peer) => !first.includes(peer)), this.#clock);
+    const waves = first.length > 0 ? [first, first] : [];
+    for (let i = 0; i < others.length; i += lanWavePeers) waves.push(others.slice(i, i + lanWavePeers));
+    return waves;
   }
 
   announce(): Promise<void> {

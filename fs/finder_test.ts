@@ -7,7 +7,7 @@ import { TestNet } from "./fetch_fixture.ts";
 import { type Finder, MemoryDirectory, MemoryFinder, StaticFinder } from "./finder.ts";
 import { joinFinders } from "./finder_join.ts";
 import { LanFinder } from "./finder_lan.ts";
-import { lanWaveMsMax, lanWavePeers } from "./limits.ts";
+import { lanWaveMs, lanWaveMsMax, lanWavePeers } from "./limits.ts";
 import { type Id, idOf } from "./store.ts";
 
 const names = ["a", "b", "c", "d"];
@@ -148,8 +148,9 @@ test("LanFinder: of many that have an object few are asked; when nobody has it a
       if (answer === undefined) return sleep(clock, 2_000).then(() => Promise.reject(silent));
       return Promise.resolve(answer ? [fromHex(id)] : []);
     };
-    return { asked, finder: new LanFinder({ peers: () => [...peers], ask }, clock) };
+    return { asked, finder: new LanFinder({ peers: () => [...peers], tellers: () => tellers, ask }, clock) };
   };
+  let tellers: string[] = [];
   const silent = new Fault("ask", "gone", "silent", { hint: "isconf status" });
   const first = async (finder: LanFinder) => {
     for await (const peer of finder.find(id, new AbortController().signal)) return peer;
@@ -169,4 +170,11 @@ test("LanFinder: of many that have an object few are asked; when nobody has it a
   const found = first(one.finder);
   await clock.advance(2_000 + 60 / lanWavePeers * lanWaveMsMax);
   assert.equal(await found, "peer7");
+
+  tellers = ["peer3", "peer8"];
+  const late = world((peer) => peer === "peer3" && clock.now() >= hasMs);
+  const hasMs = clock.now() + lanWaveMs / 2;
+  const told = first(late.finder);
+  await clock.advance(1_000);
+  assert.deepEqual([await told, late.asked], ["peer3", [...tellers, ...tellers]]);
 });

@@ -10,6 +10,8 @@ export const HAVE = "isfs/have", GET = "isfs/get";
 /** Who can be asked, and how: an MqNode. */
 export interface Asker {
   peers(): PeerId[];
+  /** Those of whom something new was heard, the latest first. */
+  tellers(): PeerId[];
   ask(peer: PeerId, method: string, value: Cbor, opts?: { timeoutMs?: number }): Promise<Cbor>;
 }
 

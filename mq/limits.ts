@@ -31,6 +31,8 @@ export const queueBytesPerPeerMax = 8 * MiB;
 export const topicBytesMax = 64;
 /** Peers, chosen by chance, that a rumour is told to: who finds it new tells it on (Demers et al., 1987). */
 export const rumourPeersMax = 6;
+/** Peers of which is remembered that rumours came of them lately. */
+export const tellersMax = 16;
 
 /** How long an answer is waited for, in milliseconds, unless the asker says otherwise. */
 export const askMs = 10_000;

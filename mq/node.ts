@@ -12,6 +12,7 @@ import {
   peersMax,
   rumourPeersMax,
   seenPerPeerMax,
+  tellersMax,
 } from "./limits.ts";
 import type { Message, Unread } from "./message.ts";
 import { readMessage, writeMessage } from "./message.ts";
@@ -49,6 +50,8 @@ export class MqNode {
   readonly #answerers = new Map<string, Answerer>();
   readonly #pending = new Map<string, Pending>();
   readonly #peers = new Map<PeerId, Peer>();
+  /** The latest is the last. */
+  readonly #tellers = new Set<PeerId>();
   readonly #detach: (() => void)[];
   #stopped = false;
 
@@ -68,6 +71,12 @@ export class MqNode {
   /** The peers connected now. */
   peers(): PeerId[] {
     return this.#transport.peers();
+  }
+
+  /** Those of whom a rumour came, the latest first: they probably have what is new. */
+  tellers(): PeerId[] {
+    const connected = new Set(this.#transport.peers());
+    return [...this.#tellers].reverse().filter((peer) => connected.has(peer));
   }
 
   /**
@@ -147,7 +156,11 @@ export class MqNode {
     const message = this.#read(from, bytes);
     switch (message?.kind) {
       case "event":
-        if (this.#isNew(from, message.id)) this.#heard(from, message.topic, message.value);
+        if (!this.#isNew(from, message.id)) break;
+        this.#tellers.delete(from);
+        if (this.#tellers.size >= tellersMax) this.#tellers.delete(this.#tellers.values().next().value!);
+        this.#tellers.add(from);
+        this.#heard(from, message.topic, message.value);
         break;
       case "ask":
         if (this.#isNew(from, message.id)) void this.#answer(from, message);

@@ -213,6 +213,11 @@ test("what is published is heard once by each subscriber of the topic, until it 
   assert.equal(log.length, 2);
 });
 
+interface At {
+  transport: ReturnType<MemoryNetwork["attach"]>;
+  node: MqNode;
+}
+
 test("a rumour is told to some peers only, and to others each time", async () => {
   const clock = new VirtualClock(7);
   const network = new MemoryNetwork(clock);
@@ -233,6 +238,27 @@ test("a rumour is told to some peers only, and to others each time", async () =>
   await clock.advance(10);
   assert.equal(heard.size, 19);
   assert.equal([...heard.values()].reduce((a, b) => a + b), 31 * rumourPeersMax);
+});
+
+test("who told rumours is known, the latest first, as long as it is connected; questions are no rumours", async () => {
+  const clock = new VirtualClock(7);
+  const network = new MemoryNetwork(clock);
+  const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => {
+    const transport = network.attach(name);
+    return { transport, node: new MqNode(transport, clock) };
+  }) as [At, At, At, At];
+  for (const { transport } of [a, b, c, d]) await transport.start();
+  await clock.advance(10);
+  for (const { node } of [b, c, b]) {
+    node.publish("t", 1);
+    await clock.advance(10);
+  }
+  d.node.ask("a", "what", 1).catch(() => {});
+  await clock.advance(10);
+  assert.deepEqual(a.node.tellers(), ["b", "c"]);
+  await b.transport.stop();
+  await clock.advance(10);
+  assert.deepEqual(a.node.tellers(), ["c"]);
 });
 
 test("a message sent again within the window is not worked on again", async () => {
