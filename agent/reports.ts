@@ -25,7 +25,7 @@ import {
 } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { getMeta, setMeta } from "./schema.ts";
-import { hostKey, members } from "./trust.ts";
+import { hostKey, isMember, members } from "./trust.ts";
 
 /** How a host can stand. */
 export const STATES = [
@@ -203,7 +203,7 @@ export class Reports {
     }
     try {
       const host = open1(value).kid;
-      if (!members(policy).has(host) || host === this.#o.self()) return undefined;
+      if (!isMember(policy, host) || host === this.#o.self()) return undefined;
       const words = readWords(verify1(value, context(TYPE.report, policy.domain, ""), hostKey(policy, host)));
       if (words === undefined) return undefined;
       const held = db.read((r: Reader) =>

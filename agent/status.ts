@@ -87,9 +87,9 @@ export function standing(host: Host) {
       entries: host.journal.head(name).seq,
       from: from === null ? null : `${from.branch}@${from.seq}`,
     })),
-    owners: policy.grants.filter((g) => g.role === "owner").map((g) =>
-      `${nameOf(policy, g.key)} on ${g.branch}`
-    ),
+    owners: [...policy.grants].flatMap(([key, grants]) =>
+      grants.filter((g) => g.role === "owner").map((g) => `${nameOf(policy, key)} on ${g.branch}`)
+    ).sort(),
     fork: fork === undefined ? null : fork,
   };
 }
