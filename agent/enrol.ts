@@ -27,7 +27,7 @@ import {
   tokensMax,
 } from "./limits.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
-import { evictionOf, needFreeName } from "./roles.ts";
+import { needFreeName, revocation } from "./roles.ts";
 import { checkMac, mac, writeToken } from "./token.ts";
 import { isMember, may, members, type Policy } from "./trust.ts";
 
@@ -146,7 +146,7 @@ async function admit(
     }
     const before = namesake === undefined
       ? []
-      : evictionOf(policy, ends, namesake, "replaced by a host of that name");
+      : [revocation(ends, namesake, "replaced by a host of that name")];
     const op: Op = { op: "host", key: joiner.key, net: joiner.net, name: joiner.name };
     return [...before, op];
   });

@@ -127,21 +127,14 @@ export async function evict(call: Call, args: { host: string; reason: string }):
       const which = id === hostId(host) ? "this host itself" : "a keeper";
       throw new Fault("evict", "refused", `${inert(args.host)} is ${which}`, { hint: "isconf hosts" });
     }
-    return evictionOf(policy, ends, id, args.reason);
+    return [revocation(ends, id, args.reason)];
   });
   await host.settleMesh().catch((e) => host.log(`mesh: ${Fault.from("evict", e).message}`)); // it is cut off by now
   return { host: args.host };
 }
 
-/** The revocations that take a host and the persons on it out of the domain. */
-export function evictionOf(policy: Policy, ends: Ends, id: string, reason: string): Op[] {
-  const at = `@${policy.hosts.get(id)?.name}`;
-  const persons = [...policy.persons].filter(([key, p]) => p.name.endsWith(at) && !policy.revoked.has(key));
-  return [id, ...persons.map(([key]) => key)].map((key) => revocation(ends, key, reason));
-}
-
-/** What the key did up to where every chain ends now stays. */
-function revocation(ends: Ends, key: string, reason: string): Op {
+/** What the key did up to where every chain ends now stays; so it is for the persons on a host, if it is a host's. */
+export function revocation(ends: Ends, key: string, reason: string): Op {
   return { op: "revoke", key: fromHex(key), cuts: { ...ends }, reason };
 }
 

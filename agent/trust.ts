@@ -105,8 +105,7 @@ function step(next: Draft, op: Op): void {
       give(next, toHex(op.key), { role: op.role, branch: op.branch });
       return;
     case "revoke":
-      next.revoked = next.revoked.with(toHex(op.key), op.cuts);
-      return;
+      return revoke(next, toHex(op.key), op.cuts);
     case "keepers": {
       const hosts = [...new Set(op.hosts.map(toHex))];
       if (op.quorum * 2 <= hosts.length || op.quorum > hosts.length) {
@@ -172,6 +171,17 @@ function mustBeName(name: string): void {
     checkName("trust", "host or branch", name);
   } catch (e) {
     throw wrong(Fault.from("trust", e).message);
+  }
+}
+
+/** Cuts a key off, once, and with a host whoever is a person on it: who took the host has their keys too. */
+function revoke(next: Draft, key: string, cuts: Readonly<Record<string, number>>): void {
+  if (next.revoked.has(key)) return; // its name may be another's by now
+  next.revoked = next.revoked.with(key, cuts);
+  const host = next.hosts.get(key);
+  if (host === undefined) return;
+  for (const [id, person] of next.persons) {
+    if (person.name.endsWith(`@${host.name}`)) revoke(next, id, cuts);
   }
 }
 
