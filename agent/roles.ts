@@ -5,7 +5,7 @@ import { type Ends, extendControl } from "./control.ts";
 import { context, type Op, TYPE } from "./entry.ts";
 import { branchOf, type Call, type Host, hostId, hostName, hostPair, personPair } from "./host.ts";
 import { needNoWip } from "./locks.ts";
-import { checkName, CONTROL, inert } from "./names.ts";
+import { checkName, checkReason, CONTROL, inert } from "./names.ts";
 import { hostKey, isCut, members, nameOf, type Policy, type Role, ROLES } from "./trust.ts";
 import { userByName } from "./users.ts";
 
@@ -103,6 +103,7 @@ export async function revoke(
   args: { person: string; reason: string },
 ): Promise<{ name: string }> {
   const { host, actor } = call;
+  checkReason("revoke", args.reason);
   const message = `revoke ${args.person}`;
   await extendControl(host, "revoke", personPair(host, actor), message, (policy, ends) => {
     const found = [...policy.persons].find(([id, p]) =>
@@ -121,6 +122,7 @@ export async function revoke(
 /** Takes a host out of the domain, and with it the persons whose keys live there. Others cut it off as they hear. */
 export async function evict(call: Call, args: { host: string; reason: string }): Promise<{ host: string }> {
   const { host, actor } = call;
+  checkReason("evict", args.reason);
   await extendControl(host, "evict", personPair(host, actor), `evict ${args.host}`, (policy, ends) => {
     const id = memberNamed(policy, args.host, "evict");
     if (id === hostId(host) || policy.keepers.hosts.includes(id)) {

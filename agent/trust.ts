@@ -3,6 +3,7 @@
 import { checkPublicKey, Fault, keyId, sha256, toHex } from "../mq/mod.ts";
 import { ById } from "./byid.ts";
 import type { Entry, Op } from "./entry.ts";
+import { branchesMax } from "./limits.ts";
 import { checkName, CONTROL } from "./names.ts";
 
 /** What a key may do. `owner` includes `append`; a root key may do everything in the control journal. */
@@ -116,6 +117,7 @@ function step(next: Draft, op: Op): void {
     }
     case "branch":
       mustBeName(op.name); // above all not the control journal's own
+      if (next.branches.size >= branchesMax) throw wrong(`more than ${branchesMax} branches`);
       if (next.branches.has(op.name)) throw wrong(`the branch ${op.name} exists already`);
       if (op.from !== null && !next.branches.has(op.from.branch)) throw wrong(`no branch ${op.from.branch}`);
       next.branches = new Map(next.branches).set(op.name, op.from);
