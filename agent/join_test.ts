@@ -1,6 +1,8 @@
 // join: a joining host that is told lies, interrupted, or sent elsewhere: nothing is kept that would keep it from joining
 // rightly afterwards. Not the side of those who let it in (enrol_test.ts).
 import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import * as os from "node:os";
 import { test } from "node:test";
 import { type Cbor, decode, encode, fromHex, generateKeyPair, sign1, systemClock, toHex } from "../mq/mod.ts";
 import {
@@ -26,6 +28,7 @@ import {
   introductionBytesMax,
   messageBytesMax,
 } from "./limits.ts";
+import { userByName } from "./users.ts";
 
 type Ctx = Parameters<typeof makeHost>[0];
 /** Changes what the domain answers to a joining host; throws to say nothing. */
@@ -181,6 +184,39 @@ test("a host joins a domain whose control journal is longer than one answer", as
   await joinDomain(a, b, "hostb");
   assert.equal(journal(b).needPolicy("test").hosts.size, 152);
   await until("they are connected", () => a.agent.host.mesh.peers().includes(hostId(b.agent.host)));
+});
+
+test("who asks for the keys of all users of a host makes it make none but for those who have a socket there", async (t) => {
+  const a = await makeFirstHost(t, { conf: "listen = none\npermit = daemon nobody-at-all\n" });
+  const b = await addOther(a, "hostb");
+  const { host } = a.agent;
+  const keys = () => fs.readdirSync(`${a.home.state}/keys`).sort();
+  const own = process.geteuid?.() ?? 0;
+  const users = fs.readFileSync("/etc/passwd", "utf8").split("\n").map((line) =>
+    line.split(":")[0] as string
+  );
+  const ask = (user: Cbor) => Promise.resolve(host.mesh.answers.answer([b.id, "person", user]));
+  const answered: string[] = [];
+  for (const user of [...users, "nobody-at-all", "x".repeat(100_000), "0", "", null]) {
+    const said = await ask(user).catch((e) => e.kind);
+    if (said instanceof Uint8Array) answered.push(String(user));
+    else assert.equal(said, "notFound", String(user).slice(0, 40));
+  }
+  const others = own === 0 ? ["daemon"] : []; // an agent that is not root's has a socket for its own user only
+  assert.deepEqual(answered.sort(), [os.userInfo().username, ...others].sort());
+  assert.deepEqual(
+    keys(),
+    ["host.key", `user-${own}.key`, ...others.map((name) => `user-${userByName("test", name).uid}.key`)]
+      .sort(),
+  );
+  const mallory = a.call(own + 4711, "mallory");
+  for (const person of ["mail", "mail@hosta", "mail@hostb"]) {
+    assert.equal(
+      (await faultOf(() => a.acts.roles.grant(mallory, { person, role: "append", branch: "main" }))).kind,
+      "denied",
+    );
+  }
+  assert.equal(keys().length, 3 + others.length, "mallory's own, and none of those that were named");
 });
 
 test("whatever an owner does, others can still join: no entry of the control journal is larger than a stranger can be given", async (t) => {

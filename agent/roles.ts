@@ -6,8 +6,8 @@ import { context, type Op, TYPE } from "./entry.ts";
 import { branchOf, type Call, type Host, hostId, hostName, hostPair, personPair } from "./host.ts";
 import { needNoWip } from "./locks.ts";
 import { checkName, checkReason, CONTROL, inert } from "./names.ts";
-import { hostKey, isCut, members, nameOf, type Policy, type Role, ROLES } from "./trust.ts";
-import { userByName } from "./users.ts";
+import { hostKey, isCut, may, members, nameOf, type Policy, type Role, ROLES } from "./trust.ts";
+import { hasSocket, userByName } from "./users.ts";
 
 /** Gives a person a role on a branch (`*`: on every one): a user of this host, or `user@host` of another. */
 export async function grant(
@@ -24,6 +24,17 @@ export async function grant(
     throw new Fault("grant", "usage", `${inert(args.role)} is not one of ${ROLES.join(", ")}`, {
       hint: "isconf help grant",
     });
+  }
+  // Before anybody is asked and any key made.
+  if (!may(policy, keyId(personPair(call.host, call.actor).publicKey), "owner", CONTROL)) {
+    throw new Fault(
+      "grant",
+      "denied",
+      `${inert(call.actor.name)}@${hostName(call.host)} is no owner of the domain`,
+      {
+        hint: "isconf status: shows who is",
+      },
+    );
   }
   const { name, key } = await keyOf(call, args.person);
   await giveRole(call, { ...args, name, key });
@@ -75,8 +86,8 @@ async function askThere(host: Host, there: string, user: string, at: string): Pr
     const { kind } = Fault.from("grant", e);
     const [who, where] = [inert(user), inert(at)];
     if (kind === "notFound") {
-      throw new Fault("grant", kind, `there is no user ${who} on ${where}`, {
-        hint: `getent passwd, on ${where}`,
+      throw new Fault("grant", kind, `no user ${who} is permitted on ${where}`, {
+        hint: `isconf restart, on ${where}, after a line permit = ${who} in its isconf.conf`,
       });
     }
     if (kind !== "gone") throw e;
@@ -86,9 +97,17 @@ async function askThere(host: Host, there: string, user: string, at: string): Pr
   }
 }
 
-/** What this host answers to who asks for the key of one of its users. */
+/**
+ * What this host answers to who asks for the key of one of its users. Any host of the domain may ask, so it makes no key
+ * but for who has a socket here: nobody else could ever use it.
+ */
 export function vouch(host: Host, value: Cbor): Uint8Array {
-  const user = userByName("person", typeof value === "string" ? value : "");
+  if (typeof value !== "string" || !hasSocket(host.config.permit, value)) {
+    throw new Fault("person", "notFound", "no user of that name is permitted on this host", {
+      hint: "isconf restart, after a line permit = NAME in isconf.conf",
+    });
+  }
+  const user = userByName("person", value);
   const words = [`${user.name}@${hostName(host)}`, personPair(host, user).publicKey];
   return sign1(
     hostPair(host),
