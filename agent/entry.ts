@@ -90,6 +90,7 @@ export const TYPE = {
   request: "isconf/request/1",
   reply: "isconf/reply/1",
   report: "isconf/report/1",
+  present: "isconf/present/1",
   person: "isconf/person/1",
   join: "isconf/join/1",
 } as const;
