@@ -147,7 +147,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   };
   const request = nodeHandler(makeApi(host, acts));
   const handlers = { request, upgrade: makeUpgrade(host, acts) };
-  const doors = await openDoors(home, permitted(config.permit, log), handlers, clock, log);
+  const doors = await openDoors(home, uidsAtDoors(config.permit, log), handlers, clock, log);
   checkin.settlePending(host);
   const sharing = new Again(() => shareNew(host), (e) => log(`sharing contents: ${e.message}`));
   const following = new Again(() => follow(host, acts), (e) => log(`follow: ${e.message}`));
@@ -199,11 +199,9 @@ async function waitForLock(file: string, clock: Clock): Promise<ReturnType<typeo
 }
 
 /** The uids that get a door: root or whoever runs this agent, and, for root's, those the configuration names. */
-function permitted(names: string[], log: (line: string) => void): number[] {
-  const own = process.geteuid?.() ?? 0;
-  const uids = [own];
-  if (own !== 0) return uids;
-  for (const name of names) {
+function uidsAtDoors(permit: string[], log: (line: string) => void): number[] {
+  const uids = [process.geteuid?.() ?? 0];
+  for (const name of users.permitted(permit)) {
     try {
       uids.push(users.userByName("start", name).uid);
     } catch (e) {

@@ -4,6 +4,7 @@ import { Fault, fromHex, generateKeyPair, keyId, toHex } from "../mq/mod.ts";
 import { extendControl, sealControl } from "./control.ts";
 import type { EntryRecord, Op } from "./entry.ts";
 import { branchOf, type Call, hostId, hostName, hostPair, needCongruent, personPair } from "./host.ts";
+import { branchesMax } from "./limits.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
 import { getMeta, setMeta } from "./schema.ts";
 import { may } from "./trust.ts";
@@ -73,6 +74,11 @@ export async function fork(call: Call, name: string): Promise<{ branch: string; 
   if (policy.branches.has(name)) {
     throw new Fault("fork", "refused", `the branch ${name} exists already`, {
       hint: `isconf migrate ${name}`,
+    });
+  }
+  if (policy.branches.size >= branchesMax) {
+    throw new Fault("fork", "refused", `a domain has at most ${branchesMax} branches`, {
+      hint: "isconf migrate BRANCH, see isconf status",
     });
   }
   const author = personPair(host, actor);

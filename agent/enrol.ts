@@ -27,9 +27,9 @@ import {
   tokensMax,
 } from "./limits.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
-import { evictionOf, needFreeName } from "./roles.ts";
+import { needFreeName, revocation } from "./roles.ts";
 import { checkMac, mac, writeToken } from "./token.ts";
-import { may, members, type Policy } from "./trust.ts";
+import { isMember, may, members, type Policy } from "./trust.ts";
 
 interface TokenRow {
   id: string;
@@ -137,7 +137,7 @@ async function admit(
   replace: boolean,
 ): Promise<void> {
   await extendControl(host, "approve", author, `host ${joiner.name}`, (policy, ends) => {
-    if (members(policy).has(joiner.host)) return [];
+    if (isMember(policy, joiner.host)) return [];
     const namesake = needFreeName(policy, "approve", joiner.name, joiner.host);
     if (namesake !== undefined && !replace) {
       throw new Fault("approve", "refused", `another host is called ${inert(joiner.name)}`, {
@@ -146,7 +146,7 @@ async function admit(
     }
     const before = namesake === undefined
       ? []
-      : evictionOf(policy, ends, namesake, "replaced by a host of that name");
+      : [revocation(ends, namesake, "replaced by a host of that name")];
     const op: Op = { op: "host", key: joiner.key, net: joiner.net, name: joiner.name };
     return [...before, op];
   });
@@ -181,7 +181,9 @@ export function hosts(call: Call) {
     branch: j.branch,
     askedMs: j.askedMs,
   }));
-  return { hosts: rows.sort((a, b) => a.name < b.name ? -1 : 1), waiting };
+  // Of one name, those that were evicted come before the one that was not.
+  const place = (row: typeof rows[number]) => [row.name, row.state === "evicted" ? 0 : 1, row.id].join("\n");
+  return { hosts: rows.sort((a, b) => place(a) < place(b) ? -1 : 1), waiting };
 }
 
 /** The beginning of a host's id as people compare it. */
@@ -246,7 +248,7 @@ async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): P
   if (row.host !== null && row.host !== id) {
     return answer("refused", "that token has been used by another host");
   }
-  if (members(policy).has(id)) return answer("admitted");
+  if (isMember(policy, id)) return answer("admitted");
   if (policy.revoked.has(id)) return answer("refused", "this host's key was evicted: it needs a new one");
   if (row.untilMs < host.clock.wall()) return answer("refused", "that token is too old");
   if (row.hostName !== "" && row.hostName !== name) {

@@ -14,7 +14,8 @@ import {
   toHex,
   verify1,
 } from "../mq/mod.ts";
-import { certBytesMax, entryBytesMax, opsPerEntryMax } from "./limits.ts";
+import { certBytesMax, controlEntryBytesMax, entryBytesMax, opsPerEntryMax } from "./limits.ts";
+import { CONTROL } from "./names.ts";
 
 /** What this agent can apply: an entry that needs a higher number stops replay before it. */
 export const ENTRY_LEVEL = 1;
@@ -89,6 +90,7 @@ export const TYPE = {
   request: "isconf/request/1",
   reply: "isconf/reply/1",
   report: "isconf/report/1",
+  present: "isconf/present/1",
   person: "isconf/person/1",
   join: "isconf/join/1",
 } as const;
@@ -112,9 +114,13 @@ export function sealEntry(
   host: KeyPair,
 ): { id: Uint8Array; entry: Uint8Array; origin: Uint8Array } {
   const payload = encode({ ...entry, ops: entry.ops as unknown as Cbor });
-  if (payload.length > entryBytesMax) {
-    throw new Fault("ci", "usage", `an entry of ${payload.length} bytes is larger than ${entryBytesMax}`, {
-      hint: "isconf exec with shorter arguments, or snap a script and exec it",
+  const bytesMax = bytesMaxOf(entry.branch);
+  if (payload.length > bytesMax) {
+    const isControl = entry.branch === CONTROL;
+    throw new Fault("entry", "usage", `an entry of ${payload.length} bytes is larger than ${bytesMax}`, {
+      hint: isControl
+        ? "isconf evict or isconf revoke with a shorter reason"
+        : "isconf exec with shorter arguments, or snap a script and exec it",
     });
   }
   const id = entryId(payload);
@@ -124,6 +130,9 @@ export function sealEntry(
     origin: sign1(host, context(TYPE.origin, entry.domain, entry.branch), id),
   };
 }
+
+/** How large the signed content of an entry may be: one that could be made could else be one that nobody can be given. */
+const bytesMaxOf = (branch: string) => branch === CONTROL ? controlEntryBytesMax : entryBytesMax;
 
 /** A keeper's signed vote. */
 export function sealVote(vote: Vote, domain: Uint8Array, branch: string, host: KeyPair): Uint8Array {
@@ -156,7 +165,8 @@ export function readEntry(bytes: Uint8Array): { entry: Entry; id: Uint8Array; ki
     throw malformed("an entry");
   }
   const e = value as unknown as Entry;
-  const first = e.seq === 1 && e.branch === "@domain";
+  if (payload.length > bytesMaxOf(e.branch)) throw malformed("an entry (too long)");
+  const first = e.seq === 1 && e.branch === CONTROL;
   const isNone = (v: unknown) => v instanceof Uint8Array && v.length === 0;
   const idOrNone = (v: unknown) => isId(v) || (first && isNone(v));
   if (

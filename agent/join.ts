@@ -9,7 +9,7 @@ import { joinPollMs, joinWaitMs, settleInMs } from "./limits.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
 import { getMeta, setMeta } from "./schema.ts";
 import { checkMac, mac, readToken, type Token } from "./token.ts";
-import { members } from "./trust.ts";
+import { isMember } from "./trust.ts";
 
 export interface Joined {
   domain: string;
@@ -47,7 +47,7 @@ export async function join(call: Call, args: { token: string; host: string }): P
   const branch = await untilAdmitted(call, token, { name: args.host, net });
   await takeControl(host, token);
   const policy = host.journal.needPolicy("join");
-  if (!members(policy).has(hostId(host)) || !policy.branches.has(branch)) {
+  if (!isMember(policy, hostId(host)) || !policy.branches.has(branch)) {
     throw new Fault("join", "corrupt", "the control journal that was sent does not name this host", {
       hint: "isconf join again",
     });

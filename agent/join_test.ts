@@ -1,8 +1,10 @@
 // join: a joining host that is told lies, interrupted, or sent elsewhere: nothing is kept that would keep it from joining
 // rightly afterwards. Not the side of those who let it in (enrol_test.ts).
 import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import * as os from "node:os";
 import { test } from "node:test";
-import { type Cbor, decode, encode, fromHex, sign1, toHex } from "../mq/mod.ts";
+import { type Cbor, decode, encode, fromHex, generateKeyPair, sign1, systemClock, toHex } from "../mq/mod.ts";
 import {
   faultOf,
   joinDomain,
@@ -13,11 +15,20 @@ import {
   type TestHost,
   until,
 } from "../tests/world.ts";
+import { sealControl } from "./control.ts";
 import { answerStranger } from "./enrol.ts";
-import { context, TYPE } from "./entry.ts";
-import { addOther, allOf, forged, stolen } from "./fixture.ts";
-import { hostId } from "./host.ts";
-import { writeRecord } from "./intake.ts";
+import { context, entryId, type Op, readEntry, TYPE } from "./entry.ts";
+import { addOther, allOf, extend, forged, stolen } from "./fixture.ts";
+import { hostId, hostPair, personPair } from "./host.ts";
+import { takeIn, writeRecord } from "./intake.ts";
+import {
+  branchesMax,
+  certBytesMax,
+  controlEntryBytesMax,
+  introductionBytesMax,
+  messageBytesMax,
+} from "./limits.ts";
+import { userByName } from "./users.ts";
 
 type Ctx = Parameters<typeof makeHost>[0];
 /** Changes what the domain answers to a joining host; throws to say nothing. */
@@ -175,6 +186,82 @@ test("a host joins a domain whose control journal is longer than one answer", as
   await until("they are connected", () => a.agent.host.mesh.peers().includes(hostId(b.agent.host)));
 });
 
+test("who asks for the keys of all users of a host makes it make none but for those who have a socket there", async (t) => {
+  const a = await makeFirstHost(t, { conf: "listen = none\npermit = daemon nobody-at-all\n" });
+  const b = await addOther(a, "hostb");
+  const { host } = a.agent;
+  const keys = () => fs.readdirSync(`${a.home.state}/keys`).sort();
+  const own = process.geteuid?.() ?? 0;
+  const users = fs.readFileSync("/etc/passwd", "utf8").split("\n").map((line) =>
+    line.split(":")[0] as string
+  );
+  const ask = (user: Cbor) => Promise.resolve(host.mesh.answers.answer([b.id, "person", user]));
+  const answered: string[] = [];
+  for (const user of [...users, "nobody-at-all", "x".repeat(100_000), "0", "", null]) {
+    const said = await ask(user).catch((e) => e.kind);
+    if (said instanceof Uint8Array) answered.push(String(user));
+    else assert.equal(said, "notFound", String(user).slice(0, 40));
+  }
+  const others = own === 0 ? ["daemon"] : []; // an agent that is not root's has a socket for its own user only
+  assert.deepEqual(answered.sort(), [os.userInfo().username, ...others].sort());
+  assert.deepEqual(
+    keys(),
+    ["host.key", `user-${own}.key`, ...others.map((name) => `user-${userByName("test", name).uid}.key`)]
+      .sort(),
+  );
+  const mallory = a.call(own + 4711, "mallory");
+  for (const person of ["mail", "mail@hosta", "mail@hostb"]) {
+    assert.equal(
+      (await faultOf(() => a.acts.roles.grant(mallory, { person, role: "append", branch: "main" }))).kind,
+      "denied",
+    );
+  }
+  assert.equal(keys().length, 3 + others.length, "mallory's own, and none of those that were named");
+});
+
+test("whatever an owner does, others can still join: no entry of the control journal is larger than a stranger can be given", async (t) => {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  const { host } = a.agent;
+  const named = (length: number): Op[] => [
+    { op: "person", key: generateKeyPair(systemClock).publicKey, name: "x".repeat(length) },
+  ];
+  const before = allOf(a);
+  assert.equal((await faultOf(() => extend(a, named(controlEntryBytesMax)))).kind, "usage");
+  const owner = personPair(host, a.call().actor);
+  const place = {
+    domain: fromHex(journal(a).domain() as string),
+    prev: journal(a).head("@domain").id,
+    seq: 2,
+  };
+  const { entry } = readEntry(sealControl(host, owner, named(1), "test", place).entry);
+  const payload = encode({ ...entry, ops: named(controlEntryBytesMax) as unknown as Cbor });
+  const signed = (type: string, what: Uint8Array, by = hostPair(host)) =>
+    sign1(by, context(type, place.domain, "@domain"), what);
+  const record = {
+    entry: signed(TYPE.entry, payload, owner),
+    origin: signed(TYPE.origin, entryId(payload)),
+    cert: encode([signed(TYPE.vote, encode({ epoch: 0, term: 0, seq: 2, id: entryId(payload) }))]),
+  };
+  assert.match((await faultOf(() => takeIn(host, [record]))).message, /too long/);
+  assert.equal(allOf(a), before);
+
+  const branches = Array.from({ length: branchesMax }, (_, i): Op => {
+    return { op: "branch", name: `${i}`.padStart(64, "b"), from: null };
+  });
+  for (let i = 1; i < branchesMax; i += 51) await extend(a, branches.slice(i, i + 51));
+  assert.match((await faultOf(() => extend(a, branches.slice(0, 1)))).message, /more than 256 branches/);
+  assert.equal((await faultOf(() => a.acts.domain.fork(a.call(), "web"))).kind, "refused");
+  await addOther(a, "hostb");
+  const evict = (bytes: number) => a.acts.roles.evict(a.call(), { host: "hostb", reason: "x".repeat(bytes) });
+  assert.equal((await faultOf(() => evict(messageBytesMax + 1))).kind, "usage");
+  await evict(messageBytesMax);
+  await extend(a, named(controlEntryBytesMax - 500));
+  assert.ok(controlEntryBytesMax + certBytesMax + 1024 < introductionBytesMax, "also with the most votes");
+  const b = await makeHost(t, { conf: MESHED });
+  await joinDomain(a, b, "hostb");
+  assert.equal(journal(b).needPolicy("test").branches.size, branchesMax);
+});
+
 test("a host that lies about whose key a user has gives no role to anybody else's key", async (t) => {
   const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
   await until("they are connected", () => a.agent.host.mesh.peers().includes(hostId(b.agent.host)));
@@ -182,7 +269,7 @@ test("a host that lies about whose key a user has gives no role to anybody else'
   const c = await addOther(a, "hostc");
   const { vouch } = b.acts.roles;
   const grant = () => a.acts.roles.grant(a.call(), { person: "root@hostb", role: "owner", branch: "*" });
-  const before = () => a.agent.host.journal.needPolicy("test").grants.length;
+  const before = () => [...a.agent.host.journal.needPolicy("test").grants].flatMap(([, g]) => g).length;
   const had = before();
   const { domain } = a.agent.host.journal.needPolicy("test");
   const say = (words: Cbor, by = stolen(b).host, type: string = TYPE.person) =>

@@ -50,8 +50,9 @@ const EMPTY: Head = { seq: 0, id: new Uint8Array(0), epoch: 0 };
 
 export class Journal {
   readonly #db: Db;
-  /** The policy after each control entry, index seq - 1. */
-  #policies: Policy[] = [];
+  /** The policy after each control entry, by that entry's id; they share what is the same in them. */
+  readonly #policies = new Map<string, Policy>();
+  #policy: Policy | undefined;
   readonly #grown = new Set<(branch: string) => void>();
 
   /** Opens the journal in agent.db and follows the control journal to its end. */
@@ -59,13 +60,13 @@ export class Journal {
     this.#db = db;
     for (const row of this.#rows(CONTROL, 1, Number.MAX_SAFE_INTEGER)) {
       const { entry, id } = readEntry(row.entry);
-      this.#policies.push(follow(this.#policies.at(-1), entry, id));
+      this.#keepPolicy(follow(this.#policy, entry, id));
     }
   }
 
   /** The domain's policy as of the newest control entry; undefined before there is a domain. */
   policy(): Policy | undefined {
-    return this.#policies.at(-1);
+    return this.#policy;
   }
 
   /** The same, or a fault that says how to get a domain. */
@@ -81,7 +82,7 @@ export class Journal {
 
   /** The policy as of one control entry, or undefined when we do not hold that entry. */
   policyAt(id: Uint8Array): Policy | undefined {
-    return this.#policies.findLast((p) => bytesEqual(p.head, id));
+    return this.#policies.get(toHex(id));
   }
 
   /** The end of a branch's chain; of a branch forked off without entries of its own: the fork point. */
@@ -230,17 +231,25 @@ export class Journal {
       );
       if (entry.branch !== CONTROL) continue;
       if (entry.seq === 1) setMeta(tx, "domain", toHex(id));
-      tx.onCommit(() => void this.#policies.push(follow(this.policy(), entry, id)));
+      tx.onCommit(() => this.#keepPolicy(follow(this.#policy, entry, id)));
     }
     const branches = new Set(checked.map(({ entry }) => entry.branch));
     tx.onCommit(() => branches.forEach((branch) => this.#grown.forEach((fn) => fn(branch))));
+  }
+
+  #keepPolicy(policy: Policy): void {
+    this.#policies.set(toHex(policy.head), policy);
+    this.#policy = policy;
   }
 
   /** Drops everything: for a host that has not come into any domain. */
   forget(tx: Tx): void {
     for (const table of ["entry", "fork_proof"]) tx.run(`DELETE FROM ${table}`);
     setMeta(tx, "domain", undefined);
-    tx.onCommit(() => void (this.#policies = []));
+    tx.onCommit(() => {
+      this.#policies.clear();
+      this.#policy = undefined;
+    });
   }
 
   /** Calls `fn` with the branch each time a chain has become longer, durably. A hint: who hears it reads the chain. */

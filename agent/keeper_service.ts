@@ -17,7 +17,7 @@ import { termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { checkMessage, CONTROL, inert } from "./names.ts";
 import { isFrom, movedOn, type Stage, Stages } from "./stages.ts";
-import { authorKey, isCut, may, members, nameOf, type Policy } from "./trust.ts";
+import { authorKey, isCut, isMember, may, nameOf, type Policy } from "./trust.ts";
 
 export interface KeeperServiceOptions {
   db: Db;
@@ -43,7 +43,7 @@ export function serveKeeper(o: KeeperServiceOptions): void {
     if (policy.keepers.quorum !== 1 || !policy.keepers.hosts.includes(self)) {
       throw new Fault("keeper", "refused", "this host is no keeper", { hint: "isconf status" });
     }
-    if (!members(policy).has(from)) throw denied("that host is not of this domain");
+    if (!isMember(policy, from)) throw denied("that host is not of this domain");
     const { nonce, body } = openRequest(bytes, policy, branch, from, fromHex(self));
     const answer = await answerTo(o, stages, { policy, branch, from, body });
     return sealReply(answer, nonce, policy.domain, branch, o.key());

@@ -46,6 +46,10 @@ export const seamQueueBytesMax = 128 * 1024 * 1024;
 export const opsPerEntryMax = 64;
 export const entriesPerCommitMax = 100_000;
 export const entryBytesMax = 1024 * 1024;
+/** Branches of one domain: an entry that revokes a key names the end of each, and has to have room for them. */
+export const branchesMax = 256;
+/** Bytes of one entry of the control journal: with its certificate it fits into one answer to a stranger, who may join. */
+export const controlEntryBytesMax = 32 * 1024;
 /** Bytes of a certificate: 64 votes. It is not signed as a whole, so that who passes it on could pad it. */
 export const certBytesMax = 16 * 1024;
 /** Bytes of one operation: an entry of one fits into what is decoded at once, with room for its other fields. */

@@ -46,9 +46,14 @@ export function checkMessage(op: string, text: string): string {
       hint: 'isconf lock "what you are about to change"',
     });
   }
+  return checkReason(op, text);
+}
+
+/** Text that says why, for an entry: bounded, no NUL; it may be empty. */
+export function checkReason(op: string, text: string): string {
   if (!isPlainText(text) || Buffer.byteLength(text) > messageBytesMax) {
-    throw new Fault(op, "usage", `a message is UTF-8 text of at most ${messageBytesMax} bytes`, {
-      hint: 'isconf lock "a shorter message"',
+    throw new Fault(op, "usage", `what says why is UTF-8 text of at most ${messageBytesMax} bytes`, {
+      hint: `isconf help ${op}, then isconf ${op} with a shorter text`,
     });
   }
   return text;

@@ -5,11 +5,11 @@ import { type Host, hostId } from "./host.ts";
 import { readRecord, takeIn } from "./intake.ts";
 import { CONTROL } from "./names.ts";
 import { getMeta } from "./schema.ts";
-import { members, type Policy } from "./trust.ts";
+import type { Policy } from "./trust.ts";
 
 /** Whether this host was taken out of the domain, as far as it knows. */
 export function isEvicted(host: Host, policy: Policy): boolean {
-  return policy.revoked.has(hostId(host)) && !members(policy).has(hostId(host));
+  return policy.revoked.has(hostId(host));
 }
 
 /** When no keeper is connected: asks whether that is because this host was evicted. Who does not answer says nothing. */

@@ -1,7 +1,9 @@
 // Reports: what each host says of itself, signed by it: branch, how far it is, what stopped it. The newest of each is kept,
-// so that a host that is off is still known. Never a reason to do anything: only shown to people.
+// so that a host that is off is still known, and passed on by others; who is asked signs the question's nonce with it.
+// Never a reason to do anything: only shown to people.
 import type { Db, Reader } from "../fs/mod.ts";
 import {
+  bytesEqual,
   type Cbor,
   type Clock,
   decode,
@@ -25,7 +27,7 @@ import {
 } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { getMeta, setMeta } from "./schema.ts";
-import { hostKey, members } from "./trust.ts";
+import { hostKey, isMember, members } from "./trust.ts";
 
 /** How a host can stand. */
 export const STATES = [
@@ -56,8 +58,11 @@ export interface ReportWords {
 /** What is known of another host. */
 export interface HostReport extends ReportWords {
   host: string;
-  /** When it was heard, by this host's clock, and whether the host itself was asked just now. */
+  /** When it came here first, by this host's clock. */
   heardMs: number;
+  /** When the host said so, by its own clock, which may be ahead: at most `heardMs`. Who passes it on changes nothing. */
+  saidMs: number;
+  /** Whether the host itself has just answered. */
   live: boolean;
 }
 
@@ -76,17 +81,18 @@ export class Reports {
   readonly #o: ReportsOptions;
   /** The last report of this host's own: what it was made of, and when. */
   #last: { own: string; atMs: number; bytes: Uint8Array } | undefined;
-  readonly #asking = new Map<string, Promise<string | undefined>>();
+  readonly #asking = new Map<string, Promise<boolean>>();
 
   constructor(options: ReportsOptions) {
     this.#o = options;
     options.mesh.answer("report", (_, value) => {
-      this.#keep(value);
-      return this.sign() ?? null;
+      const [nonce, theirs] = Array.isArray(value) ? value : [];
+      this.#keep(theirs ?? null);
+      return this.#present(nonce);
     });
     options.mesh.answer("reports", (_, value) => this.#kept(value));
     options.mesh.onRumour("report", (_, value) => {
-      if (this.#keep(value)?.isNew) options.mesh.publish("report", value); // told on by whom it is news for
+      if (this.#keep(value)) options.mesh.publish("report", value); // told on by whom it is news for
     });
     options.mesh.onPeer((host, up) => void (up && this.#ask(host)));
   }
@@ -112,6 +118,15 @@ export class Reports {
     return bytes;
   }
 
+  /** This host's report, bound to the question: an answer that was given before is worth nothing as one to another. */
+  #present(nonce: Cbor | undefined): Cbor {
+    const report = this.sign();
+    const policy = this.#o.journal.policy();
+    if (report === undefined || policy === undefined) return null;
+    if (!(nonce instanceof Uint8Array) || nonce.length !== NONCE_BYTES) return null;
+    return sign1(this.#o.key(), context(TYPE.present, policy.domain, ""), encode([nonce, report]));
+  }
+
   /** Tells the others that something stopped this host: they may want to know before it is off again. */
   tell(): void {
     const bytes = this.sign();
@@ -135,7 +150,7 @@ export class Reports {
     const connected = mesh.peers();
     const live = new Set<string>();
     await Promise.all(connected.map(async (host) => {
-      if (await this.#ask(host) === host) live.add(host);
+      if (await this.#ask(host)) live.add(host);
     }));
     const absent = [...members(policy).keys()].filter((h) => h !== this.#o.self() && !live.has(h));
     const asked = policy.keepers.hosts.find((k) => live.has(k)) ?? [...live][0];
@@ -157,21 +172,39 @@ export class Reports {
     );
     return rows.flatMap(({ host, bytes, heardMs }) => {
       const words = readWords(open1(bytes).payload);
-      return words === undefined ? [] : [{ host, heardMs, live: false, ...words }];
+      if (words === undefined) return [];
+      return [{ host, heardMs, saidMs: Math.min(words.timeMs, heardMs), live: false, ...words }];
     });
   }
 
-  /** Asks a host how it stands, perhaps telling it how we do; returns whose report came. One question at a time. */
-  async #ask(host: string, own: Uint8Array | null = null): Promise<string | undefined> {
+  /** Asks a host how it stands, perhaps telling it how we do; returns whether it answered. One question at a time. */
+  async #ask(host: string, own: Uint8Array | null = null): Promise<boolean> {
     const running = this.#asking.get(host);
     if (running !== undefined && own === null) return await running;
-    const asked = this.#o.mesh.ask(host, "report", own, reportAskMs).catch(silent)
-      .then((bytes) => this.#keep(bytes)?.host);
+    const nonce = this.#o.clock.random(NONCE_BYTES);
+    const asked = this.#o.mesh.ask(host, "report", [nonce, own], reportAskMs).catch(silent)
+      .then((answer) => this.#hear(host, nonce, answer));
     this.#asking.set(host, asked);
     try {
       return await asked;
     } finally {
       if (this.#asking.get(host) === asked) this.#asking.delete(host);
+    }
+  }
+
+  /** Keeps the report in a host's answer; returns whether it was that host that gave it, to this question. */
+  #hear(host: string, nonce: Uint8Array, answer: Cbor): boolean {
+    const policy = this.#o.journal.policy();
+    if (!(answer instanceof Uint8Array) || policy === undefined || !isMember(policy, host)) return false;
+    try {
+      const words = decode(verify1(answer, context(TYPE.present, policy.domain, ""), hostKey(policy, host)));
+      const [asked, report] = Array.isArray(words) ? words : [];
+      if (!(asked instanceof Uint8Array) || !bytesEqual(asked, nonce)) return false;
+      this.#keep(report ?? null);
+      return true;
+    } catch (e) {
+      if (e instanceof Fault) return false; // not what a host of ours would say
+      throw e;
     }
   }
 
@@ -194,22 +227,22 @@ export class Reports {
     });
   }
 
-  /** Keeps a report whose signature holds; returns whose it is and whether it is news, unless a newer one is held. */
-  #keep(value: Cbor): { host: string; isNew: boolean } | undefined {
+  /** Keeps a report whose signature holds, unless one as new is held; returns whether it is news. */
+  #keep(value: Cbor): boolean {
     const { journal, db, clock } = this.#o;
     const policy = journal.policy();
     if (!(value instanceof Uint8Array) || value.length > reportBytesMax || policy === undefined) {
-      return undefined;
+      return false;
     }
     try {
       const host = open1(value).kid;
-      if (!members(policy).has(host) || host === this.#o.self()) return undefined;
+      if (!isMember(policy, host) || host === this.#o.self()) return false;
       const words = readWords(verify1(value, context(TYPE.report, policy.domain, ""), hostKey(policy, host)));
-      if (words === undefined) return undefined;
+      if (words === undefined) return false;
       const held = db.read((r: Reader) =>
         r.get<{ n: number }>("SELECT n FROM report WHERE host = ?", host)?.n ?? -1
       );
-      if (words.n <= held) return words.n === held ? { host, isNew: false } : undefined;
+      if (words.n <= held) return false;
       db.write((tx) =>
         tx.run(
           "INSERT OR REPLACE INTO report VALUES (?, ?, ?, ?)",
@@ -219,13 +252,16 @@ export class Reports {
           clock.wall(),
         )
       );
-      return { host, isNew: true };
+      return true;
     } catch (e) {
-      if (e instanceof Fault) return undefined; // not what a host of ours would say
+      if (e instanceof Fault) return false; // not what a host of ours would say
       throw e;
     }
   }
 }
+
+/** As many as a keeper's questions have. */
+const NONCE_BYTES = 16;
 
 const silent = (e: unknown): Cbor => {
   if (e instanceof Fault) return null;

@@ -10,6 +10,7 @@ import {
   generateKeyPair,
   sign1,
   systemClock,
+  toHex,
   VirtualClock,
 } from "../mq/mod.ts";
 import { faultOf, makeFirstHost, type TestHost } from "../tests/world.ts";
@@ -62,6 +63,53 @@ test("a report is kept when it is newer, and shown of whom it is, whoever passed
   await tell(a, b, report(a, b, { n: 7, why: "newer" }));
   await tell(a, b, report(a, b, { n: 6, why: "older, a second time" }));
   assert.deepEqual(known(a).map(({ host, why, n }) => [host, why, n]), [[b.id, "newer", 7]]);
+});
+
+test("a report that others pass on or play again makes nobody look alive, nor heard of later than it spoke itself", async (t) => {
+  const [a, b] = await withOther(t);
+  const c = await addOther(a, "hostc");
+  await a.agent.host.settleMesh();
+  await a.agent.host.mesh.answers.peer([c.id, true]);
+  const { mesh, journal } = a.agent.host;
+  const { domain } = journal.needPolicy("test");
+  const line = async () => {
+    const { hosts } = await a.acts.status.status(a.call());
+    const { reached, saidMs, n } = { n: known(a)[0]?.n, ...hosts.find(({ name }) => name === "hostb") };
+    return { reached, saidMs, n };
+  };
+  const weekAgoMs = systemClock.wall() - 7 * 86_400_000;
+  const old = report(a, b, { timeMs: weekAgoMs });
+  const present = (nonce: Cbor, by = b.host, type: string = TYPE.present) =>
+    sign1(by, context(type, domain, ""), encode([nonce, old]));
+  const heard: Uint8Array[] = [];
+  const lies: ((nonce: Uint8Array) => Cbor)[] = [
+    () => old,
+    () => null,
+    (nonce) => present(nonce, c.host),
+    (nonce) => present(nonce, b.host, TYPE.report),
+    (nonce) => present(nonce, b.person),
+    () => present(heard[0] as Uint8Array),
+    () => present(new Uint8Array(16)),
+    () => present(null),
+    (nonce) => [nonce, old],
+  ];
+  await tell(a, c, old);
+  for (const [i, lie] of lies.entries()) {
+    mesh.ask = (host, method, value) => {
+      const [nonce] = Array.isArray(value) ? value as [Uint8Array] : [new Uint8Array(16)];
+      if (host !== b.id || method !== "report") return Promise.resolve(method === "reports" ? [old] : null);
+      heard.push(nonce);
+      return Promise.resolve(lie(nonce));
+    };
+    assert.deepEqual(await line(), { reached: false, saidMs: weekAgoMs, n: 5 }, `${i}`);
+  }
+  assert.equal(new Set(heard.map(toHex)).size, lies.length);
+  mesh.ask = (host, _, value) =>
+    Promise.resolve(host === b.id ? present((value as Cbor[])[0] as Cbor) : null);
+  assert.deepEqual(await line(), { reached: true, saidMs: weekAgoMs, n: 5 }, "it is its old self, and here");
+  await tell(a, c, report(a, b, { n: 6, timeMs: systemClock.wall() + 86_400_000 }));
+  const { saidMs = Infinity } = await line();
+  assert.ok(saidMs <= systemClock.wall(), "a clock that is ahead is no word from the future");
 });
 
 test("forged reports, of strangers, of evicted hosts, of ourselves, for another domain or type, and nonsense change nothing", async (t) => {
@@ -135,9 +183,13 @@ test("status shows the words of other hosts inert, and times that no calendar ha
 test("being asked for reports over and over costs no writes, and an answer fits into one message", async (t) => {
   const [a, b] = await withOther(t);
   const { answers } = a.agent.host.mesh;
-  const first = await answers.answer([b.id, "report", null]);
+  const nonce = new Uint8Array(16);
+  const first = await answers.answer([b.id, "report", [nonce, null]]);
+  assert.ok(first instanceof Uint8Array);
   const before = allOf(a);
-  for (let i = 0; i < 100; i++) assert.deepEqual(await answers.answer([b.id, "report", null]), first);
+  for (let i = 0; i < 100; i++) {
+    assert.deepEqual(await answers.answer([b.id, "report", [nonce, null]]), first);
+  }
   assert.equal(allOf(a), before);
   const why = "\u{fffd}".repeat(1000);
   a.agent.host.db.write((tx) => {
@@ -171,7 +223,7 @@ test("a million names of hosts that a compromised net half calls connected are n
 test("wrong shapes in each request of the net half are corrupt, and nothing changes on disk", async (t) => {
   const [a, b] = await withOther(t);
   const { answers } = a.agent.host.mesh;
-  await answers.answer([b.id, "report", null]); // counts once
+  await answers.answer([b.id, "report", [new Uint8Array(16), null]]); // counts once
   const before = allOf(a);
   const key = new Uint8Array(32);
   const deep = encode([[[[[[[[1]]]]]]]]);

@@ -5,9 +5,9 @@ import { type Ends, extendControl } from "./control.ts";
 import { context, type Op, TYPE } from "./entry.ts";
 import { branchOf, type Call, type Host, hostId, hostName, hostPair, personPair } from "./host.ts";
 import { needNoWip } from "./locks.ts";
-import { checkName, CONTROL, inert } from "./names.ts";
-import { hostKey, isCut, members, nameOf, type Policy, type Role, ROLES } from "./trust.ts";
-import { userByName } from "./users.ts";
+import { checkName, checkReason, CONTROL, inert } from "./names.ts";
+import { hostKey, isCut, may, members, nameOf, type Policy, type Role, ROLES } from "./trust.ts";
+import { hasSocket, userByName } from "./users.ts";
 
 /** Gives a person a role on a branch (`*`: on every one): a user of this host, or `user@host` of another. */
 export async function grant(
@@ -24,6 +24,17 @@ export async function grant(
     throw new Fault("grant", "usage", `${inert(args.role)} is not one of ${ROLES.join(", ")}`, {
       hint: "isconf help grant",
     });
+  }
+  // Before anybody is asked and any key made.
+  if (!may(policy, keyId(personPair(call.host, call.actor).publicKey), "owner", CONTROL)) {
+    throw new Fault(
+      "grant",
+      "denied",
+      `${inert(call.actor.name)}@${hostName(call.host)} is no owner of the domain`,
+      {
+        hint: "isconf status: shows who is",
+      },
+    );
   }
   const { name, key } = await keyOf(call, args.person);
   await giveRole(call, { ...args, name, key });
@@ -75,8 +86,8 @@ async function askThere(host: Host, there: string, user: string, at: string): Pr
     const { kind } = Fault.from("grant", e);
     const [who, where] = [inert(user), inert(at)];
     if (kind === "notFound") {
-      throw new Fault("grant", kind, `there is no user ${who} on ${where}`, {
-        hint: `getent passwd, on ${where}`,
+      throw new Fault("grant", kind, `no user ${who} is permitted on ${where}`, {
+        hint: `isconf restart, on ${where}, after a line permit = ${who} in its isconf.conf`,
       });
     }
     if (kind !== "gone") throw e;
@@ -86,9 +97,17 @@ async function askThere(host: Host, there: string, user: string, at: string): Pr
   }
 }
 
-/** What this host answers to who asks for the key of one of its users. */
+/**
+ * What this host answers to who asks for the key of one of its users. Any host of the domain may ask, so it makes no key
+ * but for who has a socket here: nobody else could ever use it.
+ */
 export function vouch(host: Host, value: Cbor): Uint8Array {
-  const user = userByName("person", typeof value === "string" ? value : "");
+  if (typeof value !== "string" || !hasSocket(host.config.permit, value)) {
+    throw new Fault("person", "notFound", "no user of that name is permitted on this host", {
+      hint: "isconf restart, after a line permit = NAME in isconf.conf",
+    });
+  }
+  const user = userByName("person", value);
   const words = [`${user.name}@${hostName(host)}`, personPair(host, user).publicKey];
   return sign1(
     hostPair(host),
@@ -103,6 +122,7 @@ export async function revoke(
   args: { person: string; reason: string },
 ): Promise<{ name: string }> {
   const { host, actor } = call;
+  checkReason("revoke", args.reason);
   const message = `revoke ${args.person}`;
   await extendControl(host, "revoke", personPair(host, actor), message, (policy, ends) => {
     const found = [...policy.persons].find(([id, p]) =>
@@ -121,27 +141,21 @@ export async function revoke(
 /** Takes a host out of the domain, and with it the persons whose keys live there. Others cut it off as they hear. */
 export async function evict(call: Call, args: { host: string; reason: string }): Promise<{ host: string }> {
   const { host, actor } = call;
+  checkReason("evict", args.reason);
   await extendControl(host, "evict", personPair(host, actor), `evict ${args.host}`, (policy, ends) => {
     const id = memberNamed(policy, args.host, "evict");
     if (id === hostId(host) || policy.keepers.hosts.includes(id)) {
       const which = id === hostId(host) ? "this host itself" : "a keeper";
       throw new Fault("evict", "refused", `${inert(args.host)} is ${which}`, { hint: "isconf hosts" });
     }
-    return evictionOf(policy, ends, id, args.reason);
+    return [revocation(ends, id, args.reason)];
   });
   await host.settleMesh().catch((e) => host.log(`mesh: ${Fault.from("evict", e).message}`)); // it is cut off by now
   return { host: args.host };
 }
 
-/** The revocations that take a host and the persons on it out of the domain. */
-export function evictionOf(policy: Policy, ends: Ends, id: string, reason: string): Op[] {
-  const at = `@${policy.hosts.get(id)?.name}`;
-  const persons = [...policy.persons].filter(([key, p]) => p.name.endsWith(at) && !policy.revoked.has(key));
-  return [id, ...persons.map(([key]) => key)].map((key) => revocation(ends, key, reason));
-}
-
-/** What the key did up to where every chain ends now stays. */
-function revocation(ends: Ends, key: string, reason: string): Op {
+/** What the key did up to where every chain ends now stays; so it is for the persons on a host, if it is a host's. */
+export function revocation(ends: Ends, key: string, reason: string): Op {
   return { op: "revoke", key: fromHex(key), cuts: { ...ends }, reason };
 }
 

@@ -21,9 +21,9 @@ export interface HostLine {
   why: string;
   /** Since when it stands there, by its own clock. */
   sinceMs: number;
-  /** When it was heard, by this host's clock; 0: never. */
-  heardMs: number;
-  /** Whether it could be asked just now. */
+  /** When it said so, by its own clock, no later than that was heard here; 0: never. */
+  saidMs: number;
+  /** Whether it has just answered, itself. */
   reached: boolean;
 }
 
@@ -87,9 +87,9 @@ export function standing(host: Host) {
       entries: host.journal.head(name).seq,
       from: from === null ? null : `${from.branch}@${from.seq}`,
     })),
-    owners: policy.grants.filter((g) => g.role === "owner").map((g) =>
-      `${nameOf(policy, g.key)} on ${g.branch}`
-    ),
+    owners: [...policy.grants].flatMap(([key, grants]) =>
+      grants.filter((g) => g.role === "owner").map((g) => `${nameOf(policy, key)} on ${g.branch}`)
+    ).sort(),
     fork: fork === undefined ? null : fork,
   };
 }
@@ -113,23 +113,23 @@ export async function status(call: Call) {
   const heard = new Map(reports.map((report) => [report.host, report]));
   const hosts = [...members(policy)].map(([id, { name }]): HostLine => {
     if (id === hostId(host)) {
-      const { n: _n, timeMs: heardMs, ...words } = {
+      const { n: _n, timeMs: saidMs, ...words } = {
         n: 0,
         timeMs: host.clock.wall(),
         ...ownReport(host) as Own,
       };
-      return { name, heardMs, reached: true, ...words };
+      return { name, saidMs, reached: true, ...words };
     }
     const said = heard.get(id);
     if (said === undefined) {
-      const nothing = { branch: "", at: 0, of: 0, state: "unknown", why: "", sinceMs: 0, heardMs: 0 };
-      return { name, reached: host.mesh.peers().includes(id), ...nothing };
+      const nothing = { branch: "", at: 0, of: 0, state: "unknown", why: "", sinceMs: 0, saidMs: 0 };
+      return { name, reached: false, ...nothing };
     }
-    const { branch, at, why, sinceMs, heardMs, live } = said;
+    const { branch, at, why, sinceMs, saidMs, live } = said;
     // What came since it was heard is known here.
     const of = Math.max(said.of, host.journal.head(branch).seq);
     const state = said.state === "current" && at < of ? "behind" : said.state;
-    return { name, branch, at, of, state, why, sinceMs, heardMs, reached: live };
+    return { name, branch, at, of, state, why, sinceMs, saidMs, reached: live };
   }).sort((a, b) => a.name < b.name ? -1 : 1);
   return { ...own, lock: lockLine(held), network, hosts };
 }

@@ -1,7 +1,9 @@
 // Trust: what the control journal says: hosts, persons, roles, keepers, branches, revocations; a fold over it.
 // Not signatures (entry.ts) and not storage (journal.ts). States are never changed, only followed by new ones.
-import { checkPublicKey, Fault, keyId, toHex } from "../mq/mod.ts";
+import { checkPublicKey, Fault, keyId, sha256, toHex } from "../mq/mod.ts";
+import { ById } from "./byid.ts";
 import type { Entry, Op } from "./entry.ts";
+import { branchesMax } from "./limits.ts";
 import { checkName, CONTROL } from "./names.ts";
 
 /** What a key may do. `owner` includes `append`; a root key may do everything in the control journal. */
@@ -19,6 +21,11 @@ export interface HostRecord extends KeyRecord {
   net: Uint8Array;
 }
 
+export interface Grant {
+  role: string;
+  branch: string;
+}
+
 export interface Policy {
   /** Domain id: the id of the genesis entry. */
   readonly domain: Uint8Array;
@@ -27,13 +34,16 @@ export interface Policy {
   readonly head: Uint8Array;
   readonly roots: readonly Uint8Array[];
   readonly threshold: number;
-  readonly hosts: ReadonlyMap<string, HostRecord>;
-  readonly persons: ReadonlyMap<string, KeyRecord>;
-  readonly grants: readonly { key: string; role: string; branch: string }[];
+  readonly hosts: ById<HostRecord>;
+  readonly persons: ById<KeyRecord>;
+  /** What each key may. */
+  readonly grants: ById<readonly Grant[]>;
   readonly keepers: { hosts: readonly string[]; quorum: number };
   readonly branches: ReadonlyMap<string, { branch: string; seq: number; id: Uint8Array } | null>;
   /** Revoked keys: the last seq each may have authored, by branch; branches not named have the cut 0. */
-  readonly revoked: ReadonlyMap<string, Readonly<Record<string, number>>>;
+  readonly revoked: ById<Readonly<Record<string, number>>>;
+  /** The newest key of each kind and name, and of each network key the newest host: whatever is to be unique, hashed. */
+  readonly holders: ById<string>;
 }
 
 /** The state before any entry. */
@@ -43,12 +53,13 @@ const NOTHING: Policy = {
   head: new Uint8Array(0),
   roots: [],
   threshold: 1,
-  hosts: new Map(),
-  persons: new Map(),
-  grants: [],
+  hosts: ById.empty(),
+  persons: ById.empty(),
+  grants: ById.empty(),
   keepers: { hosts: [], quorum: 1 },
   branches: new Map(),
-  revoked: new Map(),
+  revoked: ById.empty(),
+  holders: ById.empty(),
 };
 
 /**
@@ -58,19 +69,7 @@ const NOTHING: Policy = {
 export function follow(before: Policy | undefined, entry: Entry, id: Uint8Array): Policy {
   const policy = before ?? NOTHING;
   const genesis = before === undefined;
-  const next = {
-    domain: genesis ? id : policy.domain,
-    seq: entry.seq,
-    head: id,
-    roots: policy.roots,
-    threshold: policy.threshold,
-    hosts: new Map(policy.hosts),
-    persons: new Map(policy.persons),
-    grants: [...policy.grants],
-    keepers: policy.keepers,
-    branches: new Map(policy.branches),
-    revoked: new Map(policy.revoked),
-  };
+  const next: Draft = { ...policy, domain: genesis ? id : policy.domain, seq: entry.seq, head: id };
   for (const op of entry.ops) {
     if (!genesis) mustBeAllowed(policy, op, toHex(entry.author), toHex(entry.origin));
     step(next, op);
@@ -84,13 +83,7 @@ export function follow(before: Policy | undefined, entry: Entry, id: Uint8Array)
   return next;
 }
 
-type Draft = { -readonly [K in keyof Policy]: Policy[K] } & {
-  hosts: Map<string, HostRecord>;
-  persons: Map<string, KeyRecord>;
-  grants: { key: string; role: string; branch: string }[];
-  branches: Map<string, { branch: string; seq: number; id: Uint8Array } | null>;
-  revoked: Map<string, Readonly<Record<string, number>>>;
-};
+type Draft = { -readonly [K in keyof Policy]: Policy[K] };
 
 function step(next: Draft, op: Op): void {
   switch (op.op) {
@@ -103,23 +96,17 @@ function step(next: Draft, op: Op): void {
       return;
     case "host":
       mustBeName(op.name);
-      mustBeNew(next, op.key, next.hosts, op.name);
-      mustBeNetKey(next, op.net);
-      next.hosts.set(keyId(op.key), { key: op.key, net: op.net, name: op.name });
-      return;
+      return addHost(next, { key: op.key, net: op.net, name: op.name });
     case "person":
-      mustBeNew(next, op.key, next.persons, op.name);
-      next.persons.set(keyId(op.key), { key: op.key, name: op.name });
-      return;
+      return addPerson(next, { key: op.key, name: op.name });
     case "rotate":
       return rotate(next, op);
     case "grant":
       if (!ROLES.includes(op.role as Role)) throw wrong(`no role is called ${op.role}`);
-      next.grants.push({ key: toHex(op.key), role: op.role, branch: op.branch });
+      give(next, toHex(op.key), { role: op.role, branch: op.branch });
       return;
     case "revoke":
-      next.revoked.set(toHex(op.key), op.cuts);
-      return;
+      return revoke(next, toHex(op.key), op.cuts);
     case "keepers": {
       const hosts = [...new Set(op.hosts.map(toHex))];
       if (op.quorum * 2 <= hosts.length || op.quorum > hosts.length) {
@@ -130,25 +117,54 @@ function step(next: Draft, op: Op): void {
     }
     case "branch":
       mustBeName(op.name); // above all not the control journal's own
+      if (next.branches.size >= branchesMax) throw wrong(`more than ${branchesMax} branches`);
       if (next.branches.has(op.name)) throw wrong(`the branch ${op.name} exists already`);
       if (op.from !== null && !next.branches.has(op.from.branch)) throw wrong(`no branch ${op.from.branch}`);
-      next.branches.set(op.name, op.from);
+      next.branches = new Map(next.branches).set(op.name, op.from);
       return;
     default:
       throw wrong(`${op.op} does not belong into the control journal`);
   }
 }
 
-/** A key is used once in a domain's life, and no two that count go by one name. */
-function mustBeNew(next: Draft, key: Uint8Array, among: Map<string, KeyRecord>, name: string): void {
+function addHost(next: Draft, host: HostRecord): void {
+  const id = keyId(host.key);
+  mustBeNewKey(next, host.key);
+  checkPublicKey(host.net);
+  // A host is known on the network by one key, and a key there is one host's: what it sends is taken for that host's.
+  hold(next, `net ${toHex(host.net)}`, id, "a second host with that network key");
+  hold(next, `host ${host.name}`, id, `a second key called ${host.name}`);
+  next.hosts = next.hosts.with(id, host);
+}
+
+function addPerson(next: Draft, person: KeyRecord): void {
+  const id = keyId(person.key);
+  mustBeNewKey(next, person.key);
+  hold(next, `person ${person.name}`, id, `a second key called ${person.name}`);
+  next.persons = next.persons.with(id, person);
+}
+
+/** A key is used once in a domain's life. */
+function mustBeNewKey(next: Draft, key: Uint8Array): void {
   checkPublicKey(key);
   const id = keyId(key);
   if (next.hosts.has(id) || next.persons.has(id) || next.revoked.has(id)) {
     throw wrong("a key that was used before");
   }
-  for (const [other, record] of among) {
-    if (record.name === name && !next.revoked.has(other)) throw wrong(`a second key called ${name}`);
-  }
+}
+
+/** Gives a key what only one that counts may have. Whoever had it before the newest holder was revoked before it came. */
+function hold(next: Draft, what: string, id: string, otherwise: string): void {
+  const at = toHex(sha256(new TextEncoder().encode(what)));
+  const holder = next.holders.get(at);
+  if (holder !== undefined && !next.revoked.has(holder)) throw wrong(otherwise);
+  next.holders = next.holders.with(at, id);
+}
+
+function give(next: Draft, key: string, grant: Grant): void {
+  const has = next.grants.get(key) ?? [];
+  if (has.some((g) => g.role === grant.role && g.branch === grant.branch)) return;
+  next.grants = next.grants.with(key, [...has, grant]);
 }
 
 /** Names of hosts and branches are what `isconf init` and the like take; no entry makes others, whoever signed it. */
@@ -160,13 +176,14 @@ function mustBeName(name: string): void {
   }
 }
 
-/** A host is known on the network by one key, and a key there is one host's: what it sends is taken for that host's. */
-function mustBeNetKey(next: Draft, net: Uint8Array): void {
-  checkPublicKey(net);
-  for (const [id, host] of next.hosts) {
-    if (toHex(host.net) === toHex(net) && !next.revoked.has(id)) {
-      throw wrong(`a second host with the network key of ${host.name}`);
-    }
+/** Cuts a key off, once, and with a host whoever is a person on it: who took the host has their keys too. */
+function revoke(next: Draft, key: string, cuts: Readonly<Record<string, number>>): void {
+  if (next.revoked.has(key)) return; // its name may be another's by now
+  next.revoked = next.revoked.with(key, cuts);
+  const host = next.hosts.get(key);
+  if (host === undefined) return;
+  for (const [id, person] of next.persons) {
+    if (person.name.endsWith(`@${host.name}`)) revoke(next, id, cuts);
   }
 }
 
@@ -175,17 +192,14 @@ function rotate(next: Draft, op: Op & { op: "rotate" }): void {
   const old = toHex(op.old), now = keyId(op.key);
   const host = next.hosts.get(old), person = next.persons.get(old);
   if ((host === undefined && person === undefined) || next.revoked.has(old)) throw wrong("no key to rotate");
-  next.revoked.set(old, op.cuts);
+  next.revoked = next.revoked.with(old, op.cuts);
   if (host !== undefined) {
     if (op.net === null) throw wrong("a host's key without the key of its net half");
-    mustBeNew(next, op.key, next.hosts, host.name);
-    mustBeNetKey(next, op.net);
-    next.hosts.set(now, { key: op.key, net: op.net, name: host.name });
+    addHost(next, { key: op.key, net: op.net, name: host.name });
     next.keepers = { ...next.keepers, hosts: next.keepers.hosts.map((k) => k === old ? now : k) };
   } else if (person !== undefined) {
-    mustBeNew(next, op.key, next.persons, person.name);
-    next.persons.set(now, { key: op.key, name: person.name });
-    next.grants.push(...next.grants.filter((g) => g.key === old).map((g) => ({ ...g, key: now })));
+    addPerson(next, { key: op.key, name: person.name });
+    for (const grant of next.grants.get(old) ?? []) give(next, now, grant);
   }
 }
 
@@ -208,8 +222,8 @@ function mustBeAllowed(policy: Policy, op: Op, author: string, origin: string): 
 
 /** Whether the key has the role on the branch. `*` in a grant means every branch, the control journal too. */
 export function may(policy: Policy, key: string, role: Role, branch: string): boolean {
-  return policy.grants.some((g) =>
-    g.key === key && (g.branch === branch || g.branch === "*") &&
+  return (policy.grants.get(key) ?? []).some((g) =>
+    (g.branch === branch || g.branch === "*") &&
     (g.role === role || (g.role === "owner" && (role === "append" || role === "enrol")))
   );
 }
@@ -220,7 +234,12 @@ export function isCut(policy: Policy, key: string, branch: string, seq: number):
   return cuts !== undefined && seq > (Object.hasOwn(cuts, branch) ? cuts[branch] as number : 0);
 }
 
-/** The hosts that belong to the domain now: certified and not revoked, by id. */
+/** Whether a host belongs to the domain now: certified and not revoked. */
+export function isMember(policy: Policy, id: string): boolean {
+  return policy.hosts.has(id) && !policy.revoked.has(id);
+}
+
+/** The hosts that belong to the domain now, by id. */
 export function members(policy: Policy): Map<string, HostRecord> {
   return new Map([...policy.hosts].filter(([id]) => !policy.revoked.has(id)));
 }

@@ -122,6 +122,35 @@ test("an owner far from the keeper revokes and evicts: what was certified on eve
   assert.equal((await b.acts.apply.up(b.call(), UP)).at, 5);
 });
 
+test("a host with a hundred persons is evicted by one operation: none of them counts any more, on it or on its namesake", async (t) => {
+  const a = await makeFirstHost(t);
+  const b = await addOther(a, "hostb", [["append", "main"]]);
+  await addOther(a, "xhostb");
+  const persons = Array.from({ length: 100 }, () => generateKeyPair(systemClock));
+  const op = (pair: typeof persons[number], i: number) =>
+    ({ op: "person", key: pair.publicKey, name: `user${i}@hostb` }) as const;
+  for (let i = 0; i < 100; i += 50) await extend(a, persons.map(op).slice(i, i + 50));
+  await extend(a, [op(generateKeyPair(systemClock), 100)]);
+  const policy = () => a.agent.host.journal.needPolicy("test");
+  const counts = () =>
+    [...policy().persons].filter(([id]) => !policy().revoked.has(id)).map(([, p]) => p.name);
+  assert.equal(counts().length, 104);
+  const late = forged(a, b, {});
+  await a.acts.roles.evict(a.call(), { host: "hostb", reason: "stolen" });
+  assert.deepEqual(entriesOf(a, "@domain").at(-1)?.ops.map(({ op }) => op), ["revoke"]);
+  assert.deepEqual(counts().sort(), ["eve@xhostb", "root@hosta"]);
+  const { journal } = a.agent.host;
+  assert.match((await faultOf(() => journal.check(late, journal.head("main")))).message, /was revoked/);
+  const again = await addOther(a, "hostb");
+  assert.equal(isCut(policy(), again.author, "main", 1), false);
+  const cuts = { main: 99, "@domain": 99 };
+  await extend(a, [{ op: "revoke", key: fromHex(b.id), cuts, reason: "again" }]);
+  assert.equal(isCut(policy(), b.author, "main", 1), true, "who was cut off once stays so");
+  assert.equal(isCut(policy(), again.author, "main", 1), false, "the host that has its name now is another");
+  await a.restart();
+  await verify(a);
+});
+
 test("an owner who revokes himself leaves a control journal that still verifies", async (t) => {
   const a = await makeFirstHost(t);
   await a.acts.roles.revoke(a.call(), { person: "root@hosta", reason: "leaving" });

@@ -71,6 +71,16 @@ export function userByName(op: string, name: string): User {
   return user;
 }
 
+/** The names of those, beside the user of the agent, who get a socket; an agent that is not root's can give none away. */
+export function permitted(permit: readonly string[]): readonly string[] {
+  return (process.geteuid?.() ?? 0) === 0 ? permit : [];
+}
+
+/** Whether a user gets a socket, going by the name alone: of others it is not even looked up who they are. */
+export function hasSocket(permit: readonly string[], name: string): boolean {
+  return permitted(permit).includes(name) || name === userOfAgent().name;
+}
+
 /** The user commands run as unless told otherwise: root, or whoever runs an agent without root. */
 export function userOfAgent(): User {
   const uid = process.geteuid?.() ?? 0;

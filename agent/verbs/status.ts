@@ -78,7 +78,7 @@ function hostRow(h: HostLine, term: Term): string[] {
     known ? `${h.at} of ${h.of}` : "-",
     state,
     h.sinceMs > 0 ? `since ${moment(h.sinceMs)}` : "-",
-    h.reached ? "here now" : h.heardMs === 0 ? "never heard" : `heard ${moment(h.heardMs)}`,
+    h.reached ? "here now" : h.saidMs === 0 ? "never heard" : `heard ${moment(h.saidMs)}`,
     inert(h.why),
   ];
 }

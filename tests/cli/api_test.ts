@@ -37,8 +37,8 @@ async function done(box: Box, verb: string, json: unknown = {}): Promise<Record<
   return JSON.parse(body);
 }
 
-/** What is said of hosts without the moment at which each was heard, which is now. */
-const timeless = (value: unknown) => JSON.parse(JSON.stringify(value, (k, v) => k === "heardMs" ? 0 : v));
+/** What is said of hosts without the moment at which each said so, which is now. */
+const timeless = (value: unknown) => JSON.parse(JSON.stringify(value, (k, v) => k === "saidMs" ? 0 : v));
 
 test(
   "every verb answers a POST with JSON, and those that only read a GET with the same",

@@ -146,7 +146,7 @@ test("what a host says of itself is shown inert to others", skipIf("hostile host
   await until("it is heard", async () => /hostb .*diverged/.test(await a.ok(["status"])));
   for (const words of [["status"], ["--json", "status"], ["hosts"]]) needInert(await a.isconf(words));
   assert.match(await a.ok(["status"]), /^hostb .*\\x1b\[2J.*evil/m);
-  const grant = await a.isconf(["grant", "daemon@hostb", "append"]);
+  const grant = await a.isconf(["grant", `${os.userInfo().username}@hostb`, "append"]);
   assert.equal(grant.status, 226, said(grant));
   for (
     const words of [
