@@ -6,7 +6,7 @@ import {
   type Cbor,
   type Clock,
   decode,
-  encode,
+  encodeParts,
   Fault,
   faultTextMax,
   readFrames,
@@ -115,7 +115,7 @@ export function openSeam<Theirs extends string, Ours extends string>(
   /** Writes a message, unless the other half has left so much unread that it reads nothing at all; says whether. */
   const send = (type: number, body: Cbor): boolean => {
     if (closed || pipe.writableLength > seamQueueBytesMax) return false;
-    writeFrame(pipe, { type, channel: 0, body: encode(body) }, SEAM_FRAME);
+    writeFrame(pipe, { type, channel: 0, body: encodeParts(body) }, SEAM_FRAME);
     return true;
   };
   const settle = (id: unknown): Open | undefined => {
