@@ -37,6 +37,7 @@ export const NET_REQUESTS = [
   "missing", // [id…] → those that are not in the store
   "put", // [bytes…] → their ids
   "get", // [id…] → as many of the objects as fit into one answer, at least one
+  "take", // the same, waiting for the first of them as long as anything is being fetched
   "share", // id of a root → null; from now on peers may have what it reaches
   "fetch", // [id of a root…] → null, when all that they reach is in the store
   "shelfAdd",
