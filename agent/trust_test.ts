@@ -15,11 +15,14 @@ import {
   extend,
   forged,
   stolen,
+  workOf,
 } from "./fixture.ts";
+import type { EntryRecord, Op } from "./entry.ts";
 import { hostId, hostPair, personPair } from "./host.ts";
 import { settleRotations } from "./roles.ts";
 import { isCut } from "./trust.ts";
 
+type Bytes = Uint8Array;
 type Ctx = Parameters<typeof makeFirstHost>[0];
 
 const person = (host: TestHost) => keyId(personPair(host.agent.host, host.call().actor).publicKey);
@@ -86,6 +89,28 @@ test("a rotated key gets nothing from the keeper any more; the new one has the s
   assert.equal((await faultOf(() => askKeeper(a, b, claimOf(a, b)))).kind, "denied");
   await askKeeper(a, b, claimOf(a, b, {}, fresh));
   assert.equal(a.agent.host.keeper.holder("main")?.holderName, "eve@hostb");
+});
+
+test("an entry is as good as the policy it names: not by who came later, not under an older one than before, not with a vote of a key that is cut off", async (t) => {
+  const a = await makeFirstHost(t);
+  const b = await addOther(a, "hostb", [["append", "main"]]);
+  const { journal, db } = a.agent.host;
+  const older = journal.needPolicy("test").head;
+  const c = await addOther(a, "hostc", [["append", "main"]]);
+  const check = (record: EntryRecord) => faultOf(() => journal.check(record, journal.head("main")));
+  assert.match((await check(forged(a, c, { policy: older }))).message, /had no right/);
+  const mixed = (origin: typeof b, author: typeof b) =>
+    forged(a, { ...origin, person: author.person, author: author.author }, { policy: older });
+  assert.match((await check(mixed(c, b))).message, /^host .* is not known/);
+  await extend(a, [{ op: "grant", key: fromHex(b.author), role: "append", branch: "*" }]);
+  const under = journal.check(forged(a, b, { policy: older }), journal.head("main"));
+  assert.equal(under.entry.seq, 1, "an older policy is no fault by itself");
+  const late = forged(a, b, { policy: older });
+  await rotate(a, "host");
+  assert.match((await check(late)).message, /votes of 0 keepers/);
+  const now = journal.check(forged(a, b, {}), journal.head("main"));
+  db.write((tx) => journal.append(tx, [now]));
+  assert.match((await check(forged(a, b, { policy: older }))).message, /older than the entry before it/);
 });
 
 test("who holds a lock cannot rotate the key that it is held by", async (t) => {
@@ -160,6 +185,54 @@ test("an owner who revokes himself leaves a control journal that still verifies"
     2,
   );
   assert.equal((await faultOf(() => a.acts.locks.lock(a.call(), "why"))).kind, "denied");
+});
+
+test("what each role lets a person say in the control journal, and nothing beyond it", async (t) => {
+  const a = await makeFirstHost(t);
+  const { journal } = a.agent.host;
+  const key = () => generateKeyPair(systemClock).publicKey;
+  const first = stolen(a);
+  const said = async (i: number, role: string, branch: string) => {
+    const by = await addOther(a, `host${i}`, [[role, branch]]);
+    const mine = fromHex(by.author);
+    const ops: Record<string, Op> = {
+      host: { op: "host", key: key(), net: key(), name: "hostx" },
+      person: { op: "person", key: key(), name: "eve@hostx" },
+      grant: { op: "grant", key: mine, role: "owner", branch: "*" },
+      revoke: { op: "revoke", key: fromHex(first.author), cuts: {}, reason: "" },
+      keepers: { op: "keepers", hosts: [fromHex(by.id)], quorum: 1 },
+      roots: { op: "roots", keys: [key()], threshold: 1 },
+      branch: { op: "branch", name: "web", from: null },
+      fork: { op: "branch", name: "web", from: { branch: "main", seq: 1, id: key() } },
+      own: { op: "rotate", old: mine, key: key(), net: null, cuts: {} },
+      another: { op: "rotate", old: fromHex(first.author), key: key(), net: null, cuts: {} },
+      ownHost: { op: "rotate", old: fromHex(by.id), key: key(), net: key(), cuts: {} },
+      keeper: { op: "rotate", old: fromHex(first.id), key: key(), net: key(), cuts: {} },
+    };
+    const may: string[] = [];
+    for (const [what, op] of Object.entries(ops)) {
+      const [[entry, origin]] = workOf(a, by, 0, 1, { branch: "@domain", ops: [op] }) as [[Bytes, Bytes]];
+      const check = () =>
+        journal.check({ entry, origin, cert: new Uint8Array(0) }, journal.head("@domain"), "proposal");
+      try {
+        check();
+        may.push(what);
+      } catch {
+        assert.match((await faultOf(check)).message, /^eve@host\d may not /);
+      }
+    }
+    return may.join(" ");
+  };
+  assert.equal(await said(1, "append", "*"), "own");
+  assert.equal(await said(2, "owner", "main"), "fork own");
+  assert.equal(await said(3, "enrol", "main"), "own", "hosts are of the whole domain");
+  assert.equal(await said(4, "enrol", "@domain"), "host own ownHost");
+  for (const [i, role] of ["keeper", "secret", "release"].entries()) {
+    assert.equal(await said(5 + i, role, "*"), "own");
+  }
+  const all = "host person grant revoke keepers branch fork own another ownHost keeper";
+  assert.equal(await said(8, "owner", "@domain"), all.replace(" fork", ""));
+  assert.equal(await said(9, "owner", "*"), all, "all but the root keys");
 });
 
 test("what no entry of the control journal can say, whoever signed it", async (t: Ctx) => {
