@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { test } from "node:test";
 import { fromHex, generateKeyPair, keyId, systemClock, toHex } from "../mq/mod.ts";
-import { faultOf, makeDomain, makeFirstHost, type TestHost, until, UP } from "../tests/world.ts";
+import { faultOf, grantTo, makeDomain, makeFirstHost, type TestHost, until, UP } from "../tests/world.ts";
 import {
   addOther,
   allOf,
@@ -17,10 +17,10 @@ import {
   stolen,
   workOf,
 } from "./fixture.ts";
-import type { EntryRecord, Op } from "./entry.ts";
+import { type EntryRecord, type Op, readEntry } from "./entry.ts";
 import { hostId, hostPair, personPair } from "./host.ts";
 import { settleRotations } from "./roles.ts";
-import { isCut } from "./trust.ts";
+import { follow, isCut } from "./trust.ts";
 
 type Bytes = Uint8Array;
 type Ctx = Parameters<typeof makeFirstHost>[0];
@@ -120,6 +120,11 @@ test("who holds a lock cannot rotate the key that it is held by", async (t) => {
     const fault = await faultOf(() => rotate(a, whose));
     assert.deepEqual([fault.kind, fault.hint], ["refused", "isconf unlock"]);
   }
+  await a.acts.locks.unlock(a.call(), false);
+  const bob = a.call(2_012_345_678, "bob");
+  await grantTo(a, bob.actor.uid, "bob", "append", "main");
+  await a.acts.locks.lock(bob, "of another user of this host");
+  assert.match((await faultOf(() => rotate(a, "host"))).message, /locked by bob@hosta/);
   assert.deepEqual(a.agent.host.keys.prepared(), []);
 });
 
@@ -240,6 +245,11 @@ test("what no entry of the control journal can say, whoever signed it", async (t
   const b = await addOther(a, "hostb");
   const key = () => generateKeyPair(systemClock).publicKey;
   const small = fromHex("01" + "00".repeat(31));
+  const [d, gone] = [await addOther(a, "hostd"), generateKeyPair(systemClock)];
+  for (const id of [d.id, keyId(gone.publicKey)]) {
+    await extend(a, [{ op: "revoke", key: fromHex(id), cuts: {}, reason: "" }]);
+  }
+  const [self, other] = [fromHex(hostId(a.agent.host)), fromHex(b.id)];
   const before = allOf(a);
   for (
     const op of [
@@ -260,6 +270,13 @@ test("what no entry of the control journal can say, whoever signed it", async (t
       { op: "rotate", old: fromHex(b.id), key: key(), net: null, cuts: {} },
       { op: "rotate", old: fromHex(b.id), key: hostPair(a.agent.host).publicKey, net: key(), cuts: {} },
       { op: "rotate", old: key(), key: key(), net: key(), cuts: {} },
+      { op: "rotate", old: fromHex(d.id), key: key(), net: key(), cuts: {} },
+      { op: "person", key: b.person.publicKey, name: "eve@hostc" },
+      { op: "person", key: gone.publicKey, name: "eve@hostc" },
+      { op: "person", key: key(), name: "eve@hostb" },
+      { op: "keepers", hosts: [self, other], quorum: 1 },
+      { op: "keepers", hosts: [self], quorum: 2 },
+      { op: "keepers", hosts: [self, self], quorum: 2 },
       { op: "grant", key: fromHex(b.author), role: "king", branch: "*" },
       { op: "delete", path: "/x" },
     ] as Parameters<typeof extend>[1]
@@ -268,4 +285,22 @@ test("what no entry of the control journal can say, whoever signed it", async (t
     assert.equal(fault.kind, "corrupt", `${op.op}: ${fault.message}`);
   }
   assert.equal(allOf(a), before);
+  const { entry, id } = readEntry(forged(a, b, {}).entry);
+  const policy = { ...a.agent.host.journal.needPolicy("test"), roots: [b.person.publicKey] };
+  const roots = (threshold: number, ...keys: Bytes[]): Op => ({ op: "roots", keys, threshold });
+  const [one] = [key()];
+  const met = /^a threshold of root keys that cannot be met/;
+  for (const op of [roots(0, one), roots(2, one), roots(2, one, one)]) {
+    assert.throws(() => follow(policy, { ...entry, ops: [op] }, id), { message: met });
+  }
+  const rest: Op[] = [
+    { op: "keepers", hosts: [self], quorum: 1 },
+    { op: "branch", name: "main", from: null },
+  ];
+  const first = (...ops: Op[]) => () => follow(undefined, { ...entry, ops }, id);
+  first(roots(1, b.person.publicKey), ...rest)();
+  assert.throws(first(...rest), /names root keys, keepers and a branch/);
+  assert.throws(first(roots(1, b.person.publicKey), rest[0] as Op), /names root keys, keepers and a branch/);
+  assert.throws(first(roots(1, b.person.publicKey), rest[1] as Op), /names root keys, keepers and a branch/);
+  assert.throws(first(roots(1, one), ...rest), /is signed by a root key/);
 });
