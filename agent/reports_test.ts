@@ -64,6 +64,7 @@ test("a report is kept when it is newer, and shown of whom it is, whoever passed
   await tell(a, b, report(a, b));
   for (let i = 0; i < 10; i++) await tell(a, b, report(a, b, { n: 7, why: "newer" }));
   assert.equal(told, 2, "what is no news is not told on");
+  await a.agent.host.mesh.answers.rumour(["nobody", "report", report(a, b, { n: 9 })]);
   await tell(a, b, report(a, b, { n: 6, why: "older, a second time" }));
   assert.deepEqual(known(a).map(({ host, why, n }) => [host, why, n]), [[b.id, "newer", 7]]);
 });
