@@ -188,5 +188,6 @@ test("the votes of who is no keeper any more, or not yet, certify nothing", asyn
   await extend(a, [{ op: "keepers", hosts: [fromHex(k.id)], quorum: 1 }]);
   const late = forged(a, stolen(a), {});
   assert.match((await faultOf(() => check(late))).message, /votes of 0 keepers/);
+  assert.equal(check(early).entry.seq, 1, "what it voted for while it was the keeper stays good");
   assert.equal(keyId(k.host.publicKey), k.id);
 });

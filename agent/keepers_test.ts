@@ -275,7 +275,8 @@ test("a revocation that would make certified entries worthless, or revoke nothin
       ops: [{ op: "revoke", key: fromHex(b.author), cuts, reason: "r" }],
     });
   const whole = { branch: "@domain" };
-  await askKeeper(a, c, stage(revoke({ main: 1, "@domain": end })), whole);
+  const person = { op: "person", key: generateKeyPair(systemClock).publicKey, name: "bob@hostc" } as const;
+  await askKeeper(a, c, stage(workOf(a, c, 0, 1, { ...whole, ops: [person] })), whole);
   await addOther(a, "hostd"); // another's entry comes first
   await refused(a, "refused", /moved on/, () => askKeeper(a, c, certify(0), whole));
   end++;

@@ -99,6 +99,10 @@ test("an entry is as good as the policy it names: not by who came later, not und
   const c = await addOther(a, "hostc", [["append", "main"]]);
   const check = (record: EntryRecord) => faultOf(() => journal.check(record, journal.head("main")));
   assert.match((await check(forged(a, c, { policy: older }))).message, /had no right/);
+  const ops: Op[] = [{ op: "branch", name: "web", from: null }];
+  const control = forged(a, stolen(a), { branch: "@domain", policy: older, ops });
+  const aside = await faultOf(() => journal.check(control, journal.head("@domain")));
+  assert.match(aside.message, /does not follow the policy it names/);
   const mixed = (origin: typeof b, author: typeof b) =>
     forged(a, { ...origin, person: author.person, author: author.author }, { policy: older });
   assert.match((await check(mixed(c, b))).message, /^host .* is not known/);
