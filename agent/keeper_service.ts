@@ -13,7 +13,6 @@ import {
   type RequestWords,
   sealReply,
 } from "./keeper_words.ts";
-import { termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { checkMessage, CONTROL, inert } from "./names.ts";
 import { isFrom, movedOn, type Stage, Stages } from "./stages.ts";
@@ -94,7 +93,7 @@ function decide(o: KeeperServiceOptions, { policy, branch, from }: Asked, bytes:
   const claim = openClaim(bytes, policy.domain, branch, authorKey(policy, author));
   if (toHex(claim.host) !== from) throw denied("a claim that was made on another host");
   const next = o.journal.head(branch).seq + 1;
-  const isRevoked = [author, from].some((key) => isCut(policy, key, branch, next));
+  const isRevoked = isCut(policy, author, branch, next);
   if (isRevoked || !may(policy, author, claim.steal ? "owner" : "append", branch)) {
     throw denied(
       `${nameOf(policy, author)} has no ${claim.steal ? "owner" : "append"} role on ${inert(branch)}`,
@@ -104,7 +103,6 @@ function decide(o: KeeperServiceOptions, { policy, branch, from }: Asked, bytes:
   const now = o.keeper.holder(branch);
   if (claim.what === "unlock") return release(o, branch, now, claim, { author, from });
   checkMessage("lock", claim.message);
-  if (claim.after > termStepMax + (now?.term ?? 0)) throw stale(branch);
   const own = now?.held === true && now.holder === author && now.host === from;
   if (now?.held === true && !own && !claim.steal) throw lockedBy("lock", now, o.clock.wall());
   // An old claim that comes a second time names a term that has been promised since.
