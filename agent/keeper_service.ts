@@ -161,8 +161,11 @@ function certify(o: KeeperServiceOptions, { policy, branch, from }: Asked, stage
   if (!bytesEqual(head.id, stage.base.id)) throw movedOn(branch, head.seq);
   const isControl = branch === CONTROL;
   for (const { entry } of stage.entries) {
-    if (isControl) needCutsNow(o, policy, entry.ops);
-    else needHolder(o, branch, from, entry);
+    if (!isControl) needHolder(o, branch, from, entry);
+    else {
+      needCutsNow(o, policy, entry.ops);
+      needForkPoints(o, entry.ops);
+    }
     if (!isControl && !bytesEqual(entry.policy, policy.head)) {
       throw new Fault("ci", "refused", "the policy of the domain has changed meanwhile", {
         hint: "isconf ci",
@@ -193,6 +196,18 @@ function needCutsNow(o: KeeperServiceOptions, policy: Policy, ops: readonly Op[]
       const end = o.journal.head(branch).seq + (branch === CONTROL ? 1 : 0); // with the entry that says so
       const cut = Object.hasOwn(op.cuts, branch) ? op.cuts[branch] : 0;
       if (cut !== end) throw movedOn(branch, end);
+    }
+  }
+}
+
+/** A branch begins at an entry that exists: nobody could ever replay one that does not. */
+function needForkPoints(o: KeeperServiceOptions, ops: readonly Op[]): void {
+  for (const op of ops) {
+    if (op.op !== "branch" || op.from === null) continue;
+    const { branch, seq, id } = op.from;
+    const there = o.journal.at(branch, seq)?.id;
+    if (there === undefined || !bytesEqual(there, id)) {
+      throw new Fault("fork", "refused", `${inert(branch)} has no such entry ${seq}`, { hint: "isconf up" });
     }
   }
 }

@@ -302,6 +302,28 @@ test("a revocation that would make certified entries worthless, or revoke nothin
   assert.equal((await a.acts.report.verify(a.call(), {})).branches.length, 2);
 });
 
+test("a branch is forked only from an entry that exists", async (t) => {
+  const [a, b] = await withOther(t);
+  const c = await addOther(a, "hostc", [["owner", "*"]]);
+  await askKeeper(a, b, claimOf(a, b));
+  await askKeeper(a, b, stage(workOf(a, b, 1)));
+  await askKeeper(a, b, certify(1));
+  const { id } = a.agent.host.journal.head("main");
+  const whole = { branch: "@domain" };
+  const fork = (seq: number, id: Uint8Array) =>
+    stage(workOf(a, c, 0, 1, {
+      ...whole,
+      ops: [{ op: "branch", name: "web", from: { branch: "main", seq, id } }],
+    }));
+  for (const seq of [0, 2, 2 ** 53 - 1, 1]) {
+    await askKeeper(a, c, fork(seq, seq === 1 ? new Uint8Array(32) : id), whole);
+    await refused(a, "refused", /no such entry/, () => askKeeper(a, c, certify(0), whole));
+  }
+  await askKeeper(a, c, fork(1, id), whole);
+  await askKeeper(a, c, certify(0), whole);
+  assert.deepEqual(a.agent.host.journal.lineage("web"), ["main", "web"]);
+});
+
 test("an enroller cannot put a key of his own in the place of the keeper", async (t) => {
   const [a] = await withOther(t);
   const c = await addOther(a, "hostc", [["enrol", "@domain"]]);
