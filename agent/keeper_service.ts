@@ -161,12 +161,13 @@ function certify(o: KeeperServiceOptions, { policy, branch, from }: Asked, stage
   if (!bytesEqual(head.id, stage.base.id)) throw movedOn(branch, head.seq);
   const isControl = branch === CONTROL;
   for (const { entry } of stage.entries) {
-    if (!isControl) needHolder(o, branch, from, entry);
-    else {
+    if (isControl) {
       needCutsNow(o, policy, entry.ops);
       needForkPoints(o, entry.ops);
+      continue;
     }
-    if (!isControl && !bytesEqual(entry.policy, policy.head)) {
+    needHolder(o, branch, from, entry);
+    if (!bytesEqual(entry.policy, policy.head)) {
       throw new Fault("ci", "refused", "the policy of the domain has changed meanwhile", {
         hint: "isconf ci",
       });

@@ -36,6 +36,7 @@ export class LanFinder implements Finder {
             found.add(peer);
             emit(peer);
           });
+          one.catch(() => {}); // thrown where it is waited for, below
           asking.add(one);
         }
       }

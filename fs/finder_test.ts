@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { finderContract, type FinderWorld } from "../tests/contract/finder.ts";
-import { Fault, fromHex, sleep, VirtualClock } from "../mq/mod.ts";
+import { Fault, fromHex, pause, sleep, VirtualClock } from "../mq/mod.ts";
 import { TestNet } from "./fetch_fixture.ts";
 import { type Finder, MemoryDirectory, MemoryFinder, StaticFinder } from "./finder.ts";
 import { joinFinders } from "./finder_join.ts";
@@ -177,4 +177,18 @@ test("LanFinder: of many that have an object few are asked; when nobody has it a
   const told = first(late.finder);
   await clock.advance(1_000);
   assert.deepEqual([await told, late.asked], ["peer3", ["peer3", "peer3", "peer8"]]);
+});
+
+test("LanFinder: a bug in asking ends the search that waits, and not the process", async () => {
+  const clock = new VirtualClock(1);
+  const peers = Array.from({ length: 9 }, (_, i) => `peer${i}`);
+  const ask = () => Promise.reject(new TypeError("a bug"));
+  const finder = new LanFinder({ peers: () => [...peers], tellers: () => [], ask }, clock);
+  const search = Array.fromAsync(finder.find(id, new AbortController().signal));
+  search.catch(() => {});
+  for (let i = 0; i < 10; i++) {
+    await pause(); // nobody waits for the first answers yet
+    await clock.advance(lanWaveMsMax);
+  }
+  await assert.rejects(search, TypeError);
 });

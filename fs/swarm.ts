@@ -1,6 +1,6 @@
 // swarm: brings wanted objects here from several peers at once. It knows pieces and peers; what a tree or a file is, and
 // which objects a root needs, walk.ts knows. What comes is verified and stored as shared, in batches.
-import { type Cancel, type Clock, Fault, type PeerId } from "../mq/mod.ts";
+import { type Cancel, type Clock, Fault, fraction, type PeerId } from "../mq/mod.ts";
 import type { Finder } from "./finder.ts";
 import { type Landed, Landing, type Stored } from "./landing.ts";
 import {
@@ -15,7 +15,6 @@ import {
 } from "./limits.ts";
 import { type Asker, askGet, askHave } from "./questions.ts";
 import { Searches } from "./search.ts";
-import { fraction } from "./shuffle.ts";
 import { type Kept, type Piece, type Question, sizeOf, Source, type Wanter } from "./source.ts";
 import { type Id, idOf, type SharingStore } from "./store.ts";
 

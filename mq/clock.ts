@@ -40,6 +40,11 @@ export function sleep(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => void clock.after(ms, resolve));
 }
 
+/** A number from 0 to 1, 1 excluded, each as likely as any other. */
+export function fraction(clock: Clock): number {
+  return new DataView(clock.random(4).slice().buffer).getUint32(0) / 2 ** 32;
+}
+
 /** Resolves in the next turn of the event loop, when everything else that is ready has run. Asks for no time. */
 export function pause(): Promise<void> {
   return setImmediate();

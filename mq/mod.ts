@@ -1,7 +1,7 @@
 // The door of mq: all that other folders may use of it.
 // Not a place for code.
 export type { Cancel, Clock } from "./clock.ts";
-export { pause, sleep, systemClock, VirtualClock } from "./clock.ts";
+export { fraction, pause, sleep, systemClock, VirtualClock } from "./clock.ts";
 export type { FaultJson, Kind, KindRow } from "./fault.ts";
 export { Fault, KINDS } from "./fault.ts";
 export {

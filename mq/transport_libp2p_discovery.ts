@@ -2,7 +2,7 @@
 // what is done with their addresses: the address book has limits, libp2p's peer store has none, and is told nothing.
 import { mdns } from "@libp2p/mdns";
 import { formatAddress, fromMultiaddr } from "./address.ts";
-import type { Cancel, Clock } from "./clock.ts";
+import { type Cancel, type Clock, fraction } from "./clock.ts";
 import type { PeerId } from "./transport.ts";
 
 export interface DiscoveryOptions {
@@ -44,8 +44,7 @@ export function discovery(opts: DiscoveryOptions) {
     let cancel: Cancel = () => {};
     const askLater = () => {
       cancel();
-      const chance = new DataView(clock.random(4).slice().buffer).getUint32(0) / 2 ** 32;
-      cancel = clock.after(Math.ceil(limits.discoverMs * (1 + chance)), () => {
+      cancel = clock.after(limits.discoverMs * (1 + fraction(clock)), () => {
         service.mdns?.query({ questions: [{ name: serviceTag, type: "PTR" }] });
         askLater();
       });

@@ -6,7 +6,7 @@ import { Fault } from "./fault.ts";
 import { encodeFrame, readFrames } from "./frame.ts";
 import { messageBytesMax } from "./limits.ts";
 import { Outbox } from "./transport_libp2p_outbox.ts";
-import { chunksOf, within } from "./transport_libp2p_streams.ts";
+import { chunksOf, sent, within } from "./transport_libp2p_streams.ts";
 
 /** Types of the frames of a message stream. */
 export const LINE_FRAMES = { message: 0, pulse: 1, addresses: 2 } as const;
@@ -64,7 +64,7 @@ export class Line {
     }
     this.#in = stream;
     stream.maxReadBufferLength = this.#opts.limits.streamWindowBytesMax; // it is held back before it has that much
-    stream.send(encodeFrame({ type: LINE_FRAMES.pulse, channel: 0, body: new Uint8Array(0) }));
+    sent(stream, encodeFrame({ type: LINE_FRAMES.pulse, channel: 0, body: new Uint8Array(0) }));
     if (this.#out === undefined) void this.#open(); // who opens to us lets us in
     else this.#begin();
   }

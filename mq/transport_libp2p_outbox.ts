@@ -2,6 +2,7 @@
 // costs it an encryption, and a long queue of pieces costs it much more. Not a limit: who sends looks at `waitingBytes`.
 import type { Stream } from "@libp2p/interface";
 import { encodeFrame, encodeHeader } from "./frame.ts";
+import { sent } from "./transport_libp2p_streams.ts";
 
 const SLAB_BYTES = 64 * 1024;
 /** Bodies from this length on go into the stream as they are. */
@@ -39,10 +40,9 @@ export class Outbox {
     if (body.length >= LARGE_BYTES) {
       this.#gather(encodeHeader(frame));
       this.#flush();
-      this.#stream.send(body);
-    } else {
-      this.#gather(encodeFrame(frame));
+      return sent(this.#stream, body);
     }
+    this.#gather(encodeFrame(frame));
     return true;
   }
 
@@ -77,6 +77,6 @@ export class Outbox {
     if (this.#start === this.#end || this.#stream.writeStatus !== "writable") return;
     const gathered = this.#slab.subarray(this.#start, this.#end);
     this.#start = this.#end;
-    this.#stream.send(gathered);
+    sent(this.#stream, gathered);
   }
 }

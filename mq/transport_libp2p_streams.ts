@@ -3,6 +3,16 @@
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from "@libp2p/interface";
 import type { Clock } from "./clock.ts";
 
+/** Gives bytes to a stream; false when it is closed, or its connection is just going: who reads it notices. */
+export function sent(stream: Stream, bytes: Uint8Array): boolean {
+  try {
+    stream.send(bytes);
+    return true;
+  } catch {
+    return false; // libp2p has reset the stream
+  }
+}
+
 /**
  * What arrives on a stream. At most one window of it waits here and one in the stream; the rest waits at the sender.
  * @throws {Error} when the stream is reset or its connection breaks
