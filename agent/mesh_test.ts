@@ -17,10 +17,13 @@ import {
   until,
   UP,
 } from "../tests/world.ts";
-import { systemClock } from "../mq/mod.ts";
+import { openStoreDatabase } from "../fs/mod.ts";
+import { fromHex, systemClock, toHex } from "../mq/mod.ts";
 import { fingerprint } from "./enrol.ts";
 import { hostId } from "./host.ts";
 import { aheadBytesMin } from "./limits.ts";
+
+const MiB = 1024 * 1024;
 
 const isConnected = (host: TestHost, ...others: TestHost[]) =>
   others.every((o) => host.agent.host.mesh.peers().includes(hostId(o.agent.host)));
@@ -153,6 +156,38 @@ test("a large file is put in place while its contents come from another host", a
   await a.acts.work.snap(a.call(), file, false);
   await ci(a);
   fs.rmSync(file);
+  assert.equal((await up(b)).at, 1);
+  assert.ok(bytes.equals(fs.readFileSync(file)));
+});
+
+test("a large file of which one chunk does not come: nothing of it stays; when it comes, it is whole", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  const file = path.join(a.dir, "large");
+  const bytes = randomBytes(2 * aheadBytesMin + 5);
+  fs.writeFileSync(file, bytes);
+  await lock(a);
+  const op = await a.acts.work.snap(a.call(), file, false);
+  assert.ok(op.op === "file");
+  await ci(a);
+  fs.rmSync(file);
+  await until("they are connected", () => isConnected(b, a));
+  const db = openStoreDatabase(path.join(a.home.state, "store", "store.db"));
+  const [lost] = await a.agent.host.store.put([bytes.subarray(5 * MiB, 6 * MiB)]);
+  db.write((tx) => {
+    tx.run("DELETE FROM object WHERE id = ?", fromHex(lost as string));
+    tx.run("DELETE FROM shared_root");
+  });
+  db.close();
+  const fault = await faultOf(() => up(b));
+  assert.deepEqual([fault.kind, fault.message.includes(lost as string)], ["notFound", true]);
+  assert.deepEqual([b.agent.host.history.applied(), fs.existsSync(file)], [0, false]);
+  assert.deepEqual(
+    fs.readdirSync(a.dir).filter((name) => /^\.isconf-/.test(name)),
+    [],
+    "a part of it is left",
+  );
+  await a.agent.host.store.put([bytes.subarray(5 * MiB, 6 * MiB)]);
+  await a.agent.host.store.share(toHex(op.tree));
   assert.equal((await up(b)).at, 1);
   assert.ok(bytes.equals(fs.readFileSync(file)));
 });
