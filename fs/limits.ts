@@ -12,6 +12,10 @@ export const batchIdsMax = 8192;
 
 /** Length of the chunks that `fixedCutter` cuts, in bytes. */
 export const chunkBytes = MiB;
+/** Lengths of the chunks that `contentCutter` cuts, in bytes: the shortest, about the mean, the longest. */
+export const cutBytesMin = 16 * KiB;
+export const cutBytes = 64 * KiB;
+export const cutBytesMax = 256 * KiB;
 /** Largest file that is carried inside its manifest, in bytes. */
 export const inlineBytesMax = 4 * KiB;
 /** Most parts in one manifest; a file with more gets manifests of manifests. */
