@@ -1,12 +1,12 @@
 // Apply: bring this host to the end of its branch's journal, entry by entry, stopping at the first that fails.
 // Not how entries got here (bundle.ts), not work on the origin (work.ts).
 import { Buffer } from "node:buffer";
-import { readFile, remove, restore, type Tx } from "../fs/mod.ts";
+import { readFile, remove, restore, type Store, type Tx } from "../fs/mod.ts";
 import { Fault, toHex } from "../mq/mod.ts";
 import { type Op, readEntry } from "./entry.ts";
 import { commandEnv } from "./environment.ts";
 import { branchOf, type Call, type Host, hostEnv, needCongruent } from "./host.ts";
-import { prefetchEntriesMax } from "./limits.ts";
+import { aheadBytesMin, prefetchEntriesMax } from "./limits.ts";
 import { commandLine, inert } from "./names.ts";
 import { opText } from "./optext.ts";
 import { Prefetched } from "./prefetch.ts";
@@ -55,11 +55,10 @@ interface Step {
   last: boolean;
 }
 
-/** One run of `up`: what it reads from, and the ends it has still to record. */
+/** One run of `up`, and the ends it has still to record. */
 interface Replay {
   call: Call;
   args: UpArgs;
-  store: Prefetched;
   /**
    * File entries that are in place and not recorded. Putting a file in place again gives the same, so that their rows
    * may go with the next command's intent, in one transaction; a crash before that repeats them.
@@ -86,7 +85,7 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
   if (args.dryRun) {
     for (const row of host.journal.range(branch, from, stop)) describe(call, row.entry);
   } else {
-    const replay: Replay = { call, args, store: new Prefetched(host.store), inPlace: [] };
+    const replay: Replay = { call, args, inPlace: [] };
     try {
       restarting = await applyRange(replay, branch, from, stop);
     } catch (e) {
@@ -107,7 +106,8 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
 
 /** Applies entries in order; true when it has ordered a restart of this host. */
 async function applyRange(replay: Replay, branch: string, from: number, stop: number): Promise<boolean> {
-  const { call, args, store } = replay;
+  const { call, args } = replay;
+  const store = new Prefetched(call.host.store);
   for (let next = from; next <= stop;) {
     const rows = [...call.host.journal.range(branch, next, Math.min(stop, next + prefetchEntriesMax - 1))];
     if (rows.length === 0) break;
@@ -117,27 +117,54 @@ async function applyRange(replay: Replay, branch: string, from: number, stop: nu
       });
     }
     const steps = rows.map((row) => readEntry(row.entry));
-    const isWhole = await haveContents(call, steps.flatMap(({ entry }) => rootsOf(entry)));
-    if (isWhole) {
-      await store.warm(
-        steps.flatMap(({ entry }) => entry.ops.flatMap((op) => op.op === "file" ? [toHex(op.tree)] : [])),
-      );
-    }
+    const coming = haveContents(call, steps.flatMap(({ entry }) => rootsOf(entry)));
+    coming.catch(() => {}); // whoever waits for it hears of it
+    let isWhole: boolean | undefined;
     for (const { entry, id } of steps) {
       const { seq, ops } = entry;
+      const tell = () =>
+        call.emit({ event: "entry", text: `${seq}  ${ops.map(opText).join("; ")}`, seq, of: stop });
+      const isAhead = isWhole === undefined && isLargeFile(ops);
+      if (isAhead) {
+        tell();
+        if (await applyAhead(replay, { seq, id, op: ops[0]!, last: true }, coming)) continue;
+      }
+      if (isWhole === undefined) {
+        isWhole = await coming;
+        if (isWhole) await store.warm(steps.flatMap(({ entry }) => treesOf(entry.ops)));
+      }
       if (!isWhole) await needContents(call, seq, rootsOf(entry));
       if (ops[0]?.op === "reboot") {
         await restart(call, args, seq, id);
         return true;
       }
-      call.emit({ event: "entry", text: `${seq}  ${ops.map(opText).join("; ")}`, seq, of: stop });
+      if (!isAhead) tell();
       for (const [i, op] of ops.entries()) {
-        await applyOne(replay, { seq, id, op, last: i === ops.length - 1 });
+        await applyOne(replay, store, { seq, id, op, last: i === ops.length - 1 });
       }
     }
     next += rows.length;
   }
   return false;
+}
+
+const isLargeFile = ([op, ...others]: Op[]): boolean =>
+  op?.op === "file" && op.kind === "file" && op.bytes >= aheadBytesMin && others.length === 0;
+
+const treesOf = (ops: Op[]): string[] => ops.flatMap((op) => op.op === "file" ? [toHex(op.tree)] : []);
+
+/**
+ * Applies a step while its contents are still coming. False: they do not all come, and nothing has happened; the reason
+ * is said by who needs them then.
+ */
+async function applyAhead(replay: Replay, step: Step, coming: Promise<boolean>): Promise<boolean> {
+  try {
+    await applyOne(replay, replay.call.host.store.coming, step);
+    return true;
+  } catch (e) {
+    if (await coming) throw e;
+    return false;
+  }
 }
 
 /** Brings contents here before the first of them is needed; false when some cannot be had. */
@@ -215,7 +242,7 @@ function failed(seq: number, what: string, status: number): Fault {
   });
 }
 
-async function applyOne(replay: Replay, step: Step): Promise<void> {
+async function applyOne(replay: Replay, store: Store, step: Step): Promise<void> {
   const { op, seq, id } = step;
   const startedMs = replay.call.host.clock.wall();
   switch (op.op) {
@@ -223,12 +250,12 @@ async function applyOne(replay: Replay, step: Step): Promise<void> {
     case "delete": {
       const target = Buffer.from(op.path);
       if (op.op === "delete") await removeIfThere(target);
-      else await restore(replay.store, toHex(op.tree), target, { clock: replay.call.host.clock });
+      else await restore(store, toHex(op.tree), target, { clock: replay.call.host.clock });
       if (step.last) replay.inPlace.push({ seq, id, startedMs });
       return;
     }
     case "exec":
-      return await applyExec(replay, { ...step, op }, startedMs);
+      return await applyExec(replay, store, { ...step, op }, startedMs);
     default:
       throw new Fault(
         "up",
@@ -243,10 +270,11 @@ async function applyOne(replay: Replay, step: Step): Promise<void> {
 
 async function applyExec(
   replay: Replay,
+  store: Store,
   step: Step & { op: Op & { op: "exec" } },
   startedMs: number,
 ): Promise<void> {
-  const { call, store } = replay;
+  const { call } = replay;
   const { host } = call;
   const { op, seq, id } = step;
   const user = op.user === "" ? userOfAgent() : userByName("up", op.user);

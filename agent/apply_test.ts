@@ -2,8 +2,11 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { randomBytes } from "node:crypto";
 import { test } from "node:test";
+import { openStoreDatabase } from "../fs/mod.ts";
 import { carry, faultOf, makeFirstHost, makeSecondHost, run, type TestHost } from "../tests/world.ts";
+import { aheadBytesMin } from "./limits.ts";
 
 const lock = (host: TestHost) => host.acts.locks.lock(host.call(), "why");
 const up = (host: TestHost, more: Partial<Parameters<TestHost["acts"]["apply"]["up"]>[1]> = {}) =>
@@ -145,7 +148,6 @@ test("content that nobody has ends up in bounded time, naming the object; nothin
   await a.acts.checkin.ci(a.call());
   const b = await makeSecondHost(t, a);
   const lost = op.op === "file" ? Array.from(op.tree, (x) => x.toString(16).padStart(2, "0")).join("") : "";
-  const { openStoreDatabase } = await import("../fs/mod.ts");
   const db = openStoreDatabase(path.join(b.home.state, "store", "store.db"));
   db.write((tx) => void tx.run("DELETE FROM object"));
   db.close();
@@ -155,6 +157,32 @@ test("content that nobody has ends up in bounded time, naming the object; nothin
   assert.match(fault.message, new RegExp(lost));
   assert.equal(fs.existsSync(file), false);
   assert.equal(b.agent.host.history.applied(), 0);
+});
+
+test("a large file of which one chunk is nowhere: nothing of it stays, and the entry before it is in place", async (t) => {
+  const a = await makeFirstHost(t);
+  const first = path.join(a.dir, "first"), large = path.join(a.dir, "large");
+  fs.writeFileSync(first, "first");
+  fs.writeFileSync(large, randomBytes(aheadBytesMin + 5));
+  await lock(a);
+  await a.acts.work.snap(a.call(), first, false);
+  await a.acts.work.snap(a.call(), large, false);
+  await a.acts.checkin.ci(a.call());
+  const b = await makeSecondHost(t, a);
+  const db = openStoreDatabase(path.join(b.home.state, "store", "store.db"));
+  db.write((tx) =>
+    void tx.run("DELETE FROM object WHERE n = (SELECT max(n) FROM object WHERE size = 1048576)")
+  );
+  db.close();
+  fs.rmSync(first);
+  fs.rmSync(large);
+  const fault = await faultOf(() => up(b));
+  assert.equal(fault.kind, "notFound");
+  assert.match(fault.message, /^object [0-9a-f]{64} is not here$/);
+  assert.equal(fs.readFileSync(first, "utf8"), "first");
+  assert.deepEqual(fs.readdirSync(a.dir).filter((name) => name !== "first" && name.includes("large")), []);
+  assert.deepEqual(fs.readdirSync(a.dir).filter((name) => name.startsWith(".isconf")), []);
+  assert.equal(b.agent.host.history.applied(), 1);
 });
 
 test("a command that cannot be started on this host is told and may simply be tried again", async (t) => {

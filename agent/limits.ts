@@ -72,6 +72,8 @@ export const configBytesMax = 1024 * 1024;
 /** How many entries ahead `up` fetches contents, and the bytes it holds for them. */
 export const prefetchEntriesMax = 64;
 export const prefetchBytesMax = 16 * 1024 * 1024;
+/** Bytes of a file from which on it is put in place while its contents still come. */
+export const aheadBytesMin = 16 * 1024 * 1024;
 /** Entries that `log` answers with unless asked for another number, and at the most. */
 export const logEntriesDefault = 50;
 export const logEntriesMax = 10_000;

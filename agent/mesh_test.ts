@@ -1,6 +1,7 @@
 // mesh: hosts of one domain in this process, talking over libp2p on loopback: joining, locks and check-ins far from the
 // keeper, the journal and the contents going round, and what happens when somebody cannot be asked.
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
@@ -19,6 +20,7 @@ import {
 import { systemClock } from "../mq/mod.ts";
 import { fingerprint } from "./enrol.ts";
 import { hostId } from "./host.ts";
+import { aheadBytesMin } from "./limits.ts";
 
 const isConnected = (host: TestHost, ...others: TestHost[]) =>
   others.every((o) => host.agent.host.mesh.peers().includes(hostId(o.agent.host)));
@@ -140,6 +142,19 @@ test("lock, snap and ci on a host that is not the keeper; the others have exactl
   assert.equal(fs.statSync(file).mode & 0o7777, 0o640);
   assert.equal((await up(a)).at, 2);
   await lock(a); // the lock was given back with the check-in
+});
+
+test("a large file is put in place while its contents come from another host", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  const file = path.join(a.dir, "large");
+  const bytes = randomBytes(2 * aheadBytesMin + 5);
+  fs.writeFileSync(file, bytes);
+  await lock(a);
+  await a.acts.work.snap(a.call(), file, false);
+  await ci(a);
+  fs.rmSync(file);
+  assert.equal((await up(b)).at, 1);
+  assert.ok(bytes.equals(fs.readFileSync(file)));
 });
 
 test("nothing of the work leaves the origin before ci", async (t) => {

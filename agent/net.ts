@@ -46,7 +46,16 @@ export function openNet(dir: string, around: NetAround): Net {
   const answers: Answers<NetRequest> = {
     missing: async (v) => await store.missing(readIds(v)),
     put: async (v) => await store.put(readObjects(v)),
-    get: async (v) => await getSome(store, readIds(v)),
+    // Root hashes what it gets; a batch fits into one frame.
+    get: async (v) => await store.read(readIds(v), batchBytesMax),
+    take: async (v) => {
+      const ids = readIds(v);
+      for (let { step } = mesh; step !== undefined; { step } = mesh) {
+        if ((await store.missing(ids.slice(0, 1))).length === 0) break;
+        await step;
+      }
+      return await store.read(ids, batchBytesMax);
+    },
     share: async (v) => {
       const [root] = readIds([v]) as [Id];
       await store.share(root);
@@ -81,19 +90,6 @@ export function openNet(dir: string, around: NetAround): Net {
       db.close();
     },
   };
-}
-
-/** As many of the objects as fit into one frame, at least one: who asked asks again for the rest. */
-async function getSome(store: SqliteStore, ids: Id[]): Promise<Uint8Array[]> {
-  const out: Uint8Array[] = [];
-  let bytes = 0;
-  for (const id of ids) {
-    const [object] = await store.get([id]) as [Uint8Array];
-    if (out.length > 0 && bytes + object.length > batchBytesMax) break;
-    out.push(object);
-    bytes += object.length;
-  }
-  return out;
 }
 
 function toShelf(row: ReturnType<Catalog["list"]>[number]): { [field: string]: Cbor } {

@@ -93,6 +93,11 @@ export class NetContents {
     }
   }
 
+  /** Resolves when more of what is being fetched is here, or is not fetched any more; undefined when nothing is. */
+  get step(): Promise<void> | undefined {
+    return this.#running?.fetcher.step;
+  }
+
   /** Whether the DHT has named nobody lately who had what it said they had: somebody in it may be lying. */
   get isSuspect(): boolean {
     return this.#misses >= dhtMissesMax;

@@ -122,6 +122,11 @@ export class NetMesh {
   }
 
   /** Says to others that we have what these roots reach. */
+  /** Resolves when more of what is being fetched is here, or is not fetched any more; undefined when nothing is. */
+  get step(): Promise<void> | undefined {
+    return this.#running?.contents.step;
+  }
+
   announce(roots: Id[]): void {
     this.#running?.contents.announce(roots);
   }

@@ -6,7 +6,7 @@ import {
   type Cbor,
   type Clock,
   decode,
-  encode,
+  encodeParts,
   Fault,
   faultTextMax,
   readFrames,
@@ -37,6 +37,7 @@ export const NET_REQUESTS = [
   "missing", // [id…] → those that are not in the store
   "put", // [bytes…] → their ids
   "get", // [id…] → as many of the objects as fit into one answer, at least one
+  "take", // the same, waiting for the first of them as long as anything is being fetched
   "share", // id of a root → null; from now on peers may have what it reaches
   "fetch", // [id of a root…] → null, when all that they reach is in the store
   "shelfAdd",
@@ -115,7 +116,7 @@ export function openSeam<Theirs extends string, Ours extends string>(
   /** Writes a message, unless the other half has left so much unread that it reads nothing at all; says whether. */
   const send = (type: number, body: Cbor): boolean => {
     if (closed || pipe.writableLength > seamQueueBytesMax) return false;
-    writeFrame(pipe, { type, channel: 0, body: encode(body) }, SEAM_FRAME);
+    writeFrame(pipe, { type, channel: 0, body: encodeParts(body) }, SEAM_FRAME);
     return true;
   };
   const settle = (id: unknown): Open | undefined => {

@@ -15,9 +15,16 @@ import {
 /** Root's view of net's store: every object that comes back is hashed here before anybody sees it. */
 export class SeamStore implements Store {
   readonly #ask: Ask<NetRequest>;
+  readonly #get: "get" | "take";
 
-  constructor(ask: Ask<NetRequest>) {
+  constructor(ask: Ask<NetRequest>, get: "get" | "take" = "get") {
     this.#ask = ask;
+    this.#get = get;
+  }
+
+  /** The same store for who reads what is being fetched meanwhile: what is not there yet is waited for. */
+  get coming(): SeamStore {
+    return new SeamStore(this.#ask, "take");
   }
 
   async missing(wanted: Id[]): Promise<Id[]> {
@@ -51,7 +58,7 @@ export class SeamStore implements Store {
     const out: Uint8Array[] = [];
     while (out.length < wanted.length) {
       const rest = wanted.slice(out.length, out.length + getIdsMax);
-      const got = readObjects(await this.#ask("get", rest));
+      const got = readObjects(await this.#ask(this.#get, rest, this.#get === "take" ? Infinity : undefined));
       if (got.length === 0 || got.length > rest.length) throw malformed();
       for (const [i, object] of got.entries()) {
         if (toHex(sha256(object)) !== rest[i]) {

@@ -32,6 +32,8 @@ export interface FetcherOptions extends SwarmParts {
 export class Fetcher {
   readonly #options: FetcherOptions;
   readonly #swarm: Swarm;
+  #fetches = 0;
+  #step = Promise.withResolvers<void>();
 
   constructor(options: FetcherOptions) {
     this.#options = options;
@@ -43,6 +45,11 @@ export class Fetcher {
       return await store.putShared(objects);
     };
     this.#swarm = new Swarm({ ...options, store: { putShared } });
+  }
+
+  /** Resolves when more is here, or a fetch has ended; undefined when nothing is being fetched. */
+  get step(): Promise<void> | undefined {
+    return this.#fetches > 0 ? this.#step.promise : undefined;
   }
 
   /**
@@ -68,6 +75,7 @@ export class Fetcher {
       kept: (done, objects) => {
         this.#announce(objects.map(({ id }) => id).filter((id) => isRoot.has(id)));
         progress?.(done);
+        this.#stepped();
       },
     });
     const abort = () => walk.failed(ended("it was broken off"));
@@ -78,14 +86,22 @@ export class Fetcher {
       () => walk.failed(ended(`it was not done within ${timeoutMs} ms`)),
     );
     this.#swarm.join(walk);
+    this.#fetches++;
     try {
       await walk.run();
       return walk.done;
     } finally {
+      this.#fetches--;
+      this.#stepped();
       this.#swarm.leave(walk);
       signal?.removeEventListener("abort", abort);
       cancel?.();
     }
+  }
+
+  #stepped(): void {
+    this.#step.resolve();
+    this.#step = Promise.withResolvers();
   }
 
   /** Others may ask us for a root from the moment on that we have begun with it. */

@@ -10,3 +10,8 @@ export function shuffled<T>(items: T[], clock: Clock): T[] {
   }
   return items;
 }
+
+/** A number from 0 to 1, 1 excluded, each as likely as any other. */
+export function fraction(clock: Clock): number {
+  return new DataView(clock.random(4).slice().buffer).getUint32(0) / 2 ** 32;
+}

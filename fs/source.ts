@@ -158,16 +158,18 @@ export class Source {
   }
 
   /**
-   * What to ask it for next, at most `bytesMax` bytes or one piece: what nobody is asked for, else what another source is
-   * slow with. None: nothing to do.
+   * What to ask it for next, at most `bytesMax` bytes or one piece: what nobody is asked for, from `start` (0 to 1) of all
+   * on, else what another source is slow with. None: nothing to do.
    */
-  pick(nowMs: number, bytesMax: number): Piece[] {
-    const free = filled(this.#free(), bytesMax);
+  pick(nowMs: number, bytesMax: number, start: number): Piece[] {
+    const free = filled(this.#free(Math.floor(start * this.#pieces.has.size)), bytesMax);
     return free.length > 0 ? free : filled(this.#late(nowMs), bytesMax);
   }
 
-  *#free(): Generator<Piece> {
-    for (const piece of this.#pieces.has) if (piece.asked.size === 0) yield piece;
+  *#free(start: number): Generator<Piece> {
+    const { has } = this.#pieces;
+    for (const piece of has.values().drop(start)) if (piece.asked.size === 0) yield piece;
+    for (const piece of has.values().take(start)) if (piece.asked.size === 0) yield piece;
   }
 
   /** What one other source is slow with. */

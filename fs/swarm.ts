@@ -15,6 +15,7 @@ import {
 } from "./limits.ts";
 import { type Asker, askGet, askHave } from "./questions.ts";
 import { Searches } from "./search.ts";
+import { fraction } from "./shuffle.ts";
 import { type Kept, type Piece, type Question, sizeOf, Source, type Wanter } from "./source.ts";
 import { type Id, idOf, type SharingStore } from "./store.ts";
 
@@ -155,7 +156,7 @@ export class Swarm {
         if (pieces.length > 0) void this.#poll(source, pieces);
       }
       while (source.hasRoom(now) && !this.#landing.isFull) {
-        const pieces = source.pick(now, this.#questionBytes);
+        const pieces = source.pick(now, this.#questionBytes, this.#start);
         if (pieces.length === 0) break;
         void this.#get(source, source.ask(pieces, now));
       }
@@ -167,6 +168,14 @@ export class Swarm {
     const questions = 2 * fetchWindow * this.#sources.size;
     const share = this.#sources.size > 1 ? this.#wantedBytes / questions : objectBytesMax;
     return Math.min(objectBytesMax, Math.max(fetchQuestionBytesMin, share));
+  }
+
+  /**
+   * Where in what is wanted the next question begins. One source alone is asked in order: whoever reads a file meanwhile
+   * finds its beginning first. With several, each host asks in another order: hosts that fetch the same give it to each other.
+   */
+  get #start(): number {
+    return this.#sources.size > 1 ? fraction(this.#parts.clock) : 0;
   }
 
   #search(): void {

@@ -10,7 +10,6 @@ import {
   walkReadBatch,
 } from "./limits.ts";
 import { type Link, linksOf } from "./objects.ts";
-import { shuffled } from "./shuffle.ts";
 import type { Kept, Wanter } from "./source.ts";
 import type { Id, Store } from "./store.ts";
 
@@ -66,7 +65,7 @@ export class Walk implements Wanter {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure.thrown;
       if (this.#stack.length > 0 && this.#waiting.size < fetchWantedMax) {
-        await this.#look(this.#stack.splice(-fetchLookBatch));
+        await this.#look(this.#stack.splice(-fetchLookBatch).reverse());
       } else if (this.#waiting.size > 0) {
         await this.#wake.promise;
         this.#wake = Promise.withResolvers();
@@ -145,11 +144,9 @@ export class Walk implements Wanter {
     const links = linksOf(link, bytes);
     let claimed = 0;
     for (const below of links) claimed += "size" in below ? below.size : 0;
-    const { bytesMax, clock } = this.#parts;
+    const { bytesMax } = this.#parts;
     if (claimed > bytesMax) throw refused(`a file of ${claimed} bytes; the limit is ${bytesMax}`);
-    // In another order on each host, so that hosts that fetch the same have something to give to each other.
-    const order = links.some(({ as }) => as === "chunk") ? shuffled(links, clock) : links.reverse();
-    for (const below of order) {
+    for (const below of links.reverse()) {
       if (below.as === "chunk" || this.#isNew(below.id)) this.#stack.push({ link: below, root });
     }
     if (this.#stack.length > fetchStackMax) throw refused(`more than ${fetchStackMax} names at once`);

@@ -31,6 +31,17 @@ export function encode(value: Cbor): Uint8Array {
   return writer.take();
 }
 
+/**
+ * What {@link encode} gives, in parts that follow each other: a long byte string of `value` is one of them, and not
+ * copied; it must not change as long as the parts are used.
+ * @throws {Fault} usage, as {@link encode}
+ */
+export function encodeParts(value: Cbor): Uint8Array[] {
+  const writer = new Writer(512, viewBytesMin);
+  write(writer, value, 0);
+  return writer.takeParts();
+}
+
 /** How long the byte strings of a value are together, so that large ones are copied once and not at each growth. */
 function bytesIn(value: unknown, depth: number): number {
   if (value instanceof Uint8Array) return value.length;
@@ -79,15 +90,27 @@ function own(value: unknown): Cbor {
 class Writer {
   #bytes: Uint8Array;
   #length = 0;
+  readonly #partBytesMin: number;
+  readonly #parts: Uint8Array[] = [];
+  /** Up to where the parts have what was written. */
+  #partsEnd = 0;
 
-  constructor(bytes = 512) {
+  /** Byte strings of at least `partBytesMin` are kept as they are: {@link takeParts}. */
+  constructor(bytes = 512, partBytesMin = Infinity) {
     this.#bytes = new Uint8Array(bytes);
+    this.#partBytesMin = partBytesMin;
   }
 
   /** All that was written; the writer is of no more use. A copy, unless little of the room was left over. */
   take(): Uint8Array {
     const all = this.#bytes.subarray(0, this.#length);
     return this.#bytes.length - this.#length <= 512 ? all : all.slice();
+  }
+
+  /** All that was written, with the long byte strings where they belong; the writer is of no more use. */
+  takeParts(): Uint8Array[] {
+    this.#endPart();
+    return this.#parts;
   }
 
   get length(): number {
@@ -108,6 +131,11 @@ class Writer {
   }
 
   put(bytes: Uint8Array): void {
+    if (bytes.length >= this.#partBytesMin) {
+      this.#endPart();
+      this.#parts.push(bytes);
+      return;
+    }
     this.#room(bytes.length);
     this.#bytes.set(bytes, this.#length);
     this.#length += bytes.length;
@@ -122,6 +150,11 @@ class Writer {
   /** What was written from `start` to `end`, as a view that holds until the next write. */
   view(start: number, end: number): Uint8Array {
     return this.#bytes.subarray(start, end);
+  }
+
+  #endPart(): void {
+    if (this.#partsEnd < this.#length) this.#parts.push(this.#bytes.subarray(this.#partsEnd, this.#length));
+    this.#partsEnd = this.#length;
   }
 
   #uint(value: number, size: number): void {

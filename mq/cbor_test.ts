@@ -6,11 +6,11 @@ import fc from "fast-check";
 import { Encoder } from "cbor-x";
 import { bytesEqual, concat, fromHex, toHex } from "./bytes.ts";
 import type { Cbor } from "./cbor.ts";
-import { decode, encode } from "./cbor.ts";
+import { decode, encode, encodeParts } from "./cbor.ts";
 import { scan } from "./cbor_scan.ts";
 import { systemClock, VirtualClock } from "./clock.ts";
 import { Fault } from "./fault.ts";
-import { cborDepthMax } from "./limits.ts";
+import { cborDepthMax, viewBytesMin } from "./limits.ts";
 
 const corrupt = (e: unknown) => e instanceof Fault && e.kind === "corrupt";
 const usage = (e: unknown) => e instanceof Fault && e.kind === "usage";
@@ -302,6 +302,15 @@ test("property: a value goes there and back, and back to the same bytes", () => 
     }),
     { numRuns: 2000, seed: 8949 },
   );
+});
+
+test("in parts, the bytes are the same, and long byte strings are not copied", () => {
+  const long = new Uint8Array(viewBytesMin).fill(7), short = long.subarray(1);
+  const value = [1, long, { a: short, b: [long] }, "end"];
+  const parts = encodeParts(value);
+  assert.ok(bytesEqual(concat(...parts), encode(value)));
+  assert.equal(parts.filter((part) => part === long).length, 2);
+  assert.equal(parts.length, 5);
 });
 
 test("property: any one flipped bit is refused or is another text, byte for byte", () => {

@@ -1,5 +1,6 @@
 // Frames: how bytes on a stream become messages with a type and a channel, and back.
 // Not a protocol: what a type means is the business of who sends it. The header is a table in README.md.
+import { Buffer } from "node:buffer";
 import type { Writable } from "node:stream";
 import { concat } from "./bytes.ts";
 import type { Clock } from "./clock.ts";
@@ -34,8 +35,10 @@ export function encodeFrame(frame: Frame, opts: FrameOptions = {}): Uint8Array {
  * The head of a frame alone, for who sends its body after it without making a copy.
  * @throws {Fault} usage, as {@link encodeFrame}
  */
-export function encodeHeader(frame: Frame, opts: FrameOptions = {}): Uint8Array {
-  const { type, channel, body } = frame;
+export function encodeHeader(
+  { type, channel, body }: Omit<Frame, "body"> & { body: { length: number } },
+  opts: FrameOptions = {},
+): Uint8Array {
   const bodyBytesMax = opts.bodyBytesMax ?? frameBytesMax;
   if (!isUint(type, 0xff) || !isUint(channel, 0xffff) || body.length > bodyBytesMax) {
     throw new Fault("frame", "usage", `no frame has type ${type}, channel ${channel}, ${body.length} bytes`, {
@@ -51,13 +54,19 @@ export function encodeHeader(frame: Frame, opts: FrameOptions = {}): Uint8Array 
 }
 
 /**
- * Puts one frame on a stream without making a copy of its body, which must not change afterwards.
+ * Puts one frame on a stream without making a copy of its body, which is there in parts and must not change afterwards.
  * @throws {Fault} usage, as {@link encodeFrame}
  */
-export function writeFrame(stream: Writable, frame: Frame, opts: FrameOptions = {}): void {
+export function writeFrame(
+  stream: Writable,
+  frame: Omit<Frame, "body"> & { body: Uint8Array[] },
+  opts: FrameOptions = {},
+): void {
+  const length = frame.body.reduce((sum, part) => sum + part.length, 0);
+  const header = encodeHeader({ ...frame, body: { length } }, opts);
   stream.cork();
-  stream.write(encodeHeader(frame, opts));
-  stream.write(frame.body);
+  stream.write(header);
+  for (const part of frame.body) stream.write(part);
   stream.uncork();
 }
 
@@ -92,7 +101,7 @@ export class FrameDecoder {
       if (this.#body === undefined) {
         this.#header.setUint8(this.#headerLength++, chunk[at++]!);
         if (this.#headerLength < FRAME_HEADER_BYTES) continue;
-        this.#body = new Uint8Array(this.#acceptedLength());
+        this.#body = unset(this.#acceptedLength());
       }
       const piece = chunk.subarray(at, at + this.#body.length - this.#bodyLength);
       this.#body.set(piece, this.#bodyLength);
@@ -121,6 +130,11 @@ export class FrameDecoder {
     this.#bodyLength = 0;
     return frame;
   }
+}
+
+/** Room for so many bytes, not zeroed: for who fills all of it before anybody sees it. */
+function unset(length: number): Uint8Array {
+  return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
 }
 
 /**

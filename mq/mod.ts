@@ -30,7 +30,7 @@ export {
 export { bytesEqual, compareBytes, concat, fromHex, toHex } from "./bytes.ts";
 export { sha256 } from "./hash.ts";
 export type { Cbor } from "./cbor.ts";
-export { decode, encode } from "./cbor.ts";
+export { decode, encode, encodeParts } from "./cbor.ts";
 export type { CborLimits } from "./cbor_scan.ts";
 export { scan } from "./cbor_scan.ts";
 export type { Frame, FrameOptions } from "./frame.ts";

@@ -69,7 +69,7 @@ export class Line {
     else this.#begin();
   }
 
-  /** Puts a copy of a message into the queue; false when it is full or the line not usable. */
+  /** Puts a message, which must not change any more, into the queue; false when it is full or the line not usable. */
   send(bytes: Uint8Array): boolean {
     const out = this.#out;
     if (!this.usable || out === undefined) return false;

@@ -1,10 +1,10 @@
 // Outbox: frames on their way into a stream of libp2p. Small ones are gathered, because each piece that libp2p is given
 // costs it an encryption, and a long queue of pieces costs it much more. Not a limit: who sends looks at `waitingBytes`.
 import type { Stream } from "@libp2p/interface";
-import { encodeFrame } from "./frame.ts";
+import { encodeFrame, encodeHeader } from "./frame.ts";
 
 const SLAB_BYTES = 64 * 1024;
-/** Frames from this length on go into the stream as they are. */
+/** Bodies from this length on go into the stream as they are. */
 const LARGE_BYTES = SLAB_BYTES / 4;
 
 export class Outbox {
@@ -29,15 +29,19 @@ export class Outbox {
     return this.#stream.writeStatus === "closed";
   }
 
-  /** Puts a copy of a frame behind the others. False: the stream is closed, or being closed. */
+  /**
+   * Puts a frame behind the others; a long body is not copied and must not change. False: the stream is closed, or being
+   * closed.
+   */
   put(type: number, body: Uint8Array): boolean {
     if (this.#stream.writeStatus !== "writable") return false;
-    const frame = encodeFrame({ type, channel: 0, body });
-    if (frame.length >= LARGE_BYTES) {
+    const frame = { type, channel: 0, body };
+    if (body.length >= LARGE_BYTES) {
+      this.#gather(encodeHeader(frame));
       this.#flush();
-      this.#stream.send(frame);
+      this.#stream.send(body);
     } else {
-      this.#gather(frame);
+      this.#gather(encodeFrame(frame));
     }
     return true;
   }
@@ -48,14 +52,14 @@ export class Outbox {
     await this.#stream.close({ signal });
   }
 
-  #gather(frame: Uint8Array): void {
-    if (this.#end + frame.length > this.#slab.length) {
+  #gather(bytes: Uint8Array): void {
+    if (this.#end + bytes.length > this.#slab.length) {
       this.#flush();
       this.#slab = new Uint8Array(SLAB_BYTES);
       this.#start = this.#end = 0;
     }
-    this.#slab.set(frame, this.#end);
-    this.#end += frame.length;
+    this.#slab.set(bytes, this.#end);
+    this.#end += bytes.length;
     if (this.#stream.writeBufferLength === 0) this.#flushSoon(); // else when the stream is idle, or the slab full
   }
 

@@ -182,10 +182,8 @@ test("two connections between one pair: one goes, no message is lost and nobody 
       });
       let sent = 0, both = 0;
       for (const endMs = systemClock.now() + 500; systemClock.now() < endMs; await sleep(systemClock, 2)) {
-        const message = concat(bytes(`${sent}`.padEnd(6)), filling);
-        while (sent < 200 && second.send(first.self, message)) {
-          message.set(bytes(`${++sent}`.padEnd(6)));
-        }
+        const message = () => concat(bytes(`${sent}`.padEnd(6)), filling);
+        while (sent < 200 && second.send(first.self, message())) sent++;
       }
       await introduced;
       await until(() => first.connections().length === 1 && second.connections().length === 1);
