@@ -2,18 +2,7 @@
 // answered to hosts that are not let in yet. Not the joining host's side (join.ts).
 import { isDeepStrictEqual } from "node:util";
 import type { Reader } from "../fs/mod.ts";
-import {
-  bytesEqual,
-  type Cbor,
-  checkPublicKey,
-  decode,
-  encode,
-  Fault,
-  keyId,
-  open1,
-  toHex,
-  verify1,
-} from "../mq/mod.ts";
+import { bytesEqual, type Cbor, decode, encode, Fault, keyId, open1, toHex, verify1 } from "../mq/mod.ts";
 import { extendControl } from "./control.ts";
 import { context, type Op, TYPE } from "./entry.ts";
 import { branchOf, type Call, type Host, hostId, hostName, personPair } from "./host.ts";
@@ -238,7 +227,6 @@ async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): P
     return { ...reply, proof: mac(row.secret, "joined", [nonce, state, why, row.branch]) };
   };
   try {
-    checkPublicKey(key);
     verify1(request, context(TYPE.join, policy.domain, ""), key);
   } catch {
     throw denied(); // a key that is none, or that is not its own

@@ -2,6 +2,7 @@
 // Not the joining host's side (join_test.ts), and no network: questions arrive as the net half would pass them on.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Reader } from "../fs/mod.ts";
 import {
   type Cbor,
   decode,
@@ -13,7 +14,7 @@ import {
   systemClock,
   VirtualClock,
 } from "../mq/mod.ts";
-import { faultOf, makeFirstHost, makeHost, MESHED, type TestHost } from "../tests/world.ts";
+import { faultOf, makeDomain, makeFirstHost, makeHost, MESHED, type TestHost } from "../tests/world.ts";
 import { answerStranger, fingerprint } from "./enrol.ts";
 import { context, TYPE } from "./entry.ts";
 import { addOther, allOf } from "./fixture.ts";
@@ -40,6 +41,7 @@ interface Knock {
   proven?: Uint8Array;
   signer?: KeyPair;
   secret?: Uint8Array;
+  proof?: Cbor;
   words?: Record<string, Cbor>;
 }
 
@@ -50,7 +52,7 @@ async function knock(a: TestHost, token: Token, how: Knock = {}): Promise<string
   const words = { token: token.id, key: pair.publicKey, net: net.publicKey, name, nonce, ...how.words };
   const request = sign1(how.signer ?? pair, context(TYPE.join, token.domain, ""), encode(words));
   const proof = mac(how.secret ?? token.secret, "join", request);
-  const question = encode({ what: "join", request, proof });
+  const question = encode({ what: "join", request, proof: how.proof ?? proof });
   const answer = decode(await answerStranger(a.agent.host, how.proven ?? net.publicKey, question)) as Record<
     string,
     Cbor
@@ -71,6 +73,7 @@ test("wrong secret, token of another domain, unsigned, signed by another, a net 
   const before = allOf(a);
   const denied: [string, Token, Knock][] = [
     ["a wrong secret", token, { secret: new Uint8Array(32) }],
+    ["a cut proof", token, { proof: new Uint8Array(31) }],
     ["another domain", { ...token, domain: new Uint8Array(32) }, {}],
     ["an unknown token", { ...token, id: "0".repeat(16) }, {}],
     ["another signer", token, { signer: newKey() }],
@@ -98,7 +101,10 @@ test("a token is one host's, in time, and under its name: others are refused wit
   assert.match(await knock(a, token, { ...b, name: "hostc" }), /for a host called hostb/);
   assert.equal(await knock(a, token, b), "waiting");
   const before = allOf(a);
-  for (let i = 0; i < 20; i++) assert.equal(await knock(a, token, b), "waiting");
+  for (let i = 0; i < 20; i++) {
+    clock.stepWall(1000);
+    assert.equal(await knock(a, token, b), "waiting");
+  }
   assert.equal(allOf(a), before, "to ask again costs no write");
   assert.match(await knock(a, token), /used by another host/);
   clock.stepWall(3_600_001);
@@ -168,7 +174,12 @@ test("hosts that wait and tokens are bounded; who waits already is not turned aw
   assert.match(await knock(a, two), /^refused: .* wait for approval already/);
   assert.equal(await knock(a, one, b), "waiting");
   assert.equal(await knock(a, one, { ...b, name: "renamed" }), "waiting");
+  const kept = (r: Reader) =>
+    r.get<{ name: string }>("SELECT name FROM joiner WHERE host = ?", keyId(b.pair.publicKey));
+  assert.equal(a.agent.host.db.read(kept)?.name, "renamed");
   assert.match((await faultOf(() => tokenOf(a))).message, /tokens are open/);
+  a.agent.host.db.write((tx) => void tx.run("UPDATE token SET until_ms = 1 WHERE user_name = 'x'"));
+  await tokenOf(a); // those that nobody can use any more have made room
   a.agent.host.db.write((tx) => void tx.run("UPDATE joiner SET asked_ms = 1 WHERE name = 'x'"));
   assert.equal(await knock(a, two), "waiting", "who has waited for a month waits no more");
 });
@@ -189,6 +200,10 @@ test("approve: a name taken needs --replace, which evicts the old one; a fingerp
   const shown = fingerprint(keyId(c.publicKey));
   await knock(a, await tokenOf(a), { name: shown });
   assert.equal((await faultOf(() => approve(shown))).kind, "notFound", "that fingerprint is nobody's");
+  const twins = [newKey(), newKey()];
+  for (const pair of twins) await knock(a, await tokenOf(a), { pair, name: "twin" });
+  assert.match((await faultOf(() => approve("twin"))).message, /^2 hosts that wait/);
+  for (const pair of twins) await approve(fingerprint(keyId(pair.publicKey)), true);
   const d = { pair: newKey(), net: newKey(), name: "hostd" };
   await knock(a, await tokenOf(a), d);
   const row = a.agent.host.db.read((r) =>
@@ -250,16 +265,27 @@ test("who has no role makes no tokens, approves nobody, grants, revokes and evic
     assert.match(fault.hint, /^isconf /);
   }
   assert.equal(allOf(a), before);
+  await a.acts.roles.revoke(a.call(), { person: "root@hosta", reason: "left" });
+  assert.equal((await faultOf(() => tokenOf(a))).exit, 77, "the role is there, and the key counts no more");
 });
 
 test("neither the keeper nor the host itself is evicted, and nobody who is not there", async (t) => {
-  const a = await first(t);
-  for (
-    const [host, kind] of [["hosta", "refused"], [hostId(a.agent.host), "refused"], ["hostx", "notFound"]]
-  ) {
-    const fault = await faultOf(() => a.acts.roles.evict(a.call(), { host: host as string, reason: "" }));
-    assert.equal(fault.kind, kind);
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await a.acts.roles.grant(a.call(), { person: "root@hostb", role: "owner", branch: "*" });
+  const tries: [TestHost, string, RegExp][] = [
+    [b, "hosta", /^hosta is a keeper/],
+    [b, hostId(a.agent.host), /is a keeper/],
+    [b, "hostb", /^hostb is this host itself/],
+    [a, "hosta", /^hosta is this host itself/],
+    [a, "hostx", /^no host is called hostx/],
+  ];
+  for (const [by, host, why] of tries) {
+    assert.match(
+      (await faultOf(() => by.acts.roles.evict(by.call(), { host, reason: "" }))).message,
+      why,
+    );
   }
+  assert.equal(members(a).length, 2);
 });
 
 test("text that is no token is refused as usage, whatever it is", async (t) => {
@@ -280,12 +306,16 @@ test("text that is no token is refused as usage, whatever it is", async (t) => {
     writeToken({ ...good, domain: new Uint8Array(31) }),
     writeToken({ ...good, addresses: [7 as never] }),
     writeToken({ ...good, secret: new Uint8Array(0) }),
+    writeToken({ ...good, net: new Uint8Array(31) }),
+    writeToken({ ...good, id: 7 as never }),
   ];
   for (const token of broken) {
     const fault = await faultOf(() => b.acts.join.join(b.call(), { token, host: "hostb" }));
     assert.equal(fault.exit, 22, token.slice(0, 40));
     assert.match(fault.hint, /^isconf token/);
   }
+  assert.equal((await faultOf(() => tokenOf(a, { host: "\x1b[2J" }))).exit, 22);
+  assert.equal((await faultOf(() => tokenOf(a, { branch: "nowhere" }))).kind, "notFound");
   for (const hours of [0, -1, 1e9]) {
     assert.equal((await faultOf(() => tokenOf(a, { hours }))).exit, 22);
   }

@@ -81,10 +81,13 @@ test("a control journal of another domain, cut off, forged, endless or without t
     ["of another domain", control((after) => after === 0 ? [row(other, 1)] : []), /another genesis/],
     ["nothing at all", control(() => []), /belongs to no domain|does not name this host/],
     ["no records", control(() => [[1, 2, 3]]), /malformed/],
+    ["a record of four", control(() => [[...row(a, 1), new Uint8Array(0)]]), /malformed/],
+    ["no list", control(() => null), /belongs to no domain/],
+    ["text", control(() => "records"), /belongs to no domain/],
     [
       "an entry of main",
-      control(() => [writeRecord(forged(a, stolen(a), {}))]),
-      /not asked for|belongs to no domain/,
+      control((after) => after === 0 ? [row(a, 1), writeRecord(forged(a, stolen(a), {}))] : []),
+      /not asked for/,
     ],
     ["a cut record", control(() => [row(a, 1).map((part) => part.subarray(0, -1))]), /./],
     ["forged behind the first", control((after) => after === 0 ? [row(a, 1), writeRecord(fake)] : []), /./],
@@ -104,6 +107,11 @@ test("a control journal of another domain, cut off, forged, endless or without t
     assert.equal(b.acts.status.standing(b.agent.host).branch, null, name);
   }
   tell(undefined);
+  const onBranch = (name: string) =>
+    a.agent.host.db.write((tx) => void tx.run("UPDATE token SET branch = ?", name));
+  onBranch("nowhere");
+  assert.equal((await faultOf(() => join(b, token))).kind, "corrupt", "a branch that nobody made");
+  onBranch("main");
   assert.equal((await join(b, token)).host, "hostb");
   await b.acts.report.verify(b.call(), {});
 });
@@ -254,6 +262,9 @@ test("whatever an owner does, others can still join: no entry of the control jou
   await addOther(a, "hostb");
   const evict = (bytes: number) => a.acts.roles.evict(a.call(), { host: "hostb", reason: "x".repeat(bytes) });
   assert.equal((await faultOf(() => evict(messageBytesMax + 1))).kind, "usage");
+  const reason = "x".repeat(messageBytesMax + 1);
+  const revoke = () => a.acts.roles.revoke(a.call(), { person: "eve@hostb", reason });
+  assert.equal((await faultOf(revoke)).kind, "usage");
   await evict(messageBytesMax);
   await extend(a, named(controlEntryBytesMax - 500));
   assert.ok(controlEntryBytesMax + certBytesMax + 1024 < introductionBytesMax, "also with the most votes");
@@ -289,7 +300,9 @@ test("a host that lies about whose key a user has gives no role to anybody else'
     ]
   ) {
     lie();
-    assert.equal((await faultOf(grant)).kind, "corrupt");
+    const { kind, message } = await faultOf(grant);
+    assert.equal(kind, "corrupt");
+    assert.match(message, /^hostb did not say whose key|^signed message refused|small order/);
     assert.equal(before(), had);
   }
   mesh.answer("person", (_, value) => vouch(b.agent.host, value));

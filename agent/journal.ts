@@ -160,7 +160,8 @@ export class Journal {
         hint: "isconf up when a keeper can be reached, or isconf bundle import a newer bundle",
       });
     }
-    if (then.seq < (head.policySeq ?? 0)) throw bad("names a policy older than the entry before it");
+    const before = head.policySeq ?? this.#policySeqOf(this.at(entry.branch, head.seq));
+    if (then.seq < before) throw bad("names a policy older than the entry before it");
     if (!now.branches.has(entry.branch) && entry.branch !== CONTROL) throw bad("is of a branch nobody made");
     const isNewer = entry.level > ENTRY_LEVEL; // then its operations say nothing to us
     const role = isNewer ? "append" : roleFor(entry.ops);
@@ -179,13 +180,18 @@ export class Journal {
       throw bad("jumps in its term");
     }
     checkSeals(record, read, authorKey(then, kid), hostKey(then, toHex(entry.origin)));
-    if (as === "certified") this.#checkCertificate(record, entry, id, then, bad);
+    if (as === "certified") this.#checkCertificate(record, entry, id, then, now, bad);
     if (isNewer) throw new TooNew(where, entry.level);
     if (entry.branch === CONTROL && !genesis) {
       if (!bytesEqual(entry.policy, entry.prev)) throw bad("does not follow the policy it names");
       follow(then, entry, id);
     }
     return { record, entry, id, policySeq: then.seq };
+  }
+
+  /** Which policy an entry that is held was made under; 0 where there is none. */
+  #policySeqOf(row: EntryRow | undefined): number {
+    return row === undefined ? 0 : this.policyAt(readEntry(row.entry).entry.policy)?.seq ?? 0;
   }
 
   #termBefore(entry: Entry): number {
@@ -198,12 +204,13 @@ export class Journal {
     entry: Entry,
     id: Uint8Array,
     policy: Policy,
+    now: Policy,
     bad: (why: string) => Fault,
   ): void {
     const voters = new Set<string>();
     let term: number | undefined;
     for (const { kid, bytes } of votesOf(record.cert)) {
-      if (!policy.keepers.hosts.includes(kid) || voters.has(kid)) continue;
+      if (!policy.keepers.hosts.includes(kid) || isCut(now, kid, entry.branch, entry.seq)) continue;
       const vote = openVote(bytes, entry.domain, entry.branch, hostKey(policy, kid));
       const same = vote.seq === entry.seq && vote.epoch === entry.epoch && bytesEqual(vote.id, id);
       if (!same || vote.term < entry.term || vote.term !== (term ??= vote.term)) continue;
@@ -271,7 +278,7 @@ export class Journal {
   checkFork(other: EntryRecord): void {
     const { entry: { branch, seq, epoch, prev } } = readEntry(other.entry);
     if (branch === CONTROL && seq === 1) throw notProof(); // the beginning of another domain, which is none of ours
-    this.check(other, { seq: seq - 1, epoch, id: prev });
+    this.check(other, { seq: seq - 1, epoch, id: prev, policySeq: 0 });
   }
 
   /** Keeps the proof that one key signed two entries for one place; the branch is frozen from then on. */

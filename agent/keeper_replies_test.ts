@@ -2,8 +2,18 @@
 // host knows stays as it was. Not what a keeper should do (keepers_test.ts).
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Cbor, fromHex, generateKeyPair, keyId, type KeyPair, systemClock } from "../mq/mod.ts";
+import {
+  type Cbor,
+  encode,
+  fromHex,
+  generateKeyPair,
+  keyId,
+  type KeyPair,
+  sign1,
+  systemClock,
+} from "../mq/mod.ts";
 import { faultOf, grantTo, makeFirstHost, type TestHost } from "../tests/world.ts";
+import { context, TYPE } from "./entry.ts";
 import { addOther, allOf, extend, FakeMesh, forged, type Other, stolen } from "./fixture.ts";
 import { hostId, hostPair } from "./host.ts";
 import { openRequest, sealReply } from "./keeper_words.ts";
@@ -55,8 +65,9 @@ async function corrupt(a: TestHost, what: string, look: () => Promise<unknown>):
 }
 
 test("a reply of another host, to another question, for another branch, or no reply at all is refused", async (t) => {
-  const { a, k, answer, say, look } = await under(t);
+  const { a, k, policy, answer, say, look } = await under(t);
   const right = { ...end, lock: lockOf(k) };
+  const replyTo = context(TYPE.reply, policy.domain, "main");
   const other = await addOther(a, "other").catch(() => undefined);
   assert.equal(other, undefined, "only the keeper extends the control journal now");
   for (
@@ -64,6 +75,8 @@ test("a reply of another host, to another question, for another branch, or no re
       ["another host", () => say(right, hostPair(a.agent.host))],
       ["a stranger", () => say(right, generateKeyPair(systemClock))],
       ["another question", () => say(right, k.host, { nonce: new Uint8Array(16) })],
+      ["no question", () => answer(() => sign1(k.host, replyTo, encode([null, right])))],
+      ["no answer", () => answer((nonce) => sign1(k.host, replyTo, encode([nonce])))],
       ["another branch", () => say(right, k.host, { branch: "web" })],
       ["nothing", () => answer(() => null)],
       ["garbage", () => answer(() => new Uint8Array(100))],
@@ -125,7 +138,11 @@ test("an older lock does not replace a newer one, and the same is not written ag
   say({ ...end, lock: lockOf(k, { term: 5 }) });
   await look();
   const before = allOf(a);
+  const { db } = a.agent.host;
+  const write = db.write.bind(db);
+  db.write = () => assert.fail("the same is written again");
   await look();
+  db.write = write;
   say({ ...end, lock: lockOf(k, { term: 4 }) });
   await look();
   say({ ...end, lock: null });
@@ -171,5 +188,6 @@ test("the votes of who is no keeper any more, or not yet, certify nothing", asyn
   await extend(a, [{ op: "keepers", hosts: [fromHex(k.id)], quorum: 1 }]);
   const late = forged(a, stolen(a), {});
   assert.match((await faultOf(() => check(late))).message, /votes of 0 keepers/);
+  assert.equal(check(early).entry.seq, 1, "what it voted for while it was the keeper stays good");
   assert.equal(keyId(k.host.publicKey), k.id);
 });

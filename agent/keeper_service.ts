@@ -13,7 +13,6 @@ import {
   type RequestWords,
   sealReply,
 } from "./keeper_words.ts";
-import { termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { checkMessage, CONTROL, inert } from "./names.ts";
 import { isFrom, movedOn, type Stage, Stages } from "./stages.ts";
@@ -94,7 +93,7 @@ function decide(o: KeeperServiceOptions, { policy, branch, from }: Asked, bytes:
   const claim = openClaim(bytes, policy.domain, branch, authorKey(policy, author));
   if (toHex(claim.host) !== from) throw denied("a claim that was made on another host");
   const next = o.journal.head(branch).seq + 1;
-  const isRevoked = [author, from].some((key) => isCut(policy, key, branch, next));
+  const isRevoked = isCut(policy, author, branch, next);
   if (isRevoked || !may(policy, author, claim.steal ? "owner" : "append", branch)) {
     throw denied(
       `${nameOf(policy, author)} has no ${claim.steal ? "owner" : "append"} role on ${inert(branch)}`,
@@ -104,7 +103,6 @@ function decide(o: KeeperServiceOptions, { policy, branch, from }: Asked, bytes:
   const now = o.keeper.holder(branch);
   if (claim.what === "unlock") return release(o, branch, now, claim, { author, from });
   checkMessage("lock", claim.message);
-  if (claim.after > termStepMax + (now?.term ?? 0)) throw stale(branch);
   const own = now?.held === true && now.holder === author && now.host === from;
   if (now?.held === true && !own && !claim.steal) throw lockedBy("lock", now, o.clock.wall());
   // An old claim that comes a second time names a term that has been promised since.
@@ -163,8 +161,11 @@ function certify(o: KeeperServiceOptions, { policy, branch, from }: Asked, stage
   if (!bytesEqual(head.id, stage.base.id)) throw movedOn(branch, head.seq);
   const isControl = branch === CONTROL;
   for (const { entry } of stage.entries) {
-    if (isControl) needCutsNow(o, policy, entry.ops);
-    else needHolder(o, branch, from, entry);
+    if (!isControl) needHolder(o, branch, from, entry);
+    else {
+      needCutsNow(o, policy, entry.ops);
+      needForkPoints(o, entry.ops);
+    }
     if (!isControl && !bytesEqual(entry.policy, policy.head)) {
       throw new Fault("ci", "refused", "the policy of the domain has changed meanwhile", {
         hint: "isconf ci",
@@ -195,6 +196,18 @@ function needCutsNow(o: KeeperServiceOptions, policy: Policy, ops: readonly Op[]
       const end = o.journal.head(branch).seq + (branch === CONTROL ? 1 : 0); // with the entry that says so
       const cut = Object.hasOwn(op.cuts, branch) ? op.cuts[branch] : 0;
       if (cut !== end) throw movedOn(branch, end);
+    }
+  }
+}
+
+/** A branch begins at an entry that exists: nobody could ever replay one that does not. */
+function needForkPoints(o: KeeperServiceOptions, ops: readonly Op[]): void {
+  for (const op of ops) {
+    if (op.op !== "branch" || op.from === null) continue;
+    const { branch, seq, id } = op.from;
+    const there = o.journal.at(branch, seq)?.id;
+    if (there === undefined || !bytesEqual(there, id)) {
+      throw new Fault("fork", "refused", `${inert(branch)} has no such entry ${seq}`, { hint: "isconf up" });
     }
   }
 }

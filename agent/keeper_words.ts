@@ -143,7 +143,7 @@ export function readLook(body: Cbor, branch: string): LookReply {
   const { lock, seq, id } = (body ?? {}) as { lock?: Cbor; seq?: Cbor; id?: Cbor };
   const isEnd = isCount(seq) && id instanceof Uint8Array && (id.length === 32 || id.length === 0);
   if (!isEnd || (lock !== null && !isHeld(lock, branch))) throw malformed("a keeper's word about a lock");
-  return { lock: lock as unknown as Held | null, seq, id };
+  return { lock: lock === null ? null : { ...lock as unknown as Held }, seq, id };
 }
 
 function isHeld(v: Cbor | undefined, branch: string): boolean {

@@ -19,7 +19,7 @@ import {
 import { hostId } from "./host.ts";
 import { Journal } from "./journal.ts";
 import { sealRequest } from "./keeper_words.ts";
-import { stageBytesMax, stageIdleMs, stagesMax } from "./limits.ts";
+import { entriesPerCommitMax, stageBytesMax, stageIdleMs, stagesMax } from "./limits.ts";
 import { Stages } from "./stages.ts";
 
 /** A keeper, and a host of its domain whose person may append to main. */
@@ -130,6 +130,10 @@ test("claims without the role, of a revoked person, of another host or domain, b
   await refused(a, "refused", /that host is at entry 3/, () => askKeeper(a, b, claimOf(a, b, { seq: 3 })));
   const id = new Uint8Array(32);
   await refused(a, "refused", /that host is at/, () => askKeeper(a, b, claimOf(a, b, { id })));
+  const wrong = [{ what: "steal" }, { after: "0" }, { steal: 1 }, { message: 7 }, { seq: -1 }, { id: null }];
+  for (const change of [...wrong, { host: new Uint8Array(31) }]) {
+    await refused(a, "corrupt", /malformed/, () => askKeeper(a, b, claimOf(a, b, change as never)));
+  }
   await refused(a, "needMessage", /message/, () => askKeeper(a, b, claimOf(a, b, { message: " " })));
   await revokeKey(a, b.author, {});
   await refused(a, "denied", /no append role/, () => askKeeper(a, b, claimOf(a, b)));
@@ -161,6 +165,10 @@ test("somebody else's lock is not given back without the owner role, and not und
   await refused(a, "denied", /no owner role/, () => askKeeper(a, c, claimOf(a, c, steal)));
   await refused(a, "locked", /locked by eve@hostb/, () => askKeeper(a, c, claimOf(a, c)));
   await refused(a, "corrupt", /key/, () => askKeeper(a, c, claimOf(a, b), { from: c.id, signer: b.host }));
+  for (const what of ["lock", "unlock"] as const) { // the holder's key, on a host where they did not take it
+    const claim = claimOf(a, c, { what }, b.person);
+    await refused(a, "locked", /locked by eve@hostb/, () => askKeeper(a, c, claim));
+  }
 });
 
 test("who has no lock cannot check in under the term of who has it", async (t) => {
@@ -171,9 +179,13 @@ test("who has no lock cannot check in under the term of who has it", async (t) =
   await refused(a, "notLocked", gone, () => askKeeper(a, c, stage(workOf(a, c, 1))));
   const onB = { ...c, host: b.host, id: b.id };
   await refused(a, "notLocked", gone, () => askKeeper(a, b, stage(workOf(a, onB, 1))));
+  const onC = { ...c, person: b.person, author: b.author };
+  await refused(a, "notLocked", gone, () => askKeeper(a, c, stage(workOf(a, onC, 1))));
   const older = workOf(a, b, 0);
   await refused(a, "notLocked", /lock with term 0 is gone/, () => askKeeper(a, b, stage(older)));
   await refused(a, "denied", /another host/, () => askKeeper(a, c, stage(workOf(a, b, 1))));
+  await askKeeper(a, b, claimOf(a, b, { what: "unlock" }));
+  await refused(a, "notLocked", gone, () => askKeeper(a, b, stage(workOf(a, b, 1))));
 });
 
 test("a lock stolen between the parts and the vote: nothing is certified, and both terms are told", async (t) => {
@@ -200,6 +212,8 @@ test("what was brought for one branch is not certified as another's, and no othe
   await refused(a, "refused", /whole/, () => askKeeper(a, b, certify(1), { branch: "web" }));
   await refused(a, "refused", /whole/, () => askKeeper(a, b, certify(1), { branch: "@domain" }));
   assert.equal(a.agent.host.keeper.holder("web")?.held, true);
+  const web = { branch: "web" };
+  await refused(a, "refused", /does not follow/, () => askKeeper(a, b, stage([], 1), web));
   const other = workOf(a, b, 1, 1, { branch: "web", seq: 1 });
   await refused(a, "refused", /another branch/, () => askKeeper(a, b, stage(other)));
 });
@@ -216,6 +230,11 @@ test("parts out of order, of another batch, or too few: refused, and nothing of 
   await refused(a, "refused", /whole/, () => askKeeper(a, b, certify(1, 2)));
   await refused(a, "corrupt", /does not follow entry 1/, () => askKeeper(a, b, stage(work.slice(2), 1)));
   await refused(a, "refused", /whole/, () => askKeeper(a, b, certify(1)));
+  await askKeeper(a, b, stage([]));
+  await refused(a, "refused", /whole/, () => askKeeper(a, b, certify(1)));
+  await askKeeper(a, b, stage(work));
+  await refused(a, "refused", /whole/, () => askKeeper(a, b, { ...certify(1), batch: other.batch }));
+  await refused(a, "notLocked", /term 99 is gone/, () => askKeeper(a, b, certify(99)));
   await askKeeper(a, b, stage(work));
   await askKeeper(a, b, certify(1));
   await refused(a, "refused", /whole/, () => askKeeper(a, b, certify(1)));
@@ -249,13 +268,18 @@ test("a revocation that would make certified entries worthless, or revoke nothin
   await askKeeper(a, b, claimOf(a, b));
   await askKeeper(a, b, stage(workOf(a, b, 1)));
   await askKeeper(a, b, certify(1));
-  const end = a.agent.host.journal.head("@domain").seq + 1;
+  let end = a.agent.host.journal.head("@domain").seq + 1;
   const revoke = (cuts: Record<string, number>) =>
     workOf(a, c, 0, 1, {
       branch: "@domain",
       ops: [{ op: "revoke", key: fromHex(b.author), cuts, reason: "r" }],
     });
   const whole = { branch: "@domain" };
+  const person = { op: "person", key: generateKeyPair(systemClock).publicKey, name: "bob@hostc" } as const;
+  await askKeeper(a, c, stage(workOf(a, c, 0, 1, { ...whole, ops: [person] })), whole);
+  await addOther(a, "hostd"); // another's entry comes first
+  await refused(a, "refused", /moved on/, () => askKeeper(a, c, certify(0), whole));
+  end++;
   for (const cuts of [{}, { main: 0, "@domain": end }, { main: 2, "@domain": end }, { main: 1 }]) {
     await askKeeper(a, c, stage(revoke(cuts as Record<string, number>)), whole);
     await refused(a, "refused", /moved on/, () => askKeeper(a, c, certify(0), whole));
@@ -276,6 +300,28 @@ test("a revocation that would make certified entries worthless, or revoke nothin
   await askKeeper(a, c, stage(revoke({ main: 1, "@domain": end })), whole);
   await askKeeper(a, c, certify(0), whole);
   assert.equal((await a.acts.report.verify(a.call(), {})).branches.length, 2);
+});
+
+test("a branch is forked only from an entry that exists", async (t) => {
+  const [a, b] = await withOther(t);
+  const c = await addOther(a, "hostc", [["owner", "*"]]);
+  await askKeeper(a, b, claimOf(a, b));
+  await askKeeper(a, b, stage(workOf(a, b, 1)));
+  await askKeeper(a, b, certify(1));
+  const { id } = a.agent.host.journal.head("main");
+  const whole = { branch: "@domain" };
+  const fork = (seq: number, id: Uint8Array) =>
+    stage(workOf(a, c, 0, 1, {
+      ...whole,
+      ops: [{ op: "branch", name: "web", from: { branch: "main", seq, id } }],
+    }));
+  for (const seq of [0, 2, 2 ** 53 - 1, 1]) {
+    await askKeeper(a, c, fork(seq, seq === 1 ? new Uint8Array(32) : id), whole);
+    await refused(a, "refused", /no such entry/, () => askKeeper(a, c, certify(0), whole));
+  }
+  await askKeeper(a, c, fork(1, id), whole);
+  await askKeeper(a, c, certify(0), whole);
+  assert.deepEqual(a.agent.host.journal.lineage("web"), ["main", "web"]);
 });
 
 test("an enroller cannot put a key of his own in the place of the keeper", async (t) => {
@@ -317,7 +363,17 @@ test("check-ins that are never finished take bounded room and are forgotten", as
   await clock.advance(stageIdleMs);
   assert.equal(stages.bytes, 0);
   assert.match((await faultOf(() => stages.finish(c.id, "main", batch, 1))).message, /whole/);
+  await bring(b.id, work.slice(0, 1));
+  await clock.advance(stageIdleMs - 1);
+  await bring(b.id, work.slice(1), 1);
+  await clock.advance(stageIdleMs - 1);
+  assert.equal(stages.finish(b.id, "main", batch, 2).entries.length, 2, "it went on in time");
   const huge = new Uint8Array(stageBytesMax);
+  await bring(c.id, work);
+  assert.doesNotMatch((await faultOf(() => bring(b.id, [[huge, new Uint8Array(0)]]))).message, /too large/);
+  assert.equal(stages.bytes, 0, "the older one gave way");
+  const many = Array.from({ length: entriesPerCommitMax + 1 }, () => [new Uint8Array(0), new Uint8Array(0)]);
+  assert.match((await faultOf(() => bring(b.id, many))).message, /too large/);
   assert.match((await faultOf(() => bring(b.id, [[huge, huge]]))).message, /too large/);
   assert.equal(stages.bytes, 0);
   assert.equal(clock.pending, 0);

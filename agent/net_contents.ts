@@ -83,13 +83,12 @@ export class NetContents {
       throw new Fault("fetch", "gone", "nobody can be asked", { hint: "isconf status" });
     }
     this.#named.clear();
-    let helped = false;
     try {
       const { peers } = await this.#running.fetcher.fetch(roots);
-      helped = [...peers.keys()].some((peer) => this.#named.has(peer));
-    } finally {
-      if (helped) this.#misses = 0;
-      else if (this.#named.size > 0) this.#misses++;
+      if ([...peers.keys()].some((peer) => this.#named.has(peer))) this.#misses = 0;
+    } catch (e) {
+      if (this.#named.size > 0) this.#misses++;
+      throw e;
     }
   }
 

@@ -121,12 +121,12 @@ export class NetMesh {
     await this.#running.contents.fetch(roots);
   }
 
-  /** Says to others that we have what these roots reach. */
   /** Resolves when more of what is being fetched is here, or is not fetched any more; undefined when nothing is. */
   get step(): Promise<void> | undefined {
     return this.#running?.contents.step;
   }
 
+  /** Says to others that we have what these roots reach. */
   announce(roots: Id[]): void {
     this.#running?.contents.announce(roots);
   }

@@ -15,9 +15,9 @@ import {
 } from "../mq/mod.ts";
 import { faultOf, makeFirstHost, type TestHost } from "../tests/world.ts";
 import { context, TYPE } from "./entry.ts";
-import { addOther, allOf, type Other } from "./fixture.ts";
+import { addOther, allOf, type Other, stolen } from "./fixture.ts";
 import { hostId } from "./host.ts";
-import { reportBytesMax, seamQueueBytesMax, timeMsMax } from "./limits.ts";
+import { reportBytesMax, reportHostsMax, seamQueueBytesMax, timeMsMax } from "./limits.ts";
 import type { ReportWords } from "./reports.ts";
 import { type Answers, openSeam, ROOT_REQUESTS, type RootRequest } from "./seam.ts";
 import { makeTerm } from "./term.ts";
@@ -59,8 +59,12 @@ const known = (a: TestHost) => a.agent.host.reports.known();
 
 test("a report is kept when it is newer, and shown of whom it is, whoever passed it on", async (t) => {
   const [a, b] = await withOther(t);
+  let told = 0;
+  a.agent.host.mesh.publish = (topic) => void (told += topic === "report" ? 1 : 0);
   await tell(a, b, report(a, b));
-  await tell(a, b, report(a, b, { n: 7, why: "newer" }));
+  for (let i = 0; i < 10; i++) await tell(a, b, report(a, b, { n: 7, why: "newer" }));
+  assert.equal(told, 2, "what is no news is not told on");
+  await a.agent.host.mesh.answers.rumour(["nobody", "report", report(a, b, { n: 9 })]);
   await tell(a, b, report(a, b, { n: 6, why: "older, a second time" }));
   assert.deepEqual(known(a).map(({ host, why, n }) => [host, why, n]), [[b.id, "newer", 7]]);
 });
@@ -130,6 +134,7 @@ test("forged reports, of strangers, of evicted hosts, of ourselves, for another 
       sign1(b.person, context(TYPE.report, domain, ""), words),
       sign1(b.host, context(TYPE.report, new Uint8Array(32), ""), words),
       sign1(b.host, context(TYPE.vote, domain, ""), words),
+      sign1(stolen(a).host, context(TYPE.report, domain, ""), words),
       sign1(b.host, context(TYPE.report, domain, ""), encode([1])),
       sign1(b.host, context(TYPE.report, domain, ""), encode(null)),
       flipped,
@@ -155,6 +160,7 @@ test("huge texts, strange numbers, states nobody has and fields nobody knows are
     { n: 2n ** 64n - 1n },
     { n: -1 },
     { at: "1" },
+    { at: -1 },
     { sinceMs: timeMsMax + 1 },
     { timeMs: 2 ** 53 - 1 },
     { state: "\x1b[2J" },
@@ -200,7 +206,9 @@ test("being asked for reports over and over costs no writes, and an answer fits 
   const ids = Array.from({ length: 100_000 }, (_, i) => `${i}`);
   const kept = await answers.answer([b.id, "reports", ids]) as Uint8Array[];
   assert.ok(kept.length > 200 && encode(kept).length < 1024 * 1024, `${kept.length}`);
-  for (const value of [null, "x", [null], [{}]] as Cbor[]) {
+  assert.equal(await answers.answer([b.id, "report", [new Uint8Array(100_000), null]]), null);
+  const late = [...Array.from({ length: reportHostsMax }, () => "nobody"), "0"];
+  for (const value of [null, "x", [null], [{}], late] as Cbor[]) {
     assert.deepEqual(await answers.answer([b.id, "reports", value]), []);
   }
 });

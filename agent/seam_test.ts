@@ -1,9 +1,10 @@
 // seam: a compromised net half says what it likes; the root half believes hashes and nothing else.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Cbor, Fault, sha256, systemClock, toHex } from "../mq/mod.ts";
+import { type Cbor, Fault, faultTextMax, sha256, systemClock, toHex, VirtualClock } from "../mq/mod.ts";
 import { faultOf, makeFirstHost, makeHost } from "../tests/world.ts";
 import type { Surroundings } from "./daemon.ts";
+import { seamOpenMax } from "./limits.ts";
 import { openNet } from "./net.ts";
 import {
   type Answers,
@@ -52,7 +53,15 @@ test("a store that claims to have kept something else, or says that strange thin
 });
 
 test("a shelf that answers nonsense is refused", async () => {
-  for (const answer of [null, {}, [{}], [{ id: "x", kind: "file", sha256: "", label: "" }]] as Cbor[]) {
+  const row = { id, kind: "file", sha256: "", label: "" };
+  for (
+    const answer of [[{ ...row, kind: 7 }], null, {}, [{}], [{
+      id: "x",
+      kind: "file",
+      sha256: "",
+      label: "",
+    }]] as Cbor[]
+  ) {
     assert.equal((await faultOf(() => new SeamShelf(lying(answer)).list())).kind, "corrupt");
   }
 });
@@ -105,7 +114,25 @@ test("garbage from the net half ends the seam with a fault for everybody who wai
     net.write(Buffer.from(garbage));
     assert.equal((await waiting).kind, "gone");
     assert.equal((await faultOf(() => ask("missing", []))).kind, "gone");
+    assert.ok(root.destroyed);
   }
+});
+
+test("a half that is asked more than it can hold says so, and tells what went wrong in bounded words", async () => {
+  const [root, inner] = duplexPair();
+  const text = "\ud800" + "x".repeat(1_000_000);
+  const never = new Promise<Cbor>(() => {});
+  const answers = {
+    ...NOTHING,
+    peer: () => never,
+    meet: () => Promise.reject(new Fault("meet", "refused", text, { hint: `isconf ${text}` })),
+  };
+  openSeam(inner, systemClock, answers, "net");
+  const { ask } = openSeam<RootRequest, RootRequest>(root, new VirtualClock(1), NOTHING, "root");
+  const { message, hint } = await faultOf(() => ask("meet", null));
+  assert.ok([message, hint].every((said) => said.length <= faultTextMax && said.isWellFormed()));
+  for (let i = 0; i < seamOpenMax; i++) void ask("peer", null);
+  assert.match((await faultOf(() => ask("peer", null))).message, /more than 1024 requests at once/);
 });
 
 test("when the net half is gone, verbs that need contents say so, and the journal can still be read", async (t) => {

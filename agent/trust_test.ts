@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { test } from "node:test";
 import { fromHex, generateKeyPair, keyId, systemClock, toHex } from "../mq/mod.ts";
-import { faultOf, makeDomain, makeFirstHost, type TestHost, until, UP } from "../tests/world.ts";
+import { faultOf, grantTo, makeDomain, makeFirstHost, type TestHost, until, UP } from "../tests/world.ts";
 import {
   addOther,
   allOf,
@@ -15,11 +15,14 @@ import {
   extend,
   forged,
   stolen,
+  workOf,
 } from "./fixture.ts";
+import { type EntryRecord, type Op, readEntry } from "./entry.ts";
 import { hostId, hostPair, personPair } from "./host.ts";
 import { settleRotations } from "./roles.ts";
-import { isCut } from "./trust.ts";
+import { follow, isCut } from "./trust.ts";
 
+type Bytes = Uint8Array;
 type Ctx = Parameters<typeof makeFirstHost>[0];
 
 const person = (host: TestHost) => keyId(personPair(host.agent.host, host.call().actor).publicKey);
@@ -88,6 +91,32 @@ test("a rotated key gets nothing from the keeper any more; the new one has the s
   assert.equal(a.agent.host.keeper.holder("main")?.holderName, "eve@hostb");
 });
 
+test("an entry is as good as the policy it names: not by who came later, not under an older one than before, not with a vote of a key that is cut off", async (t) => {
+  const a = await makeFirstHost(t);
+  const b = await addOther(a, "hostb", [["append", "main"]]);
+  const { journal, db } = a.agent.host;
+  const older = journal.needPolicy("test").head;
+  const c = await addOther(a, "hostc", [["append", "main"]]);
+  const check = (record: EntryRecord) => faultOf(() => journal.check(record, journal.head("main")));
+  assert.match((await check(forged(a, c, { policy: older }))).message, /had no right/);
+  const ops: Op[] = [{ op: "branch", name: "web", from: null }];
+  const control = forged(a, stolen(a), { branch: "@domain", policy: older, ops });
+  const aside = await faultOf(() => journal.check(control, journal.head("@domain")));
+  assert.match(aside.message, /does not follow the policy it names/);
+  const mixed = (origin: typeof b, author: typeof b) =>
+    forged(a, { ...origin, person: author.person, author: author.author }, { policy: older });
+  assert.match((await check(mixed(c, b))).message, /^host .* is not known/);
+  await extend(a, [{ op: "grant", key: fromHex(b.author), role: "append", branch: "*" }]);
+  const under = journal.check(forged(a, b, { policy: older }), journal.head("main"));
+  assert.equal(under.entry.seq, 1, "an older policy is no fault by itself");
+  const late = forged(a, b, { policy: older });
+  await rotate(a, "host");
+  assert.match((await check(late)).message, /votes of 0 keepers/);
+  const now = journal.check(forged(a, b, {}), journal.head("main"));
+  db.write((tx) => journal.append(tx, [now]));
+  assert.match((await check(forged(a, b, { policy: older }))).message, /older than the entry before it/);
+});
+
 test("who holds a lock cannot rotate the key that it is held by", async (t) => {
   const a = await makeFirstHost(t);
   await a.acts.locks.lock(a.call(), "why");
@@ -95,6 +124,11 @@ test("who holds a lock cannot rotate the key that it is held by", async (t) => {
     const fault = await faultOf(() => rotate(a, whose));
     assert.deepEqual([fault.kind, fault.hint], ["refused", "isconf unlock"]);
   }
+  await a.acts.locks.unlock(a.call(), false);
+  const bob = a.call(2_012_345_678, "bob");
+  await grantTo(a, bob.actor.uid, "bob", "append", "main");
+  await a.acts.locks.lock(bob, "of another user of this host");
+  assert.match((await faultOf(() => rotate(a, "host"))).message, /locked by bob@hosta/);
   assert.deepEqual(a.agent.host.keys.prepared(), []);
 });
 
@@ -162,11 +196,64 @@ test("an owner who revokes himself leaves a control journal that still verifies"
   assert.equal((await faultOf(() => a.acts.locks.lock(a.call(), "why"))).kind, "denied");
 });
 
+test("what each role lets a person say in the control journal, and nothing beyond it", async (t) => {
+  const a = await makeFirstHost(t);
+  const { journal } = a.agent.host;
+  const key = () => generateKeyPair(systemClock).publicKey;
+  const first = stolen(a);
+  const said = async (i: number, role: string, branch: string) => {
+    const by = await addOther(a, `host${i}`, [[role, branch]]);
+    const mine = fromHex(by.author);
+    const ops: Record<string, Op> = {
+      host: { op: "host", key: key(), net: key(), name: "hostx" },
+      person: { op: "person", key: key(), name: "eve@hostx" },
+      grant: { op: "grant", key: mine, role: "owner", branch: "*" },
+      revoke: { op: "revoke", key: fromHex(first.author), cuts: {}, reason: "" },
+      keepers: { op: "keepers", hosts: [fromHex(by.id)], quorum: 1 },
+      roots: { op: "roots", keys: [key()], threshold: 1 },
+      branch: { op: "branch", name: "web", from: null },
+      fork: { op: "branch", name: "web", from: { branch: "main", seq: 1, id: key() } },
+      own: { op: "rotate", old: mine, key: key(), net: null, cuts: {} },
+      another: { op: "rotate", old: fromHex(first.author), key: key(), net: null, cuts: {} },
+      ownHost: { op: "rotate", old: fromHex(by.id), key: key(), net: key(), cuts: {} },
+      keeper: { op: "rotate", old: fromHex(first.id), key: key(), net: key(), cuts: {} },
+    };
+    const may: string[] = [];
+    for (const [what, op] of Object.entries(ops)) {
+      const [[entry, origin]] = workOf(a, by, 0, 1, { branch: "@domain", ops: [op] }) as [[Bytes, Bytes]];
+      const check = () =>
+        journal.check({ entry, origin, cert: new Uint8Array(0) }, journal.head("@domain"), "proposal");
+      try {
+        check();
+        may.push(what);
+      } catch {
+        assert.match((await faultOf(check)).message, /^eve@host\d may not /);
+      }
+    }
+    return may.join(" ");
+  };
+  assert.equal(await said(1, "append", "*"), "own");
+  assert.equal(await said(2, "owner", "main"), "fork own");
+  assert.equal(await said(3, "enrol", "main"), "own", "hosts are of the whole domain");
+  assert.equal(await said(4, "enrol", "@domain"), "host own ownHost");
+  for (const [i, role] of ["keeper", "secret", "release"].entries()) {
+    assert.equal(await said(5 + i, role, "*"), "own");
+  }
+  const all = "host person grant revoke keepers branch fork own another ownHost keeper";
+  assert.equal(await said(8, "owner", "@domain"), all.replace(" fork", ""));
+  assert.equal(await said(9, "owner", "*"), all, "all but the root keys");
+});
+
 test("what no entry of the control journal can say, whoever signed it", async (t: Ctx) => {
   const a = await makeFirstHost(t);
   const b = await addOther(a, "hostb");
   const key = () => generateKeyPair(systemClock).publicKey;
   const small = fromHex("01" + "00".repeat(31));
+  const [d, gone] = [await addOther(a, "hostd"), generateKeyPair(systemClock)];
+  for (const id of [d.id, keyId(gone.publicKey)]) {
+    await extend(a, [{ op: "revoke", key: fromHex(id), cuts: {}, reason: "" }]);
+  }
+  const [self, other] = [fromHex(hostId(a.agent.host)), fromHex(b.id)];
   const before = allOf(a);
   for (
     const op of [
@@ -187,6 +274,13 @@ test("what no entry of the control journal can say, whoever signed it", async (t
       { op: "rotate", old: fromHex(b.id), key: key(), net: null, cuts: {} },
       { op: "rotate", old: fromHex(b.id), key: hostPair(a.agent.host).publicKey, net: key(), cuts: {} },
       { op: "rotate", old: key(), key: key(), net: key(), cuts: {} },
+      { op: "rotate", old: fromHex(d.id), key: key(), net: key(), cuts: {} },
+      { op: "person", key: b.person.publicKey, name: "eve@hostc" },
+      { op: "person", key: gone.publicKey, name: "eve@hostc" },
+      { op: "person", key: key(), name: "eve@hostb" },
+      { op: "keepers", hosts: [self, other], quorum: 1 },
+      { op: "keepers", hosts: [self], quorum: 2 },
+      { op: "keepers", hosts: [self, self], quorum: 2 },
       { op: "grant", key: fromHex(b.author), role: "king", branch: "*" },
       { op: "delete", path: "/x" },
     ] as Parameters<typeof extend>[1]
@@ -195,4 +289,22 @@ test("what no entry of the control journal can say, whoever signed it", async (t
     assert.equal(fault.kind, "corrupt", `${op.op}: ${fault.message}`);
   }
   assert.equal(allOf(a), before);
+  const { entry, id } = readEntry(forged(a, b, {}).entry);
+  const policy = { ...a.agent.host.journal.needPolicy("test"), roots: [b.person.publicKey] };
+  const roots = (threshold: number, ...keys: Bytes[]): Op => ({ op: "roots", keys, threshold });
+  const [one] = [key()];
+  const met = /^a threshold of root keys that cannot be met/;
+  for (const op of [roots(0, one), roots(2, one), roots(2, one, one)]) {
+    assert.throws(() => follow(policy, { ...entry, ops: [op] }, id), { message: met });
+  }
+  const rest: Op[] = [
+    { op: "keepers", hosts: [self], quorum: 1 },
+    { op: "branch", name: "main", from: null },
+  ];
+  const first = (...ops: Op[]) => () => follow(undefined, { ...entry, ops }, id);
+  first(roots(1, b.person.publicKey), ...rest)();
+  assert.throws(first(...rest), /names root keys, keepers and a branch/);
+  assert.throws(first(roots(1, b.person.publicKey), rest[0] as Op), /names root keys, keepers and a branch/);
+  assert.throws(first(roots(1, b.person.publicKey), rest[1] as Op), /names root keys, keepers and a branch/);
+  assert.throws(first(roots(1, one), ...rest), /is signed by a root key/);
 });

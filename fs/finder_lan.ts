@@ -9,8 +9,8 @@ import type { Id } from "./store.ts";
 
 /**
  * Asks few peers at a time, and then some more: what is new spreads, and who asks a moment later need not ask many. So
- * what a search costs hardly grows with the number of neighbours. First come those of whom something new was heard,
- * twice, because they may be just getting it themselves; the others in an order by chance.
+ * what a search costs hardly grows with the number of neighbours. First comes the one of whom something new was heard last,
+ * then again with the last few, because it may be just getting it itself; the others in an order by chance.
  */
 export class LanFinder implements Finder {
   readonly #node: Asker;
@@ -47,7 +47,7 @@ export class LanFinder implements Finder {
   #waves(): PeerId[][] {
     const first = this.#node.tellers().slice(0, lanWavePeers);
     const others = shuffled(this.#node.peers().filter((peer) => !first.includes(peer)), this.#clock);
-    const waves = first.length > 0 ? [first, first] : [];
+    const waves = first.length > 0 ? [first.slice(0, 1), first] : [];
     for (let i = 0; i < others.length; i += lanWavePeers) waves.push(others.slice(i, i + lanWavePeers));
     return waves;
   }

@@ -18,6 +18,7 @@ import { discovery } from "./transport_libp2p_discovery.ts";
 import { boundedYamux } from "./transport_libp2p_muxer.ts";
 import type { TransportLimits } from "./transport_libp2p_options.ts";
 import { within } from "./transport_libp2p_streams.ts";
+import { inOnePiece } from "./transport_libp2p_writes.ts";
 
 export interface NodeOptions {
   clock: Clock;
@@ -77,7 +78,7 @@ export async function makeNode(opts: NodeOptions): Promise<Node> {
       backlog: limits.connectionsWaitingMax,
     })],
     // Another network derives other keys from the handshake: it ends there.
-    connectionEncrypters: [noise({ prologueBytes: new TextEncoder().encode(protocolPrefix) })],
+    connectionEncrypters: [inOnePiece(noise({ prologueBytes: new TextEncoder().encode(protocolPrefix) }))],
     streamMuxers: [boundedYamux({
       maxInboundStreams: limits.streamsPerConnectionMax,
       maxOutboundStreams: limits.streamsPerConnectionMax,
