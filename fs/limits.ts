@@ -54,8 +54,10 @@ export const labelBytesMax = 4096;
 export const busyMs = 10_000;
 /** How often the journal of a database is switched while another process does the same. */
 export const journalTriesMax = 100;
-/** Page of a new database that holds blobs, in bytes. */
-export const blobPageBytes = 16 * KiB;
+/** A pack of at least so many bytes is not appended to any more. */
+export const packBytes = 256 * MiB;
+/** Packs that are kept open for reading. */
+export const packsOpenMax = 64;
 /** Objects that `fsck` reads before it lets others run. */
 export const fsckBatch = 64;
 /** Objects that `share` marks in one transaction before it lets others run. */
