@@ -10,8 +10,6 @@ export const batchBytesMax = 8 * MiB;
 /** Most ids in one call of a store. */
 export const batchIdsMax = 8192;
 
-/** Length of the chunks that `fixedCutter` cuts, in bytes. */
-export const chunkBytes = MiB;
 /** Lengths of the chunks that `contentCutter` cuts, in bytes: the shortest, about the mean, the longest. */
 export const cutBytesMin = 16 * KiB;
 export const cutBytes = 64 * KiB;
