@@ -30,7 +30,7 @@ const normalization = 2;
  */
 export function contentCutter({ min, normal, max }: CutSizes = SIZES): Cutter {
   const bits = Math.log2(normal);
-  const strict = highest(bits + normalization), loose = highest(bits - normalization);
+  const strict = bits + normalization, loose = bits - normalization;
   return {
     async *cut(source) {
       let pieces: Uint8Array[] = [];
@@ -67,17 +67,15 @@ class RollingHash {
     this.#hash = 0;
   }
 
-  /** Goes on over the bytes from `from` up to `to`; the end of the first where the masked bits are zero, or 0. */
-  find(bytes: Uint8Array, from: number, to: number, mask: number): number {
+  /** Goes on over the bytes from `from` up to `to`; the end of the first where the `bits` highest bits are zero, or 0. */
+  find(bytes: Uint8Array, from: number, to: number, bits: number): number {
+    const gear = GEAR, rest = 32 - bits; // those on which most bytes had a say
     let hash = this.#hash;
     for (let i = from; i < to; i++) {
-      hash = (hash << 1) + (GEAR[bytes[i]!] as number) | 0;
-      if ((hash & mask) === 0) return i + 1;
+      hash = (hash << 1) + (gear[bytes[i]!] as number) | 0;
+      if (hash >>> rest === 0) return i + 1;
     }
     this.#hash = hash;
     return 0;
   }
 }
-
-/** A mask of so many of the highest bits of 32: those on which most bytes had a say. */
-const highest = (bits: number): number => -1 << (32 - bits);
