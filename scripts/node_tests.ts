@@ -6,7 +6,13 @@ const node = `${root}node_modules/node-linux-${Deno.build.arch === "aarch64" ? "
 const files: string[] = [];
 for (const folder of ["mq", "fs", "agent", "tests/unit", "tests/sim"]) collect(folder);
 const { code } = await new Deno.Command(node, {
-  args: ["--test", "--disable-warning=ExperimentalWarning", ...Deno.args, ...files.sort()],
+  args: [
+    "--test",
+    "--test-concurrency=2",
+    "--disable-warning=ExperimentalWarning",
+    ...Deno.args,
+    ...files.sort(),
+  ],
   cwd: root,
   stdin: "null",
 }).spawn().status;
