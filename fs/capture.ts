@@ -3,7 +3,7 @@
 import { constants } from "node:fs";
 import { errnoCode, Fault, O_PATH, openAt, pause, readAt, readlinkAt, type Stat, statAt } from "../mq/mod.ts";
 import type { Cutter } from "./cutter.ts";
-import { fixedCutter } from "./cutter.ts";
+import { contentCutter } from "./cutter_content.ts";
 import {
   dataRuns,
   metaOf,
@@ -74,7 +74,7 @@ export async function capture(
   using place = openPlace("snap", path);
   const job: Job = {
     store: new PutBatch(store),
-    cutter: options.cutter ?? fixedCutter(),
+    cutter: options.cutter ?? contentCutter(),
     files: 0,
     bytes: 0,
     groups: once(() => countNames(place.fd, place.name)),

@@ -1,6 +1,5 @@
 // cutter: decides where a stream of bytes is cut into chunks. It stores and hashes nothing.
 import { concat } from "../mq/mod.ts";
-import { chunkBytes } from "./limits.ts";
 
 /** Cuts the bytes of `source`, whose pieces may have any length, into chunks of 1 to `objectBytesMax` bytes. */
 export interface Cutter {
@@ -8,7 +7,7 @@ export interface Cutter {
 }
 
 /** Chunks of `bytes` bytes each, the last one shorter. */
-export function fixedCutter(bytes = chunkBytes): Cutter {
+export function fixedCutter(bytes: number): Cutter {
   return {
     async *cut(source) {
       let pieces: Uint8Array[] = [];

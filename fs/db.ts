@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { closeSync, openSync } from "node:fs";
 import Database from "better-sqlite3";
 import { Fault } from "../mq/mod.ts";
-import { blobPageBytes, busyMs, journalTriesMax, statementsMax } from "./limits.ts";
+import { busyMs, journalTriesMax, statementsMax } from "./limits.ts";
 
 /** One step from a version of the schema to the next; versions are 1, 2, 3 … without gaps. */
 export interface Migration {
@@ -17,11 +17,6 @@ export interface OpenOptions {
   migrations: Migration[];
   /** FULL: a commit survives a power cut. NORMAL: the last commits may be lost, none is torn. */
   synchronous: "FULL" | "NORMAL";
-  /**
-   * What most of it is; else rows. Rows: a write-ahead log, cheap small commits. Blobs: a rollback journal and large
-   * pages: a large value is written once and not twice, and no commit stops to move a log into place.
-   */
-  holds?: "rows" | "blobs";
   /** Path of the native addon; else what {@link setNativeBinding} said, else the npm package's own. */
   nativeBinding?: string;
 }
@@ -71,8 +66,7 @@ export function openDatabase(path: string, options: OpenOptions): Db {
     try {
       raw.pragma("trusted_schema = OFF");
       raw.pragma("foreign_keys = ON");
-      if (options.holds === "blobs") raw.pragma(`page_size = ${blobPageBytes}`); // when it is new
-      setJournal(raw, options.holds === "blobs" ? "TRUNCATE" : "WAL");
+      useLog(raw);
       raw.pragma(`synchronous = ${options.synchronous}`);
       migrate(raw, path, options.migrations);
       return new Db(raw, path);
@@ -84,10 +78,10 @@ export function openDatabase(path: string, options: OpenOptions): Db {
 }
 
 /** SQLite does not wait when two processes switch the journal of a database at once; a transaction does. */
-function setJournal(raw: Database.Database, mode: "WAL" | "TRUNCATE"): void {
+function useLog(raw: Database.Database): void {
   for (let i = 0;; i++) {
     try {
-      raw.pragma(`journal_mode = ${mode}`);
+      raw.pragma("journal_mode = WAL");
       return;
     } catch (e) {
       if ((e as { code?: unknown }).code !== "SQLITE_BUSY" || i === journalTriesMax) throw e;

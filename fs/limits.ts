@@ -10,8 +10,10 @@ export const batchBytesMax = 8 * MiB;
 /** Most ids in one call of a store. */
 export const batchIdsMax = 8192;
 
-/** Length of the chunks that `fixedCutter` cuts, in bytes. */
-export const chunkBytes = MiB;
+/** Lengths of the chunks that `contentCutter` cuts, in bytes: the shortest, about the mean, the longest. */
+export const cutBytesMin = 16 * KiB;
+export const cutBytes = 64 * KiB;
+export const cutBytesMax = 256 * KiB;
 /** Largest file that is carried inside its manifest, in bytes. */
 export const inlineBytesMax = 4 * KiB;
 /** Most parts in one manifest; a file with more gets manifests of manifests. */
@@ -50,8 +52,10 @@ export const labelBytesMax = 4096;
 export const busyMs = 10_000;
 /** How often the journal of a database is switched while another process does the same. */
 export const journalTriesMax = 100;
-/** Page of a new database that holds blobs, in bytes. */
-export const blobPageBytes = 16 * KiB;
+/** A pack of at least so many bytes is not appended to any more. */
+export const packBytes = 256 * MiB;
+/** Packs that are kept open for reading. */
+export const packsOpenMax = 64;
 /** Objects that `fsck` reads before it lets others run. */
 export const fsckBatch = 64;
 /** Objects that `share` marks in one transaction before it lets others run. */

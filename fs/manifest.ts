@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { type Cbor, concat, decode, encode, Fault, fromHex, toHex } from "../mq/mod.ts";
 import type { Cutter } from "./cutter.ts";
-import { fixedCutter } from "./cutter.ts";
+import { contentCutter } from "./cutter_content.ts";
 import {
   batchIdsMax,
   inlineBytesMax,
@@ -160,7 +160,7 @@ class Levels {
 export async function putFile(
   store: Store,
   source: AsyncIterable<Uint8Array>,
-  cutter: Cutter = fixedCutter(),
+  cutter: Cutter = contentCutter(),
 ): Promise<FileRef> {
   const hash = createHash("sha256");
   const levels = new Levels(store);

@@ -3,7 +3,6 @@
 export {
   batchBytesMax,
   batchIdsMax,
-  chunkBytes,
   idPrefixMin,
   inlineBytesMax,
   labelBytesMax,
@@ -21,6 +20,7 @@ export type { CatalogRow, Root } from "./catalog.ts";
 export { Catalog } from "./catalog.ts";
 export type { Cutter } from "./cutter.ts";
 export { fixedCutter } from "./cutter.ts";
+export { contentCutter } from "./cutter_content.ts";
 export type { ByteRange, FileRef, Manifest, Part } from "./manifest.ts";
 export { putFile, readFile, readManifest } from "./manifest.ts";
 export type { DirNode, Entry, FileNode, LinkNode, Meta, Node, TreeEntry, Xattr } from "./tree.ts";

@@ -1,8 +1,11 @@
-// store_sqlite: a store in a SQLite database, blobs inside. The same promises as in store.ts; no names, no files.
+// store_sqlite: a store whose bytes are in packs, and what of them there is in a SQLite database: content first, pointer
+// last. The same promises as in store.ts; no names, no files.
+import { dirname, join } from "node:path";
 import { bytesEqual, fromHex, pause, sha256, toHex } from "../mq/mod.ts";
-import type { Db, Migration, Reader, Tx } from "./db.ts";
+import type { Db, Migration, Reader } from "./db.ts";
 import { openDatabase } from "./db.ts";
 import { fsckBatch } from "./limits.ts";
+import { Packs } from "./packs.ts";
 import { shareAll } from "./share.ts";
 import type { FsckReport, Id, SharedObjects, SharingStore } from "./store.ts";
 import {
@@ -16,13 +19,16 @@ import {
   verifyObject,
 } from "./store.ts";
 
-/** The tables of store.db. Blobs stand alone, so that looking for an id never walks over their pages. */
+/** The tables of store.db. What a pack has that no object points to is nothing. */
 export const STORE_MIGRATIONS: Migration[] = [{
   version: 1,
-  name: "objects and roots",
+  name: "objects in packs, roots, what peers may have",
   sql: `
-    CREATE TABLE object (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, size INTEGER NOT NULL) STRICT;
-    CREATE TABLE blob (n INTEGER PRIMARY KEY REFERENCES object (n) ON DELETE CASCADE, bytes BLOB NOT NULL) STRICT;
+    CREATE TABLE object (
+      n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
+      pack INTEGER NOT NULL, at INTEGER NOT NULL, shared INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE shared_root (id BLOB PRIMARY KEY) STRICT;
     CREATE TABLE root (
       n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, kind TEXT NOT NULL, size INTEGER NOT NULL,
       sha256 BLOB, label TEXT NOT NULL, at_ms INTEGER NOT NULL
@@ -30,66 +36,67 @@ export const STORE_MIGRATIONS: Migration[] = [{
     CREATE INDEX root_id ON root (id);
     CREATE INDEX root_sha256 ON root (sha256);
     CREATE INDEX root_label ON root (label);`,
-}, {
-  version: 2,
-  name: "what peers may have",
-  sql: `
-    ALTER TABLE object ADD COLUMN shared INTEGER NOT NULL DEFAULT 0;
-    CREATE TABLE shared_root (id BLOB PRIMARY KEY) STRICT;`,
 }];
 
 /** Opens (creates) the store's database at `path`, for {@link SqliteStore} and the catalog. */
 export function openStoreDatabase(path: string): Db {
-  return openDatabase(path, { migrations: STORE_MIGRATIONS, synchronous: "FULL", holds: "blobs" });
+  return openDatabase(path, { migrations: STORE_MIGRATIONS, synchronous: "FULL" });
 }
 
-/** A store in a database of {@link openStoreDatabase}. */
+/** A store in a database of {@link openStoreDatabase} and, beside it, the directory `packs`. */
 export class SqliteStore implements SharingStore {
   readonly #db: Db;
+  readonly #packs: Packs;
 
   constructor(db: Db) {
     this.#db = db;
+    this.#packs = new Packs(join(dirname(db.path), "packs"));
+  }
+
+  /** Lets go of the packs; the database is its opener's. */
+  close(): void {
+    this.#packs.close();
   }
 
   missing(ids: Id[]): Promise<Id[]> {
     return settle(() => {
       checkIds("store.missing", ids);
-      return this.#db.read((r) => ids.filter((id) => rowOf(r, fromHex(id)) === undefined));
+      return this.#db.read((r) => ids.filter((id) => rowOf(r, id) === undefined));
     });
   }
 
-  put(objects: Uint8Array[]): Promise<Id[]> {
-    return settle(() => {
-      checkObjects(objects);
-      const keyed = objects.map((bytes): Keyed => [sha256(bytes), bytes]);
-      this.#put(keyed, 0);
-      return keyed.map(([key]) => toHex(key));
-    });
+  async put(objects: Uint8Array[]): Promise<Id[]> {
+    checkObjects(objects);
+    const keyed = objects.map((bytes): Keyed => [toHex(sha256(bytes)), bytes]);
+    await this.#put(keyed, 0);
+    return keyed.map(([id]) => id);
   }
 
-  putShared(objects: Map<Id, Uint8Array>): Promise<Id[]> {
-    return settle(() => {
-      checkObjects([...objects.values()]);
-      const wrong: Id[] = [];
-      const right: Keyed[] = [];
-      for (const [id, bytes] of objects) {
-        const key = sha256(bytes);
-        if (toHex(key) === id) right.push([key, bytes]);
-        else wrong.push(id);
-      }
-      this.#put(right, 1);
-      return wrong;
-    });
+  async putShared(objects: Map<Id, Uint8Array>): Promise<Id[]> {
+    checkObjects([...objects.values()]);
+    const right = [...objects].filter(([id, bytes]) => idOf(bytes) === id);
+    await this.#put(right, 1);
+    const kept = new Set(right.map(([id]) => id));
+    return [...objects.keys()].filter((id) => !kept.has(id));
   }
 
-  #put(objects: Keyed[], shared: 0 | 1): void {
+  /** Content first, pointer last. Others run meanwhile; who puts the same at the same time may write it twice. */
+  async #put(objects: Keyed[], shared: 0 | 1): Promise<void> {
     const isDone = (row: Row | undefined) => row !== undefined && row.shared >= shared;
-    if (this.#db.read((r) => objects.every(([key]) => isDone(rowOf(r, key))))) return;
+    const rows = this.#db.read((r) => objects.map(([id]) => rowOf(r, id)));
+    if (rows.every(isDone)) return;
+    const fresh = [...new Map(objects.filter((_, i) => rows[i] === undefined))];
+    const spot = fresh.length > 0 ? await this.#packs.append(fresh.map(([, bytes]) => bytes)) : undefined;
     this.#db.write((tx) => {
-      for (const [key, bytes] of objects) {
-        const row = rowOf(tx, key);
-        if (row === undefined) insert(tx, key, bytes, shared);
-        else if (!isDone(row)) tx.run("UPDATE object SET shared = 1 WHERE n = ?", row.n);
+      let at = spot?.at ?? 0;
+      for (const [id, { length }] of fresh) {
+        const sql = "INSERT OR IGNORE INTO object (id, size, pack, at) VALUES (?, ?, ?, ?)";
+        tx.run(sql, fromHex(id), length, spot!.pack, at);
+        at += length;
+      }
+      if (shared === 0) return;
+      for (const [id] of objects) {
+        tx.run("UPDATE object SET shared = 1 WHERE id = ? AND shared = 0", fromHex(id));
       }
     });
   }
@@ -100,7 +107,7 @@ export class SqliteStore implements SharingStore {
     return shareAll(this, {
       isWhole: (id) => this.#db.read((r) => isWhole(r, id)),
       mark: (ids) => {
-        const rows = this.#db.read((r) => ids.map((id) => rowOf(r, fromHex(id))));
+        const rows = this.#db.read((r) => ids.map((id) => rowOf(r, id)));
         const isNew = (row: Row | undefined): row is Row => row?.shared === 0;
         if (rows.some(isNew)) {
           this.#db.write((tx) =>
@@ -118,18 +125,18 @@ export class SqliteStore implements SharingStore {
     have: (ids) =>
       settle(() => {
         checkIds("store.have", ids);
-        return this.#db.read((r) => ids.filter((id) => rowOf(r, fromHex(id))?.shared === 1));
+        return this.#db.read((r) => ids.filter((id) => rowOf(r, id)?.shared === 1));
       }),
     get: (ids, bytesMax) =>
       settle(() => {
         checkIds("store.get", ids);
         return this.#db.read((r) => {
-          const rows = ids.map((id) => rowOf(r, fromHex(id)));
+          const rows = ids.map((id) => rowOf(r, id));
           const here = rows.map((row) => row?.shared === 1 ? row : undefined);
           const count = countWithin(here.map((row) => row?.size ?? 0), bytesMax);
           return here.slice(0, count).map((row, i) => {
             if (row === undefined) return undefined;
-            const bytes = bytesOf(r, row.n);
+            const bytes = this.#bytesOf(row);
             return idOf(bytes) === ids[i] ? bytes : undefined;
           });
         });
@@ -142,14 +149,12 @@ export class SqliteStore implements SharingStore {
       const add = answerSize();
       return this.#db.read((r) =>
         ids.map((id) => {
-          const row = r.get<{ bytes: Uint8Array }>(
-            "SELECT bytes FROM object JOIN blob USING (n) WHERE id = ?",
-            fromHex(id),
-          );
+          const row = rowOf(r, id);
           if (row === undefined) throw notFound(id);
-          add(row.bytes);
-          verifyObject(id, row.bytes);
-          return row.bytes;
+          const bytes = this.#bytesOf(row);
+          add(bytes);
+          verifyObject(id, bytes);
+          return bytes;
         })
       );
     });
@@ -166,13 +171,13 @@ export class SqliteStore implements SharingStore {
       return this.#db.read((r) => {
         const here: Row[] = [];
         for (const id of ids) {
-          const row = rowOf(r, fromHex(id));
+          const row = rowOf(r, id);
           if (row === undefined) break;
           here.push(row);
         }
         if (ids.length > 0 && here.length === 0) throw notFound(ids[0]!);
         const count = countWithin(here.map(({ size }) => size), bytesMax);
-        return here.slice(0, count).map(({ n }) => bytesOf(r, n));
+        return here.slice(0, count).map((row) => this.#bytesOf(row));
       });
     });
   }
@@ -191,44 +196,39 @@ export class SqliteStore implements SharingStore {
     let last = 0;
     for (;;) {
       const rows = this.#db.read((r) =>
-        r.all<{ n: number; id: Uint8Array; bytes: Uint8Array | null }>(
-          "SELECT n, id, bytes FROM object LEFT JOIN blob USING (n) WHERE n > ? ORDER BY n LIMIT ?",
+        r.all<Row & { id: Uint8Array }>(
+          "SELECT n, id, size, pack, at, shared FROM object WHERE n > ? ORDER BY n LIMIT ?",
           last,
           fsckBatch,
         )
       );
       if (rows.length === 0) return report;
-      for (const { n, id, bytes } of rows) {
+      for (const row of rows) {
         report.checked++;
-        if (bytes === null || !bytesEqual(sha256(bytes), id)) report.corrupt.push(toHex(id));
-        last = n;
+        if (!bytesEqual(sha256(this.#bytesOf(row)), row.id)) report.corrupt.push(toHex(row.id));
+        last = row.n;
       }
       await pause();
     }
   }
+
+  /** The bytes of an object; fewer, when they are lost. */
+  #bytesOf({ pack, at, size }: Row): Uint8Array {
+    return this.#packs.read(pack, at, size);
+  }
 }
 
-/** An object and its SHA-256. */
-type Keyed = [key: Uint8Array, bytes: Uint8Array];
+/** An object and its id. */
+type Keyed = [id: Id, bytes: Uint8Array];
 
 interface Row {
   n: number;
   size: number;
+  pack: number;
+  at: number;
   shared: 0 | 1;
 }
 
-function rowOf(r: Reader, key: Uint8Array): Row | undefined {
-  return r.get<Row>("SELECT n, size, shared FROM object WHERE id = ?", key);
-}
-
-/** The bytes of an object; none, when its blob is lost. */
-function bytesOf(r: Reader, n: number): Uint8Array {
-  const row = r.get<{ bytes: Uint8Array }>("SELECT bytes FROM blob WHERE n = ?", n);
-  return row?.bytes ?? new Uint8Array(0);
-}
-
-function insert(tx: Tx, key: Uint8Array, bytes: Uint8Array, shared: 0 | 1): void {
-  const sql = "INSERT INTO object (id, size, shared) VALUES (?, ?, ?)";
-  const { lastInsertRowid: n } = tx.run(sql, key, bytes.length, shared);
-  tx.run("INSERT INTO blob (n, bytes) VALUES (?, ?)", n, bytes);
+function rowOf(r: Reader, id: Id): Row | undefined {
+  return r.get<Row>("SELECT n, size, pack, at, shared FROM object WHERE id = ?", fromHex(id));
 }

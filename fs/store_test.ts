@@ -1,10 +1,11 @@
 // store: both implementations under the one contract, and what is special to SQLite.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { storeContract } from "../tests/contract/store.ts";
+import { fromHex } from "../mq/mod.ts";
 import type { Db } from "./db.ts";
 import { idOf, isId, MemoryStore } from "./store.ts";
 import { openStoreDatabase, SqliteStore } from "./store_sqlite.ts";
@@ -21,13 +22,15 @@ storeContract("MemoryStore", () => {
   };
 });
 
-function flipInDatabase(db: Db, id: string): void {
-  db.write((tx) => {
-    const sql = "SELECT n, bytes FROM blob JOIN object USING (n) WHERE hex(id) = upper(?)";
-    const { n, bytes } = tx.get<{ n: number; bytes: Uint8Array }>(sql, id)!;
-    bytes[0]! ^= 1;
-    tx.run("UPDATE blob SET bytes = ? WHERE n = ?", bytes, n);
-  });
+/** Changes the first byte of an object where it is kept. */
+function flip(db: Db, id: string): void {
+  const sql = "SELECT pack, at FROM object WHERE id = ?";
+  const { pack, at } = db.read((r) => r.get<{ pack: number; at: number }>(sql, fromHex(id)))!;
+  const fd = openSync(join(dirname(db.path), `packs/${pack}.pack`), "r+");
+  const byte = new Uint8Array(1);
+  readSync(fd, byte, 0, 1, at);
+  writeSync(fd, Uint8Array.of(byte[0]! ^ 1), 0, 1, at);
+  closeSync(fd);
 }
 
 storeContract("SqliteStore", () => {
@@ -43,7 +46,7 @@ storeContract("SqliteStore", () => {
   return {
     store,
     drop: (ids) => store.drop(ids),
-    flip: (id) => flipInDatabase(db, id),
+    flip: (id) => flip(db, id),
     writes: () => watcher.read((r) => r.get<{ data_version: number }>("PRAGMA data_version")!.data_version),
     reopen: () => new SqliteStore(connect()),
     close() {
@@ -61,7 +64,7 @@ test("fsck finds every flipped object and only those; drop and put mend them", a
   const ids = await store.put(objects);
   assert.deepEqual(await store.fsck(), { checked: 300, corrupt: [] });
   const bad = [ids[0]!, ids[150]!, ids[299]!];
-  bad.forEach((id) => flipInDatabase(db, id));
+  bad.forEach((id) => flip(db, id));
   assert.deepEqual(await store.fsck(), { checked: 300, corrupt: bad });
   store.drop(bad);
   assert.deepEqual(await store.missing(ids), bad);
