@@ -25,57 +25,57 @@ const GEAR = Int32Array.from({ length: 256 }, (_, byte) => {
 const normalization = 2;
 
 /**
- * Chunks of `min` to `max` bytes, cut after a byte where the highest bits of the hash of the 32 bytes before are zero: the
- * same bytes are cut the same way, however they come in pieces.
+ * Where the chunk ends that begins at `from`: after a byte where the highest bits of the hash of the 32 bytes before are
+ * zero, `min` to `max` bytes on. `to`, when the bytes up to there do not say: more of them are needed.
  */
-export function contentCutter({ min, normal, max }: CutSizes = SIZES): Cutter {
-  const bits = Math.log2(normal);
-  const strict = bits + normalization, loose = bits - normalization;
+export function cutAfter(bytes: Uint8Array, from: number, to: number, sizes: CutSizes = SIZES): number {
+  const { min, normal, max } = sizes;
+  const gear = GEAR, bits = Math.log2(normal);
+  const last = Math.min(to, from + max), turn = Math.min(last, from + normal);
+  let hash = 0, i = Math.min(turn, from + min);
+  let rest = 32 - bits - normalization; // those bits on which most bytes had a say decide
+  while (i < turn) {
+    hash = (hash << 1) + (gear[bytes[i++]!] as number) | 0;
+    if (hash >>> rest === 0) return i;
+  }
+  rest = 32 - bits + normalization;
+  while (i < last) {
+    hash = (hash << 1) + (gear[bytes[i++]!] as number) | 0;
+    if (hash >>> rest === 0) return i;
+  }
+  return last;
+}
+
+/** Chunks whose ends {@link cutAfter} finds: the same bytes are cut the same way, however they come in pieces. */
+export function contentCutter(sizes: CutSizes = SIZES): Cutter {
   return {
     async *cut(source) {
       let pieces: Uint8Array[] = [];
-      let have = 0; // bytes of the chunk that begins in `pieces`
-      const hash = new RollingHash();
-      for await (let piece of source) {
-        while (piece.length > 0) {
-          // All indices are of `piece`; the chunk begins `have` bytes before it.
-          const last = Math.min(piece.length, max - have);
-          const first = Math.min(last, Math.max(0, min - have));
-          const turn = Math.min(last, Math.max(first, normal - have));
-          let end = hash.find(piece, first, turn, strict);
-          if (end === 0) end = hash.find(piece, turn, last, loose);
-          const isCut = end > 0 || have + last === max;
-          if (end === 0) end = last;
-          pieces.push(piece.subarray(0, end));
-          have += end;
-          piece = piece.subarray(end);
-          if (!isCut) continue;
-          yield pieces.length === 1 ? pieces[0]! : concat(...pieces);
-          [pieces, have] = [[], 0];
-          hash.clear();
+      let have = 0;
+      for await (const piece of source) {
+        pieces.push(piece);
+        have += piece.length;
+        if (have < 2 * sizes.max) continue; // else many small pieces would be joined again and again
+        const bytes = joined(pieces, have);
+        let from = 0;
+        while (have - from >= sizes.max) {
+          yield bytes.subarray(from, from = cutAfter(bytes, from, have, sizes));
         }
+        [pieces, have] = [[bytes.subarray(from)], have - from];
       }
-      if (have > 0) yield pieces.length === 1 ? pieces[0]! : concat(...pieces);
+      const bytes = joined(pieces, have);
+      for (let from = 0; from < have;) yield bytes.subarray(from, from = cutAfter(bytes, from, have, sizes));
     },
   };
 }
 
-class RollingHash {
-  #hash = 0;
-
-  clear(): void {
-    this.#hash = 0;
+function joined(pieces: Uint8Array[], length: number): Uint8Array {
+  if (pieces.length === 1) return pieces[0]!;
+  const out = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    out.set(piece, at);
+    at += piece.length;
   }
-
-  /** Goes on over the bytes from `from` up to `to`; the end of the first where the `bits` highest bits are zero, or 0. */
-  find(bytes: Uint8Array, from: number, to: number, bits: number): number {
-    const gear = GEAR, rest = 32 - bits; // those on which most bytes had a say
-    let hash = this.#hash;
-    for (let i = from; i < to; i++) {
-      hash = (hash << 1) + (gear[bytes[i]!] as number) | 0;
-      if (hash >>> rest === 0) return i + 1;
-    }
-    this.#hash = hash;
-    return 0;
-  }
+  return out;
 }

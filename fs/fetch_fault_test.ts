@@ -24,7 +24,7 @@ test("a peer that lies: nothing of it is kept, the others are asked, it is named
   const { net, b, hosts, root, ids } = await world({ liar: flipped }, ["c"]);
   await net.outcome(b.fetcher.fetch([root]));
   assert.deepEqual(await b.store.missing(ids), []);
-  assert.deepEqual((await b.store.fsck()).corrupt, []);
+  assert.ok([...b.store.objects].every(([id, bytes]) => idOf(bytes) === id));
   assert.equal(b.store.objects.size, ids.length);
   assert.equal(b.log.filter((line) => line.includes("liar sent wrong bytes")).length, 1);
   b.store.drop(ids);
@@ -224,7 +224,7 @@ test("messages lost, doubled, out of order and garbled: what is kept is right, a
     await net.outcome(b.fetcher.fetch([root]));
     const ids = await idsOf(others[0]!.store, root);
     assert.deepEqual(await b.store.missing(ids), []);
-    assert.deepEqual((await b.store.fsck()).corrupt, []);
+    assert.ok([...b.store.objects].every(([id, bytes]) => idOf(bytes) === id));
     assert.equal(b.store.objects.size, ids.length);
   }
 });

@@ -54,10 +54,20 @@ export const busyMs = 10_000;
 export const journalTriesMax = 100;
 /** A pack of at least so many bytes is not appended to any more. */
 export const packBytes = 256 * MiB;
+/** Shorter objects are not compressed, in bytes. */
+export const compressBytesMin = 256;
+/** An object is kept compressed when that saves at least this share of it. */
+export const compressSavesMin = 1 / 16;
+/** Bytes of an object that are tried, before the whole of it is. */
+export const compressTrialBytes = 8 * KiB;
 /** Packs that are kept open for reading. */
 export const packsOpenMax = 64;
 /** Objects that `fsck` reads before it lets others run. */
 export const fsckBatch = 64;
+/** What SQLite says of a damaged database: at most so many sentences. */
+export const databaseComplaintsMax = 100;
+/** Objects that `gc` looks at, marks or drops before it lets others run. */
+export const gcBatch = 1024;
 /** Objects that `share` marks in one transaction before it lets others run. */
 export const shareBatch = 256;
 /** Prepared statements kept per database. */

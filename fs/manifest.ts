@@ -1,6 +1,6 @@
 // manifest: a file as an object that lists its chunks in order, with size and whole-file SHA-256. It knows no names
 // and no owners (tree.ts does) and does not decide where a file is cut (cutter.ts does).
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { type Cbor, concat, decode, encode, Fault, fromHex, toHex } from "../mq/mod.ts";
 import type { Cutter } from "./cutter.ts";
 import { contentCutter } from "./cutter_content.ts";
@@ -121,16 +121,33 @@ export async function* subManifests(
   }
 }
 
-/** Gathers parts and turns every `manifestPartsMax` of them into one part of the level above. */
-class Levels {
-  #store: Store;
-  #levels: Part[][] = [[]];
+/** Gathers the parts of a file, in order, and turns every `manifestPartsMax` of them into one part of the level above. */
+export class ManifestWriter {
+  readonly #store: Pick<Store, "put">;
+  readonly #levels: Part[][] = [[]];
+  #size = 0;
 
-  constructor(store: Store) {
+  constructor(store: Pick<Store, "put">) {
     this.#store = store;
   }
 
-  async add(part: Part, level = 0): Promise<void> {
+  /** The next chunk: its id and length. */
+  async add(id: Id, length: number): Promise<void> {
+    this.#size += length;
+    await this.#add([id, length], 0);
+  }
+
+  /** Puts the manifest. `sha256` is that of the whole file; every chunk must be durable. */
+  async finish(sha256: Uint8Array): Promise<FileRef> {
+    const size = this.#size, whole = toHex(sha256);
+    let level = 0;
+    for (; level < this.#levels.length - 1; level++) await this.#close(level);
+    const top = encodeManifest({ size, sha256: whole, level, parts: this.#levels[level]! });
+    const [id] = await this.#store.put([top]);
+    return { id: id!, size, sha256: whole };
+  }
+
+  async #add(part: Part, level: number): Promise<void> {
     const parts = this.#levels[level] ??= [];
     if (parts.length === manifestPartsMax) await this.#close(level);
     this.#levels[level]!.push(part);
@@ -141,16 +158,15 @@ class Levels {
     const size = parts.reduce((sum, [, length]) => sum + length, 0);
     const [id] = await this.#store.put([encodeManifest({ size, level, sha256: undefined, parts })]);
     this.#levels[level] = [];
-    await this.add([id!, size], level + 1);
+    await this.#add([id!, size], level + 1);
   }
+}
 
-  /** The highest level and its parts, everything below it stored. */
-  async top(): Promise<{ level: number; parts: Part[] }> {
-    for (let level = 0;; level++) {
-      if (level === this.#levels.length - 1) return { level, parts: this.#levels[level]! };
-      await this.#close(level);
-    }
-  }
+/** Puts a file of at most `inlineBytesMax` bytes, which stands in its manifest. */
+export async function putInline(store: Pick<Store, "put">, data: Uint8Array): Promise<FileRef> {
+  const size = data.length, sha256 = hash("sha256", data, "buffer");
+  const [id] = await store.put([encode({ v: 1, size, level: 0, sha256: new Uint8Array(sha256), data })]);
+  return { id: id!, size, sha256: toHex(sha256) };
 }
 
 /**
@@ -162,34 +178,27 @@ export async function putFile(
   source: AsyncIterable<Uint8Array>,
   cutter: Cutter = contentCutter(),
 ): Promise<FileRef> {
-  const hash = createHash("sha256");
-  const levels = new Levels(store);
+  const whole = createHash("sha256");
+  const manifest = new ManifestWriter(store);
   let waiting: Uint8Array[] = [];
   let waitingBytes = 0;
   let size = 0;
   const flush = async () => {
     const ids = await store.put(waiting);
-    for (const [i, id] of ids.entries()) await levels.add([id, waiting[i]!.length]);
+    for (const [i, id] of ids.entries()) await manifest.add(id, waiting[i]!.length);
     waiting = [];
     waitingBytes = 0;
   };
   for await (const chunk of cutter.cut(source)) {
     if (waitingBytes + chunk.length > windowBytes || waiting.length === batchIdsMax) await flush();
-    hash.update(chunk);
+    whole.update(chunk);
     waiting.push(chunk);
     waitingBytes += chunk.length;
     size += chunk.length;
   }
-  const digest = new Uint8Array(hash.digest());
-  const sha256 = toHex(digest);
-  if (size <= inlineBytesMax) {
-    const data = concat(...waiting);
-    const [id] = await store.put([encode({ v: 1, size, level: 0, sha256: digest, data })]);
-    return { id: id!, size, sha256 };
-  }
+  if (size <= inlineBytesMax) return await putInline(store, concat(...waiting));
   await flush();
-  const [id] = await store.put([encodeManifest({ size, sha256, ...await levels.top() })]);
-  return { id: id!, size, sha256 };
+  return await manifest.finish(whole.digest());
 }
 
 /**

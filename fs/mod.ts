@@ -13,9 +13,14 @@ export {
 } from "./limits.ts";
 export type { Migration, OpenOptions, Param, Reader, Tx } from "./db.ts";
 export { Db, openDatabase, setNativeBinding } from "./db.ts";
-export type { FsckReport, Id, SharedObjects, SharingStore, Store } from "./store.ts";
+export type { Id, SharedObjects, SharingStore, Store } from "./store.ts";
 export { idOf, isId, MemoryStore, verifyObject } from "./store.ts";
 export { openStoreDatabase, SqliteStore, STORE_MIGRATIONS } from "./store_sqlite.ts";
+export type { Hold } from "./holds.ts";
+export type { FsckOptions, FsckReport } from "./fsck.ts";
+export { fsck } from "./fsck.ts";
+export type { GcReport } from "./gc.ts";
+export { gc } from "./gc.ts";
 export type { CatalogRow, Root } from "./catalog.ts";
 export { Catalog } from "./catalog.ts";
 export type { Cutter } from "./cutter.ts";

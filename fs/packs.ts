@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Fault, flock } from "../mq/mod.ts";
+import { Fault, flock, punchHole } from "../mq/mod.ts";
 import { packBytes, packsOpenMax } from "./limits.ts";
 
 /** Where bytes begin. */
@@ -13,12 +13,20 @@ export interface Spot {
   at: number;
 }
 
+/** A pack that we alone append to, as long as it is open. */
+interface Own {
+  n: number;
+  fd: number;
+  end: number;
+  /** How many wait until what they wrote into it is durable, or speak of it in the database. */
+  users: number;
+}
+
 export class Packs {
   readonly #dir: string;
   /** Open for reading, the one used last at the end. */
   readonly #open = new Map<number, number>();
-  /** The one that we append to; nobody else does, as long as we hold its lock. */
-  #own: { n: number; fd: number; end: number } | undefined;
+  #own: Own | undefined;
 
   /** Files in `dir`, which is made when the first is. */
   constructor(dir: string) {
@@ -26,30 +34,38 @@ export class Packs {
   }
 
   /**
-   * Appends `pieces`, one after the other, and resolves to where the first begins when they are durable. The bytes must
-   * not change before.
+   * Appends `pieces`, one after the other, and calls `point` with where the first begins when they are durable: until it
+   * returns, nobody takes them for free room.
    * @throws {Fault} environment, when the disk does not take them; nothing points to what it took
    */
-  async append(pieces: Uint8Array[]): Promise<Spot> {
+  async append<T>(pieces: Uint8Array[], point: (spot: Spot) => T): Promise<T> {
+    let own: Own | undefined;
     try {
-      const own = this.#claim();
+      own = this.#claim();
+      own.users++;
       const at = own.end;
       own.end = writeAll(own.fd, at, pieces);
       await promisify(fs.fdatasync)(own.fd);
-      return { pack: own.n, at };
+      return point({ pack: own.n, at });
     } catch (e) {
-      throw Fault.from("store.put", Object.assign(e as Error, { path: this.#dir }));
+      throw e instanceof Fault ? e : Fault.from("store.put", Object.assign(e as Error, { path: this.#dir }));
+    } finally {
+      if (own !== undefined && --own.users === 0) this.#letGo(own);
     }
   }
 
   /** The bytes of pack `n` from `at` on; fewer than `length`, when the file ends before or is not there. */
   read(n: number, at: number, length: number): Uint8Array {
-    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+    return this.readInto(n, at, new Uint8Array(Buffer.allocUnsafeSlow(length).buffer));
+  }
+
+  /** The same into bytes that are there; those of them that were filled. */
+  readInto(n: number, at: number, bytes: Uint8Array): Uint8Array {
     const path = this.#path(n);
     try {
       const fd = this.#reading(n, path);
-      for (let have = 0; have < length;) {
-        const read = fs.readSync(fd, bytes, have, length - have, at + have);
+      for (let have = 0; have < bytes.length;) {
+        const read = fs.readSync(fd, bytes, have, bytes.length - have, at + have);
         if (read === 0) return bytes.subarray(0, have);
         have += read;
       }
@@ -60,56 +76,115 @@ export class Packs {
     }
   }
 
+  /** The packs that are there, in order of their numbers, and how long they are in bytes. */
+  list(): { n: number; size: number }[] {
+    return this.#numbers().sort((a, b) => a - b).map((n) => ({
+      n,
+      size: fs.statSync(this.#path(n), { throwIfNoEntry: false })?.size ?? 0,
+    }));
+  }
+
+  /**
+   * Gives back to the disk what of pack `n` lies outside of the extents that `keep` names, in order of where they are.
+   * `keep` is asked when nobody can append any more. Returns the bytes given back, or undefined when somebody does append.
+   */
+  free(n: number, keep: () => { at: number; length: number }[]): number | undefined {
+    let fd: number;
+    try {
+      fd = fs.openSync(this.#path(n), "r+");
+    } catch (e) {
+      if ((e as NodeJS.ErrnoException).code === "ENOENT") return 0;
+      throw Fault.from("gc", e);
+    }
+    try {
+      if (!flock(fd)) return undefined;
+      const before = usedBytes(fd);
+      const { size } = fs.fstatSync(fd);
+      let end = 0;
+      for (const { at, length } of keep()) {
+        if (at > end) punchHole(fd, end, at - end);
+        end = Math.max(end, at + length);
+      }
+      if (end < size) fs.ftruncateSync(fd, end);
+      // The newest stays, so that no number ever means another file to who has it open.
+      if (end === 0 && this.#numbers().some((other) => other > n)) {
+        this.#forget(n);
+        fs.unlinkSync(this.#path(n));
+        syncDirectory(this.#dir);
+        return before;
+      }
+      return Math.max(0, before - usedBytes(fd));
+    } catch (e) {
+      throw Fault.from("gc", e);
+    } finally {
+      fs.closeSync(fd);
+    }
+  }
+
   /** Lets go of the files. They are opened again when they are needed. */
   close(): void {
-    for (const fd of this.#open.values()) fs.closeSync(fd);
-    this.#open.clear();
-    if (this.#own !== undefined) fs.closeSync(this.#own.fd);
-    this.#own = undefined;
+    for (const n of [...this.#open.keys()]) this.#forget(n);
   }
 
   /** The pack to append to: ours, the newest if it has room and nobody appends to it, or a new one. */
-  #claim() {
+  #claim(): Own {
     if (this.#own !== undefined && this.#own.end < packBytes) return this.#own;
-    if (this.#own !== undefined) fs.closeSync(this.#own.fd);
-    this.#own = undefined;
     fs.mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
-    const newest = Math.max(
-      0,
-      ...fs.readdirSync(this.#dir).map((name) => Number(/^(\d+)\.pack$/.exec(name)?.[1] ?? 0)),
-    );
-    if (newest > 0) this.#own = this.#lock(newest, fs.constants.O_RDWR);
-    for (let n = newest + 1; this.#own === undefined; n++) {
-      this.#own = this.#lock(n, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL);
+    const newest = this.#numbers().reduce((a, b) => Math.max(a, b), 0);
+    let own = newest > 0 ? this.#lock(newest, fs.constants.O_RDWR) : undefined;
+    for (let n = newest + 1; own === undefined; n++) {
+      own = this.#lock(n, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_EXCL);
       for (const dir of [this.#dir, join(this.#dir, "..")]) syncDirectory(dir);
     }
-    return this.#own;
+    return this.#own = own;
   }
 
-  #lock(n: number, flags: number) {
+  /** Another may append to it, and what nothing points to in it may be given back. */
+  #letGo(own: Own): void {
+    if (this.#own === own) this.#own = undefined;
+    fs.closeSync(own.fd);
+  }
+
+  #lock(n: number, flags: number): Own | undefined {
     let fd: number;
     try {
       fd = fs.openSync(this.#path(n), flags, 0o600);
     } catch (e) {
-      if ((e as NodeJS.ErrnoException).code === "EEXIST") return undefined; // another process was faster
+      // Another process was faster: it made it, or it took it away.
+      if (["EEXIST", "ENOENT"].includes(String((e as NodeJS.ErrnoException).code))) return undefined;
       throw e;
     }
-    const end = fs.fstatSync(fd).size;
-    if (end < packBytes && flock(fd)) return { n, fd, end };
+    if (flock(fd)) {
+      const { size, nlink } = fs.fstatSync(fd);
+      if (size < packBytes && nlink > 0) return { n, fd, end: size, users: 0 };
+    }
     fs.closeSync(fd);
     return undefined;
+  }
+
+  #numbers(): number[] {
+    let names: string[];
+    try {
+      names = fs.readdirSync(this.#dir);
+    } catch (e) {
+      if ((e as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw e;
+    }
+    return names.map((name) => Number(/^(\d+)\.pack$/.exec(name)?.[1] ?? 0)).filter((n) => n > 0);
   }
 
   #reading(n: number, path: string): number {
     const fd = this.#open.get(n) ?? fs.openSync(path, "r");
     this.#open.delete(n);
-    if (this.#open.size >= packsOpenMax) {
-      const [oldest, itsFd] = this.#open.entries().next().value!;
-      this.#open.delete(oldest);
-      fs.closeSync(itsFd);
-    }
+    if (this.#open.size >= packsOpenMax) this.#forget(this.#open.keys().next().value!);
     this.#open.set(n, fd);
     return fd;
+  }
+
+  #forget(n: number): void {
+    const fd = this.#open.get(n);
+    this.#open.delete(n);
+    if (fd !== undefined) fs.closeSync(fd);
   }
 
   #path(n: number): string {
@@ -133,6 +208,8 @@ function writeAll(fd: number, at: number, pieces: Uint8Array[]): number {
   }
   return at;
 }
+
+const usedBytes = (fd: number): number => fs.fstatSync(fd).blocks * 512;
 
 function syncDirectory(path: string): void {
   const fd = fs.openSync(path, "r");

@@ -1,13 +1,15 @@
 // store_sqlite: a store whose bytes are in packs, and what of them there is in a SQLite database: content first, pointer
 // last. The same promises as in store.ts; no names, no files.
 import { dirname, join } from "node:path";
-import { bytesEqual, fromHex, pause, sha256, toHex } from "../mq/mod.ts";
+import { fromHex } from "../mq/mod.ts";
+import { compressed, decompressed } from "./compress.ts";
 import type { Db, Migration, Reader } from "./db.ts";
 import { openDatabase } from "./db.ts";
-import { fsckBatch } from "./limits.ts";
-import { Packs } from "./packs.ts";
+import { Holds } from "./holds.ts";
+import { Packs, type Spot } from "./packs.ts";
+import { CODEC, type Codec, type RecordHead, recordHeadBytes, writeHead } from "./record.ts";
 import { shareAll } from "./share.ts";
-import type { FsckReport, Id, SharedObjects, SharingStore } from "./store.ts";
+import type { Id, SharedObjects, SharingStore } from "./store.ts";
 import {
   answerSize,
   checkIds,
@@ -22,12 +24,16 @@ import {
 /** The tables of store.db. What a pack has that no object points to is nothing. */
 export const STORE_MIGRATIONS: Migration[] = [{
   version: 1,
-  name: "objects in packs, roots, what peers may have",
+  name: "objects in packs, roots, what peers may have, what gc has marked",
   sql: `
     CREATE TABLE object (
-      n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
-      pack INTEGER NOT NULL, at INTEGER NOT NULL, shared INTEGER NOT NULL DEFAULT 0
+      n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, codec INTEGER NOT NULL,
+      stored INTEGER NOT NULL, pack INTEGER NOT NULL, at INTEGER NOT NULL,
+      shared INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0
     ) STRICT;
+    CREATE INDEX object_dead ON object (dead) WHERE dead = 1;
+    CREATE TABLE gc (turn INTEGER NOT NULL) STRICT;
+    INSERT INTO gc (turn) VALUES (1);
     CREATE TABLE shared_root (id BLOB PRIMARY KEY) STRICT;
     CREATE TABLE root (
       n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, kind TEXT NOT NULL, size INTEGER NOT NULL,
@@ -43,81 +49,119 @@ export function openStoreDatabase(path: string): Db {
   return openDatabase(path, { migrations: STORE_MIGRATIONS, synchronous: "FULL" });
 }
 
-/** A store in a database of {@link openStoreDatabase} and, beside it, the directory `packs`. */
+/** A store in a database of {@link openStoreDatabase} and, beside it, the directories `packs` and `holds`. */
 export class SqliteStore implements SharingStore {
-  readonly #db: Db;
-  readonly #packs: Packs;
+  readonly db: Db;
+  readonly packs: Packs;
+  readonly holds: Holds;
+  readonly #compresses: boolean;
 
-  constructor(db: Db) {
-    this.#db = db;
-    this.#packs = new Packs(join(dirname(db.path), "packs"));
+  /** With `compress`, what is put is kept compressed where that saves room. */
+  constructor(db: Db, options: { compress?: boolean } = {}) {
+    this.db = db;
+    this.packs = new Packs(join(dirname(db.path), "packs"));
+    this.holds = new Holds(db, join(dirname(db.path), "holds"));
+    this.#compresses = options.compress ?? false;
   }
 
   /** Lets go of the packs; the database is its opener's. */
   close(): void {
-    this.#packs.close();
+    this.packs.close();
   }
 
   missing(ids: Id[]): Promise<Id[]> {
     return settle(() => {
       checkIds("store.missing", ids);
-      return this.#db.read((r) => ids.filter((id) => rowOf(r, id) === undefined));
+      const rows = this.db.read((r) => ids.map((id) => rowOf(r, id)));
+      this.#revive(rows);
+      return ids.filter((_, i) => rows[i] === undefined);
     });
   }
 
   async put(objects: Uint8Array[]): Promise<Id[]> {
     checkObjects(objects);
-    const keyed = objects.map((bytes): Keyed => [toHex(sha256(bytes)), bytes]);
-    await this.#put(keyed, 0);
+    const keyed = objects.map((bytes): Keyed => [idOf(bytes), bytes]);
+    await this.putKeyed(keyed);
     return keyed.map(([id]) => id);
   }
 
   async putShared(objects: Map<Id, Uint8Array>): Promise<Id[]> {
     checkObjects([...objects.values()]);
     const right = [...objects].filter(([id, bytes]) => idOf(bytes) === id);
-    await this.#put(right, 1);
+    await this.putKeyed(right, 1);
     const kept = new Set(right.map(([id]) => id));
     return [...objects.keys()].filter((id) => !kept.has(id));
   }
 
-  /** Content first, pointer last. Others run meanwhile; who puts the same at the same time may write it twice. */
-  async #put(objects: Keyed[], shared: 0 | 1): Promise<void> {
-    const isDone = (row: Row | undefined) => row !== undefined && row.shared >= shared;
-    const rows = this.#db.read((r) => objects.map(([id]) => rowOf(r, id)));
-    if (rows.every(isDone)) return;
+  /**
+   * The same as `put` for who has hashed the objects himself. Content first, pointer last. Others run meanwhile; who puts
+   * the same at the same time may write it twice.
+   */
+  async putKeyed(objects: Keyed[], shared: 0 | 1 = 0): Promise<void> {
+    const rows = this.db.read((r) => objects.map(([id]) => rowOf(r, id)));
+    if (rows.every((row) => row !== undefined && row.dead === 0 && row.shared >= shared)) return;
     const fresh = [...new Map(objects.filter((_, i) => rows[i] === undefined))];
-    const spot = fresh.length > 0 ? await this.#packs.append(fresh.map(([, bytes]) => bytes)) : undefined;
-    this.#db.write((tx) => {
-      let at = spot?.at ?? 0;
-      for (const [id, { length }] of fresh) {
-        const sql = "INSERT OR IGNORE INTO object (id, size, pack, at) VALUES (?, ?, ?, ?)";
-        tx.run(sql, fromHex(id), length, spot!.pack, at);
-        at += length;
-      }
-      if (shared === 0) return;
-      for (const [id] of objects) {
-        tx.run("UPDATE object SET shared = 1 WHERE id = ? AND shared = 0", fromHex(id));
-      }
-    });
+    const records = await Promise.all(fresh.map((object) => this.#record(object)));
+    const others = objects.filter((_, i) => rows[i] !== undefined).map(([id]) => id);
+    const point = (spot?: Spot) =>
+      this.db.write((tx) => {
+        const isThere = (id: Id) =>
+          tx.run("UPDATE object SET dead = 0, shared = max(shared, ?) WHERE id = ?", shared, fromHex(id))
+            .changes > 0;
+        let at = spot?.at ?? 0;
+        for (const { head: { id, size, codec, stored }, bytes } of records) {
+          at += recordHeadBytes;
+          const { changes } = tx.run(INSERT, fromHex(id), size, codec, stored, spot!.pack, at, shared);
+          if (changes === 0) isThere(id); // somebody else was faster
+          at += bytes.length;
+        }
+        const gone = new Set(others.filter((id) => !isThere(id)));
+        return objects.filter(([id]) => gone.has(id));
+      });
+    const gone = records.length === 0
+      ? point()
+      : await this.packs.append(records.flatMap(({ header, bytes }) => [header, bytes]), point);
+    if (gone.length > 0) await this.putKeyed(gone, shared);
+  }
+
+  async #record([id, bytes]: Keyed): Promise<Record> {
+    const small = this.#compresses ? await compressed(bytes) : undefined;
+    const stored = small ?? bytes;
+    const head = {
+      codec: small === undefined ? CODEC.raw : CODEC.zstd,
+      stored: stored.length,
+      size: bytes.length,
+      id,
+    };
+    const header = new Uint8Array(recordHeadBytes);
+    writeHead(head, header);
+    return { head, header, bytes: stored };
+  }
+
+  /** Objects that gc has marked and that somebody counts on again. */
+  #revive(rows: (Row | undefined)[]): void {
+    const dead = rows.filter((row) => row?.dead === 1) as Row[];
+    if (dead.length === 0) return;
+    this.db.write((tx) => dead.forEach(({ n }) => tx.run("UPDATE object SET dead = 0 WHERE n = ?", n)));
   }
 
   share(root: Id): Promise<void> {
     const isWhole = (r: Reader, id: Id) =>
       r.get("SELECT 1 FROM shared_root WHERE id = ?", fromHex(id)) !== undefined;
     return shareAll(this, {
-      isWhole: (id) => this.#db.read((r) => isWhole(r, id)),
+      isWhole: (id) => this.db.read((r) => isWhole(r, id)),
       mark: (ids) => {
-        const rows = this.#db.read((r) => ids.map((id) => rowOf(r, id)));
+        const rows = this.db.read((r) => ids.map((id) => rowOf(r, id)));
         const isNew = (row: Row | undefined): row is Row => row?.shared === 0;
         if (rows.some(isNew)) {
-          this.#db.write((tx) =>
+          this.db.write((tx) =>
             rows.filter(isNew).forEach(({ n }) => tx.run("UPDATE object SET shared = 1 WHERE n = ?", n))
           );
         }
         return !rows.includes(undefined);
       },
       remember: (id) =>
-        this.#db.write((tx) => void tx.run("INSERT OR IGNORE INTO shared_root (id) VALUES (?)", fromHex(id))),
+        this.db.write((tx) => void tx.run("INSERT OR IGNORE INTO shared_root (id) VALUES (?)", fromHex(id))),
     }, root);
   }
 
@@ -125,18 +169,18 @@ export class SqliteStore implements SharingStore {
     have: (ids) =>
       settle(() => {
         checkIds("store.have", ids);
-        return this.#db.read((r) => ids.filter((id) => rowOf(r, id)?.shared === 1));
+        return this.db.read((r) => ids.filter((id) => rowOf(r, id)?.shared === 1));
       }),
     get: (ids, bytesMax) =>
       settle(() => {
         checkIds("store.get", ids);
-        return this.#db.read((r) => {
+        return this.db.read((r) => {
           const rows = ids.map((id) => rowOf(r, id));
           const here = rows.map((row) => row?.shared === 1 ? row : undefined);
           const count = countWithin(here.map((row) => row?.size ?? 0), bytesMax);
           return here.slice(0, count).map((row, i) => {
             if (row === undefined) return undefined;
-            const bytes = this.#bytesOf(row);
+            const bytes = this.#bytesOf([row])[0]!;
             return idOf(bytes) === ids[i] ? bytes : undefined;
           });
         });
@@ -147,16 +191,14 @@ export class SqliteStore implements SharingStore {
     return settle(() => {
       checkIds("store.get", ids);
       const add = answerSize();
-      return this.#db.read((r) =>
-        ids.map((id) => {
-          const row = rowOf(r, id);
-          if (row === undefined) throw notFound(id);
-          const bytes = this.#bytesOf(row);
-          add(bytes);
-          verifyObject(id, bytes);
+      return this.db.read((r) => {
+        const rows = ids.map((id) => this.#needRow(r, id));
+        rows.forEach(({ size }) => add(size));
+        return this.#bytesOf(rows).map((bytes, i) => {
+          verifyObject(ids[i]!, bytes);
           return bytes;
-        })
-      );
+        });
+      });
     });
   }
 
@@ -168,7 +210,7 @@ export class SqliteStore implements SharingStore {
   read(ids: Id[], bytesMax: number): Promise<Uint8Array[]> {
     return settle(() => {
       checkIds("store.read", ids);
-      return this.#db.read((r) => {
+      return this.db.read((r) => {
         const here: Row[] = [];
         for (const id of ids) {
           const row = rowOf(r, id);
@@ -177,58 +219,79 @@ export class SqliteStore implements SharingStore {
         }
         if (ids.length > 0 && here.length === 0) throw notFound(ids[0]!);
         const count = countWithin(here.map(({ size }) => size), bytesMax);
-        return here.slice(0, count).map((row) => this.#bytesOf(row));
+        return this.#bytesOf(here.slice(0, count));
       });
     });
   }
 
   /** Removes objects, so that a good copy can be put in their place; that copy is shared again when somebody says so. */
   drop(ids: Id[]): void {
-    this.#db.write((tx) => {
+    this.db.write((tx) => {
       for (const id of ids) tx.run("DELETE FROM object WHERE id = ?", fromHex(id));
       tx.run("DELETE FROM shared_root");
     });
   }
 
-  /** Hashes every object, letting others run in between. */
-  async fsck(): Promise<FsckReport> {
-    const report: FsckReport = { checked: 0, corrupt: [] };
-    let last = 0;
-    for (;;) {
-      const rows = this.#db.read((r) =>
-        r.all<Row & { id: Uint8Array }>(
-          "SELECT n, id, size, pack, at, shared FROM object WHERE n > ? ORDER BY n LIMIT ?",
-          last,
-          fsckBatch,
-        )
-      );
-      if (rows.length === 0) return report;
-      for (const row of rows) {
-        report.checked++;
-        if (!bytesEqual(sha256(this.#bytesOf(row)), row.id)) report.corrupt.push(toHex(row.id));
-        last = row.n;
-      }
-      await pause();
-    }
+  #needRow(r: Reader, id: Id): Row {
+    const row = rowOf(r, id);
+    if (row === undefined) throw notFound(id);
+    return row;
   }
 
-  /** The bytes of an object; fewer, when they are lost. */
-  #bytesOf({ pack, at, size }: Row): Uint8Array {
-    return this.#packs.read(pack, at, size);
+  /** The bytes of objects; fewer, or none, when they are lost. Neighbours in a pack are read together. */
+  #bytesOf(rows: Row[]): Uint8Array[] {
+    const out: Uint8Array[] = [];
+    for (let i = 0; i < rows.length;) {
+      const first = rows[i]!;
+      let end = first.at + first.stored, k = i + 1;
+      while (k < rows.length && rows[k]!.pack === first.pack && rows[k]!.at === end + recordHeadBytes) {
+        end = rows[k]!.at + rows[k]!.stored;
+        k++;
+      }
+      const bytes = this.packs.read(first.pack, first.at, end - first.at);
+      for (; i < k; i++) out.push(unpacked(rows[i]!, bytes.subarray(rows[i]!.at - first.at)));
+    }
+    return out;
   }
+}
+
+/** What stands in a pack as the object that it is. */
+export function unpacked(
+  { codec, size, stored }: Pick<Row, "codec" | "size" | "stored">,
+  bytes: Uint8Array,
+): Uint8Array {
+  const own = bytes.subarray(0, stored);
+  if (codec === CODEC.raw) return own;
+  return decompressed(own, size) ?? own.subarray(0, 0);
 }
 
 /** An object and its id. */
-type Keyed = [id: Id, bytes: Uint8Array];
+export type Keyed = [id: Id, bytes: Uint8Array];
 
-interface Row {
+interface Record {
+  head: RecordHead;
+  header: Uint8Array;
+  bytes: Uint8Array;
+}
+
+/** Where an object is. */
+export interface Row {
   n: number;
   size: number;
+  codec: Codec;
+  stored: number;
   pack: number;
   at: number;
   shared: 0 | 1;
+  dead: 0 | 1;
 }
 
-function rowOf(r: Reader, id: Id): Row | undefined {
-  return r.get<Row>("SELECT n, size, pack, at, shared FROM object WHERE id = ?", fromHex(id));
+const INSERT =
+  "INSERT OR IGNORE INTO object (id, size, codec, stored, pack, at, shared) VALUES (?, ?, ?, ?, ?, ?, ?)";
+
+export function rowOf(r: Reader, id: Id): Row | undefined {
+  return r.get<Row>(
+    "SELECT n, size, codec, stored, pack, at, shared, dead FROM object WHERE id = ?",
+    fromHex(id),
+  );
 }

@@ -1,5 +1,6 @@
 // libc by FFI: the one file that opens C, and the calls about files. It knows numbers and bytes only: no policy, no
-// Fault, no meaning of a path. Extended attributes are in xattr.ts, child processes and terminals in process.ts.
+// Fault, no meaning of a path. Extended attributes are in xattr.ts, child processes and terminals in process.ts, UNIX sockets
+// in unix_socket.ts.
 // Nothing is opened when it is imported; the library opens at the first call, on Node (node:ffi) or on Deno.
 import { constants } from "node:os";
 
@@ -29,9 +30,10 @@ export const O_PATH = 0o10000000;
 
 const [AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_EMPTY_PATH] = [0x100, 0x200, 0x1000];
 const [STATX_BASIC_STATS, STATX_ATTR_MOUNT_ROOT, STATX_ATTR_IMMUTABLE_APPEND] = [0x7ff, 0x2000, 0x30];
-const [SEEK_DATA, SEEK_HOLE, SOL_SOCKET, SO_PEERCRED] = [3, 4, 1, 17];
+const [SEEK_DATA, SEEK_HOLE] = [3, 4];
 const [F_SETFD, F_GETFL, F_SETFL, FD_CLOEXEC, O_NONBLOCK, O_CLOEXEC] = [2, 3, 4, 1, 0o4000, 0o2000000];
-const [LOCK_EX, LOCK_NB, MFD_CLOEXEC, UTIME_OMIT] = [2, 4, 1, 0x3ffffffe];
+const [LOCK_SH, LOCK_EX, LOCK_NB, MFD_CLOEXEC, UTIME_OMIT] = [1, 2, 4, 1, 0x3ffffffe];
+const PUNCH_HOLE_KEEP_SIZE = 3;
 /** Bytes of names asked for at once, and PATH_MAX, longer than which no symbolic link is (linux/limits.h). */
 const [namesBytes, linkBytesMax] = [65536, 4096];
 
@@ -70,6 +72,9 @@ const SYMBOLS = {
   pwrite: ["i32", "i32", "buffer", "u64", "i64"],
   ftruncate: ["i32", "i32", "i64"],
   fsync: ["i32", "i32"],
+  fallocate: ["i32", "i32", "i32", "i64", "i64"],
+  sendmsg: ["i64", "i32", "buffer", "i32"],
+  recvmsg: ["i64", "i32", "buffer", "i32"],
   ioctl: ["i32", "i32", "u64", "buffer"],
   close: ["i32", "i32"],
   pipe2: ["i32", "buffer", "i32"],
@@ -265,6 +270,11 @@ export function syncFd(fd: number): void {
   call("fsync", fd);
 }
 
+/** fallocate(2): gives a part of a file back to the disk; it reads as zeros then, and nothing behind it moves. */
+export function punchHole(fd: number, offset: number, length: number): void {
+  if (length > 0) call("fallocate", fd, PUNCH_HOLE_KEEP_SIZE, BigInt(offset), BigInt(length));
+}
+
 const statBytes = new Uint8Array(256);
 const statView = new DataView(statBytes.buffer);
 
@@ -352,35 +362,18 @@ export function utimensAt(path: PathLike, sec: bigint, nsec: number, follow: boo
   call("utimensat", dir, cstr(path), new Uint8Array(times.buffer), flags);
 }
 
-/**
- * SO_PEERCRED (unix(7)): who was at the other end when a UNIX socket was connected. Fails closed: an answer that names
- * nobody (pid 0, uid or gid -1) throws EACCES.
- */
-export function peerCredentials(fd: number): { pid: number; uid: number; gid: number } {
-  const out = new Uint32Array([0, 0xffffffff, 0xffffffff]);
-  const length = new Uint32Array([12]);
-  call("getsockopt", fd, SOL_SOCKET, SO_PEERCRED, new Uint8Array(out.buffer), new Uint8Array(length.buffer));
-  return checkPeer(out, length[0]!);
-}
-
-/** The judgement of {@link peerCredentials} on what the kernel wrote: [pid, uid, gid] and its length in bytes. */
-export function checkPeer(out: Uint32Array, bytes: number): { pid: number; uid: number; gid: number } {
-  const [pid = 0, uid = 0xffffffff, gid = 0xffffffff] = out;
-  if (bytes !== 12 || pid === 0 || pid > 0x7fffffff || uid === 0xffffffff || gid === 0xffffffff) {
-    throw systemError("getsockopt", constants.errno.EACCES);
-  }
-  return { pid, uid, gid };
-}
-
 /** memfd_create(2): a nameless file in memory, close-on-exec; `name` shows in /proc only. */
 export function memfd(name: string): number {
   return call("memfd_create", cstr(name), MFD_CLOEXEC);
 }
 
-/** flock(2), exclusive and without waiting: true when the lock is ours now, false when somebody holds it. */
-export function flock(fd: number): boolean {
+/**
+ * flock(2) without waiting, exclusive unless `shared`: true when the lock is ours now, false when somebody has one that
+ * does not go with it.
+ */
+export function flock(fd: number, shared = false): boolean {
   try {
-    call("flock", fd, LOCK_EX | LOCK_NB);
+    call("flock", fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB);
     return true;
   } catch (e) {
     if (errnoCode(e) === "EAGAIN") return false;

@@ -1,8 +1,7 @@
 // libc through FFI, against the kernel: the same expectations on Node and on Deno.
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import {
-  chmodSync,
   closeSync,
   constants,
   ftruncateSync,
@@ -12,15 +11,11 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
-import { createServer } from "node:net";
-import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import * as libc from "./libc.ts";
 import * as xattr from "./xattr.ts";
-
-const isRoot = process.getuid?.() === 0;
 
 function withDir(fn: (dir: string) => void): void {
   const dir = mkdtempSync(join(tmpdir(), "isconf-libc-"));
@@ -202,66 +197,3 @@ test("setNonBlocking turns the flag on and off", () => {
     closeSync(fd);
   });
 });
-
-test("peerCredentials fails closed", () => {
-  const none = 0xffffffff;
-  assert.throws(() => libc.checkPeer(new Uint32Array([0, 0, 0]), 12), { code: "EACCES" });
-  assert.throws(() => libc.checkPeer(new Uint32Array([7, none, 0]), 12), { code: "EACCES" });
-  assert.throws(() => libc.checkPeer(new Uint32Array([7, 0, none]), 12), { code: "EACCES" });
-  assert.throws(() => libc.checkPeer(new Uint32Array([7, 0, 0]), 8), { code: "EACCES" });
-  assert.deepEqual(libc.checkPeer(new Uint32Array([7, 1, 2]), 12), { pid: 7, uid: 1, gid: 2 });
-  withDir((path) => {
-    const fd = file(path, "f");
-    assert.throws(() => libc.peerCredentials(fd), { code: "ENOTSOCK" });
-    closeSync(fd);
-  });
-});
-
-/** Who the server saw, and who the client says that it is, for one connection of a child started by `command`. */
-async function seenPeer(
-  command: string[],
-): Promise<{ seen: { pid: number; uid: number; gid: number }; pid: number }> {
-  const dir = mkdtempSync(join(tmpdir(), "isconf-peer-"));
-  chmodSync(dir, 0o711);
-  const path = join(dir, "s");
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(path, resolve));
-  chmodSync(path, 0o666);
-  const connected = new Promise<Socket>((resolve) => server.once("connection", resolve));
-  const script = `const s = require("node:net").connect(${
-    JSON.stringify(path)
-  }); s.on("data", () => s.end())`;
-  const child = spawn(command[0]!, [...command.slice(1), "node", "-e", script], { stdio: "inherit" });
-  try {
-    const socket = await connected;
-    const fd = (socket as unknown as { _handle: { fd: number } })._handle.fd;
-    const seen = libc.peerCredentials(fd);
-    socket.end("done");
-    await new Promise((resolve) => child.once("exit", resolve));
-    return { seen, pid: child.pid! };
-  } finally {
-    server.close();
-    rmSync(dir, { recursive: true, force: true });
-  }
-}
-
-test("peerCredentials names our own child", async () => {
-  const { seen, pid } = await seenPeer(["env"]);
-  assert.deepEqual(seen, { pid, uid: process.getuid!(), gid: process.getgid!() });
-});
-
-test(
-  "peerCredentials names a foreign uid",
-  { skip: isRoot ? false : "needs root to become someone else" },
-  async () => {
-    const { seen, pid } = await seenPeer([
-      "setpriv",
-      "--reuid",
-      "65534",
-      "--regid",
-      "65533",
-      "--clear-groups",
-    ]);
-    assert.deepEqual(seen, { pid, uid: 65534, gid: 65533 });
-  },
-);

@@ -57,10 +57,10 @@ export { MemoryNetwork } from "./transport_memory.ts";
 export { MESSAGE_KINDS, MESSAGE_VERSION } from "./message.ts";
 export type { MqNodeOptions } from "./node.ts";
 export { MqNode } from "./node.ts";
+export { checkPeer, filesHandedMax, peerCredentials, receiveFiles, sendFiles } from "./unix_socket.ts";
 export type { PathLike, Stat } from "./libc.ts";
 export {
   AT_FDCWD,
-  checkPeer,
   chmodFd,
   chownAt,
   closeFd,
@@ -74,7 +74,7 @@ export {
   mkdirAt,
   O_PATH,
   openAt,
-  peerCredentials,
+  punchHole,
   readAt,
   readlinkAt,
   readNames,
