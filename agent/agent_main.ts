@@ -9,7 +9,7 @@ import { type Agent, startAgent } from "./daemon.ts";
 import { becomeHalf, log, SEAM_FD, storeDir } from "./half.ts";
 import { LastingSeam, type NetLife } from "./lasting_seam.ts";
 import { inert } from "./names.ts";
-import { type Home, homeOf } from "./paths.ts";
+import { contentDir, type Home, homeOf } from "./paths.ts";
 import { type Answers, type Ask, type NetRequest, openSeam, type RootRequest } from "./seam.ts";
 import { userByName } from "./users.ts";
 
@@ -77,8 +77,11 @@ function spawnNet(
   if (ids === undefined && process.geteuid?.() === 0) {
     log("no user _isconf: the net half runs as root; see isconf doctor");
   }
-  fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
-  if (ids !== undefined) fs.chownSync(dir, ids.uid, ids.gid);
+  for (const [own, mode] of [[dir, 0o700], [contentDir(home), 0o711]] as const) {
+    fs.mkdirSync(own, { recursive: true, mode });
+    fs.chmodSync(own, mode);
+    if (ids !== undefined) fs.chownSync(own, ids.uid, ids.gid);
+  }
   const start = () => startNet(home, ids, answers);
   return Promise.resolve(new LastingSeam({ clock: systemClock, start, changed, log }));
 }

@@ -7,8 +7,9 @@ import { isId, putFile, readFile, readManifest } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
-import { messageBytesMax, requestBytesMax, streamQueueBytesMax } from "./limits.ts";
-import { inert, isPlainText } from "./names.ts";
+import { requestBytesMax, streamQueueBytesMax } from "./limits.ts";
+import { inert } from "./names.ts";
+import { contentSocketOf } from "./paths.ts";
 import { checkArgs, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
@@ -22,21 +23,18 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
 
   app.put("/v1/blob", async (c) => {
     const label = c.req.query("label") ?? "";
-    if (!isPlainText(label) || label.length > messageBytesMax) {
-      throw usage("put", "a label is short UTF-8 text");
-    }
-    const ref = await putFile(host.store, bodyOf(c));
-    const row = {
-      id: ref.id,
-      kind: "file",
-      size: ref.size,
-      sha256: ref.sha256,
-      label,
-      addedMs: host.clock.wall(),
-    };
-    await host.shelf.add(row);
-    await host.store.share(ref.id); // who puts something on the shelf means it for the whole domain
+    const row = await host.store.holding(async () => {
+      const { id } = await putFile(host.store, bodyOf(c));
+      return await host.shelf.add({ id, label, uid: c.env.actor.uid, pinned: false });
+    });
     return c.json(row);
+  });
+
+  app.post("/v1/content", async (c) => {
+    await jsonBody(c, "content"); // who is answered before he has sent all of his question loses the answer
+    const socket = contentSocketOf(host.home);
+    await host.store.open(c.env.actor.uid, socket);
+    return c.json({ socket });
   });
 
   app.get("/v1/blob/:id", async (c) => {

@@ -7,6 +7,7 @@ import * as path from "node:path";
 import { Fault, sleep, systemClock } from "../mq/mod.ts";
 import { ask, type Cli, fail } from "./cli.ts";
 import { connect, needOk, request, textOf } from "./client.ts";
+import type { CatArgs, GetArgs, PutArgs } from "./content_main.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
 import { readAll, writeAll } from "./stdio.ts";
@@ -41,9 +42,9 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
     return await ask(cli, verbNamed("join"), args);
   },
   agent: runAgent,
-  put,
-  get,
-  cat,
+  put: (cli, args) => cli.loadHalf("content").put(cli, args as unknown as PutArgs),
+  get: (cli, args) => cli.loadHalf("content").get(cli, args as unknown as GetArgs),
+  cat: (cli, args) => cli.loadHalf("content").cat(cli, args as unknown as CatArgs),
   bundle,
 };
 
@@ -208,35 +209,6 @@ function openSource(file: string): { stream: AsyncIterable<Uint8Array>; length?:
     });
   }
   return { stream: readAll(fd), ...(st.isFile() ? { length: st.size } : {}) };
-}
-
-async function put(cli: Cli, args: Args): Promise<number> {
-  const file = (args.file as string | undefined) ?? "-";
-  const { stream, length } = openSource(file);
-  const label = (args.label as string | undefined) ?? (file === "-" ? "" : path.basename(file));
-  const body = { stream: counting(cli, stream, length), ...(length === undefined ? {} : { length }) };
-  const answer = await request(cli.where, "PUT", `/v1/blob?label=${encodeURIComponent(label)}`, { body });
-  await needOk(answer);
-  const row = JSON.parse(await textOf(answer)) as { id: string };
-  cli.term.line(cli.globals.json ? inertJson(row) : row.id);
-  return 0;
-}
-
-async function fetchBlob(cli: Cli, name: string): Promise<AsyncIterable<Uint8Array>> {
-  const answer = await request(cli.where, "GET", `/v1/blob/${encodeURIComponent(name)}`);
-  await needOk(answer);
-  return counting(cli, answer.body, Number(answer.headers.get("content-length")));
-}
-
-async function get(cli: Cli, args: Args): Promise<number> {
-  if (args.file === "-") return await cat(cli, args);
-  await writeWhole(args.file as string, await fetchBlob(cli, args.name as string));
-  return 0;
-}
-
-async function cat(cli: Cli, args: Args): Promise<number> {
-  for await (const chunk of await fetchBlob(cli, args.name as string)) await writeAll(1, chunk);
-  return 0;
 }
 
 /** Written beside and renamed when whole, so that what bears the name is never half. */

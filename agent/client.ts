@@ -72,8 +72,10 @@ export async function request(
   if (body !== undefined) {
     head.push(chunked ? "transfer-encoding: chunked" : `content-length: ${body.length}`);
   }
+  socket.cork();
   socket.write(`${head.join("\r\n")}\r\n\r\n`);
   if (json !== undefined) socket.write(json);
+  socket.uncork();
   const failed = body === undefined ? undefined : send(socket, body.stream, chunked);
   failed?.catch(() => {}); // awaited below, once the answer has been read
   const answer = await readAnswer(socket, failed);

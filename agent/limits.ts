@@ -143,3 +143,13 @@ export const keepAddressesMs = 300_000;
 export const storeReserveBytes = 64 * 1024 * 1024;
 /** Fetches in a row in which those whom the DHT named were of no help, until it is called suspect. */
 export const dhtMissesMax = 3;
+/** Connections of command lines to the content thread at one time, and milliseconds for the first byte of one. */
+export const contentSessionsMax = 64;
+export const contentHelloMs = 2_000;
+/** Milliseconds after which a content thread that nobody has called ends. */
+export const contentIdleMs = 30_000;
+/** A file with holes of at least so many bytes is put as a tree of one name, which keeps its holes. */
+export const sparseBytesMin = 1024 * 1024 * 1024;
+/** Milliseconds until progress is shown for the first time, and between two times. */
+export const progressFirstMs = 500;
+export const progressMs = 200;

@@ -3,21 +3,23 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { type Duplex, duplexPair } from "node:stream";
-import { batchBytesMax, Catalog, type Id, openStoreDatabase, SqliteStore } from "../fs/mod.ts";
-import { type Cbor, type Clock, Fault } from "../mq/mod.ts";
+import { batchBytesMax, Catalog, type Hold, type Id, openStoreDatabase, SqliteStore } from "../fs/mod.ts";
+import { type Clock, Fault } from "../mq/mod.ts";
+import { Contents } from "./contents.ts";
 import { KeyRing } from "./keys.ts";
 import { NetMesh } from "./net_mesh.ts";
 import {
   type Answers,
   type Ask,
   type NetRequest,
+  type NewShelfRow,
   openSeam,
   readIds,
   readObjects,
   type RootRequest,
   type Seam,
-  type ShelfRow,
 } from "./seam.ts";
+import { rowToCbor, shelve } from "./shelve.ts";
 
 /** A net half that is open: its answers to root, and its end. */
 export interface Net {
@@ -43,6 +45,19 @@ export function openNet(dir: string, around: NetAround): Net {
   const catalog = new Catalog(db);
   const key = new KeyRing(path.join(dir, "keys"), around.clock).obtain("net");
   const mesh = new NetMesh({ ...around, dir, key, store });
+  const holds = new Map<number, Hold>();
+  let lastHold = 0;
+  const fetch = async (roots: Id[]) => {
+    const hold = await store.holds.hold();
+    try {
+      await mesh.fetch(roots);
+    } finally {
+      hold.release();
+    }
+  };
+  const announce = (roots: Id[]) => mesh.announce(roots);
+  const parts = { store, catalog, clock: around.clock, announce };
+  const contents = new Contents({ ...around, dir, fetch, announce });
   const answers: Answers<NetRequest> = {
     missing: async (v) => await store.missing(readIds(v)),
     put: async (v) => await store.put(readObjects(v)),
@@ -63,19 +78,34 @@ export function openNet(dir: string, around: NetAround): Net {
       return null;
     },
     fetch: async (v) => {
-      await mesh.fetch(readIds(v));
+      await fetch(readIds(v));
       return null;
     },
-    shelfAdd: (v) => {
-      const { id, size, sha256, label, addedMs } = v as unknown as ShelfRow;
-      catalog.add({ id, kind: "file", size, sha256, label }, addedMs);
+    hold: async () => {
+      holds.set(++lastHold, await store.holds.hold());
+      return lastHold;
+    },
+    release: (v) => {
+      holds.get(v as number)?.release();
+      holds.delete(v as number);
       return Promise.resolve(null);
     },
-    shelfList: () => Promise.resolve(catalog.list().map(toShelf)),
+    content: async (v) => {
+      const [uid, socket] = v as [number, string];
+      await contents.admit(uid, socket);
+      return null;
+    },
+    shelfAdd: async (v) => rowToCbor(await shelve(parts, v as unknown as NewShelfRow)),
+    shelfList: () => Promise.resolve(catalog.list().map(rowToCbor)),
     shelfFind: (v) => {
       const row = catalog.resolve(String(v));
-      return Promise.resolve(row === undefined ? null : toShelf(row));
+      return Promise.resolve(row === undefined ? null : rowToCbor(row));
     },
+    shelfRemove: (v) => {
+      const [id, uid] = v as [Id, number | null];
+      return Promise.resolve(catalog.remove(id, uid ?? undefined));
+    },
+    shelfPin: (v) => Promise.resolve(catalog.pin(...v as [Id, boolean])),
     identity: () => Promise.resolve(key.publicKey),
     ...mesh.answers,
     stop: () => {
@@ -86,15 +116,13 @@ export function openNet(dir: string, around: NetAround): Net {
   return {
     answers,
     async close() {
+      await contents.stop();
       await mesh.stop();
+      for (const hold of holds.values()) hold.release();
+      store.close();
       db.close();
     },
   };
-}
-
-function toShelf(row: ReturnType<Catalog["list"]>[number]): { [field: string]: Cbor } {
-  const { id, kind, size, label, atMs, sha256 = "" } = row;
-  return { id, kind, size, sha256, label, addedMs: atMs };
 }
 
 /** The net half's whole life: serves the seam until the pipe closes. Refuses to go on with a way back to root. */

@@ -42,6 +42,10 @@ export function socketOf(home: Home, uid: number): string {
   return file;
 }
 
+/** The directory in which the net half makes its socket, and that socket. */
+export const contentDir = (home: Home): string => path.join(home.run, "content");
+export const contentSocketOf = (home: Home): string => path.join(contentDir(home), "s");
+
 /** Makes the directories of a home with their modes; existing ones must belong to us and be closed to others. */
 export function makeHome(home: Home): void {
   const uid = process.geteuid?.() ?? 0;

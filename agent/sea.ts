@@ -15,6 +15,7 @@ export function asset(name: string): Uint8Array {
 }
 
 let loadedAddon: object | undefined;
+let loadedPath: string | undefined;
 
 /**
  * The SQLite addon, for better-sqlite3's `nativeBinding`; undefined outside of the executable, where
@@ -24,10 +25,19 @@ let loadedAddon: object | undefined;
 export function addon(): object | undefined {
   if (!loadedAddon && isSea()) {
     const module = { exports: {} };
-    process.dlopen(module, addonPath());
+    loadedPath = addonPath();
+    process.dlopen(module, loadedPath);
     loadedAddon = module.exports;
   }
   return loadedAddon;
+}
+
+/**
+ * Where the addon was loaded from, for the threads of this process: they must have the same one, because two SQLites in
+ * one process undo each other's locks. Undefined outside of the executable.
+ */
+export function loadedAddonPath(): string | undefined {
+  return loadedPath;
 }
 
 /**
@@ -47,8 +57,15 @@ export function addonPath(): string {
   return `/proc/self/fd/${fd}`;
 }
 
-/** What the bundles of the two halves export, by their roles. */
+/** The program of a thread, as text for `new Worker(text, { eval: true })`. */
+export function threadSource(name: "content_thread"): string {
+  const source = process.getBuiltinModule("node:sea").getAsset(`${name}.js`, "latin1");
+  return `${source.trimEnd().replace(/;$/, "")}({}, (id) => process.getBuiltinModule(id), {}, "", "/")`;
+}
+
+/** What the bundles export: the two halves by their roles, and the verbs that move contents. */
 export interface Halves {
+  content: typeof import("./content_main.ts");
   agent: typeof import("./agent_main.ts");
   net: typeof import("./net_main.ts");
 }

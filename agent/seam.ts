@@ -14,22 +14,32 @@ import {
 } from "../mq/mod.ts";
 import { seamAskMs, seamOpenMax, seamQueueBytesMax } from "./limits.ts";
 
-/** What people put into isfs by themselves, with a label. */
+/** What people put into isfs by themselves, with a label. `uid` is who put it, `pinned` whether it stays whatever happens. */
 export interface ShelfRow {
   id: Id;
   kind: string;
   size: number;
   sha256: string;
   label: string;
+  uid: number;
+  pinned: boolean;
   addedMs: number;
 }
 
+/** What the store finds out by itself about what is put on the shelf, it is not told. */
+export type NewShelfRow = Pick<ShelfRow, "id" | "label" | "uid" | "pinned">;
+
 /** The list of what people put; contents are in the store. */
 export interface Shelf {
-  add(row: ShelfRow): Promise<void>;
+  /** Puts a root on the shelf that is here with all that it reaches; other hosts may have it from then on. */
+  add(row: NewShelfRow): Promise<ShelfRow>;
   list(): Promise<ShelfRow[]>;
   /** By id, unique beginning of an id, SHA-256 of the whole file, or label. */
   find(text: string): Promise<ShelfRow | undefined>;
+  /** Takes a root off the shelf, or only what `uid` put of it; how many lines that were. */
+  remove(id: Id, uid?: number): Promise<number>;
+  /** Says whether a root stays; how many lines that were. */
+  pin(id: Id, pinned: boolean): Promise<number>;
 }
 
 /** Every request that root may make of net. There are no others. */
@@ -40,9 +50,14 @@ export const NET_REQUESTS = [
   "take", // the same, waiting for the first of them as long as anything is being fetched
   "share", // id of a root → null; from now on peers may have what it reaches
   "fetch", // [id of a root…] → null, when all that they reach is in the store
-  "shelfAdd",
+  "hold", // null → a number; until it is released, gc leaves what is in the store and what comes into it
+  "release", // that number → null
+  "content", // [uid, path of a socket] → null, when that user reaches the content thread there
+  "shelfAdd", // NewShelfRow → ShelfRow
   "shelfList",
   "shelfFind",
+  "shelfRemove", // [id, uid or null: whoever put it] → how many lines that were
+  "shelfPin", // [id, whether it stays] → how many lines that were
   "identity", // null → the public key of the net half, 32 bytes
   "mesh", // who may talk with us and where to find them, or null: nobody → null; see MeshSettings
   "listening", // null → [where this host can be reached, ["ip:port"…]; what is wrong with that, or ""; whether the DHT is suspect]

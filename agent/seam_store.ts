@@ -6,6 +6,7 @@ import {
   type Ask,
   malformed,
   type NetRequest,
+  type NewShelfRow,
   readIds,
   readObjects,
   type Shelf,
@@ -36,6 +37,21 @@ export class SeamStore implements Store {
   /** Lets other hosts have what a root reaches. */
   async share(root: Id): Promise<void> {
     await this.#ask("share", root);
+  }
+
+  /** Runs `fn`; until it has ended gc leaves what is in the store and what comes into it. */
+  async holding<T>(fn: () => Promise<T>): Promise<T> {
+    const hold = await this.#ask("hold", null);
+    try {
+      return await fn();
+    } finally {
+      await this.#ask("release", hold);
+    }
+  }
+
+  /** Lets `uid` reach the store without us, over this socket. */
+  async open(uid: number, socket: string): Promise<void> {
+    await this.#ask("content", [uid, socket]);
   }
 
   /** Brings from other hosts what these roots reach and is not here. Throws notFound, saying what and who was asked. */
@@ -74,9 +90,9 @@ export class SeamStore implements Store {
 }
 
 /** Ids in one request for objects. */
-const getIdsMax = 256;
+export const getIdsMax = 256;
 
-function* batches(objects: Uint8Array[]): IterableIterator<Uint8Array[]> {
+export function* batches(objects: Uint8Array[]): IterableIterator<Uint8Array[]> {
   let batch: Uint8Array[] = [];
   let bytes = 0;
   for (const object of objects) {
@@ -99,8 +115,16 @@ export class SeamShelf implements Shelf {
     this.#ask = ask;
   }
 
-  async add(row: ShelfRow): Promise<void> {
-    await this.#ask("shelfAdd", { ...row });
+  async add(row: NewShelfRow): Promise<ShelfRow> {
+    return shelfRow(await this.#ask("shelfAdd", { ...row }));
+  }
+
+  async remove(id: Id, uid?: number): Promise<number> {
+    return Number(await this.#ask("shelfRemove", [id, uid ?? null]));
+  }
+
+  async pin(id: Id, pinned: boolean): Promise<number> {
+    return Number(await this.#ask("shelfPin", [id, pinned]));
   }
 
   async list(): Promise<ShelfRow[]> {
@@ -115,9 +139,10 @@ export class SeamShelf implements Shelf {
   }
 }
 
-function shelfRow(v: Cbor): ShelfRow {
+export function shelfRow(v: Cbor): ShelfRow {
   const row = v as unknown as ShelfRow;
   const texts = [row?.id, row?.kind, row?.sha256, row?.label];
   if (!texts.every((t) => typeof t === "string") || !isId(row.id)) throw malformed();
-  return { ...row, size: Number(row.size), addedMs: Number(row.addedMs) };
+  const [size, uid, addedMs] = [Number(row.size), Number(row.uid), Number(row.addedMs)];
+  return { ...row, size, uid, pinned: row.pinned === true, addedMs };
 }

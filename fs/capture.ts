@@ -25,6 +25,8 @@ import { checkDepth, DirWriter, encodeNode, joinPath } from "./tree.ts";
 
 export interface CaptureOptions {
   cutter?: Cutter;
+  /** Called after each file with how many there were so far, and their bytes. */
+  progress?: (files: number, bytes: number) => void;
 }
 
 /** What was captured: `files` counts everything but directories, `bytes` the bytes of data read. */
@@ -45,6 +47,7 @@ interface Group {
 interface Job {
   store: PutBatch;
   cutter: Cutter;
+  progress: (files: number, bytes: number) => void;
   files: number;
   bytes: number;
   /** Looks at all names of the tree; made when the first file with a second name is met. */
@@ -75,6 +78,7 @@ export async function capture(
   const job: Job = {
     store: new PutBatch(store),
     cutter: options.cutter ?? contentCutter(),
+    progress: options.progress ?? (() => {}),
     files: 0,
     bytes: 0,
     groups: once(() => countNames(place.fd, place.name)),
@@ -126,6 +130,7 @@ async function captureAt(
         ? captureLink(dir, name, stat)
         : refuseSpecial(stat, path);
       job.files++;
+      job.progress(job.files, job.bytes);
       return node;
     } catch (e) {
       const isOther = e instanceof Changed || ["ENOENT", "ELOOP", "ENOTDIR"].includes(errnoCode(e) ?? "");

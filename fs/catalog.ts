@@ -1,5 +1,5 @@
-// catalog: the roots that somebody put or snapped, so that they are found by name, hash or the first digits of an id.
-// It keeps nothing alive and grants nothing: a list beside the store.
+// catalog: the roots that somebody put, so that they are found by label, hash or the first digits of an id, and stay until
+// they are taken off. It grants nothing: a list beside the store.
 import { Fault, fromHex, toHex } from "../mq/mod.ts";
 import type { Db } from "./db.ts";
 import { idPrefixMin, labelBytesMax } from "./limits.ts";
@@ -13,6 +13,10 @@ export interface Root {
   size: number;
   sha256?: Id;
   label: string;
+  /** Who put it. */
+  uid: number;
+  /** Whether it stays here however many other hosts have it. */
+  pinned: boolean;
 }
 
 /** A remembered root; `atMs` is wall-clock milliseconds since 1970. */
@@ -26,6 +30,8 @@ interface Raw {
   size: number;
   sha256: Uint8Array | null;
   label: string;
+  uid: number;
+  pinned: 0 | 1;
   at_ms: number;
 }
 
@@ -37,24 +43,45 @@ export class Catalog {
     this.#db = db;
   }
 
-  /** Remembers `root`. The same id may stand there often; what was added last is the newest. */
+  /**
+   * Remembers `root`. The same id may stand there under several labels; what was added last is the newest. What is the
+   * newest of its label and uid already is not written again.
+   */
   add(root: Root, atMs: number): void {
     if (Buffer.byteLength(root.label) > labelBytesMax) {
       throw new Fault("catalog.add", "usage", `the label is longer than ${labelBytesMax} bytes`, {
         hint: "isconf put --help",
       });
     }
+    const newest = this.#rows("WHERE label = ? AND uid = ?", root.label, root.uid)[0];
+    if (newest?.id === root.id && newest.pinned === root.pinned) return;
     this.#db.write((tx) =>
       tx.run(
-        "INSERT INTO root (id, kind, size, sha256, label, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO root (id, kind, size, sha256, label, uid, pinned, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         fromHex(root.id),
         root.kind,
         root.size,
         root.sha256 === undefined ? null : fromHex(root.sha256),
         root.label,
+        root.uid,
+        Number(root.pinned),
         Math.trunc(atMs),
       )
     );
+  }
+
+  /** Takes the root `id` off the list, or only what `uid` put of it; how many lines that were. */
+  remove(id: Id, uid?: number): number {
+    const [where, params] = uid === undefined ? ["", []] : [" AND uid = ?", [uid]];
+    return this.#db.write((tx) =>
+      tx.run(`DELETE FROM root WHERE id = ?${where}`, fromHex(id), ...params).changes
+    );
+  }
+
+  /** Says of all lines of the root `id` whether it stays; how many that were. */
+  pin(id: Id, isPinned: boolean): number {
+    const sql = "UPDATE root SET pinned = ? WHERE id = ?";
+    return this.#db.write((tx) => tx.run(sql, Number(isPinned), fromHex(id)).changes);
   }
 
   /** All roots, newest first. */
@@ -91,12 +118,13 @@ export class Catalog {
     return found[0];
   }
 
-  #rows(where: string, ...params: (string | Uint8Array)[]): CatalogRow[] {
-    const sql = `SELECT id, kind, size, sha256, label, at_ms FROM root ${where} ORDER BY n DESC`;
-    return this.#db.read((r) => r.all<Raw>(sql, ...params)).map(({ id, sha256, at_ms, ...rest }) => ({
+  #rows(where: string, ...params: (string | number | Uint8Array)[]): CatalogRow[] {
+    const sql = `SELECT id, kind, size, sha256, label, uid, pinned, at_ms FROM root ${where} ORDER BY n DESC`;
+    return this.#db.read((r) => r.all<Raw>(sql, ...params)).map(({ id, sha256, pinned, at_ms, ...rest }) => ({
       ...rest,
       id: toHex(id),
       ...(sha256 !== null && { sha256: toHex(sha256) }),
+      pinned: pinned === 1,
       atMs: at_ms,
     }));
   }

@@ -23,6 +23,9 @@ export const manifestLevelMax = 3;
 /** Chunk bytes gathered before they go to the store, and fetched ahead of a reader. */
 export const windowBytes = 4 * MiB;
 
+/** Bytes of a file that are read, cut and put together, while those before them are still being written. */
+export const putWindowBytes = 8 * MiB;
+
 /** Largest encoded node of a tree, in bytes: what the CBOR reader takes at once. */
 export const nodeBytesMax = MiB;
 /** A node that is longer than this stands as an object of its own and not inside its directory, in bytes. */

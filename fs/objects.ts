@@ -1,6 +1,6 @@
 // objects: which objects an object names, and with them every object that a root needs: for bundles, sharing and
 // fetching. It reads structure only, never chunks.
-import { decode } from "../mq/mod.ts";
+import { decode, Fault } from "../mq/mod.ts";
 import { parseManifest, parsePart } from "./manifest.ts";
 import type { Id, Store } from "./store.ts";
 import type { Entry, Node } from "./tree.ts";
@@ -36,6 +36,34 @@ export function linksOf(link: Link, bytes: Uint8Array): Link[] {
     case "part":
       return inManifest(parsePart(id, value, link));
   }
+}
+
+/** What a root is, of what kind: a file by its manifest, or a tree by its node. */
+export interface RootKind {
+  id: Id;
+  kind: "file" | "tree";
+  /** Bytes of a file, also of one that is a node; 0 of a directory, which nobody has added up. */
+  size: number;
+  /** Of a whole file. */
+  sha256?: Id;
+}
+
+/**
+ * What the object `id` is as a root.
+ * @throws {Fault} notFound; corrupt, when it is no tree and no file
+ */
+export async function readRoot(store: Pick<Store, "get">, id: Id): Promise<RootKind> {
+  const [bytes] = await store.get([id]);
+  const value = decode(bytes!);
+  if (value !== null && typeof value === "object" && "kind" in value) {
+    const node = parseNode(id, value);
+    return { id, kind: "tree", size: node.kind === "file" ? node.size : 0 };
+  }
+  const { size, sha256 } = parseManifest(id, value);
+  if (sha256 === undefined) {
+    throw new Fault("store", "corrupt", `object ${id} is only a part of a file`, { hint: "isconf ls" });
+  }
+  return { id, kind: "file", size, sha256 };
 }
 
 function inNode(node: Node, depth: number): Link[] {

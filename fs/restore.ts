@@ -40,6 +40,8 @@ const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
 
 export interface RestoreOptions {
   clock?: Clock;
+  /** Whose everything is to be: `kept`, as the tree says; `own`, the caller's, who needs no rights then. Else `kept`. */
+  owners?: "kept" | "own";
 }
 
 /** How many names were made or replaced (or, of directories, changed), and how many were right already. */
@@ -51,6 +53,8 @@ export interface Restored {
 interface Job {
   store: Store;
   clock: Clock;
+  /** Whether everything is to be the caller's own. */
+  isOwn: boolean;
   written: number;
   unchanged: number;
   /** The open directory that the root's name stands in; paths of `groups` start there. */
@@ -60,23 +64,25 @@ interface Job {
 }
 
 /**
- * Makes `target` have the content of the tree `id`. Files and links replace files and links by a rename; directories
+ * Makes `target` have the content of a tree. Files and links replace files and links by a rename; directories
  * are merged, names that the tree does not have stay. What is right already, by content and attributes, is not touched.
  * @throws {Fault} notFound, naming the missing parent; refused, when a directory stands where a file or link belongs or
  *   the other way round; denied, when owners cannot be set by who runs this; environment
  */
 export async function restore(
   store: Store,
-  id: Id,
+  tree: Id | Node,
   target: Uint8Array | string,
   options: RestoreOptions = {},
 ): Promise<Restored> {
-  const root = await readNode(store, id);
-  await checkOwners(store, id, root);
+  const [id, root] = typeof tree === "string" ? [tree, await readNode(store, tree)] : ["", tree];
+  const isOwn = options.owners === "own";
+  if (!isOwn) await checkOwners(store, id, root);
   using place = openPlace("up", target);
   const job: Job = {
     store,
     clock: options.clock ?? systemClock,
+    isOwn,
     written: 0,
     unchanged: 0,
     base: place.fd,
@@ -106,7 +112,14 @@ async function checkOwners(store: Store, id: Id, root: Node): Promise<void> {
     );
   };
   if (root.kind !== "dir") return check(root, new Uint8Array(0));
-  for await (const { node, path } of listTree(store, id)) check(node, path);
+  for await (const { node, path } of listTree(store, root, id)) check(node, path);
+}
+
+/** The node as anybody may make it: his own, and of its attributes those that need no rights. */
+function own<N extends Node>({ xattrs = [], ...node }: N): N {
+  const mine = xattrs.filter(([name]) => Buffer.from(name).toString("latin1").startsWith("user."));
+  const meta = { uid: process.geteuid!(), gid: process.getegid!(), ...(mine.length > 0 && { xattrs: mine }) };
+  return { ...node, ...meta } as N;
 }
 
 /** A name in an open directory; `path` starts at the job's base, `shown` is for messages. */
@@ -117,7 +130,8 @@ interface At {
   shown: Uint8Array;
 }
 
-async function restoreAt(job: Job, id: Id, node: Node, at: At, depth: number): Promise<void> {
+async function restoreAt(job: Job, id: Id, given: Node, at: At, depth: number): Promise<void> {
+  const node = job.isOwn ? own(given) : given;
   try {
     const stat = statOf(at.dir, at.name);
     if (node.kind === "dir") return await restoreDir(job, id, node, at, stat, depth);

@@ -37,7 +37,8 @@ export const STORE_MIGRATIONS: Migration[] = [{
     CREATE TABLE shared_root (id BLOB PRIMARY KEY) STRICT;
     CREATE TABLE root (
       n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, kind TEXT NOT NULL, size INTEGER NOT NULL,
-      sha256 BLOB, label TEXT NOT NULL, at_ms INTEGER NOT NULL
+      sha256 BLOB, label TEXT NOT NULL, at_ms INTEGER NOT NULL,
+      uid INTEGER NOT NULL, pinned INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX root_id ON root (id);
     CREATE INDEX root_sha256 ON root (sha256);
@@ -145,11 +146,15 @@ export class SqliteStore implements SharingStore {
     this.db.write((tx) => dead.forEach(({ n }) => tx.run("UPDATE object SET dead = 0 WHERE n = ?", n)));
   }
 
+  /** Whether everything that `root` reaches was here and shared when somebody last looked, and nothing was dropped since. */
+  isWhole(root: Id): boolean {
+    const sql = "SELECT 1 FROM shared_root WHERE id = ?";
+    return this.db.read((r) => r.get(sql, fromHex(root))) !== undefined;
+  }
+
   share(root: Id): Promise<void> {
-    const isWhole = (r: Reader, id: Id) =>
-      r.get("SELECT 1 FROM shared_root WHERE id = ?", fromHex(id)) !== undefined;
     return shareAll(this, {
-      isWhole: (id) => this.db.read((r) => isWhole(r, id)),
+      isWhole: (id) => this.isWhole(id),
       mark: (ids) => {
         const rows = this.db.read((r) => ids.map((id) => rowOf(r, id)));
         const isNew = (row: Row | undefined): row is Row => row?.shared === 0;

@@ -2,6 +2,7 @@
 // disk: capture.ts makes nodes from files, restore.ts makes files from nodes.
 import { type Cbor, compareBytes, decode, encode, Fault, fromHex, toHex } from "../mq/mod.ts";
 import { nodeBytesMax, nodeInlineBytesMax, pageBytes, pagesMax, runsMax, treeDepthMax } from "./limits.ts";
+import { components, showPath } from "./path.ts";
 import type { Id, Store } from "./store.ts";
 
 /** One extended attribute: [name, value], bytes both. POSIX ACLs and file capabilities are such attributes too. */
@@ -282,15 +283,42 @@ function guessBytes(node: Node): number {
   return 140 + xattrs + own;
 }
 
+/**
+ * The node at `path` below the node `id`, names joined by slashes; an empty path is that node. Links are not followed.
+ * @throws {Fault} notFound, naming what is not there
+ */
+export async function nodeAt(store: Store, id: Id, path: Uint8Array): Promise<{ id: Id; node: Node }> {
+  let at = { id, node: await readNode(store, id) };
+  for (const name of components(path)) {
+    let found: Entry | undefined;
+    if (at.node.kind === "dir") {
+      for await (const entry of entriesOf(store, at.node, at.id)) {
+        if (compareBytes(entry[0], name) === 0) found = entry;
+      }
+    }
+    if (found === undefined) {
+      throw new Fault("tree.read", "notFound", `${showPath(path)} is not in ${id}`, {
+        hint: `isconf tree ${id}`,
+      });
+    }
+    const child = found[1];
+    at = typeof child === "string"
+      ? { id: child, node: await readNode(store, child) }
+      : { id: at.id, node: child };
+  }
+  return at;
+}
+
 /** A node of a tree and where it stands: the names from the root, joined by slashes; the root's path is empty. */
 export interface TreeEntry {
   path: Uint8Array;
   node: Node;
 }
 
-/** Every node of the tree `id`, a directory before what is in it, in order of names. */
-export async function* listTree(store: Store, id: Id): AsyncGenerator<TreeEntry> {
-  yield* walk(store, id, await readNode(store, id), new Uint8Array(0), 0);
+/** Every node of a tree, a directory before what is in it, in order of names; `id` is for the words of a fault. */
+export async function* listTree(store: Store, tree: Id | Node, id: Id = ""): AsyncGenerator<TreeEntry> {
+  if (typeof tree === "string") yield* walk(store, tree, await readNode(store, tree), new Uint8Array(0), 0);
+  else yield* walk(store, id, tree, new Uint8Array(0), 0);
 }
 
 async function* walk(

@@ -98,7 +98,11 @@ export class Fault extends Error {
    */
   static from(op: string, thrown: unknown): Fault {
     if (thrown instanceof Fault) return thrown;
-    const e = thrown as { code?: unknown; path?: unknown; message?: unknown } | null;
+    const e = thrown as { name?: unknown; code?: unknown; path?: unknown; message?: unknown } | null;
+    // Each bundle of the executable has a class of its own.
+    if (e instanceof Error && e.name === "Fault" && "toJSON" in e) {
+      return Fault.fromJSON((e as Fault).toJSON());
+    }
     if (
       e !== null && typeof e === "object" && typeof e.code === "string" && /^(E[A-Z]|SQLITE)/.test(e.code)
     ) {

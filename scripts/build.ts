@@ -57,7 +57,11 @@ async function bundle(
     external: ["cbor-extract"], // an optional addon of cbor-x; it does without
     supported: { "dynamic-import": false }, // the scripts have no module loader
     plugins: [onlyWhatIsUsed],
-    define: { __VERSION__: JSON.stringify(config.version), __BUILD__: `"node ${node}, linux-${arch}"` },
+    define: {
+      __VERSION__: JSON.stringify(config.version),
+      __BUILD__: `"node ${node}, linux-${arch}"`,
+      "import.meta.url": '""', // where a source file lies, which matters outside of the executable only
+    },
     banner: { js: wrap.banner },
     footer: { js: wrap.footer },
     logLevel: "silent",
@@ -111,7 +115,7 @@ async function runtime(arch: Arch): Promise<Uint8Array> {
 }
 
 /** The bundles beside the thin main, by name: each is an asset, with its code cache. */
-type Entries = { main: string; agent: string; net?: string };
+type Entries = { main: string; agent: string; net?: string; content?: string; content_thread?: string };
 
 async function build(arch: Arch, { main, ...halves }: Entries, output: string): Promise<void> {
   const temp = await Deno.makeTempDir({ dir: `${root}dist`, prefix: ".build-" });
@@ -129,6 +133,7 @@ async function build(arch: Arch, { main, ...halves }: Entries, output: string): 
     };
     for (const name of Object.keys(halves)) {
       assets[`${name}.js`] = `${name}.js`;
+      if (name === "content_thread") continue; // the text of a thread's program takes no cache
       if (arch !== hostArch) continue; // V8 refuses another processor's cache
       assets[`${name}.cache`] = `${name}.cache`;
       // Threads and chance would make another cache each time. V8 accepts it without this flag.
@@ -177,7 +182,8 @@ if (import.meta.main) {
   const output = values.out ?? `${root}dist/isconf${arch === hostArch ? "" : `-${arch}`}`;
   await Deno.mkdir(`${root}dist`, { recursive: true });
   const { main, agent, net } = values;
-  await build(arch, net === "none" ? { main, agent } : { main, agent, net }, output);
+  const rest = { net, content: "agent/content_main.ts", content_thread: "agent/content_thread.ts" };
+  await build(arch, net === "none" ? { main, agent } : { main, agent, ...rest }, output);
   const megabytes = ((await Deno.stat(output)).size / 1e6).toFixed(1);
   console.log(`${output}: ${megabytes} MB, ${((performance.now() - start) / 1000).toFixed(1)} s`);
   await esbuild.stop();

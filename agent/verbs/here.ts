@@ -7,33 +7,40 @@ const none = {};
 export const HERE_VERBS: Verb[] = [
   {
     name: "put",
-    summary: "put a file into isfs",
-    about: "Prints the id of its content. Without a file, or with -, standard input.",
-    examples: ["isconf put nginx.deb", "tar c /srv | isconf put --label srv.tar -"],
+    summary: "put a file or a directory into isfs",
+    about:
+      "Prints the id of its content. Without a file, or with -, standard input. A directory is put with everything in\nit: content, modes, owners, times, links, hard links, attributes, holes. What is there already is not kept twice,\nand what was broken off goes on where it stopped when it is put again. Other hosts of the domain may have it.",
+    examples: ["isconf put nginx.deb", "tar c /srv | isconf put --label srv.tar -", "isconf put /srv/www"],
     args: {
-      file: { kind: "text", positional: true, about: "the file; - is standard input" },
+      file: { kind: "text", positional: true, about: "the file or directory; - is standard input" },
       label: { kind: "text", about: "what it is called in ls; else the file's name" },
+      compress: { kind: "flag", about: "keep it compressed, as far as that saves room" },
     },
     kind: "here",
   },
   {
     name: "get",
-    summary: "get a file out of isfs",
+    summary: "get a file or a directory out of isfs",
     about:
-      "By id, by the beginning of an id, by what sha256sum prints, or by label. Written beside and renamed when whole.",
-    examples: ["isconf get 3f2a99 nginx.deb"],
+      "By id, by the beginning of an id, by what sha256sum prints, or by label; NAME:PATH is what lies at PATH in the\ntree NAME. A file is written beside and renamed when it is whole; a directory that is there already is merged. Who\nis not root gets everything as his own.",
+    examples: ["isconf get 3f2a99 nginx.deb", "isconf get www:css /tmp/css"],
     args: {
       name: { kind: "text", positional: true, required: true, about: "which" },
-      file: { kind: "text", positional: true, required: true, about: "where to" },
+      file: { kind: "text", positional: true, required: true, about: "where to; - is standard output" },
     },
     kind: "here",
   },
   {
     name: "cat",
     summary: "write a file of isfs to standard output",
-    about: "By id, by the beginning of an id, by what sha256sum prints, or by label.",
-    examples: ["isconf cat motd"],
-    args: { name: { kind: "text", positional: true, required: true, about: "which" } },
+    about:
+      "By id, by the beginning of an id, by what sha256sum prints, or by label; NAME:PATH is a file in a tree.",
+    examples: ["isconf cat motd", "isconf cat --offset 512 --length 16 disk.img"],
+    args: {
+      name: { kind: "text", positional: true, required: true, about: "which" },
+      offset: { kind: "count", about: "where to begin, in bytes" },
+      length: { kind: "count", about: "how many bytes at the most" },
+    },
     kind: "here",
   },
   {

@@ -1,0 +1,25 @@
+// Content: the short table of requests between the command line and the thread of the net half that keeps contents, over a
+// socket of its own: bytes do not go through the root half. Types and names only; both sides import it.
+
+/**
+ * Every request that a command line may make. Before the first, it hands over the open files that `putFile` and `getFile`
+ * are about: none or one.
+ */
+export const CONTENT_REQUESTS = [
+  "missing", // [id…] → those that are not in the store
+  "put", // [whether to compress, [bytes…]] → their ids
+  "get", // [id…] → as many of the objects as fit into one answer, at least one
+  "putFile", // whether to compress → FileRef of the file that was handed over, which is read from its beginning
+  "getFile", // id of a file → its bytes, written and synced into the file that was handed over; how many
+  "find", // what people call it → a ShelfRow, or null
+  "fetch", // [id of a root…] → null, when all that they reach is in the store
+  "add", // { id, label } → a ShelfRow: it is on the shelf now, and other hosts may have it
+] as const;
+
+/** What the thread may ask the command line. */
+export const CALLER_REQUESTS = [
+  "progress", // bytes done → null
+] as const;
+
+export type ContentRequest = typeof CONTENT_REQUESTS[number];
+export type CallerRequest = typeof CALLER_REQUESTS[number];

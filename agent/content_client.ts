@@ -1,0 +1,118 @@
+// Content client: the command line's way to the store: a connection to the content thread of the net half, over which it
+// hands the file that is to be read or written. What verbs make of it is in content_main.ts.
+import type { Socket } from "node:net";
+import { type Id, idOf, type Store, verifyObject } from "../fs/mod.ts";
+import { type Cbor, Fault, sendFiles, systemClock } from "../mq/mod.ts";
+import { connect, needOk, request, textOf, type Where } from "./client.ts";
+import type { CallerRequest, ContentRequest } from "./content.ts";
+import { malformed, openSeam, readIds, readObjects, type Seam, type ShelfRow } from "./seam.ts";
+import { batches, getIdsMax, shelfRow } from "./seam_store.ts";
+
+/** What is asked of the thread over one connection. Each request takes as long as it takes. */
+export class ContentSession {
+  readonly #socket: Socket;
+  readonly #seam: Seam<ContentRequest>;
+
+  private constructor(socket: Socket, progress: (bytes: number) => void) {
+    this.#socket = socket;
+    const answers = {
+      progress: (v: Cbor) => {
+        progress(Number(v));
+        return Promise.resolve(null);
+      },
+    };
+    this.#seam = openSeam<CallerRequest, ContentRequest>(socket, systemClock, answers, "the store");
+  }
+
+  /** Connects through the agent at `where`, and hands over `file`, an open one. `progress` hears of bytes of that file. */
+  static async open(
+    where: Where,
+    file?: number,
+    progress: (bytes: number) => void = () => {},
+  ): Promise<ContentSession> {
+    const answer = await request(where, "POST", "/v1/content", { json: {} });
+    await needOk(answer);
+    const socket = await connect(JSON.parse(await textOf(answer)) as Where);
+    const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
+    sendFiles(fd, file === undefined ? [] : [file]);
+    return new ContentSession(socket, progress);
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  /** The store as it is seen from here: what comes is hashed before anybody sees it. */
+  store(compress: boolean): Store {
+    const { ask } = this;
+    return {
+      missing: async (wanted) => readIds(await ask("missing", wanted)),
+      async put(objects) {
+        const ids: Id[] = [];
+        for (const batch of batches(objects)) {
+          const told = readIds(await ask("put", [compress, batch]));
+          const own = batch.map(idOf);
+          if (told.length !== own.length || told.some((id, i) => id !== own[i])) throw malformed();
+          ids.push(...own);
+        }
+        return ids;
+      },
+      async get(wanted) {
+        const out: Uint8Array[] = [];
+        while (out.length < wanted.length) {
+          const rest = wanted.slice(out.length, out.length + getIdsMax);
+          const got = readObjects(await ask("get", rest));
+          if (got.length === 0 || got.length > rest.length) throw malformed();
+          got.forEach((object, i) => verifyObject(rest[i]!, object));
+          out.push(...got);
+        }
+        return out;
+      },
+    };
+  }
+
+  readonly ask = (what: ContentRequest, value: Cbor): Promise<Cbor> => this.#seam.ask(what, value, Infinity);
+
+  async find(text: string): Promise<ShelfRow | undefined> {
+    const row = await this.ask("find", text);
+    return row === null ? undefined : shelfRow(row);
+  }
+
+  /** Puts a root on the shelf that is in the store. */
+  async add(id: Id, label: string): Promise<ShelfRow> {
+    return shelfRow(await this.ask("add", { id, label }));
+  }
+
+  /** Brings a root from other hosts, as far as it is not here. */
+  async fetch(id: Id): Promise<void> {
+    await this.ask("fetch", [id]);
+  }
+
+  /** Reads the file that was handed over into the store. */
+  async putFile(compress: boolean): Promise<Id> {
+    const ref = await this.ask("putFile", compress) as { id?: unknown };
+    return readIds([ref.id as Cbor])[0]!;
+  }
+
+  /** Writes a file of the store into the one that was handed over; its length. */
+  async getFile(id: Id): Promise<number> {
+    return Number(await this.ask("getFile", id));
+  }
+}
+
+/** Runs `fn` with a session that is closed afterwards. */
+export async function withContent<T>(
+  where: Where,
+  fn: (session: ContentSession) => Promise<T>,
+  file?: number,
+  progress?: (bytes: number) => void,
+): Promise<T> {
+  const session = await ContentSession.open(where, file, progress);
+  try {
+    return await fn(session);
+  } catch (e) {
+    throw Fault.from("store", e);
+  } finally {
+    session.close();
+  }
+}

@@ -1,0 +1,241 @@
+// Content main: the verbs that move contents between this host's files and the store: put, get, cat. A bundle of its own,
+// because it reads and makes trees. Everything here has the rights of whoever runs the command line, and no others.
+import * as fs from "node:fs";
+import * as path from "node:path";
+import {
+  capture,
+  type FileNode,
+  type Id,
+  isId,
+  type Node,
+  nodeAt,
+  PutBatch,
+  putFile,
+  readFile,
+  readNodeFile,
+  readRoot,
+  restore,
+  type RootKind,
+  type Store,
+} from "../fs/mod.ts";
+import { Fault, systemClock, toHex } from "../mq/mod.ts";
+import type { Where } from "./client.ts";
+import { type ContentSession, withContent } from "./content_client.ts";
+import { sparseBytesMin } from "./limits.ts";
+import { inert } from "./names.ts";
+import { type Bar, makeBar } from "./progress.ts";
+import type { ShelfRow } from "./seam.ts";
+import { readAll, writeAll } from "./stdio.ts";
+import { inertJson, type Term } from "./term.ts";
+
+/** What the verbs need of the command line. */
+export interface ContentCli {
+  term: Term;
+  where: Where;
+  globals: { json: boolean; quiet: boolean };
+}
+
+export interface PutArgs {
+  file?: string;
+  label?: string;
+  compress: boolean;
+}
+
+/** Puts a file, a tree or standard input on the shelf and prints its id. */
+export async function put(cli: ContentCli, { file = "-", label, compress }: PutArgs): Promise<number> {
+  const row =
+    await (file === "-" ? putStream(cli, 0, label ?? "", compress) : putPath(cli, file, label, compress));
+  cli.term.line(cli.globals.json ? inertJson(row) : row.id);
+  return 0;
+}
+
+async function putPath(
+  cli: ContentCli,
+  file: string,
+  label: string | undefined,
+  compress: boolean,
+): Promise<ShelfRow> {
+  const name = label ?? path.basename(path.resolve(file));
+  const real = realPath(file);
+  const stat = fs.statSync(real);
+  const isSparse = stat.isFile() && stat.size - stat.blocks * 512 >= sparseBytesMin;
+  if (stat.isDirectory() || isSparse) return await putTree(cli, real, name, compress);
+  const fd = fs.openSync(real, "r");
+  try {
+    if (!stat.isFile()) return await putStream(cli, fd, name, compress);
+    const bar = makeBar(cli, stat.size);
+    return await withContent(
+      cli.where,
+      async (session) => {
+        const id = await session.putFile(compress);
+        bar.end();
+        return await session.add(id, name);
+      },
+      fd,
+      (bytes) => bar.at(bytes),
+    );
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+async function putTree(cli: ContentCli, dir: string, label: string, compress: boolean): Promise<ShelfRow> {
+  const bar = makeBar(cli);
+  return await withContent(cli.where, async (session) => {
+    const progress = (files: number, bytes: number) => bar.at(bytes, `${files} files`);
+    const { id } = await capture(session.store(compress), dir, { progress }).catch(asOf("put"));
+    bar.end();
+    return await session.add(id, label);
+  });
+}
+
+async function putStream(cli: ContentCli, fd: number, label: string, compress: boolean): Promise<ShelfRow> {
+  const bar = makeBar(cli);
+  return await withContent(cli.where, async (session) => {
+    const store = new PutBatch(session.store(compress));
+    const { id } = await putFile(store, counted(readAll(fd), bar));
+    await store.flush();
+    bar.end();
+    return await session.add(id, label);
+  });
+}
+
+/** Where a path leads; a link that leads nowhere is said to be one. */
+function realPath(file: string): string {
+  try {
+    return fs.realpathSync(file);
+  } catch (e) {
+    if ((e as { code?: string }).code !== "ENOENT") throw Fault.from("put", e);
+    throw new Fault("put", "notFound", `${inert(file)} does not exist`, {
+      hint: `ls -l ${inert(path.dirname(file))}`,
+    });
+  }
+}
+
+export interface GetArgs {
+  name: string;
+  file: string;
+}
+
+/** Writes what a name means to a place on this host's disk: a file, or a whole tree. */
+export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
+  if (args.file === "-") return await cat(cli, { name: args.name });
+  const found = await withContent(cli.where, async (session) => {
+    const what = await locate(session, args.name);
+    if (what.kind === "file") return what;
+    const bar = makeBar(cli);
+    const owners = process.geteuid?.() === 0 ? "kept" : "own";
+    const store = watched(session.store(false), (bytes) => bar.at(bytes));
+    await restore(store, what.node, path.resolve(args.file), { owners }).catch(asOf("get"));
+    bar.end();
+    return undefined;
+  });
+  if (found !== undefined) await getFile(cli, found, args.file);
+  return 0;
+}
+
+/** Written beside and renamed when whole and durable, so that what bears the name is never half. */
+async function getFile(cli: ContentCli, root: RootKind, file: string): Promise<void> {
+  const beside = `${file}.isconf-${toHex(systemClock.random(6))}`;
+  const bar = makeBar(cli, root.size);
+  let fd: number;
+  try {
+    fd = fs.openSync(beside, "wx+", 0o666);
+  } catch (e) {
+    throw Fault.from("get", e);
+  }
+  try {
+    await withContent(cli.where, (session) => session.getFile(root.id), fd, (bytes) => bar.at(bytes));
+    bar.end();
+    fs.renameSync(beside, file);
+  } catch (e) {
+    fs.rmSync(beside, { force: true });
+    throw Fault.from("get", e);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+export interface CatArgs {
+  name: string;
+  offset?: number;
+  length?: number;
+}
+
+/** Writes a file, or a range of it, to standard output. */
+export async function cat(cli: ContentCli, { name, offset, length }: CatArgs): Promise<number> {
+  await withContent(cli.where, async (session) => {
+    const what = await locate(session, name);
+    const store = session.store(false);
+    if (what.kind === "tree" && what.node.kind !== "file") {
+      throw new Fault("cat", "usage", `${inert(name)} is no file`, { hint: `isconf tree ${inert(name)}` });
+    }
+    const node = what.kind === "tree" ? what.node as FileNode : undefined;
+    const size = node?.size ?? what.size;
+    const range = { offset: offset ?? 0, length: length ?? size };
+    const pieces = node === undefined ? readFile(store, what.id, range) : readNodeFile(store, node, range);
+    const bar = makeBar(cli, Math.max(0, Math.min(range.length, size - range.offset)));
+    for await (const piece of counted(pieces, bar)) await writeAll(1, piece);
+    bar.end();
+  });
+  return 0;
+}
+
+/** What a name means: a file by itself, or a node of a tree. */
+type Found = (RootKind & { kind: "file" }) | (RootKind & { kind: "tree"; node: Node });
+
+/**
+ * What `text` means: what is on the shelf under that id, beginning of an id, SHA-256 or label; or NAME:PATH, the place
+ * PATH in the tree that NAME means; or the id of anything that some host has.
+ */
+async function locate(session: ContentSession, text: string): Promise<Found> {
+  const whole = await session.find(text);
+  if (whole !== undefined || isId(text)) return await found(session, whole?.id ?? text, "");
+  const colon = text.indexOf(":");
+  const name = text.slice(0, Math.max(0, colon));
+  const root = colon > 0 ? (await session.find(name))?.id ?? (isId(name) ? name : undefined) : undefined;
+  if (root !== undefined) return await found(session, root, text.slice(colon + 1));
+  throw new Fault("get", "notFound", `nothing here is called ${inert(text)}`, { hint: "isconf ls" });
+}
+
+async function found(session: ContentSession, id: Id, inside: string): Promise<Found> {
+  await session.fetch(id);
+  const store = session.store(false);
+  const root = await readRoot(store, id);
+  if (root.kind === "file" && inside === "") return { ...root, kind: "file" };
+  if (root.kind === "file") {
+    throw new Fault("get", "notFound", `${id} is a file, nothing is in it`, { hint: "isconf ls" });
+  }
+  const { node } = await nodeAt(store, id, Buffer.from(inside));
+  return { ...root, kind: "tree", node };
+}
+
+async function* counted(source: AsyncIterable<Uint8Array>, bar: Bar): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const piece of source) {
+    bytes += piece.length;
+    bar.at(bytes);
+    yield piece;
+  }
+}
+
+/** The store, telling how many bytes have come out of it. */
+function watched(store: Store, told: (bytes: number) => void): Store {
+  let bytes = 0;
+  return {
+    missing: (ids) => store.missing(ids),
+    put: (objects) => store.put(objects),
+    async get(ids) {
+      const objects = await store.get(ids);
+      for (const { length } of objects) bytes += length;
+      told(bytes);
+      return objects;
+    },
+  };
+}
+
+/** What went wrong is said of the verb that was typed. */
+const asOf = (op: string) => (e: unknown): never => {
+  const { kind, message, hint } = Fault.from(op, e);
+  throw new Fault(op, kind, message, { hint, cause: e });
+};

@@ -1,0 +1,85 @@
+// Content session: what one command line asks of the store, answered over a connection of its own. It knows neither the
+// thread that it runs in nor how its caller was identified.
+import type { Duplex } from "node:stream";
+import { batchBytesMax, type Catalog, type Id, putWhole, readFile, type SqliteStore } from "../fs/mod.ts";
+import { type Cbor, type Clock, readAt, syncFd, writeAt } from "../mq/mod.ts";
+import type { CallerRequest, ContentRequest } from "./content.ts";
+import { type Answers, malformed, openSeam, readIds, readObjects } from "./seam.ts";
+import { rowToCbor, shelve } from "./shelve.ts";
+
+/** What a session works with. */
+export interface ContentParts {
+  clock: Clock;
+  /** Keeps things as they come, and compressed where that saves room. */
+  stores: { plain: SqliteStore; compressing: SqliteStore };
+  catalog: Catalog;
+  /** Brings from other hosts what these roots reach. */
+  fetch(roots: Id[]): Promise<void>;
+  /** Other hosts may hear that we have these. */
+  announce(roots: Id[]): void;
+}
+
+/** Serves one connection to its end. `file` is what came over it, or undefined; it stays its giver's to close. */
+export async function serveContent(
+  pipe: Duplex,
+  caller: { uid: number; file: number | undefined },
+  parts: ContentParts,
+): Promise<void> {
+  const { stores: { plain, compressing }, catalog, clock } = parts;
+  const hold = await plain.holds.hold();
+  const needFile = (): number => {
+    if (caller.file === undefined) throw malformed();
+    return caller.file;
+  };
+  const tell = (bytes: number) => void seam.ask("progress", bytes).catch(() => {}); // progress is a hint
+  const storeOf = (compresses: Cbor) => compresses === true ? compressing : plain;
+  const answers: Answers<ContentRequest> = {
+    missing: async (v) => await plain.missing(readIds(v)),
+    put: async (v) => {
+      const [compresses, objects] = v as [Cbor, Cbor];
+      return await storeOf(compresses).put(readObjects(objects));
+    },
+    get: async (v) => await plain.read(readIds(v), batchBytesMax),
+    putFile: async (v) => {
+      const file = needFile();
+      let at = 0;
+      const fill = (into: Uint8Array) => {
+        const read = readAt(file, into, at);
+        at += read;
+        return read;
+      };
+      return { ...await putWhole(storeOf(v), fill, tell) };
+    },
+    getFile: async (v) => {
+      const file = needFile();
+      const [id] = readIds([v]) as [Id];
+      let at = 0;
+      for await (const piece of readFile(plain, id)) {
+        writeAt(file, piece, at);
+        at += piece.length;
+        tell(at);
+      }
+      syncFd(file);
+      return at;
+    },
+    find: (v) => {
+      const row = catalog.resolve(String(v));
+      return Promise.resolve(row === undefined ? null : rowToCbor(row));
+    },
+    fetch: async (v) => {
+      await parts.fetch(readIds(v));
+      return null;
+    },
+    add: async (v) => {
+      const { id, label } = v as { id: Cbor; label: Cbor };
+      const row = { id: readIds([id])[0]!, label: label as string, uid: caller.uid, pinned: false };
+      return rowToCbor(await shelve({ ...parts, store: plain }, row));
+    },
+  };
+  const seam = openSeam<ContentRequest, CallerRequest>(pipe, clock, answers, "the command line");
+  try {
+    await seam.ended;
+  } finally {
+    hold.release();
+  }
+}

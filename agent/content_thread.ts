@@ -1,0 +1,45 @@
+// Content thread: the content server in a thread of the net half, so that no put or gc, however large, keeps the half from
+// talking with other hosts. What it serves is in content_session.ts. This file is the thread's program.
+import { parentPort, workerData } from "node:worker_threads";
+import { setNativeBinding } from "../fs/mod.ts";
+import { systemClock } from "../mq/mod.ts";
+import { ContentServer } from "./content_server.ts";
+import { openPort } from "./port.ts";
+
+/** What the thread is started with. */
+export interface ContentThreadData {
+  dir: string;
+  socket: string;
+  /** Path of the SQLite addon in memory, the one that the process has loaded already; none outside of the executable. */
+  addon: string | undefined;
+}
+
+/** What the process asks the thread: "admit" a uid; "sessions" → how many are open; "stop". */
+async function run({ dir, socket, addon }: ContentThreadData): Promise<void> {
+  const end = parentPort!;
+  if (addon !== undefined) {
+    const module = { exports: {} };
+    process.dlopen(module, addon);
+    setNativeBinding(module.exports);
+  }
+  const port = openPort(end, {
+    admit: (uid: number) => server.admit(uid),
+    sessions: () => server.sessions,
+    stop: async () => {
+      await server.close();
+      end.close();
+    },
+  });
+  const server = new ContentServer({
+    clock: systemClock,
+    dir,
+    socket,
+    fetch: async (roots) => void await port.ask("fetch", roots),
+    announce: (roots) => void port.ask("announce", roots).catch(() => {}), // the process that would is gone
+    log: (line) => void port.ask("log", line).catch(() => {}),
+  });
+  await server.listen();
+  await port.ask("ready");
+}
+
+void run(workerData as ContentThreadData);

@@ -1,0 +1,112 @@
+// Contents: the net half's side of its content thread: begun when somebody wants it, ended when nobody has for a while. It
+// touches no content itself.
+import { Worker } from "node:worker_threads";
+import type { Id } from "../fs/mod.ts";
+import type { Cancel, Clock } from "../mq/mod.ts";
+import type { ContentThreadData } from "./content_thread.ts";
+import { contentIdleMs } from "./limits.ts";
+import { openPort, type Port } from "./port.ts";
+import { isSea, loadedAddonPath, threadSource } from "./sea.ts";
+
+export interface ContentsOptions {
+  clock: Clock;
+  log(line: string): void;
+  dir: string;
+  fetch(roots: Id[]): Promise<void>;
+  announce(roots: Id[]): void;
+}
+
+interface Thread {
+  port: Port;
+  socket: string;
+  ready: Promise<void>;
+  ended: Promise<void>;
+}
+
+export class Contents {
+  readonly #o: ContentsOptions;
+  #thread: Thread | undefined;
+  #idle: Cancel = () => {};
+  /** When somebody was let in who may not be there yet. */
+  #calledMs = 0;
+  /** One beginning or end at a time: both are about the same socket. */
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(options: ContentsOptions) {
+    this.#o = options;
+  }
+
+  /** Lets `uid` in at `socket`; resolves when it can be reached. */
+  admit(uid: number, socket: string): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#thread?.socket !== socket) {
+        await this.#end();
+        this.#thread = this.#start(socket);
+      }
+      const thread = this.#thread!;
+      await thread.ready;
+      await thread.port.ask("admit", uid);
+      this.#calledMs = this.#o.clock.now();
+      this.#lookLater();
+    });
+  }
+
+  stop(): Promise<void> {
+    return this.#inTurn(() => this.#end());
+  }
+
+  #inTurn(fn: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(fn);
+    this.#turn = turn.catch(() => {}); // who asked for it hears of it
+    return turn;
+  }
+
+  async #end(): Promise<void> {
+    this.#idle();
+    const thread = this.#thread;
+    this.#thread = undefined;
+    if (thread === undefined) return;
+    await thread.port.ask("stop").catch(() => {}); // it has ended by itself
+    await thread.ended;
+  }
+
+  #start(socket: string): Thread {
+    const { dir, fetch, announce, log } = this.#o;
+    const workerData: ContentThreadData = { dir, socket, addon: loadedAddonPath() };
+    const worker = isSea()
+      ? new Worker(threadSource("content_thread"), { eval: true, workerData, execArgv: [], env: {} })
+      : new Worker(new URL("./content_thread.ts", import.meta.url), { workerData });
+    const ready = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    const port = openPort(worker, {
+      ready: () => ready.resolve(),
+      fetch,
+      announce,
+      log,
+    });
+    const end = (why: string) => {
+      port.lost(why);
+      ready.reject(new Error(why));
+      if (this.#thread === thread) this.#thread = undefined;
+      ended.resolve();
+    };
+    worker.on("error", (e) => log(`the content thread: ${e instanceof Error ? e.stack : e}`));
+    worker.on("exit", () => end("the content thread has ended"));
+    ready.promise.catch(() => {}); // who waits for it hears of it
+    const thread = { port, socket, ready: ready.promise, ended: ended.promise };
+    return thread;
+  }
+
+  /** Ends the thread when for `contentIdleMs` nobody was let in and nobody is there. */
+  #lookLater(): void {
+    this.#idle();
+    this.#idle = this.#o.clock.after(contentIdleMs, () => void this.#inTurn(() => this.#endIfIdle()));
+  }
+
+  async #endIfIdle(): Promise<void> {
+    const { clock } = this.#o;
+    const sessions = await this.#thread?.port.ask("sessions").catch(() => 0);
+    if (sessions === 0 && clock.now() - this.#calledMs >= contentIdleMs) await this.#end();
+    else if (this.#thread !== undefined) this.#lookLater();
+  }
+}

@@ -1,0 +1,93 @@
+// Progress: how far something is, for people on a terminal as a bar with rate and time left, for programs as JSON lines.
+// Nothing of it in a pipe, and nothing for what is done at once.
+import { SingleBar } from "cli-progress";
+import * as tty from "node:tty";
+import { type Clock, systemClock } from "../mq/mod.ts";
+import { progressFirstMs, progressMs } from "./limits.ts";
+import { bytesText, inertJson, type Term } from "./term.ts";
+
+/** One thing that is done. */
+export interface Bar {
+  /** So many bytes are done; `more` is said beside them. */
+  at(bytes: number, more?: string): void;
+  /** It is done: what was shown is gone. */
+  end(): void;
+}
+
+export interface BarOptions {
+  term: Term;
+  globals: { json: boolean; quiet: boolean };
+}
+
+/** Shows how far something of `total` bytes is, or of nobody knows how many. */
+export function makeBar({ term, globals }: BarOptions, total?: number, clock: Clock = systemClock): Bar {
+  if (globals.quiet || !(globals.json || tty.isatty(2))) return { at: () => {}, end: () => {} };
+  const beganMs = clock.now();
+  let nextMs = beganMs + progressFirstMs;
+  let show: ((done: Done) => void) | undefined;
+  let stop = () => {};
+  return {
+    at(bytes, more = "") {
+      const now = clock.now();
+      if (now < nextMs) return;
+      nextMs = now + progressMs;
+      if (show === undefined) [show, stop] = globals.json ? jsonLines(term) : terminalBar(total);
+      show({ bytes, total, bytesPerSecond: 1000 * bytes / (now - beganMs), more });
+    },
+    end: () => stop(),
+  };
+}
+
+interface Done {
+  bytes: number;
+  total: number | undefined;
+  bytesPerSecond: number;
+  more: string;
+}
+
+function jsonLines(term: Term): [show: (done: Done) => void, stop: () => void] {
+  return [({ bytes, total, bytesPerSecond }) => {
+    const event = { event: "progress", bytes, ...(total !== undefined && { total }) };
+    term.error(inertJson({ ...event, bytesPerSecond: Math.round(bytesPerSecond) }));
+  }, () => {}];
+}
+
+function terminalBar(total: number | undefined): [show: (done: Done) => void, stop: () => void] {
+  const stream = new tty.WriteStream(2);
+  const isBar = total !== undefined && total > 0;
+  const words = "{bytes} at {rate}/s {more}";
+  const bar = new SingleBar({
+    stream,
+    format: isBar ? `{bar} {percentage}% of {whole}, ${words}` : words,
+    barCompleteChar: "#",
+    barIncompleteChar: ".",
+    barsize: 24,
+    hideCursor: true,
+    clearOnComplete: true,
+    fps: 1000 / progressMs,
+  });
+  const payload = ({ bytes, bytesPerSecond, more }: Done) => ({
+    whole: bytesText(total ?? 0),
+    bytes: bytesText(bytes),
+    rate: bytesText(Math.round(bytesPerSecond)),
+    more: isBar && bytesPerSecond > 0 ? `${timeText((total - bytes) / bytesPerSecond)} left` : more,
+  });
+  let isBegun = false;
+  return [(done) => {
+    if (!isBegun) bar.start(total ?? 0, done.bytes, payload(done));
+    else bar.update(done.bytes, payload(done));
+    isBegun = true;
+  }, () => {
+    bar.stop();
+    stream.destroy();
+  }];
+}
+
+/** A time as people read it: "3 s", "2:05 min", "1:02 h". */
+function timeText(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  const two = (n: number) => String(n).padStart(2, "0");
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)}:${two(s % 60)} min`;
+  return `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)} h`;
+}
