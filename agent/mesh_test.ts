@@ -17,8 +17,8 @@ import {
   until,
   UP,
 } from "../tests/world.ts";
-import { type FileNode, openStoreDatabase, readManifest, readNode } from "../fs/mod.ts";
-import { fromHex, systemClock, toHex } from "../mq/mod.ts";
+import { type FileNode, openStoreDatabase, readManifest, readNode, SqliteStore } from "../fs/mod.ts";
+import { systemClock, toHex } from "../mq/mod.ts";
 import { fingerprint } from "./enrol.ts";
 import { hostId } from "./host.ts";
 import { aheadBytesMin } from "./limits.ts";
@@ -174,10 +174,7 @@ test("a large file of which one chunk does not come: nothing of it stays; when i
   const node = await readNode(store, toHex(op.tree)) as FileNode;
   const [lost] = (await readManifest(store, node.content)).parts[80]!;
   const [chunk] = await store.get([lost]);
-  db.write((tx) => {
-    tx.run("DELETE FROM object WHERE id = ?", fromHex(lost));
-    tx.run("DELETE FROM shared_root");
-  });
+  new SqliteStore(db).drop([lost]);
   db.close();
   const fault = await faultOf(() => up(b));
   assert.deepEqual([fault.kind, fault.message.includes(lost)], ["notFound", true]);

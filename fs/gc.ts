@@ -7,7 +7,7 @@ import { turnOf } from "./holds.ts";
 import { type Link, linksOf } from "./objects.ts";
 import { recordHeadBytes } from "./record.ts";
 import type { Id } from "./store.ts";
-import { rowOf, type SqliteStore } from "./store_sqlite.ts";
+import { forgetWhole, rowOf, type SqliteStore } from "./store_sqlite.ts";
 
 /** What a gc did, or with `isTrial` would do. */
 export interface GcReport {
@@ -76,7 +76,7 @@ function dropSome(tx: Tx, report: GcReport): number {
     report.droppedBytes += stored + recordHeadBytes;
   }
   report.dropped += rows.length;
-  if (rows.length > 0) tx.run("DELETE FROM shared_root");
+  if (rows.length > 0) forgetWhole(tx);
   return rows.length;
 }
 

@@ -11,13 +11,16 @@ export interface Marks {
   isWhole(root: Id): boolean;
   /** Marks those of `ids` that are here; whether all are. */
   mark(ids: Id[]): boolean;
-  /** Says that everything reachable from `root` is here and marked. */
-  remember(root: Id): void;
+  /** How often something was dropped so far. */
+  drops(): number;
+  /** Says that everything reachable from `root` is here and marked; nothing, when something was dropped since `drops`. */
+  remember(root: Id, drops: number): void;
 }
 
 /** {@link SharingStore.share} of a store and its marks: in small transactions, others run in between. */
 export async function shareAll(store: Pick<Store, "get">, marks: Marks, root: Id): Promise<void> {
   if (marks.isWhole(root)) return;
+  const drops = marks.drops();
   let isWhole = true;
   let ids = new Set<Id>();
   const markThem = async () => {
@@ -30,5 +33,5 @@ export async function shareAll(store: Pick<Store, "get">, marks: Marks, root: Id
     if (ids.size === shareBatch) await markThem();
   }
   await markThem();
-  if (isWhole) marks.remember(root);
+  if (isWhole) marks.remember(root, drops);
 }

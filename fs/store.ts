@@ -112,6 +112,7 @@ export class MemoryStore implements SharingStore {
   readonly objects = new Map<Id, Uint8Array>();
   readonly #shared = new Set<Id>();
   readonly #wholeRoots = new Set<Id>();
+  #drops = 0;
 
   missing(ids: Id[]): Promise<Id[]> {
     return settle(() => {
@@ -154,7 +155,10 @@ export class MemoryStore implements SharingStore {
         for (const id of here) this.#shared.add(id);
         return here.length === ids.length;
       },
-      remember: (id) => void this.#wholeRoots.add(id),
+      drops: () => this.#drops,
+      remember: (id, drops) => {
+        if (drops === this.#drops) this.#wholeRoots.add(id);
+      },
     }, root);
   }
 
@@ -196,6 +200,7 @@ export class MemoryStore implements SharingStore {
       this.#shared.delete(id);
     }
     this.#wholeRoots.clear();
+    this.#drops++;
   }
 }
 

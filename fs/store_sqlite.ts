@@ -3,7 +3,7 @@
 import { dirname, join } from "node:path";
 import { fromHex } from "../mq/mod.ts";
 import { compressed, decompressed } from "./compress.ts";
-import type { Db, Migration, Reader } from "./db.ts";
+import type { Db, Migration, Reader, Tx } from "./db.ts";
 import { openDatabase } from "./db.ts";
 import { Holds } from "./holds.ts";
 import { Packs, type Spot } from "./packs.ts";
@@ -32,8 +32,8 @@ export const STORE_MIGRATIONS: Migration[] = [{
       shared INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE INDEX object_dead ON object (dead) WHERE dead = 1;
-    CREATE TABLE gc (turn INTEGER NOT NULL) STRICT;
-    INSERT INTO gc (turn) VALUES (1);
+    CREATE TABLE gc (turn INTEGER NOT NULL, drops INTEGER NOT NULL) STRICT;
+    INSERT INTO gc (turn, drops) VALUES (1, 0);
     CREATE TABLE shared_root (id BLOB PRIMARY KEY) STRICT;
     CREATE TABLE root (
       n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, kind TEXT NOT NULL, size INTEGER NOT NULL,
@@ -165,8 +165,11 @@ export class SqliteStore implements SharingStore {
         }
         return !rows.includes(undefined);
       },
-      remember: (id) =>
-        this.db.write((tx) => void tx.run("INSERT OR IGNORE INTO shared_root (id) VALUES (?)", fromHex(id))),
+      drops: () => this.db.read((r) => r.get<{ drops: number }>("SELECT drops FROM gc")!.drops),
+      remember: (id, drops) => {
+        const sql = "INSERT OR IGNORE INTO shared_root (id) SELECT ? FROM gc WHERE drops = ?";
+        this.db.write((tx) => void tx.run(sql, fromHex(id), drops));
+      },
     }, root);
   }
 
@@ -233,7 +236,7 @@ export class SqliteStore implements SharingStore {
   drop(ids: Id[]): void {
     this.db.write((tx) => {
       for (const id of ids) tx.run("DELETE FROM object WHERE id = ?", fromHex(id));
-      tx.run("DELETE FROM shared_root");
+      forgetWhole(tx);
     });
   }
 
@@ -258,6 +261,12 @@ export class SqliteStore implements SharingStore {
     }
     return out;
   }
+}
+
+/** Something was dropped: no root is known to be whole any more, also not by who is just finding out. */
+export function forgetWhole(tx: Tx): void {
+  tx.run("DELETE FROM shared_root");
+  tx.run("UPDATE gc SET drops = drops + 1");
 }
 
 /** What stands in a pack as the object that it is. */

@@ -98,11 +98,8 @@ export class Fault extends Error {
    */
   static from(op: string, thrown: unknown): Fault {
     if (thrown instanceof Fault) return thrown;
-    const e = thrown as { name?: unknown; code?: unknown; path?: unknown; message?: unknown } | null;
-    // Each bundle of the executable has a class of its own.
-    if (e instanceof Error && e.name === "Fault" && "toJSON" in e) {
-      return Fault.fromJSON((e as Fault).toJSON());
-    }
+    if (isOfAnotherBundle(thrown)) return Fault.fromJSON((thrown as Fault).toJSON());
+    const e = thrown as { code?: unknown; path?: unknown; message?: unknown } | null;
     if (
       e !== null && typeof e === "object" && typeof e.code === "string" && /^(E[A-Z]|SQLITE)/.test(e.code)
     ) {
@@ -117,4 +114,9 @@ export class Fault extends Error {
     const message = typeof said === "string" ? said : "something that is no error was thrown";
     return new Fault(op, "environment", `unexpected: ${message}`, { hint: "isconf doctor", cause: thrown });
   }
+}
+
+/** Each bundle of the executable has a class Fault of its own. */
+function isOfAnotherBundle(thrown: unknown): boolean {
+  return thrown instanceof Error && thrown.name === "Fault" && "toJSON" in thrown;
 }

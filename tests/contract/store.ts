@@ -218,6 +218,27 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
     assert.deepEqual(await store.shared.have([file.id, chunk]), [file.id, chunk]);
   });
 
+  promise(
+    "what is dropped while its root is being shared is shared when it has come back",
+    async ({ store, drop }) => {
+      const file = await manyChunks(store, 10_000);
+      const ids: string[] = [];
+      for await (const id of objectsOf(store, file.id)) ids.push(id);
+      const chunk = ids.at(-1)!;
+      const [content] = await store.get([chunk]);
+      const sharing = store.share(file.id);
+      for (let isMarked = false; !isMarked;) {
+        await new Promise((resolve) => setImmediate(resolve));
+        isMarked = (await store.shared.have([chunk])).length > 0;
+      }
+      drop([chunk]);
+      await sharing;
+      await store.put([content!]);
+      await store.share(file.id);
+      assert.deepEqual(await store.shared.have([chunk]), [chunk]);
+    },
+  );
+
   promise("what was dropped is not shared when it comes back, until it is shared again", async (t) => {
     const file = await manyChunks(t.store, 1000);
     const [manifest] = await t.store.get([file.id]);
