@@ -54,6 +54,15 @@ export const faultTextMax = 1024;
 /** Items that a ring holds unless its maker says otherwise. */
 export const ringItemsMax = 4096;
 
+/** Hosts that one secret is sealed for, at most. */
+export const sealRecipientsMax = 1000;
+/** Longest header of a sealed file that is read, in bytes: 98 are needed for each host, and 70. */
+export const sealHeaderBytesMax = 128 * KiB;
+/** Shortest plaintext of a sealed file, padded, in bytes: whatever would be shorter looks the same. */
+export const sealPaddedBytesMin = 256;
+/** How much is sealed or unsealed before the event loop gets its turn, in bytes: some 6 ms of work. */
+export const sealSliceBytes = 512 * KiB;
+
 /** What one transport over a network may use, and how long it waits; each can be said otherwise to its constructor. */
 export const transportLimits = {
   /** Connections in all, of peers and strangers. */

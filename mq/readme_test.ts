@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { toHex } from "./bytes.ts";
 import { encodeFrame, FRAME_HEADER_BYTES, FRAME_VERSION } from "./frame.ts";
-import { messageIdBytes } from "./limits.ts";
+import { messageIdBytes, sealPaddedBytesMin } from "./limits.ts";
 import { MESSAGE_KINDS, MESSAGE_VERSION } from "./message.ts";
 import { LINE_FRAMES } from "./transport_libp2p_line.ts";
 import { keyId, keyPairFromSecret, SIGNATURE_BYTES } from "./ed25519.ts";
+import { pad, TRAILER_BYTES } from "./sealed_padding.ts";
 import { PROTECTED_PREFIX, sign1 } from "./sign.ts";
 import { readmeTable } from "../tests/contract/readme.ts";
 
@@ -61,6 +62,20 @@ test("the COSE_Sign1 table is what sign1 writes", () => {
   assert.equal(parts[3], keyId(pair.publicKey));
   assert.equal(parts[6], toHex(payload));
   assert.equal(parts[8]?.length, 2 * SIGNATURE_BYTES);
+});
+
+test("the table of what is sealed is what pad writes", async () => {
+  const rows = readmeTable(readme, "Sealed files").map((row) => row.map(unquoted));
+  async function* content() {
+    yield new Uint8Array(5).fill(0xee);
+  }
+  let padded = "";
+  for await (const piece of pad(content())) padded += toHex(piece);
+  const zeros = "00".repeat(sealPaddedBytesMin - 5 - TRAILER_BYTES);
+  assert.deepEqual(rows.map((row) => row[2]), ["content", "zeros", "length"]);
+  assert.equal(rows[2]?.[1], String(TRAILER_BYTES));
+  assert.equal(padded, "ee".repeat(5) + zeros + "0000000000000005");
+  assert.ok(text.includes(`\`sealPaddedBytesMin\` (${sealPaddedBytesMin})`));
 });
 
 test("the message table is MESSAGE_KINDS", () => {

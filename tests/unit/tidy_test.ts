@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const BELOW: Record<string, string[]> = { mq: [], fs: ["mq"], agent: ["fs", "mq"] };
 
 /** Doors beside mod.ts: what they open is so big that who only imports mod.ts must not load it. */
-const HEAVY_DOORS = ["mq/libp2p.ts", "fs/dht.ts"];
+const HEAVY_DOORS = ["mq/libp2p.ts", "mq/secret.ts", "fs/dht.ts"];
 
 /** Knows the executable it is packed into; no part of the library, so that mod.ts does not export it. */
 const EXECUTABLE_ONLY = "agent/sea.ts";
@@ -28,6 +28,8 @@ const OWNERS: [dependency: RegExp, files: RegExp][] = [
   [/^(multiformats|datastore-core|interface-datastore)$/, /^fs\/finder_dht\w*\.ts$/],
   [/^\.\/(libp2p|transport_libp2p\w*)\.ts$/, /^mq\/(libp2p|transport_libp2p\w*)\.ts$/],
   [/^\.\/(dht|finder_dht\w*)\.ts$/, /^fs\/(dht|finder_dht\w*)\.ts$/],
+  [/^(age-encryption|@scure\/base)$/, /^mq\/sealed\w*\.ts$/],
+  [/^\.\/(secret|sealed\w*)\.ts$/, /^mq\/(secret|sealed\w*)\.ts$/],
   [/^node:timers/, /^mq\/clock\.ts$/],
   [/^node:ffi$/, /^(mq\/libc|agent\/sea)\.ts$/],
 ];
