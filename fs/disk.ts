@@ -27,7 +27,7 @@ export function procPath(dir: number, name: Uint8Array): Uint8Array {
 }
 
 /** An attribute that belongs to this host's kernel alone: its keyed hash of this very inode. */
-const HOST_ATTRIBUTE = "security.evm";
+export const HOST_ATTRIBUTE = "security.evm";
 
 /** All extended attributes that can be listed, sorted; none where the file system has none. See the README on skips. */
 export function readXattrs(file: number | Uint8Array): Xattr[] {

@@ -47,6 +47,33 @@ export const leftoverMs = 3_600_000;
 /** Directories remembered as already searched for leftovers. */
 export const sweptMax = 10_000;
 
+/** Longest pax header, or long name, of a tar entry, in bytes: what other readers take too. */
+export const tarPaxBytesMax = MiB;
+/** Largest index, manifest or configuration of an OCI image, in bytes: what registries take. */
+export const ociJsonBytesMax = 4 * MiB;
+/** Most names in an OCI archive. */
+export const ociNamesMax = 16_384;
+/** Most indexes and manifests looked at when an image is picked. */
+export const ociManifestsMax = 1024;
+/** Deepest index inside indexes. */
+export const ociIndexDepthMax = 4;
+/** Most layers of an image. */
+export const ociLayersMax = 512;
+/** Longest name of an image in an archive, in characters. */
+export const ociRefMax = 255;
+/** Longest OCI archive, and most bytes that the layers of an image unpack to, in bytes. */
+export const ociBytesMax = 65_536 * MiB;
+/** Memory for the names and attributes of all layers of an image together, in bytes: about a million names. */
+export const ociTreeBytesMax = 512 * MiB;
+/** What a name counts for in that, besides its own bytes. */
+export const ociNameBytes = 512;
+/** Memory that a zstd layer may ask for, as a power of two: 128 MiB, what zstd itself allows unasked. */
+export const zstdWindowLogMax = 27;
+/** Bytes of a layer unpacked at a time. */
+export const unpackBytes = 64 * KiB;
+/** Bytes of zeros written at a time for a hole. */
+export const zeroBytes = 64 * KiB;
+
 /** Shortest prefix of an id that is looked up, in hex digits. */
 export const idPrefixMin = 6;
 /** Longest label of a catalog row, in UTF-8 bytes. */

@@ -55,4 +55,8 @@ export type { Difference } from "./differ.ts";
 export type { Drift } from "./compare.ts";
 export { compare } from "./compare.ts";
 export { remove } from "./remove.ts";
+export type { ExportOptions } from "./oci_export.ts";
+export { exportOci } from "./oci_export.ts";
+export type { Imported, ImportOptions } from "./oci_import.ts";
+export { importOci } from "./oci_import.ts";
 export { showPath } from "./path.ts";
