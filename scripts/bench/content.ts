@@ -9,6 +9,7 @@ import type { Program, Spent } from "./content_turn.ts";
 import { type Figure, megabytes, seconds, skipped, tell } from "./figure.ts";
 import { TempDir } from "./host.ts";
 import { OwnDisk } from "./own_disk.ts";
+import { checkInterrupt, Patience } from "./patience.ts";
 import { run } from "./run.ts";
 
 /** Room for both versions of the image, a store of them and what was got: about 5 GiB at a time. */
@@ -16,6 +17,7 @@ const diskBytes = 8 * 1024 ** 3;
 
 export async function content(): Promise<Figure[]> {
   const figures: Figure[] = [];
+  using _patient = new Patience();
   for (const set of CONTENT_SETS) {
     using temp = new TempDir();
     await using disk = await OwnDisk.begin(temp.path, diskBytes);
@@ -120,6 +122,7 @@ async function turnOf(program: Program, set: ContentSet, data: string, dir: stri
 
 /** What was written before is on the disk before the next is measured, and what is read next is in memory for everybody. */
 async function settle(reads?: string): Promise<void> {
+  checkInterrupt();
   await run(["sync"]);
   if (reads !== undefined) await run(["/bin/sh", "-c", 'find "$0" -type f -exec cat {} + >/dev/null', reads]);
 }

@@ -44,7 +44,7 @@ class IsconfTurn implements Turn {
       await host.isconf("start");
       return new IsconfTurn(host, data, words);
     } catch (e) {
-      await host[Symbol.asyncDispose]();
+      await host.meter[Symbol.asyncDispose](); // whether an agent runs that could be told to stop is not known
       throw e;
     }
   }
