@@ -5,8 +5,8 @@
 // - restic always encrypts, and by itself compresses; "restic off" is told not to compress. Its cache is on, as it is
 //   unless asked: it lies beside the repository, and its size is not the store's.
 // - borg is told not to encrypt; it compresses by lz4 unless told not to. Its cache lies beside the repository likewise.
-// - both sync what they keep before they return, as ours does. Of a file whose times and inode they know they read
-//   nothing when it is put again; ours reads it.
+// - both sync what they keep before they return, as ours does. What is put again restic does not read when it knows its
+//   times and inode, and borg neither, but for the newest files, of which it cannot be sure; ours reads it.
 // - casync compresses by zstd, and syncs nothing. Each chunk is a file. Of hard links it makes files of their own.
 // - cp syncs nothing; "cp, sync" is cp and then a sync of the copy: fsync of the file, or of a tree all that its file
 //   system has. "Get" is the copy copied back.
