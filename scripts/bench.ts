@@ -1,7 +1,8 @@
 // bench: measures the shipped executable against the peers it is held against, in one run on one machine.
 // Not a test: a missed aim is reported and ends 0. Usage, as root: deno task bench [NAME …]; without names, all but the
-// long ones, which deno task bench:mesh runs with the others that need several hosts.
+// long ones: deno task bench:mesh runs those that need several hosts, and content is run by its name.
 import { carry } from "./bench/carry.ts";
+import { content } from "./bench/content.ts";
 import { cost } from "./bench/cost.ts";
 import { exec } from "./bench/exec.ts";
 import { type Figure, table } from "./bench/figure.ts";
@@ -25,10 +26,11 @@ const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = {
   carry,
   cost,
   sim,
+  content,
 };
 
 /** Those that take longer than a minute or two. */
-const LONG = ["carry", "cost"];
+const LONG = ["carry", "cost", "content"];
 
 if (Deno.uid() !== 0) {
   throw new Error("the benchmarks need root: as other users, commands and cgroups differ");

@@ -1,5 +1,5 @@
 // Meter: a cgroup of its own, in which commands run and daemons stay, so that the kernel counts the CPU time of all of
-// them. Not a profiler, and not memory (rss.ts).
+// them. Not a profiler, and not memory (rss.ts, pss.ts).
 import { isThere, type Ran, run } from "./run.ts";
 
 /**
