@@ -14,5 +14,6 @@ export interface Acts {
   status: typeof import("./status.ts");
   doctor: typeof import("./doctor.ts");
   users: typeof import("./users.ts");
+  upkeep: typeof import("./upkeep.ts");
   life: { stop(): void };
 }

@@ -9,7 +9,6 @@ import type { Acts } from "./acts.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
 import { requestBytesMax, streamQueueBytesMax } from "./limits.ts";
 import { inert } from "./names.ts";
-import { contentSocketOf } from "./paths.ts";
 import { checkArgs, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
@@ -32,9 +31,7 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
 
   app.post("/v1/content", async (c) => {
     await jsonBody(c, "content"); // who is answered before he has sent all of his question loses the answer
-    const socket = contentSocketOf(host.home);
-    await host.store.open(c.env.actor.uid, socket);
-    return c.json({ socket });
+    return c.json({ socket: await host.store.open(c.env.actor.uid) });
   });
 
   app.get("/v1/blob/:id", async (c) => {

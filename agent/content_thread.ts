@@ -1,7 +1,7 @@
 // Content thread: the content server in a thread of the net half, so that no put or gc, however large, keeps the half from
 // talking with other hosts. What it serves is in content_session.ts. This file is the thread's program.
 import { parentPort, workerData } from "node:worker_threads";
-import { setNativeBinding } from "../fs/mod.ts";
+import { fsck, type FsckOptions, gc, type Id, setNativeBinding } from "../fs/mod.ts";
 import { systemClock } from "../mq/mod.ts";
 import { ContentServer } from "./content_server.ts";
 import { openPort } from "./port.ts";
@@ -14,7 +14,7 @@ export interface ContentThreadData {
   addon: string | undefined;
 }
 
-/** What the process asks the thread: "admit" a uid; "sessions" → how many are open; "stop". */
+/** What the process asks the thread: "admit" a uid; "sessions" → how many are open; "gc" and "fsck", as on the seam; "stop". */
 async function run({ dir, socket, addon }: ContentThreadData): Promise<void> {
   const end = parentPort!;
   if (addon !== undefined) {
@@ -25,11 +25,17 @@ async function run({ dir, socket, addon }: ContentThreadData): Promise<void> {
   const port = openPort(end, {
     admit: (uid: number) => server.admit(uid),
     sessions: () => server.sessions,
+    gc: (isTrial: boolean) => gc(server.parts.stores.plain, roots, { isTrial }),
+    fsck: async (options: FsckOptions) => await fsck(server.parts.stores.plain, await roots(), options),
     stop: async () => {
       await server.close();
       end.close();
     },
   });
+  const roots = async () => [
+    ...await port.ask("roots") as Id[],
+    ...server.parts.catalog.list().map(({ id }) => id),
+  ];
   const server = new ContentServer({
     clock: systemClock,
     dir,

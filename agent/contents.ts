@@ -14,11 +14,14 @@ export interface ContentsOptions {
   dir: string;
   fetch(roots: Id[]): Promise<void>;
   announce(roots: Id[]): void;
+  /** The roots that the root half counts on. */
+  roots(): Promise<Id[]>;
+  /** Path of the socket that callers find it at. */
+  socket: string;
 }
 
 interface Thread {
   port: Port;
-  socket: string;
   ready: Promise<void>;
   ended: Promise<void>;
 }
@@ -29,6 +32,8 @@ export class Contents {
   #idle: Cancel = () => {};
   /** When somebody was let in who may not be there yet. */
   #calledMs = 0;
+  /** How much is being done that nobody is connected for. */
+  #running = 0;
   /** One beginning or end at a time: both are about the same socket. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -36,19 +41,33 @@ export class Contents {
     this.#o = options;
   }
 
-  /** Lets `uid` in at `socket`; resolves when it can be reached. */
-  admit(uid: number, socket: string): Promise<void> {
-    return this.#inTurn(async () => {
-      if (this.#thread?.socket !== socket) {
-        await this.#end();
-        this.#thread = this.#start(socket);
-      }
-      const thread = this.#thread!;
-      await thread.ready;
-      await thread.port.ask("admit", uid);
+  /** Lets `uid` in at the socket, which is the answer; resolves when it can be reached. */
+  async admit(uid: number): Promise<string> {
+    await (await this.#begun()).port.ask("admit", uid);
+    return this.#o.socket;
+  }
+
+  /** Has something done in the thread. */
+  async run(request: "gc" | "fsck", value: unknown): Promise<unknown> {
+    const { port } = await this.#begun();
+    this.#running++;
+    try {
+      return await port.ask(request, value);
+    } finally {
+      this.#running--;
+      this.#lookLater();
+    }
+  }
+
+  /** The thread, which runs for a while from now on. */
+  async #begun(): Promise<Thread> {
+    await this.#inTurn(async () => {
+      this.#thread ??= this.#start();
+      await this.#thread.ready;
       this.#calledMs = this.#o.clock.now();
       this.#lookLater();
     });
+    return this.#thread!;
   }
 
   stop(): Promise<void> {
@@ -70,8 +89,8 @@ export class Contents {
     await thread.ended;
   }
 
-  #start(socket: string): Thread {
-    const { dir, fetch, announce, log } = this.#o;
+  #start(): Thread {
+    const { dir, socket, fetch, announce, roots, log } = this.#o;
     const workerData: ContentThreadData = { dir, socket, addon: loadedAddonPath() };
     const worker = isSea()
       ? new Worker(threadSource("content_thread"), { eval: true, workerData, execArgv: [], env: {} })
@@ -82,6 +101,7 @@ export class Contents {
       ready: () => ready.resolve(),
       fetch,
       announce,
+      roots,
       log,
     });
     const end = (why: string) => {
@@ -93,7 +113,7 @@ export class Contents {
     worker.on("error", (e) => log(`the content thread: ${e instanceof Error ? e.stack : e}`));
     worker.on("exit", () => end("the content thread has ended"));
     ready.promise.catch(() => {}); // who waits for it hears of it
-    const thread = { port, socket, ready: ready.promise, ended: ended.promise };
+    const thread = { port, ready: ready.promise, ended: ended.promise };
     return thread;
   }
 
@@ -106,7 +126,8 @@ export class Contents {
   async #endIfIdle(): Promise<void> {
     const { clock } = this.#o;
     const sessions = await this.#thread?.port.ask("sessions").catch(() => 0);
-    if (sessions === 0 && clock.now() - this.#calledMs >= contentIdleMs) await this.#end();
+    const isIdle = sessions === 0 && this.#running === 0 && clock.now() - this.#calledMs >= contentIdleMs;
+    if (isIdle) await this.#end();
     else if (this.#thread !== undefined) this.#lookLater();
   }
 }

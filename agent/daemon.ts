@@ -41,6 +41,7 @@ import { shareNew } from "./sharing.ts";
 import * as status from "./status.ts";
 import { makeUpgrade } from "./stream.ts";
 import { members } from "./trust.ts";
+import * as upkeep from "./upkeep.ts";
 import * as users from "./users.ts";
 import { Wip } from "./wip.ts";
 import * as work from "./work.ts";
@@ -118,6 +119,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
   serveKeeper({ db, journal, keeper, key, clock, mesh, log, settled: () => replica.settled() });
+  mesh.roots = () => upkeep.rootsHere(host);
+  mesh.answer("copies", (_, value) => upkeep.copiesFor(host, value));
   mesh.answer("person", (_, value) => roles.vouch(host, value));
   mesh.strangers = {
     question: (net, question) => enrol.answerStranger(host, net, question),
@@ -143,6 +146,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     status,
     doctor,
     users,
+    upkeep,
     life: { stop: () => stop() },
   };
   const request = nodeHandler(makeApi(host, acts));

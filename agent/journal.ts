@@ -110,6 +110,17 @@ export class Journal {
     yield* this.#rows(branch, Math.max(from, (fork?.seq ?? 0) + 1), to);
   }
 
+  /** The bytes of all entries that are here, of every branch, in no order that means anything. */
+  *everything(): IterableIterator<Uint8Array> {
+    for (let last = 0;;) {
+      const sql = "SELECT rowid AS n, entry FROM entry WHERE rowid > ? ORDER BY rowid LIMIT 256";
+      const rows = this.#db.read((r) => r.all<{ n: number; entry: Uint8Array }>(sql, last));
+      if (rows.length === 0) return;
+      for (const { entry } of rows) yield entry;
+      last = rows.at(-1)!.n;
+    }
+  }
+
   *#rows(branch: string, from: number, to: number): IterableIterator<EntryRow> {
     const page = 256;
     for (let next = from; next <= to;) {

@@ -153,3 +153,7 @@ export const sparseBytesMin = 1024 * 1024 * 1024;
 /** Milliseconds until progress is shown for the first time, and between two times. */
 export const progressFirstMs = 500;
 export const progressMs = 200;
+/** Roots that journal and work may count on: their ids fit into one message across the seam. */
+export const gcRootsMax = 262_144;
+/** Roots that another host may ask about at once. */
+export const copiesIdsMax = 64;

@@ -60,6 +60,9 @@ export class SeamMesh implements Mesh {
     this.#log = log;
   }
 
+  /** The ids of the roots that this half counts on, one after the other. Set by who knows. */
+  roots: () => Promise<Uint8Array> = () => Promise.reject(cut());
+
   /** Root's side of the seam's table. */
   readonly answers: Answers<RootRequest> = {
     answer: async (v) => {
@@ -94,6 +97,7 @@ export class SeamMesh implements Mesh {
       if (!isKey(net) || (answer !== null && !(answer instanceof Uint8Array))) throw malformed();
       return await this.strangers.meet(net, answer);
     },
+    roots: async () => await this.roots(),
   };
 
   #note(host: string, up: boolean): void {

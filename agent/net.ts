@@ -3,14 +3,23 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { type Duplex, duplexPair } from "node:stream";
-import { batchBytesMax, Catalog, type Hold, type Id, openStoreDatabase, SqliteStore } from "../fs/mod.ts";
-import { type Clock, Fault } from "../mq/mod.ts";
+import {
+  batchBytesMax,
+  Catalog,
+  type Hold,
+  type Id,
+  isComplete,
+  openStoreDatabase,
+  SqliteStore,
+} from "../fs/mod.ts";
+import { type Cbor, type Clock, Fault, toHex } from "../mq/mod.ts";
 import { Contents } from "./contents.ts";
 import { KeyRing } from "./keys.ts";
 import { NetMesh } from "./net_mesh.ts";
 import {
   type Answers,
   type Ask,
+  malformed,
   type NetRequest,
   type NewShelfRow,
   openSeam,
@@ -37,8 +46,8 @@ export interface NetAround {
   log(line: string): void;
 }
 
-/** Opens the store in a directory of the net half's own and makes its answers. */
-export function openNet(dir: string, around: NetAround): Net {
+/** Opens the store in a directory of the net half's own and makes its answers. Command lines come to `socket`. */
+export function openNet(dir: string, around: NetAround, socket = path.join(dir, "s")): Net {
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
   const db = openStoreDatabase(path.join(dir, "store.db"));
   const store = new SqliteStore(db);
@@ -57,7 +66,8 @@ export function openNet(dir: string, around: NetAround): Net {
   };
   const announce = (roots: Id[]) => mesh.announce(roots);
   const parts = { store, catalog, clock: around.clock, announce };
-  const contents = new Contents({ ...around, dir, fetch, announce });
+  const roots = async () => readRoots(await around.ask("roots", null));
+  const contents = new Contents({ ...around, dir, socket, fetch, announce, roots });
   const answers: Answers<NetRequest> = {
     missing: async (v) => await store.missing(readIds(v)),
     put: async (v) => await store.put(readObjects(v)),
@@ -91,9 +101,7 @@ export function openNet(dir: string, around: NetAround): Net {
       return Promise.resolve(null);
     },
     content: async (v) => {
-      const [uid, socket] = v as [number, string];
-      await contents.admit(uid, socket);
-      return null;
+      return await contents.admit(v as number);
     },
     shelfAdd: async (v) => rowToCbor(await shelve(parts, v as unknown as NewShelfRow)),
     shelfList: () => Promise.resolve(catalog.list().map(rowToCbor)),
@@ -104,6 +112,22 @@ export function openNet(dir: string, around: NetAround): Net {
     shelfRemove: (v) => {
       const [id, uid] = v as [Id, number | null];
       return Promise.resolve(catalog.remove(id, uid ?? undefined));
+    },
+    gc: async (isTrial) => await contents.run("gc", isTrial) as Cbor,
+    fsck: async (v) => {
+      const [look, n, of] = v as ["structure" | "bytes", number, number];
+      return await contents.run("fsck", { look, ...(n > 0 && { part: { n, of } }) }) as Cbor;
+    },
+    drop: (v) => {
+      store.drop(readIds(v));
+      return Promise.resolve(null);
+    },
+    whole: async (v) => {
+      const [ids, who] = v as [Cbor, string];
+      const asked = who === "peers" ? await store.shared.have(readIds(ids)) : readIds(ids);
+      const whole: Id[] = [];
+      for (const id of asked) if (await isComplete(store, id)) whole.push(id);
+      return whole;
     },
     shelfPin: (v) => Promise.resolve(catalog.pin(...v as [Id, boolean])),
     identity: () => Promise.resolve(key.publicKey),
@@ -130,10 +154,10 @@ export async function runNet(
   dir: string,
   pipe: Duplex,
   clock: Clock,
-  options: { mustDrop: boolean; log(line: string): void },
+  options: { mustDrop: boolean; socket: string; log(line: string): void },
 ): Promise<void> {
   if (options.mustDrop) proveDropped();
-  const { net, seam } = joinSeam(dir, pipe, clock, options.log);
+  const { net, seam } = joinSeam(dir, pipe, clock, options.log, options.socket);
   await seam.ended;
   await net.close();
 }
@@ -144,11 +168,19 @@ function joinSeam(
   pipe: Duplex,
   clock: Clock,
   log: (line: string) => void,
+  socket?: string,
 ): { net: Net; seam: Seam<RootRequest> } {
   const ask: Ask<RootRequest> = (...question) => seam.ask(...question); // nobody asks before this function has returned
-  const net = openNet(dir, { clock, ask, stop: () => pipe.end(), log });
+  const net = openNet(dir, { clock, ask, stop: () => pipe.end(), log }, socket);
   const seam: Seam<RootRequest> = openSeam(pipe, clock, net.answers, "the root half");
   return { net, seam };
+}
+
+/** Ids of 32 bytes each, one after the other. */
+function readRoots(v: Cbor): Id[] {
+  if (!(v instanceof Uint8Array) || v.length % 32 !== 0) throw malformed();
+  const all = toHex(v);
+  return Array.from({ length: v.length / 32 }, (_, i) => all.slice(64 * i, 64 * (i + 1)));
 }
 
 /** Dropped rights must be gone for good: trying to take them back has to fail. */

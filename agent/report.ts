@@ -138,7 +138,7 @@ export interface TreeLine {
   size: number;
 }
 
-/** The names inside a snapped tree. */
+/** The names inside a tree. */
 export async function tree(call: Call, id: string): Promise<TreeLine[]> {
   if (!isId(id)) {
     throw new Fault("ls", "usage", `${inert(id)} is not the id of a tree`, { hint: "isconf show SEQ" });

@@ -52,12 +52,16 @@ export const NET_REQUESTS = [
   "fetch", // [id of a root…] → null, when all that they reach is in the store
   "hold", // null → a number; until it is released, gc leaves what is in the store and what comes into it
   "release", // that number → null
-  "content", // [uid, path of a socket] → null, when that user reaches the content thread there
+  "content", // uid → path of the socket, when that user reaches the content thread there
   "shelfAdd", // NewShelfRow → ShelfRow
   "shelfList",
   "shelfFind",
   "shelfRemove", // [id, uid or null: whoever put it] → how many lines that were
   "shelfPin", // [id, whether it stays] → how many lines that were
+  "gc", // whether only to say what it would do → GcReport; asks "roots" twice
+  "fsck", // [structure or bytes, n, of] → FsckReport; asks "roots"; n of 0: no part
+  "drop", // [id…] → null; the objects are not there any more, so that good ones can come
+  "whole", // [id of a root…], for us or for peers → those of which everything is here, for peers only what is shared
   "identity", // null → the public key of the net half, 32 bytes
   "mesh", // who may talk with us and where to find them, or null: nobody → null; see MeshSettings
   "listening", // null → [where this host can be reached, ["ip:port"…]; what is wrong with that, or ""; whether the DHT is suspect]
@@ -73,9 +77,10 @@ export const ROOT_REQUESTS = [
   "peer", // [host, up] → null
   "question", // [peer's public key, bytes] → the answer to somebody who met us
   "meet", // [peer's public key, its last answer or null] → the next question to it, or null
+  "roots", // null → the ids of all roots that root counts on, one after the other, 32 bytes each
 ] as const;
 /** What hosts of the domain may ask each other of their root halves, and what rumours are about. There is no other. */
-export const HOST_METHODS = ["heads", "entries", "keeper", "report", "reports", "person"] as const;
+export const HOST_METHODS = ["heads", "entries", "keeper", "report", "reports", "person", "copies"] as const;
 export const RUMOURS = ["head", "report"] as const;
 
 export type NetRequest = typeof NET_REQUESTS[number];

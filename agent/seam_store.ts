@@ -1,6 +1,14 @@
 // Seam store: root's view of the store and the shelf that net keeps. Every object that comes back is hashed here.
 // Not the pipe (seam.ts), and not where bytes are kept (fs/).
-import { batchBytesMax, type Id, isId, type Store } from "../fs/mod.ts";
+import {
+  batchBytesMax,
+  type FsckOptions,
+  type FsckReport,
+  type GcReport,
+  type Id,
+  isId,
+  type Store,
+} from "../fs/mod.ts";
 import { type Cbor, Fault, sha256, toHex } from "../mq/mod.ts";
 import {
   type Ask,
@@ -49,9 +57,29 @@ export class SeamStore implements Store {
     }
   }
 
-  /** Lets `uid` reach the store without us, over this socket. */
-  async open(uid: number, socket: string): Promise<void> {
-    await this.#ask("content", [uid, socket]);
+  /** Lets `uid` reach the store without us: over which socket. */
+  async open(uid: number): Promise<string> {
+    return String(await this.#ask("content", uid));
+  }
+
+  /** What no root needs is dropped, or only counted. Takes as long as it takes. */
+  async gc(isTrial: boolean): Promise<GcReport> {
+    return await this.#ask("gc", isTrial, Infinity) as unknown as GcReport;
+  }
+
+  /** What is wrong with the store. */
+  async fsck(look: FsckOptions["look"], part?: FsckOptions["part"]): Promise<FsckReport> {
+    return await this.#ask("fsck", [look, part?.n ?? 0, part?.of ?? 0], Infinity) as unknown as FsckReport;
+  }
+
+  /** Takes objects away, so that good ones can come in their place. */
+  async drop(ids: Id[]): Promise<void> {
+    for (let i = 0; i < ids.length; i += getIdsMax) await this.#ask("drop", ids.slice(i, i + getIdsMax));
+  }
+
+  /** Those of these roots of which everything is here, or that peers may have all of. */
+  async whole(roots: Id[], who: "us" | "peers"): Promise<Id[]> {
+    return readIds(await this.#ask("whole", [roots, who]));
   }
 
   /** Brings from other hosts what these roots reach and is not here. Throws notFound, saying what and who was asked. */

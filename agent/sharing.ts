@@ -6,7 +6,7 @@ import type { Host } from "./host.ts";
 import { getMeta, setMeta } from "./schema.ts";
 
 /** The roots of contents that an entry needs. */
-export function rootsOf(entry: Entry): string[] {
+export function rootsOf(entry: Pick<Entry, "ops">): string[] {
   return entry.ops.flatMap((op) => {
     if (op.op === "file") return [toHex(op.tree)];
     return op.op === "exec" && op.stdin !== null ? [toHex(op.stdin)] : [];

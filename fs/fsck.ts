@@ -99,6 +99,11 @@ function isSound(store: SqliteStore, id: Id, row: Row, reads: boolean): boolean 
   return !reads || idOf(unpacked(row, bytes.subarray(recordHeadBytes))) === id;
 }
 
+/** Whether everything that `root` reaches is here. Costs nothing when that was found before. */
+export async function isComplete(store: SqliteStore, root: Id): Promise<boolean> {
+  return store.isWhole(root) || (await missingOf(store, root, new Set())).length === 0;
+}
+
 async function missingOf(
   store: SqliteStore,
   root: Id,

@@ -18,7 +18,7 @@ export { idOf, isId, MemoryStore, verifyObject } from "./store.ts";
 export { openStoreDatabase, SqliteStore, STORE_MIGRATIONS } from "./store_sqlite.ts";
 export type { Hold } from "./holds.ts";
 export type { FsckOptions, FsckReport } from "./fsck.ts";
-export { fsck } from "./fsck.ts";
+export { fsck, isComplete } from "./fsck.ts";
 export type { GcReport } from "./gc.ts";
 export { gc } from "./gc.ts";
 export type { CatalogRow, Root } from "./catalog.ts";

@@ -4,6 +4,7 @@ import type { ShelfRow } from "../seam.ts";
 import { inert } from "../names.ts";
 import { bytesText, moment } from "../term.ts";
 import type { Verb } from "../verb.ts";
+import { showTree } from "./contents.ts";
 
 export const lsVerb: Verb<{ tree?: string }, { rows: ShelfRow[]; tree: TreeLine[] }> = {
   name: "ls",
@@ -19,10 +20,16 @@ export const lsVerb: Verb<{ tree?: string }, { rows: ShelfRow[]; tree: TreeLine[
   },
   show(r, term, args) {
     if (args.tree !== undefined) {
-      term.table(r.tree.map((t) => [t.mode, `${t.uid}:${t.gid}`, bytesText(t.size), t.kind, inert(t.path)]));
+      showTree(r.tree, term);
     } else if (r.rows.length === 0) term.say("nothing was put here yet");
     else {term.table(
-        r.rows.map((b) => [b.id.slice(0, 16), bytesText(b.size), moment(b.addedMs), inert(b.label)]),
+        r.rows.map((b) => [
+          b.id.slice(0, 16),
+          b.kind === "tree" ? "tree" : bytesText(b.size),
+          moment(b.addedMs),
+          b.pinned ? "pinned" : "",
+          inert(b.label),
+        ]),
       );}
   },
 };

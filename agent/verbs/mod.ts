@@ -1,6 +1,7 @@
 // The one list of verbs, in the order of help. Command line, HTTP routes and help are made from it.
 import type { Verb } from "../verb.ts";
 import { ciVerb } from "./ci.ts";
+import { copiesVerb, fsckVerb, gcVerb, pinVerb, rmVerb, statVerb, treeVerb, unpinVerb } from "./contents.ts";
 import { forkVerb, initVerb, migrateVerb } from "./domain.ts";
 import { execVerb } from "./exec.ts";
 import { HERE_VERBS } from "./here.ts";
@@ -40,6 +41,14 @@ export const VERBS: Verb[] = [
   revokeVerb,
   rotateVerb,
   lsVerb,
+  statVerb,
+  treeVerb,
+  rmVerb,
+  pinVerb,
+  unpinVerb,
+  copiesVerb,
+  gcVerb,
+  fsckVerb,
   envVerb,
   doctorVerb,
   ...HERE_VERBS,

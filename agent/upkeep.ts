@@ -1,0 +1,212 @@
+// Upkeep: what this host's half with the journal knows about contents that are to be kept, dropped or mended. The store
+// itself, and how it is looked through, is the net half's (fs/gc.ts, fs/fsck.ts).
+import {
+  type FsckReport,
+  type GcReport,
+  type Id,
+  isId,
+  listTree,
+  readManifest,
+  readRoot,
+} from "../fs/mod.ts";
+import { type Cbor, concat, Fault, fromHex, pause } from "../mq/mod.ts";
+import { readEntry } from "./entry.ts";
+import { type Call, type Host, hostName } from "./host.ts";
+import { copiesIdsMax, gcRootsMax } from "./limits.ts";
+import { inert } from "./names.ts";
+import { malformed, readIds, type ShelfRow } from "./seam.ts";
+import { rootsOf } from "./sharing.ts";
+
+/** The ids of all roots that the journal and the work not yet checked in count on, one after the other, 32 bytes each. */
+export async function rootsHere(host: Host): Promise<Uint8Array> {
+  const roots = new Set<Id>();
+  let count = 0;
+  for (const bytes of host.journal.everything()) {
+    for (const root of rootsOf(readEntry(bytes).entry)) roots.add(root);
+    if (++count % 1000 === 0) await pause();
+  }
+  for (const { op } of host.wip.items()) {
+    for (const root of rootsOf({ ops: [op] })) roots.add(root);
+  }
+  if (roots.size > gcRootsMax) {
+    throw new Fault("gc", "refused", `more than ${gcRootsMax} contents are counted on`, {
+      hint: "isconf status",
+    });
+  }
+  return concat(...[...roots].map(fromHex));
+}
+
+/** Drops what nothing counts on. With `dryRun` says only what that would be. */
+export async function gc({ host }: Call, args: { dryRun: boolean }): Promise<GcReport> {
+  return await host.store.gc(args.dryRun);
+}
+
+/** What was looked at, what is wrong, and what became of it. */
+export interface FsckDone extends FsckReport {
+  /** Of what was wrong, how many objects are right again. */
+  mended: number;
+  /** What is still wrong: the id, and why it could not be brought. */
+  left: { id: Id; why: string }[];
+}
+
+/** Looks through the store, and brings from other hosts what is wrong in it. */
+export async function fsck(
+  { host, emit }: Call,
+  args: { data: boolean; part?: string; mend: boolean },
+): Promise<FsckDone> {
+  const part = readPart(args.part);
+  const look = args.data || part !== undefined ? "bytes" : "structure";
+  const found = await host.store.fsck(look, part);
+  const wrong = new Map<Id, Id | undefined>();
+  for (const id of found.damaged) wrong.set(id, undefined);
+  for (const { id, root } of found.missing) wrong.set(id, root);
+  const left = (why: string) => [...wrong.keys()].map((id) => ({ id, why }));
+  if (wrong.size === 0 || !args.mend) {
+    return { ...found, mended: 0, left: left("not mended: isconf fsck --mend") };
+  }
+  emit({ event: "mending", text: `${wrong.size} objects are wrong; asking other hosts for them` });
+  await host.store.drop(found.damaged);
+  const why = await fetchAgain(host);
+  const still = new Set(await host.store.missing([...wrong.keys()]));
+  return {
+    ...found,
+    mended: wrong.size - still.size,
+    left: left(why).filter(({ id }) => still.has(id)),
+  };
+}
+
+/** Brings everything that is counted on and not here, root by root; why some of it did not come, or "". */
+async function fetchAgain(host: Host): Promise<string> {
+  const all = await rootsHere(host);
+  const roots = new Set((await host.shelf.list()).map(({ id }) => id));
+  for (let at = 0; at < all.length; at += 32) {
+    roots.add(Buffer.from(all.subarray(at, at + 32)).toString("hex"));
+  }
+  let why = "nothing counts on it";
+  for (const root of roots) {
+    try {
+      await host.store.fetch([root]);
+    } catch (e) {
+      why = Fault.from("fsck", e).message;
+    }
+  }
+  return why;
+}
+
+function readPart(text: string | undefined): { n: number; of: number } | undefined {
+  if (text === undefined) return undefined;
+  const [, n, of] = /^([1-9][0-9]{0,3})\/([1-9][0-9]{0,3})$/.exec(text)?.map(Number) ?? [];
+  if (n !== undefined && of !== undefined && n <= of) return { n, of };
+  throw new Fault("fsck", "usage", `${inert(text)} is not a part`, { hint: "isconf fsck --part 1/7" });
+}
+
+/** What a name means on the shelf, or by its id if some host has it. */
+export async function needRow(host: Host, op: string, name: string): Promise<Pick<ShelfRow, "id">> {
+  const row = await host.shelf.find(name);
+  if (row !== undefined) return row;
+  if (isId(name)) return { id: name };
+  throw new Fault(op, "notFound", `nothing here is called ${inert(name)}`, { hint: "isconf ls" });
+}
+
+/** Takes something off the shelf: root anything, others what they have put. The bytes go with the next gc. */
+export async function remove({ host, actor }: Call, name: string): Promise<{ id: Id; lines: number }> {
+  const { id } = await needRow(host, "rm", name);
+  if ((await host.shelf.list()).some((row) => row.id === id && row.pinned)) {
+    throw new Fault("rm", "refused", `${inert(name)} is pinned`, { hint: `isconf unpin ${inert(name)}` });
+  }
+  const lines = await host.shelf.remove(id, actor.uid === (process.geteuid?.() ?? 0) ? undefined : actor.uid);
+  if (lines > 0) return { id, lines };
+  const isThere = (await host.shelf.list()).some((row) => row.id === id);
+  throw isThere
+    ? new Fault("rm", "denied", `${inert(name)} was put by somebody else`, { hint: "isconf ls; root may" })
+    : new Fault("rm", "notFound", `${inert(name)} is not on the shelf`, { hint: "isconf ls" });
+}
+
+/** From now on it stays here, or need not. What is to stay and is not here is brought. */
+export async function pin(
+  { host, actor }: Call,
+  name: string,
+  pinned: boolean,
+): Promise<{ id: Id; pinned: boolean }> {
+  const { id } = await needRow(host, pinned ? "pin" : "unpin", name);
+  if (pinned) await host.store.fetch([id]);
+  const lines = await host.shelf.pin(id, pinned);
+  if (lines === 0 && pinned) await host.shelf.add({ id, label: "", uid: actor.uid, pinned });
+  if (lines === 0 && !pinned) {
+    throw new Fault("unpin", "notFound", `${inert(name)} is not pinned`, { hint: "isconf ls" });
+  }
+  return { id, pinned };
+}
+
+export interface ContentStat {
+  id: Id;
+  kind: string;
+  /** Bytes of content: of a tree, those of all its files, holes not counted. */
+  size: number;
+  sha256: string;
+  /** Chunks that a file is cut into, null of a file of very many; names in a tree. */
+  parts: number | null;
+  /** Whether everything of it is here. */
+  whole: boolean;
+  shelf: ShelfRow[];
+}
+
+/** What there is to say of one content. */
+export async function stat({ host }: Call, name: string): Promise<ContentStat> {
+  const { id } = await needRow(host, "stat", name);
+  const root = await readRoot(host.store, id).catch((e) => {
+    throw new Fault("stat", Fault.from("stat", e).kind, `${inert(name)} is not here`, {
+      hint: `isconf get ${id} FILE`,
+    });
+  });
+  const shelf = (await host.shelf.list()).filter((row) => row.id === id);
+  const whole = await isHere(host, id);
+  if (root.kind === "file") {
+    const { parts, level } = await readManifest(host.store, id);
+    const { size, sha256 = "" } = root;
+    return { id, kind: "file", size, sha256, parts: level === 0 ? parts.length : null, whole, shelf };
+  }
+  let size = 0, parts = 0;
+  for await (const { node } of listTree(host.store, id)) {
+    parts++;
+    if (node.kind === "file") size += node.runs?.reduce((sum, [, length]) => sum + length, 0) ?? node.size;
+  }
+  return { id, kind: "tree", size, sha256: "", parts, whole, shelf };
+}
+
+/** Which hosts have all of it. */
+export async function copies({ host }: Call, name: string): Promise<{ id: Id; hosts: CopyLine[] }> {
+  const { id } = await needRow(host, "copies", name);
+  const policy = host.journal.policy();
+  const here: CopyLine = {
+    host: hostName(host),
+    has: await isHere(host, id) ? "yes" : "no",
+  };
+  const peers = await Promise.all(
+    host.mesh.peers().map(async (peer): Promise<CopyLine> => {
+      const name = policy?.hosts.get(peer)?.name ?? peer;
+      try {
+        const have = await host.mesh.ask(peer, "copies", [id]);
+        return { host: name, has: Array.isArray(have) && have.includes(id) ? "yes" : "no" };
+      } catch {
+        return { host: name, has: "unknown" };
+      }
+    }),
+  );
+  return { id, hosts: [here, ...peers] };
+}
+
+/** What this host answers another one that asks which of these roots it has, all of them. */
+export async function copiesFor(host: Host, value: Cbor): Promise<Cbor> {
+  const ids = readIds(value);
+  if (ids.length > copiesIdsMax) throw malformed();
+  return await host.store.whole(ids, "peers");
+}
+
+const isHere = async (host: Host, id: Id): Promise<boolean> =>
+  (await host.store.whole([id], "us")).length > 0;
+
+export interface CopyLine {
+  host: string;
+  has: "yes" | "no" | "unknown";
+}
