@@ -27,10 +27,7 @@ async function run({ dir, socket, addon }: ContentThreadData): Promise<void> {
     sessions: () => server.sessions,
     gc: (isTrial: boolean) => gc(server.parts.stores.plain, roots, { isTrial }),
     fsck: async (options: FsckOptions) => await fsck(server.parts.stores.plain, await roots(), options),
-    stop: async () => {
-      await server.close();
-      end.close();
-    },
+    stop: () => server.close(),
   });
   const roots = async () => [
     ...await port.ask("roots") as Id[],

@@ -21,6 +21,7 @@ export interface ContentsOptions {
 }
 
 interface Thread {
+  worker: Worker;
   port: Port;
   ready: Promise<void>;
   ended: Promise<void>;
@@ -86,6 +87,7 @@ export class Contents {
     this.#thread = undefined;
     if (thread === undefined) return;
     await thread.port.ask("stop").catch(() => {}); // it has ended by itself
+    await thread.worker.terminate();
     await thread.ended;
   }
 
@@ -113,7 +115,7 @@ export class Contents {
     worker.on("error", (e) => log(`the content thread: ${e instanceof Error ? e.stack : e}`));
     worker.on("exit", () => end("the content thread has ended"));
     ready.promise.catch(() => {}); // who waits for it hears of it
-    const thread = { port, ready: ready.promise, ended: ended.promise };
+    const thread = { worker, port, ready: ready.promise, ended: ended.promise };
     return thread;
   }
 

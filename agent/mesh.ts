@@ -97,7 +97,10 @@ export class SeamMesh implements Mesh {
       if (!isKey(net) || (answer !== null && !(answer instanceof Uint8Array))) throw malformed();
       return await this.strangers.meet(net, answer);
     },
-    roots: async () => await this.roots(),
+    roots: async (v) => {
+      if (v !== null) throw malformed();
+      return await this.roots();
+    },
   };
 
   #note(host: string, up: boolean): void {
