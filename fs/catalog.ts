@@ -1,7 +1,7 @@
 // catalog: the roots that somebody put or snapped, so that they are found by name, hash or the first digits of an id.
 // It keeps nothing alive and grants nothing: a list beside the store.
-import { Fault, fromHex, toHex } from "../mq/mod.ts";
-import type { Db } from "./db.ts";
+import { bytesEqual, encode, Fault, fromHex, sha256, toHex } from "../mq/mod.ts";
+import type { Db, Tx } from "./db.ts";
 import { idPrefixMin, labelBytesMax } from "./limits.ts";
 import type { Id } from "./store.ts";
 import { isId } from "./store.ts";
@@ -20,13 +20,38 @@ export interface CatalogRow extends Root {
   atMs: number;
 }
 
-interface Raw {
+/** A row of the table `root` without its number. */
+export interface RawRoot {
   id: Uint8Array;
   kind: "file" | "tree";
   size: number;
   sha256: Uint8Array | null;
   label: string;
   at_ms: number;
+  /** What {@link rootSum} says of the others. */
+  sum: Uint8Array;
+}
+
+/** The first 8 bytes of the SHA-256 over a row of `root`: whether its columns are what was written. */
+export function rootSum({ id, kind, size, sha256: whole, label, at_ms }: Omit<RawRoot, "sum">): Uint8Array {
+  return sha256(encode([id, kind, size, whole, label, at_ms])).slice(0, 8);
+}
+
+/** Whether the columns of a row of `root` are what was written. */
+export function isSoundRoot(raw: RawRoot): boolean {
+  return bytesEqual(rootSum(raw), raw.sum);
+}
+
+/** Adds a row to `root`, as the newest or, where `n` is free, under that number. */
+export function insertRoot(
+  tx: Tx,
+  { id, kind, size, sha256, label, at_ms, sum }: RawRoot,
+  n: number | null = null,
+): void {
+  tx.run(
+    "INSERT INTO root (n, id, kind, size, sha256, label, at_ms, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    ...[n, id, kind, size, sha256, label, at_ms, sum],
+  );
 }
 
 /** The roots of a database of `openStoreDatabase`. */
@@ -44,20 +69,21 @@ export class Catalog {
         hint: "isconf put --help",
       });
     }
-    this.#db.write((tx) =>
-      tx.run(
-        "INSERT INTO root (id, kind, size, sha256, label, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
-        fromHex(root.id),
-        root.kind,
-        root.size,
-        root.sha256 === undefined ? null : fromHex(root.sha256),
-        root.label,
-        Math.trunc(atMs),
-      )
-    );
+    const raw = {
+      id: fromHex(root.id),
+      kind: root.kind,
+      size: root.size,
+      sha256: root.sha256 === undefined ? null : fromHex(root.sha256),
+      label: root.label,
+      at_ms: Math.trunc(atMs),
+    };
+    this.#db.write((tx) => insertRoot(tx, { ...raw, sum: rootSum(raw) }));
   }
 
-  /** All roots, newest first. */
+  /**
+   * All roots, newest first.
+   * @throws {Fault} corrupt, when a row is damaged: who took it for less would drop what it needs
+   */
   list(): CatalogRow[] {
     return this.#rows("");
   }
@@ -65,7 +91,7 @@ export class Catalog {
   /**
    * The newest root that `text` means: a full id, the SHA-256 of a whole file, a label, or the first digits of an id
    * (at least `idPrefixMin`), in this order.
-   * @throws {Fault} usage, when the digits begin more than one id
+   * @throws {Fault} usage, when the digits begin more than one id; corrupt, when a row is damaged
    */
   resolve(text: string): CatalogRow | undefined {
     if (isId(text)) {
@@ -92,8 +118,14 @@ export class Catalog {
   }
 
   #rows(where: string, ...params: (string | Uint8Array)[]): CatalogRow[] {
-    const sql = `SELECT id, kind, size, sha256, label, at_ms FROM root ${where} ORDER BY n DESC`;
-    return this.#db.read((r) => r.all<Raw>(sql, ...params)).map(({ id, sha256, at_ms, ...rest }) => ({
+    const sql = `SELECT id, kind, size, sha256, label, at_ms, sum FROM root ${where} ORDER BY n DESC`;
+    const rows = this.#db.read((r) => r.all<RawRoot>(sql, ...params));
+    if (!rows.every(isSoundRoot)) {
+      throw new Fault("catalog", "corrupt", `${this.#db.path}: a remembered root is not what was written`, {
+        hint: "isconf fsck",
+      });
+    }
+    return rows.map(({ id, sha256, at_ms, sum: _sum, ...rest }) => ({
       ...rest,
       id: toHex(id),
       ...(sha256 !== null && { sha256: toHex(sha256) }),
