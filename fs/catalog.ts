@@ -1,7 +1,7 @@
 // catalog: the roots that somebody put, so that they are found by label, hash or the first digits of an id, and stay until
 // they are taken off. It grants nothing: a list beside the store.
-import { Fault, fromHex, toHex } from "../mq/mod.ts";
-import type { Db } from "./db.ts";
+import { bytesEqual, encode, Fault, fromHex, sha256, toHex } from "../mq/mod.ts";
+import type { Db, Tx } from "./db.ts";
 import { idPrefixMin, labelBytesMax } from "./limits.ts";
 import type { Id } from "./store.ts";
 import { isId } from "./store.ts";
@@ -24,7 +24,8 @@ export interface CatalogRow extends Root {
   atMs: number;
 }
 
-interface Raw {
+/** A row of the table `root` without its number. */
+export interface RawRoot {
   id: Uint8Array;
   kind: "file" | "tree";
   size: number;
@@ -33,6 +34,35 @@ interface Raw {
   uid: number;
   pinned: 0 | 1;
   at_ms: number;
+  /** What {@link rootSum} says of the others. */
+  sum: Uint8Array;
+}
+
+/** The columns of `root` but its number and its sum. */
+const ROOT_COLUMNS = "id, kind, size, sha256, label, uid, pinned, at_ms";
+
+/** The first 8 bytes of the SHA-256 over a row of `root`: whether its columns are what was written. */
+export function rootSum(
+  { id, kind, size, sha256: whole, label, uid, pinned, at_ms }: Omit<RawRoot, "sum">,
+): Uint8Array {
+  return sha256(encode([id, kind, size, whole, label, uid, pinned, at_ms])).slice(0, 8);
+}
+
+/** Whether the columns of a row of `root` are what was written. */
+export function isSoundRoot(raw: RawRoot): boolean {
+  return bytesEqual(rootSum(raw), raw.sum);
+}
+
+/** Adds a row to `root`, as the newest or, where `n` is free, under that number. */
+export function insertRoot(
+  tx: Tx,
+  { id, kind, size, sha256, label, uid, pinned, at_ms, sum }: RawRoot,
+  n: number | null = null,
+): void {
+  tx.run(
+    `INSERT INTO root (n, ${ROOT_COLUMNS}, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ...[n, id, kind, size, sha256, label, uid, pinned, at_ms, sum],
+  );
 }
 
 /** The roots of a database of `openStoreDatabase`. */
@@ -55,19 +85,17 @@ export class Catalog {
     }
     const newest = this.#rows("WHERE label = ? AND uid = ?", root.label, root.uid)[0];
     if (newest?.id === root.id && newest.pinned === root.pinned) return;
-    this.#db.write((tx) =>
-      tx.run(
-        "INSERT INTO root (id, kind, size, sha256, label, uid, pinned, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        fromHex(root.id),
-        root.kind,
-        root.size,
-        root.sha256 === undefined ? null : fromHex(root.sha256),
-        root.label,
-        root.uid,
-        Number(root.pinned),
-        Math.trunc(atMs),
-      )
-    );
+    const raw = {
+      id: fromHex(root.id),
+      kind: root.kind,
+      size: root.size,
+      sha256: root.sha256 === undefined ? null : fromHex(root.sha256),
+      label: root.label,
+      uid: root.uid,
+      pinned: root.pinned ? 1 as const : 0 as const,
+      at_ms: Math.trunc(atMs),
+    };
+    this.#db.write((tx) => insertRoot(tx, { ...raw, sum: rootSum(raw) }));
   }
 
   /** Takes the root `id` off the list, or only what `uid` put of it; how many lines that were. */
@@ -80,11 +108,21 @@ export class Catalog {
 
   /** Says of all lines of the root `id` whether it stays; how many that were. */
   pin(id: Id, isPinned: boolean): number {
-    const sql = "UPDATE root SET pinned = ? WHERE id = ?";
-    return this.#db.write((tx) => tx.run(sql, Number(isPinned), fromHex(id)).changes);
+    return this.#db.write((tx) => {
+      const rows = tx.all<RawRoot & { n: number }>("SELECT * FROM root WHERE id = ?", fromHex(id));
+      for (const row of rows) {
+        const pinned = isPinned ? 1 : 0;
+        const sum = rootSum({ ...row, pinned });
+        tx.run("UPDATE root SET pinned = ?, sum = ? WHERE n = ?", pinned, sum, row.n);
+      }
+      return rows.length;
+    });
   }
 
-  /** All roots, newest first. */
+  /**
+   * All roots, newest first.
+   * @throws {Fault} corrupt, when a row is damaged: who took it for less would drop what it needs
+   */
   list(): CatalogRow[] {
     return this.#rows("");
   }
@@ -92,7 +130,7 @@ export class Catalog {
   /**
    * The newest root that `text` means: a full id, the SHA-256 of a whole file, a label, or the first digits of an id
    * (at least `idPrefixMin`), in this order.
-   * @throws {Fault} usage, when the digits begin more than one id
+   * @throws {Fault} usage, when the digits begin more than one id; corrupt, when a row is damaged
    */
   resolve(text: string): CatalogRow | undefined {
     if (isId(text)) {
@@ -119,8 +157,14 @@ export class Catalog {
   }
 
   #rows(where: string, ...params: (string | number | Uint8Array)[]): CatalogRow[] {
-    const sql = `SELECT id, kind, size, sha256, label, uid, pinned, at_ms FROM root ${where} ORDER BY n DESC`;
-    return this.#db.read((r) => r.all<Raw>(sql, ...params)).map(({ id, sha256, pinned, at_ms, ...rest }) => ({
+    const sql = `SELECT ${ROOT_COLUMNS}, sum FROM root ${where} ORDER BY n DESC`;
+    const rows = this.#db.read((r) => r.all<RawRoot>(sql, ...params));
+    if (!rows.every(isSoundRoot)) {
+      throw new Fault("catalog", "corrupt", `${this.#db.path}: a remembered root is not what was written`, {
+        hint: "isconf fsck",
+      });
+    }
+    return rows.map(({ id, sha256, pinned, at_ms, sum: _sum, ...rest }) => ({
       ...rest,
       id: toHex(id),
       ...(sha256 !== null && { sha256: toHex(sha256) }),

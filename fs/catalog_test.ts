@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Catalog } from "./catalog.ts";
-import { openStoreDatabase } from "./store_sqlite.ts";
+import { openStoreDatabase } from "./store_db.ts";
 
 function withCatalog(fn: (catalog: Catalog) => void): void {
   const dir = mkdtempSync(join(tmpdir(), "isconf-catalog-"));

@@ -29,7 +29,8 @@ const saves = (out: Uint8Array, bytes: Uint8Array) => out.length <= bytes.length
 export function decompressed(bytes: Uint8Array, size: number): Uint8Array | undefined {
   try {
     const out = zlib.zstdDecompressSync(bytes, { maxOutputLength: Math.max(1, size) });
-    return out.length === size ? out : undefined;
+    // Not as a Buffer: a slice of that is no copy.
+    return out.length === size ? new Uint8Array(out.buffer, out.byteOffset, size) : undefined;
   } catch {
     return undefined; // damaged: what it should be is known by its hash, so that is said there
   }

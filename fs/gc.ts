@@ -1,23 +1,27 @@
 // gc: drops the objects that no root needs, and gives their room back to the disk. What is a root, and whether another host
 // has what is to be dropped, its caller knows. Broken off at any point, the next one goes on.
-import { pause } from "../mq/mod.ts";
-import type { Tx } from "./db.ts";
-import { gcBatch } from "./limits.ts";
-import { turnOf } from "./holds.ts";
-import { type Link, linksOf } from "./objects.ts";
+import { dirname } from "node:path";
+import { Fault, pause } from "../mq/mod.ts";
+import type { Db, Tx } from "./db.ts";
+import { gcBatch, gcMarkBatch } from "./limits.ts";
+import { lockStore, turnOf } from "./holds.ts";
+import { linksOf } from "./objects.ts";
+import type { Extent } from "./packs.ts";
+import { Reach } from "./reach.ts";
 import { recordHeadBytes } from "./record.ts";
 import type { Id } from "./store.ts";
-import { forgetWhole, rowOf, type SqliteStore } from "./store_sqlite.ts";
+import { objectSum } from "./store_db.ts";
+import { forgetWhole, type SqliteStore } from "./store_sqlite.ts";
 
 /** What a gc did, or with `isTrial` would do. */
 export interface GcReport {
-  /** Objects that roots need, and the bytes of the others' records. */
+  /** Objects that roots need, and the others with the bytes of their records. */
   kept: number;
   dropped: number;
   droppedBytes: number;
-  /** What the disk got back; also of what was dropped before. */
+  /** What the disk got back; also of what was dropped before. A trial says 0: it depends on the blocks of the disk. */
   freedBytes: number;
-  /** Objects that stay until those who began before have ended: so many of them. */
+  /** Objects that stay until those who began before have ended: so many turns of `holds` have such. */
   waiting: number;
   waitingFor: number;
 }
@@ -25,45 +29,104 @@ export interface GcReport {
 /**
  * Drops what no root reaches. `roots` is asked twice: what becomes a root in between is kept. What somebody holds
  * (`SqliteStore.holds`) stays for now.
+ * @throws {Fault} corrupt, when structure that a root needs or a row of an object is damaged: nothing is dropped then;
+ * refused, when another gc is at work; environment
  */
 export async function gc(
   store: SqliteStore,
   roots: () => Promise<Iterable<Id>>,
   options: { isTrial?: boolean } = {},
 ): Promise<GcReport> {
-  const { db } = store;
-  const live = new Live(store);
-  await live.reach(await roots());
-  if (options.isTrial) {
-    const { count, bytes } = live.others("SELECT count(*) AS count, coalesce(sum(stored + ?), 0) AS bytes");
-    return { kept: live.size, dropped: count, droppedBytes: bytes, freedBytes: 0, waiting: 0, waitingFor: 0 };
+  const lock = lockStore(dirname(store.db.path), "gc");
+  try {
+    await checkRows(store.db);
+    const isTrial = options.isTrial ?? false;
+    const reach = new Reach(store.db, {
+      linksOf: async (link) => linksOf(link, (await store.get([link.id]))[0]!),
+      // A mark of a gc before this one is in the way of nobody who needs the object.
+      met: (tx, row) => {
+        if (row.dead === 1 && !isTrial) tx.run("UPDATE object SET dead = 0 WHERE n = ?", row.n);
+      },
+    });
+    try {
+      await reach.add(await roots());
+      return isTrial ? trial(store, reach) : await collect(store, reach, roots);
+    } finally {
+      reach.forget();
+    }
+  } finally {
+    lock.release();
   }
+}
+
+function trial(store: SqliteStore, reach: Reach): GcReport {
+  const sql = `SELECT count(*) AS count, coalesce(sum(stored + ?), 0) AS bytes FROM object
+    WHERE id NOT IN (SELECT id FROM temp.reached)`;
+  const { count, bytes } = store.db.read((r) =>
+    r.get<{ count: number; bytes: number }>(sql, recordHeadBytes)!
+  );
+  const waitingFor = store.holds.heldBefore(turnOf(store.db) + 1);
+  const [dropped, droppedBytes, waiting] = waitingFor === 0 ? [count, bytes, 0] : [0, 0, count];
+  return { kept: reach.size, dropped, droppedBytes, freedBytes: 0, waiting, waitingFor };
+}
+
+async function collect(
+  store: SqliteStore,
+  reach: Reach,
+  roots: () => Promise<Iterable<Id>>,
+): Promise<GcReport> {
+  const { db, holds, packs } = store;
+  await mark(db);
   // Who begins from here on, and counts on something that is marked, takes the mark away.
-  db.write((tx) => {
-    tx.run(`UPDATE object SET dead = 1 WHERE dead = 0 AND n NOT IN (SELECT n FROM temp.live)`);
-    tx.run("UPDATE gc SET turn = turn + 1");
-  });
-  const waitingFor = store.holds.heldBefore(turnOf(db));
+  db.write((tx) => tx.run("UPDATE gc SET turn = turn + 1"));
+  const turn = turnOf(db);
+  const waitingFor = holds.heldBefore(turn);
+  holds.sweepBefore(turn);
   // Those who began before and have ended meanwhile may have made roots of what is marked now.
-  await live.reach(await roots());
-  db.write((tx) => tx.run("UPDATE object SET dead = 0 WHERE dead = 1 AND n IN (SELECT n FROM temp.live)"));
-  const report = { kept: live.size, dropped: 0, droppedBytes: 0, freedBytes: 0, waiting: 0, waitingFor };
+  await reach.add(await roots());
+  const report = { kept: reach.size, dropped: 0, droppedBytes: 0, freedBytes: 0, waiting: 0, waitingFor };
   if (waitingFor > 0) {
-    report.waiting = db.read((r) =>
-      r.get<{ n: number }>("SELECT count(*) AS n FROM object WHERE dead = 1")!.n
-    );
+    const sql = "SELECT count(*) AS n FROM object WHERE dead = 1";
+    report.waiting = db.read((r) => r.get<{ n: number }>(sql)!.n);
   } else {
     for (let count = gcBatch; count === gcBatch;) {
       count = db.write((tx) => dropSome(tx, report));
       await pause();
     }
   }
-  live.forget();
-  for (const { n } of store.packs.list()) {
-    report.freedBytes += store.packs.free(n, () => extentsOf(store, n)) ?? 0;
-    await pause();
+  for (const { n } of packs.list()) {
+    report.freedBytes += await packs.free(n, (after) => extentsOf(store, n, after)) ?? 0;
   }
   return report;
+}
+
+/** What a damaged row says must not decide what is given back to the disk. */
+async function checkRows(db: Db): Promise<void> {
+  const last = lastOf(db);
+  for (let n = 0; n < last; n += gcMarkBatch) {
+    const sql = `SELECT count(*) AS bad FROM object WHERE n > ? AND n <= ? AND sum IS NOT ${objectSum}`;
+    const { bad } = db.read((r) => r.get<{ bad: number }>(sql, n, n + gcMarkBatch)!);
+    if (bad > 0) {
+      throw new Fault("gc", "corrupt", `${db.path}: ${bad} rows of objects are damaged; nothing is dropped`, {
+        hint: "isconf fsck",
+      });
+    }
+    await pause();
+  }
+}
+
+async function mark(db: Db): Promise<void> {
+  const last = lastOf(db);
+  const sql = `UPDATE object SET dead = 1
+    WHERE n > ? AND n <= ? AND dead = 0 AND id NOT IN (SELECT id FROM temp.reached)`;
+  for (let n = 0; n < last; n += gcMarkBatch) {
+    db.write((tx) => tx.run(sql, n, n + gcMarkBatch));
+    await pause();
+  }
+}
+
+function lastOf(db: Db): number {
+  return db.read((r) => r.get<{ n: number }>("SELECT coalesce(max(n), 0) AS n FROM object")!.n);
 }
 
 function dropSome(tx: Tx, report: GcReport): number {
@@ -80,60 +143,14 @@ function dropSome(tx: Tx, report: GcReport): number {
   return rows.length;
 }
 
-/** Where in a pack there is something, in order. */
-function extentsOf(store: SqliteStore, pack: number): { at: number; length: number }[] {
+/** Where in a pack there is something, in order: the next extents that begin behind `after`. */
+function extentsOf(store: SqliteStore, pack: number, after: number): Extent[] {
   return store.db.read((r) =>
-    r.all<{ at: number; stored: number }>("SELECT at, stored FROM object WHERE pack = ? ORDER BY at", pack)
+    r.all<{ at: number; stored: number }>(
+      "SELECT at, stored FROM object WHERE pack = ? AND at > ? ORDER BY at LIMIT ?",
+      pack,
+      after + recordHeadBytes,
+      gcBatch,
+    )
   ).map(({ at, stored }) => ({ at: at - recordHeadBytes, length: stored + recordHeadBytes }));
-}
-
-/** The numbers of the objects that roots reach, in a table of SQLite's own that no other process sees. */
-class Live {
-  readonly #store: SqliteStore;
-
-  constructor(store: SqliteStore) {
-    this.#store = store;
-    store.db.write((tx) => tx.run("CREATE TABLE IF NOT EXISTS temp.live (n INTEGER PRIMARY KEY) STRICT"));
-    this.forget();
-  }
-
-  get size(): number {
-    return this.#store.db.read((r) => r.get<{ n: number }>("SELECT count(*) AS n FROM temp.live")!.n);
-  }
-
-  others(select: string): { count: number; bytes: number } {
-    const sql = `${select} FROM object WHERE n NOT IN (SELECT n FROM temp.live)`;
-    return this.#store.db.read((r) => r.get<{ count: number; bytes: number }>(sql, recordHeadBytes)!);
-  }
-
-  forget(): void {
-    this.#store.db.write((tx) => tx.run("DELETE FROM temp.live"));
-  }
-
-  /** Adds what these roots reach; what is not here is passed over. */
-  async reach(roots: Iterable<Id>): Promise<void> {
-    const { db } = this.#store;
-    for (const root of roots) {
-      const stack: Link[] = [{ as: "root", id: root }];
-      while (stack.length > 0) {
-        const links = stack.splice(-gcBatch);
-        const fresh = db.write((tx) => links.filter(({ id }) => isNew(tx, id)));
-        for (const link of fresh) {
-          if (link.as !== "chunk") stack.push(...await this.#below(link));
-        }
-        await pause();
-      }
-    }
-  }
-
-  async #below(link: Link): Promise<Link[]> {
-    const [bytes] = await this.#store.get([link.id]);
-    return linksOf(link, bytes!);
-  }
-}
-
-/** Whether this is here and was not met before; then it is met now. */
-function isNew(tx: Tx, id: Id): boolean {
-  const n = rowOf(tx, id)?.n;
-  return n !== undefined && tx.run("INSERT OR IGNORE INTO temp.live (n) VALUES (?)", n).changes > 0;
 }

@@ -20,46 +20,51 @@ export class Holds {
     this.#dir = dir;
   }
 
-  /** From now on gc leaves what was there at this moment, and what is put or asked for meanwhile. */
+  /**
+   * From now on gc leaves every object that it has not marked yet, and of the marked ones those that are put or asked for
+   * with `missing`: who counts on an object asks for it, or finds it below a root that is still one after this returned.
+   * @throws {Fault} environment, when the disk does not take the lock file
+   */
   async hold(): Promise<Hold> {
-    mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
     for (;;) {
       const turn = turnOf(this.#db);
-      const fd = openSync(this.#path(turn), constants.O_RDWR | constants.O_CREAT, 0o600);
-      if (flock(fd, true) && turnOf(this.#db) === turn) {
-        let isHeld = true;
-        return {
-          release() {
-            if (isHeld) closeSync(fd);
-            isHeld = false;
-          },
-        };
+      const fd = openLock(this.#dir, String(turn), "store.hold");
+      let isOurs = false;
+      try {
+        isOurs = flock(fd, true) && turnOf(this.#db) === turn;
+      } finally {
+        if (!isOurs) closeSync(fd);
       }
-      closeSync(fd);
+      if (isOurs) return releasing(fd);
       await pause();
     }
   }
 
-  /** How many locks are still held by who began before turn `turn`; the files of the others are removed. */
+  /** How many turns before `turn` are still held by who began in them; nothing is changed. */
   heldBefore(turn: number): number {
-    let held = 0;
+    return this.#turns().filter((old) => old < turn && !this.#isFree(old, () => undefined)).length;
+  }
+
+  /** Removes the lock files of turns before `turn` that nobody holds. Nobody can take one of these any more. */
+  sweepBefore(turn: number): void {
     for (const old of this.#turns()) {
-      if (old >= turn) continue;
-      const fd = openSync(this.#path(old), "r+");
-      if (flock(fd)) unlinkSync(this.#path(old));
-      else held++;
+      if (old < turn) this.#isFree(old, () => unlinkSync(this.#path(old)));
+    }
+  }
+
+  #isFree(turn: number, then: () => void): boolean {
+    const fd = openLock(this.#dir, String(turn), "gc");
+    try {
+      const isFree = flock(fd);
+      if (isFree) then();
+      return isFree;
+    } finally {
       closeSync(fd);
     }
-    return held;
   }
 
   #turns(): number[] {
-    try {
-      return readdirSync(this.#dir).map(Number).filter(Number.isSafeInteger);
-    } catch (e) {
-      if ((e as NodeJS.ErrnoException).code === "ENOENT") return [];
-      throw Fault.from("gc", e);
-    }
+    return turnsHeld(this.#dir);
   }
 
   #path(turn: number): string {
@@ -67,7 +72,49 @@ export class Holds {
   }
 }
 
+/** The turns of which there is a lock file in `dir`. */
+export function turnsHeld(dir: string): number[] {
+  try {
+    return readdirSync(dir).filter((name) => /^\d+$/.test(name)).map(Number);
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw Fault.from("gc", e);
+  }
+}
+
 /** How often gc has marked something. */
 export function turnOf(db: Db): number {
   return db.read((r) => r.get<{ turn: number }>("SELECT turn FROM gc")!.turn);
+}
+
+/**
+ * Until it is released, only its caller drops objects of the store in `dir`, or makes its database anew.
+ * @throws {Fault} refused, when somebody does already; environment
+ */
+export function lockStore(dir: string, op: string): Hold {
+  const fd = openLock(join(dir, "holds"), "gc", op);
+  if (flock(fd)) return releasing(fd);
+  closeSync(fd);
+  throw new Fault(op, "refused", "objects are being dropped, or the database made anew, at this moment", {
+    hint: "isconf status",
+  });
+}
+
+function openLock(dir: string, name: string, op: string): number {
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    return openSync(join(dir, name), constants.O_RDWR | constants.O_CREAT, 0o600);
+  } catch (e) {
+    throw Fault.from(op, e);
+  }
+}
+
+function releasing(fd: number): Hold {
+  let isHeld = true;
+  return {
+    release() {
+      if (isHeld) closeSync(fd);
+      isHeld = false;
+    },
+  };
 }

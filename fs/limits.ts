@@ -94,10 +94,24 @@ export const compressTrialBytes = 8 * KiB;
 export const packsOpenMax = 64;
 /** Objects that `fsck` reads before it lets others run. */
 export const fsckBatch = 64;
+/** Rows whose sums `fsck` compares in one statement before it lets others run. */
+export const fsckRowsBatch = 16_384;
+/** Bytes of a pack that a rebuild of the database reads at a time. */
+export const rebuildReadBytes = 4 * MiB;
+/** Objects that a rebuild writes in one transaction before it lets others run. */
+export const rebuildBatch = 1024;
+/** Bytes of a page of a database: what SQLite makes them unless it is told otherwise. */
+export const databasePageBytes = 4 * KiB;
 /** What SQLite says of a damaged database: at most so many sentences. */
 export const databaseComplaintsMax = 100;
-/** Objects that `gc` looks at, marks or drops before it lets others run. */
+/** Objects that `gc` drops, or extents that it keeps, before it lets others run. */
 export const gcBatch = 1024;
+/** Objects that `gc` marks or checks in one statement before it lets others run. */
+export const gcMarkBatch = 16_384;
+/** Objects that are looked into before others run, when what roots reach is followed. */
+export const reachBatch = 256;
+/** Packs are given back to the disk in blocks of so many bytes. */
+export const blockBytes = 4 * KiB;
 /** Objects that `share` marks in one transaction before it lets others run. */
 export const shareBatch = 256;
 /** Prepared statements kept per database. */

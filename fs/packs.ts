@@ -4,13 +4,19 @@ import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Fault, flock, punchHole } from "../mq/mod.ts";
-import { packBytes, packsOpenMax } from "./limits.ts";
+import { errnoCode, Fault, flock, pause, punchHole } from "../mq/mod.ts";
+import { blockBytes, packBytes, packsOpenMax } from "./limits.ts";
 
 /** Where bytes begin. */
 export interface Spot {
   pack: number;
   at: number;
+}
+
+/** Bytes of a pack to which something points. */
+export interface Extent {
+  at: number;
+  length: number;
 }
 
 /** A pack that we alone append to, as long as it is open. */
@@ -85,25 +91,25 @@ export class Packs {
   }
 
   /**
-   * Gives back to the disk what of pack `n` lies outside of the extents that `keep` names, in order of where they are.
-   * `keep` is asked when nobody can append any more. Returns the bytes given back, or undefined when somebody does append.
+   * Gives back to the disk the blocks of pack `n` that lie outside of all extents. `next` gives, in order of where they
+   * are, the first ones that begin behind a place, none at the end; it is asked when nobody can append any more. Others run
+   * in between. Returns the bytes given back, or undefined when somebody does append.
+   * @throws {Fault} environment
    */
-  free(n: number, keep: () => { at: number; length: number }[]): number | undefined {
-    let fd: number;
+  async free(n: number, next: (after: number) => Extent[]): Promise<number | undefined> {
+    let fd: number | undefined;
     try {
       fd = fs.openSync(this.#path(n), "r+");
-    } catch (e) {
-      if ((e as NodeJS.ErrnoException).code === "ENOENT") return 0;
-      throw Fault.from("gc", e);
-    }
-    try {
       if (!flock(fd)) return undefined;
       const before = usedBytes(fd);
       const { size } = fs.fstatSync(fd);
       let end = 0;
-      for (const { at, length } of keep()) {
-        if (at > end) punchHole(fd, end, at - end);
-        end = Math.max(end, at + length);
+      for (let some = next(-1); some.length > 0; some = next(some.at(-1)!.at)) {
+        for (const { at, length } of some) {
+          punchBlocks(fd, end, at);
+          end = Math.max(end, at + length);
+        }
+        await pause();
       }
       if (end < size) fs.ftruncateSync(fd, end);
       // The newest stays, so that no number ever means another file to who has it open.
@@ -115,9 +121,10 @@ export class Packs {
       }
       return Math.max(0, before - usedBytes(fd));
     } catch (e) {
+      if ((e as NodeJS.ErrnoException).code === "ENOENT") return 0;
       throw Fault.from("gc", e);
     } finally {
-      fs.closeSync(fd);
+      if (fd !== undefined) fs.closeSync(fd);
     }
   }
 
@@ -209,9 +216,21 @@ function writeAll(fd: number, at: number, pieces: Uint8Array[]): number {
   return at;
 }
 
+/** Gives whole blocks between two places back, where the file system can do that: no byte beside them is written. */
+function punchBlocks(fd: number, from: number, to: number): void {
+  const start = Math.ceil(from / blockBytes) * blockBytes, end = Math.floor(to / blockBytes) * blockBytes;
+  if (end <= start) return;
+  try {
+    punchHole(fd, start, end - start);
+  } catch (e) {
+    if (errnoCode(e) !== "EOPNOTSUPP") throw e;
+  }
+}
+
 const usedBytes = (fd: number): number => fs.fstatSync(fd).blocks * 512;
 
-function syncDirectory(path: string): void {
+/** Makes the names in a directory durable. */
+export function syncDirectory(path: string): void {
   const fd = fs.openSync(path, "r");
   try {
     fs.fsyncSync(fd);

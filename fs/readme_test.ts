@@ -8,7 +8,7 @@ import { testIn } from "./fixture.ts";
 import * as limits from "./limits.ts";
 import { putFile } from "./manifest.ts";
 import { MemoryStore } from "./store.ts";
-import { openStoreDatabase } from "./store_sqlite.ts";
+import { openStoreDatabase } from "./store_db.ts";
 import type { Node } from "./tree.ts";
 import { encodeNode } from "./tree.ts";
 
@@ -76,7 +76,7 @@ testIn("the tables of store.db are those of SQLite", (dir) => {
   const db = openStoreDatabase(`${dir}/store.db`);
   const columns = db.read((r) =>
     r.all<{ t: string; c: string; type: string }>(
-      `SELECT m.name t, i.name c, i.type FROM sqlite_schema m JOIN pragma_table_info(m.name) i
+      `SELECT m.name t, i.name c, i.type FROM sqlite_schema m JOIN pragma_table_xinfo(m.name) i
        WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'`,
     )
   );

@@ -14,7 +14,7 @@ import {
   testIn,
   trySetXattr,
 } from "./fixture.ts";
-import { openStoreDatabase } from "./store_sqlite.ts";
+import { openStoreDatabase } from "./store_db.ts";
 import { restore } from "./restore.ts";
 import { MemoryStore } from "./store.ts";
 import { SqliteStore } from "./store_sqlite.ts";

@@ -3,9 +3,9 @@
 import { dirname, join } from "node:path";
 import { fromHex } from "../mq/mod.ts";
 import { compressed, decompressed } from "./compress.ts";
-import type { Db, Migration, Reader, Tx } from "./db.ts";
-import { openDatabase } from "./db.ts";
+import type { Db, Reader, Tx } from "./db.ts";
 import { Holds } from "./holds.ts";
+import { objectBytesMax } from "./limits.ts";
 import { Packs, type Spot } from "./packs.ts";
 import { CODEC, type Codec, type RecordHead, recordHeadBytes, writeHead } from "./record.ts";
 import { shareAll } from "./share.ts";
@@ -21,36 +21,7 @@ import {
   verifyObject,
 } from "./store.ts";
 
-/** The tables of store.db. What a pack has that no object points to is nothing. */
-export const STORE_MIGRATIONS: Migration[] = [{
-  version: 1,
-  name: "objects in packs, roots, what peers may have, what gc has marked",
-  sql: `
-    CREATE TABLE object (
-      n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, codec INTEGER NOT NULL,
-      stored INTEGER NOT NULL, pack INTEGER NOT NULL, at INTEGER NOT NULL,
-      shared INTEGER NOT NULL DEFAULT 0, dead INTEGER NOT NULL DEFAULT 0
-    ) STRICT;
-    CREATE INDEX object_dead ON object (dead) WHERE dead = 1;
-    CREATE TABLE gc (turn INTEGER NOT NULL, drops INTEGER NOT NULL) STRICT;
-    INSERT INTO gc (turn, drops) VALUES (1, 0);
-    CREATE TABLE shared_root (id BLOB PRIMARY KEY) STRICT;
-    CREATE TABLE root (
-      n INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, kind TEXT NOT NULL, size INTEGER NOT NULL,
-      sha256 BLOB, label TEXT NOT NULL, at_ms INTEGER NOT NULL,
-      uid INTEGER NOT NULL, pinned INTEGER NOT NULL
-    ) STRICT;
-    CREATE INDEX root_id ON root (id);
-    CREATE INDEX root_sha256 ON root (sha256);
-    CREATE INDEX root_label ON root (label);`,
-}];
-
-/** Opens (creates) the store's database at `path`, for {@link SqliteStore} and the catalog. */
-export function openStoreDatabase(path: string): Db {
-  return openDatabase(path, { migrations: STORE_MIGRATIONS, synchronous: "FULL" });
-}
-
-/** A store in a database of {@link openStoreDatabase} and, beside it, the directories `packs` and `holds`. */
+/** A store in a database of `openStoreDatabase` and, beside it, the directories `packs` and `holds`. */
 export class SqliteStore implements SharingStore {
   readonly db: Db;
   readonly packs: Packs;
@@ -73,8 +44,16 @@ export class SqliteStore implements SharingStore {
   missing(ids: Id[]): Promise<Id[]> {
     return settle(() => {
       checkIds("store.missing", ids);
-      const rows = this.db.read((r) => ids.map((id) => rowOf(r, id)));
-      this.#revive(rows);
+      const look = (r: Reader) => ids.map((id) => rowOf(r, id));
+      let rows = this.db.read(look);
+      // What gc has marked may be dropped until we write: it is looked for again then.
+      if (rows.some(isMarked)) {
+        rows = this.db.write((tx) => {
+          const now = look(tx);
+          for (const row of now.filter(isMarked)) tx.run("UPDATE object SET dead = 0 WHERE n = ?", row.n);
+          return now;
+        });
+      }
       return ids.filter((_, i) => rows[i] === undefined);
     });
   }
@@ -139,11 +118,15 @@ export class SqliteStore implements SharingStore {
     return { head, header, bytes: stored };
   }
 
-  /** Objects that gc has marked and that somebody counts on again. */
-  #revive(rows: (Row | undefined)[]): void {
-    const dead = rows.filter((row) => row?.dead === 1) as Row[];
-    if (dead.length === 0) return;
-    this.db.write((tx) => dead.forEach(({ n }) => tx.run("UPDATE object SET dead = 0 WHERE n = ?", n)));
+  /** Meanwhile gc drops nothing of it, so that what is said to be whole is. */
+  async share(root: Id): Promise<void> {
+    if (this.isWhole(root)) return;
+    const hold = await this.holds.hold();
+    try {
+      await this.#share(root);
+    } finally {
+      hold.release();
+    }
   }
 
   /** Whether everything that `root` reaches was here and shared when somebody last looked, and nothing was dropped since. */
@@ -152,16 +135,21 @@ export class SqliteStore implements SharingStore {
     return this.db.read((r) => r.get(sql, fromHex(root))) !== undefined;
   }
 
-  share(root: Id): Promise<void> {
+  #share(root: Id): Promise<void> {
     return shareAll(this, {
       isWhole: (id) => this.isWhole(id),
       mark: (ids) => {
-        const rows = this.db.read((r) => ids.map((id) => rowOf(r, id)));
-        const isNew = (row: Row | undefined): row is Row => row?.shared === 0;
+        const look = (r: Reader) => ids.map((id) => rowOf(r, id));
+        const isNew = (row: Row | undefined): row is Row => row?.shared === 0 || row?.dead === 1;
+        let rows = this.db.read(look);
         if (rows.some(isNew)) {
-          this.db.write((tx) =>
-            rows.filter(isNew).forEach(({ n }) => tx.run("UPDATE object SET shared = 1 WHERE n = ?", n))
-          );
+          rows = this.db.write((tx) => {
+            const now = look(tx);
+            for (const { n } of now.filter(isNew)) {
+              tx.run("UPDATE object SET shared = 1, dead = 0 WHERE n = ?", n);
+            }
+            return now;
+          });
         }
         return !rows.includes(undefined);
       },
@@ -198,15 +186,19 @@ export class SqliteStore implements SharingStore {
   get(ids: Id[]): Promise<Uint8Array[]> {
     return settle(() => {
       checkIds("store.get", ids);
-      const add = answerSize();
-      return this.db.read((r) => {
-        const rows = ids.map((id) => this.#needRow(r, id));
-        rows.forEach(({ size }) => add(size));
-        return this.#bytesOf(rows).map((bytes, i) => {
-          verifyObject(ids[i]!, bytes);
-          return bytes;
+      for (;;) {
+        const { rows, objects } = this.db.read((r) => {
+          const rows = ids.map((id) => this.#needRow(r, id));
+          const add = answerSize();
+          rows.forEach(({ size }) => add(size));
+          return { rows, objects: this.#bytesOf(rows) };
         });
-      });
+        const bad = objects.findIndex((bytes, i) => idOf(bytes) !== ids[i]);
+        if (bad < 0) return objects;
+        // Damaged, unless it was dropped, and its room given to others, while we read.
+        const now = this.db.read((r) => this.#needRow(r, ids[bad]!));
+        if (isSamePlace(now, rows[bad]!)) verifyObject(ids[bad]!, objects[bad]!);
+      }
     });
   }
 
@@ -251,8 +243,16 @@ export class SqliteStore implements SharingStore {
     const out: Uint8Array[] = [];
     for (let i = 0; i < rows.length;) {
       const first = rows[i]!;
+      if (!isPlausible(first)) {
+        out.push(new Uint8Array(0));
+        i++;
+        continue;
+      }
       let end = first.at + first.stored, k = i + 1;
-      while (k < rows.length && rows[k]!.pack === first.pack && rows[k]!.at === end + recordHeadBytes) {
+      while (
+        k < rows.length && rows[k]!.pack === first.pack && rows[k]!.at === end + recordHeadBytes &&
+        isPlausible(rows[k]!)
+      ) {
         end = rows[k]!.at + rows[k]!.stored;
         k++;
       }
@@ -267,6 +267,22 @@ export class SqliteStore implements SharingStore {
 export function forgetWhole(tx: Tx): void {
   tx.run("DELETE FROM shared_root");
   tx.run("UPDATE gc SET drops = drops + 1");
+}
+
+/** Whether a row can be true at all: of one that cannot be, nothing is read. */
+export function isPlausible({ at, stored, size }: Row): boolean {
+  return at >= recordHeadBytes && stored >= 0 && stored <= objectBytesMax && size >= 0 &&
+    size <= objectBytesMax;
+}
+
+/** Whether two rows speak of the same bytes. */
+export function isSamePlace(a: Row, b: Row): boolean {
+  return a.n === b.n && a.pack === b.pack && a.at === b.at && a.stored === b.stored && a.size === b.size &&
+    a.codec === b.codec;
+}
+
+function isMarked(row: Row | undefined): row is Row {
+  return row?.dead === 1;
 }
 
 /** What stands in a pack as the object that it is. */

@@ -4,12 +4,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { storeContract } from "../tests/contract/store.ts";
+import { storeContract, type StoreUnderTest } from "../tests/contract/store.ts";
 import type { Db } from "./db.ts";
 import { fsck } from "./fsck.ts";
 import { idOf, isId, MemoryStore } from "./store.ts";
 import { flipObject } from "./store_fixture.ts";
-import { openStoreDatabase, SqliteStore } from "./store_sqlite.ts";
+import { openStoreDatabase } from "./store_db.ts";
+import { SqliteStore } from "./store_sqlite.ts";
 
 storeContract("MemoryStore", () => {
   const store = new MemoryStore();
@@ -23,7 +24,11 @@ storeContract("MemoryStore", () => {
   };
 });
 
-storeContract("SqliteStore", () => {
+for (const compress of [false, true]) {
+  storeContract(compress ? "SqliteStore with compression" : "SqliteStore", () => onDisk(compress));
+}
+
+function onDisk(compress: boolean): StoreUnderTest {
   const dir = mkdtempSync(join(tmpdir(), "isconf-store-"));
   const open: Db[] = [];
   const connect = () => {
@@ -32,7 +37,7 @@ storeContract("SqliteStore", () => {
   };
   const db = connect();
   const watcher = connect();
-  const store = new SqliteStore(db);
+  const store = new SqliteStore(db, { compress });
   return {
     store,
     drop: (ids) => store.drop(ids),
@@ -44,7 +49,7 @@ storeContract("SqliteStore", () => {
       rmSync(dir, { recursive: true, force: true });
     },
   };
-});
+}
 
 test("two stores on one file: both put, both see all", async () => {
   const dir = mkdtempSync(join(tmpdir(), "isconf-store-"));
