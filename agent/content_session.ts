@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { batchBytesMax, type Catalog, type Id, putWhole, readFile, type SqliteStore } from "../fs/mod.ts";
 import { type Cbor, type Clock, readAt, syncFd, writeAt } from "../mq/mod.ts";
 import type { CallerRequest, ContentRequest } from "./content.ts";
+import { progressMs } from "./limits.ts";
 import { type Answers, malformed, openSeam, readIds, readObjects } from "./seam.ts";
 import { rowToCbor, shelve } from "./shelve.ts";
 
@@ -31,7 +32,13 @@ export async function serveContent(
     if (caller.file === undefined) throw malformed();
     return caller.file;
   };
-  const tell = (bytes: number) => void seam.ask("progress", bytes).catch(() => {}); // progress is a hint
+  let toldMs = -Infinity;
+  const tell = (bytes: number) => {
+    const now = clock.now();
+    if (now - toldMs < progressMs) return;
+    toldMs = now;
+    seam.ask("progress", bytes).catch(() => {}); // progress is a hint
+  };
   const storeOf = (compresses: Cbor) => compresses === true ? compressing : plain;
   const answers: Answers<ContentRequest> = {
     missing: async (v) => await plain.missing(readIds(v)),
@@ -54,7 +61,7 @@ export async function serveContent(
       const file = needFile();
       const [id] = readIds([v]) as [Id];
       let at = 0;
-      for await (const piece of readFile(plain, id)) {
+      for await (const piece of readFile(plain.reading(), id)) {
         writeAt(file, piece, at);
         at += piece.length;
         tell(at);

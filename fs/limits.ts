@@ -26,6 +26,9 @@ export const windowBytes = 4 * MiB;
 /** Bytes of a file that are read, cut and put together, while those before them are still being written. */
 export const putWindowBytes = 8 * MiB;
 
+/** Memory for what a reader of one file is given at once: `windowBytes` of objects, and what stands between them. */
+export const readRoomBytes = windowBytes + MiB;
+
 /** Largest encoded node of a tree, in bytes: what the CBOR reader takes at once. */
 export const nodeBytesMax = MiB;
 /** A node that is longer than this stands as an object of its own and not inside its directory, in bytes. */

@@ -96,7 +96,7 @@ export function parsePart(id: Id, value: Cbor, listed: { level: number; size: nu
 }
 
 /** The manifest of a whole file. */
-export async function readManifest(store: Store, id: Id): Promise<Manifest & { sha256: Id }> {
+export async function readManifest(store: Pick<Store, "get">, id: Id): Promise<Manifest & { sha256: Id }> {
   const [bytes] = await store.get([id]);
   const m = parseManifest(id, decode(bytes!));
   if (m.sha256 === undefined) throw lying(id, "it is only a part of one");
@@ -105,7 +105,7 @@ export async function readManifest(store: Store, id: Id): Promise<Manifest & { s
 
 /** The manifests that `m` lists, in order; nothing when it lists chunks. */
 export async function* subManifests(
-  store: Store,
+  store: Pick<Store, "get">,
   m: Manifest,
   wanted: (at: number, length: number) => boolean = () => true,
 ): AsyncGenerator<{ id: Id; at: number; manifest: Manifest }> {
@@ -206,7 +206,11 @@ export async function putFile(
  * a whole read is checked against the file's SHA-256 before it ends.
  * @throws {Fault} corrupt, when anything does not match; notFound, when an object is not here
  */
-export async function* readFile(store: Store, id: Id, range?: ByteRange): AsyncGenerator<Uint8Array> {
+export async function* readFile(
+  store: Pick<Store, "get">,
+  id: Id,
+  range?: ByteRange,
+): AsyncGenerator<Uint8Array> {
   const m = await readManifest(store, id);
   const from = range?.offset ?? 0;
   const to = Math.min(m.size, from + (range?.length ?? m.size));
@@ -228,7 +232,7 @@ export async function* readFile(store: Store, id: Id, range?: ByteRange): AsyncG
 }
 
 async function* pieces(
-  store: Store,
+  store: Pick<Store, "get">,
   id: Id,
   m: Manifest,
   from: number,
@@ -289,7 +293,7 @@ function* windowsOf(parts: Part[], isWanted: (at: number, length: number) => boo
 
 /** Reads one window ahead, so that the store works while its reader does. */
 async function* readAhead(
-  store: Store,
+  store: Pick<Store, "get">,
   windows: Generator<Window>,
 ): AsyncGenerator<{ window: Window; objects: Uint8Array[] }> {
   const begin = () => {

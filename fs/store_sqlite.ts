@@ -5,11 +5,11 @@ import { fromHex } from "../mq/mod.ts";
 import { compressed, decompressed } from "./compress.ts";
 import type { Db, Reader, Tx } from "./db.ts";
 import { Holds } from "./holds.ts";
-import { objectBytesMax } from "./limits.ts";
+import { objectBytesMax, readRoomBytes } from "./limits.ts";
 import { Packs, type Spot } from "./packs.ts";
 import { CODEC, type Codec, type RecordHead, recordHeadBytes, writeHead } from "./record.ts";
 import { shareAll } from "./share.ts";
-import type { Id, SharedObjects, SharingStore } from "./store.ts";
+import type { Id, SharedObjects, SharingStore, Store } from "./store.ts";
 import {
   answerSize,
   checkIds,
@@ -184,22 +184,34 @@ export class SqliteStore implements SharingStore {
   };
 
   get(ids: Id[]): Promise<Uint8Array[]> {
-    return settle(() => {
-      checkIds("store.get", ids);
-      for (;;) {
-        const { rows, objects } = this.db.read((r) => {
-          const rows = ids.map((id) => this.#needRow(r, id));
-          const add = answerSize();
-          rows.forEach(({ size }) => add(size));
-          return { rows, objects: this.#bytesOf(rows) };
-        });
-        const bad = objects.findIndex((bytes, i) => idOf(bytes) !== ids[i]);
-        if (bad < 0) return objects;
-        // Damaged, unless it was dropped, and its room given to others, while we read.
-        const now = this.db.read((r) => this.#needRow(r, ids[bad]!));
-        if (isSamePlace(now, rows[bad]!)) verifyObject(ids[bad]!, objects[bad]!);
-      }
-    });
+    return settle(() => this.#get(ids));
+  }
+
+  /**
+   * The same store for who reads one batch after the other, at most `windowBytes` each: what a `get` gives is gone with
+   * the second one after it, because they use the same memory in turn.
+   */
+  reading(): Pick<Store, "get"> {
+    const rooms = [new Uint8Array(readRoomBytes), new Uint8Array(readRoomBytes)] as const;
+    let turn = 0;
+    return { get: (ids) => settle(() => this.#get(ids, rooms[turn ^= 1])) };
+  }
+
+  #get(ids: Id[], room?: Uint8Array): Uint8Array[] {
+    checkIds("store.get", ids);
+    for (;;) {
+      const { rows, objects } = this.db.read((r) => {
+        const rows = ids.map((id) => this.#needRow(r, id));
+        const add = answerSize();
+        rows.forEach(({ size }) => add(size));
+        return { rows, objects: this.#bytesOf(rows, room) };
+      });
+      const bad = objects.findIndex((bytes, i) => idOf(bytes) !== ids[i]);
+      if (bad < 0) return objects;
+      // Damaged, unless it was dropped, and its room given to others, while we read.
+      const now = this.db.read((r) => this.#needRow(r, ids[bad]!));
+      if (isSamePlace(now, rows[bad]!)) verifyObject(ids[bad]!, objects[bad]!);
+    }
   }
 
   /**
@@ -238,8 +250,8 @@ export class SqliteStore implements SharingStore {
     return row;
   }
 
-  /** The bytes of objects; fewer, or none, when they are lost. Neighbours in a pack are read together. */
-  #bytesOf(rows: Row[]): Uint8Array[] {
+  /** The bytes of objects, in `room` as far as they fit; fewer, or none, when they are lost. Neighbours are read together. */
+  #bytesOf(rows: Row[], room: Uint8Array = new Uint8Array(0)): Uint8Array[] {
     const out: Uint8Array[] = [];
     for (let i = 0; i < rows.length;) {
       const first = rows[i]!;
@@ -256,7 +268,11 @@ export class SqliteStore implements SharingStore {
         end = rows[k]!.at + rows[k]!.stored;
         k++;
       }
-      const bytes = this.packs.read(first.pack, first.at, end - first.at);
+      const length = end - first.at;
+      const bytes = length <= room.length
+        ? this.packs.readInto(first.pack, first.at, room.subarray(0, length))
+        : this.packs.read(first.pack, first.at, length);
+      room = room.subarray(length);
       for (; i < k; i++) out.push(unpacked(rows[i]!, bytes.subarray(rows[i]!.at - first.at)));
     }
     return out;
