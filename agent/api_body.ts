@@ -1,5 +1,5 @@
 // API bodies: what comes in as bytes and what goes out as bytes, for the routes that move contents. In the agent an answer
-// is written straight to Node's response, which costs less than a web stream; without one (tests) it is a Response.
+// is written straight to Node's response, with no web stream in between; without one (tests) it is a Response.
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context } from "hono";
 import type * as http from "node:http";
