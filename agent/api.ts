@@ -1,52 +1,36 @@
-// API: the Hono app made from the list of verbs: POST /v1/VERB with JSON, GET for those that only read, streams for
-// contents. It knows who calls (from the door), never decides what they may (the verbs do).
+// API: the Hono app made from the list of verbs: POST /v1/VERB with JSON, GET for those that only read, bundles;
+// contents are in api_blob.ts. It knows who calls (from the door), never decides what they may (the verbs do).
 import { getRequestListener } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import type * as http from "node:http";
-import { isId, putFile, readFile, readManifest } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
+import { addBlobRoutes } from "./api_blob.ts";
+import { answerBytes, bodyOf, type Env, rawPath } from "./api_body.ts";
+import { problem } from "./api_problem.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
 import { requestBytesMax, streamQueueBytesMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import { checkArgs, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
-type Env = { Bindings: { actor: Actor } };
 const NDJSON = "application/x-ndjson";
 
 /** The app over one host. `fetch(request, { actor })` is its one door. */
 export function makeApi(host: Host, acts: Acts): Hono<Env> {
-  const app = new Hono<Env>();
+  const app = new Hono<Env>({ getPath: rawPath });
   const callOf = (c: Context<Env>, emit: Call["emit"]): Call => ({ host, acts, actor: c.env.actor, emit });
 
-  app.put("/v1/blob", async (c) => {
-    const label = c.req.query("label") ?? "";
-    const row = await host.store.holding(async () => {
-      const { id } = await putFile(host.store, bodyOf(c));
-      return await host.shelf.add({ id, label, uid: c.env.actor.uid, pinned: false });
-    });
-    return c.json(row);
-  });
+  addBlobRoutes(app, host);
 
   app.post("/v1/content", async (c) => {
     await jsonBody(c, "content"); // who is answered before he has sent all of his question loses the answer
     return c.json({ socket: await host.store.open(c.env.actor.uid) });
   });
 
-  app.get("/v1/blob/:id", async (c) => {
-    const row = await host.shelf.find(c.req.param("id")) ?? await elsewhere(host, c.req.param("id"));
-    c.header("content-type", "application/octet-stream");
-    c.header("content-length", String(row.size));
-    c.header("etag", `"${row.id}"`);
-    if (c.req.header("if-none-match") === `"${row.id}"`) return c.body(null, 304);
-    if (c.req.method === "HEAD") return c.body(null);
-    return c.body(await streamOf(readFile(host.store, row.id)));
-  });
-
   app.get("/v1/bundle", async (c) => {
     const chunks = acts.bundle.exportBundle(callOf(c, () => {}), c.req.query("branch"));
-    return c.body(await streamOf(chunks), 200, { "content-type": "application/octet-stream" });
+    return await answerBytes(c, chunks, 200, { "content-type": "application/octet-stream" }, host.log);
   });
 
   app.put("/v1/bundle", async (c) => {
@@ -82,15 +66,6 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
     return problem(c, Fault.from("api", e));
   });
   return app;
-}
-
-/** A file that some other host has, by its whole id; what it is called there is not known here. */
-async function elsewhere(host: Host, name: string): Promise<{ id: string; size: number }> {
-  if (!isId(name)) {
-    throw new Fault("get", "notFound", `nothing here is called ${inert(name)}`, { hint: "isconf ls" });
-  }
-  await host.store.fetch([name]);
-  return { id: name, size: (await readManifest(host.store, name)).size };
 }
 
 /** Runs one verb and answers with JSON, or, when asked for it, with JSON lines: progress, then result or fault. */
@@ -185,41 +160,6 @@ function queryArgs(verb: Verb, query: Record<string, string>): Record<string, un
   return out;
 }
 
-async function* bodyOf(c: Context): AsyncIterable<Uint8Array> {
-  const body = c.req.raw.body;
-  if (body === null) return;
-  yield* body as unknown as AsyncIterable<Uint8Array>;
-}
-
-/** A source as the body of an answer. Its first part is read before, so that what fails at once is answered as a fault. */
-async function streamOf(source: AsyncIterable<Uint8Array>): Promise<ReadableStream<Uint8Array>> {
-  const from = source[Symbol.asyncIterator]();
-  let ready: IteratorResult<Uint8Array> | undefined = await from.next();
-  return new ReadableStream({
-    async pull(out) {
-      const { value, done } = ready ?? await from.next();
-      ready = undefined;
-      if (done) out.close();
-      else out.enqueue(value);
-    },
-    async cancel() {
-      await from.return?.();
-    },
-  });
-}
-
-/** An error as RFC 9457 has it, with what isconf knows beside it. */
-function problem(c: Context, fault: Fault): Response {
-  const body = {
-    type: "about:blank",
-    title: fault.kind,
-    status: fault.http,
-    detail: fault.message,
-    ...fault.toJSON(),
-  };
-  return c.body(JSON.stringify(body), fault.http as 400, { "content-type": "application/problem+json" });
-}
-
 function usage(op: string, message: string): Fault {
   return new Fault(op, "usage", message, { hint: `isconf help ${op}` });
 }
@@ -229,9 +169,12 @@ export function nodeHandler(
   app: Hono<Env>,
 ): (actor: Actor, req: http.IncomingMessage, res: http.ServerResponse) => void {
   return (actor, req, res) => {
-    const listener = getRequestListener((request) => app.fetch(request, { actor }), {
-      overrideGlobalObjects: false,
-    });
+    const listener = getRequestListener(
+      (request) => app.fetch(request, { actor, outgoing: res }),
+      {
+        overrideGlobalObjects: false,
+      },
+    );
     void listener(req, res);
   };
 }

@@ -5,15 +5,10 @@ import * as path from "node:path";
 import {
   capture,
   type FileNode,
-  type Id,
-  isId,
-  type Node,
-  nodeAt,
   PutBatch,
   putFile,
   readFile,
   readNodeFile,
-  readRoot,
   restore,
   type RootKind,
   type Store,
@@ -22,6 +17,7 @@ import { Fault, systemClock, toHex } from "../mq/mod.ts";
 import type { Where } from "./client.ts";
 import { type ContentSession, withContent } from "./content_client.ts";
 import { sparseBytesMin } from "./limits.ts";
+import { type Library, locate } from "./locate.ts";
 import { inert } from "./names.ts";
 import { type Bar, makeBar } from "./progress.ts";
 import type { ShelfRow } from "./seam.ts";
@@ -121,7 +117,7 @@ export interface GetArgs {
 export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
   if (args.file === "-") return await cat(cli, { name: args.name });
   const found = await withContent(cli.where, async (session) => {
-    const what = await locate(session, args.name);
+    const what = await locate(libraryOf(session), args.name);
     if (what.kind === "file") return what;
     const bar = makeBar(cli);
     const owners = process.geteuid?.() === 0 ? "kept" : "own";
@@ -165,7 +161,7 @@ export interface CatArgs {
 /** Writes a file, or a range of it, to standard output. */
 export async function cat(cli: ContentCli, { name, offset, length }: CatArgs): Promise<number> {
   await withContent(cli.where, async (session) => {
-    const what = await locate(session, name);
+    const what = await locate(libraryOf(session), name);
     const store = session.store(false);
     if (what.kind === "tree" && what.node.kind !== "file") {
       throw new Fault("cat", "usage", `${inert(name)} is no file`, { hint: `isconf tree ${inert(name)}` });
@@ -181,33 +177,13 @@ export async function cat(cli: ContentCli, { name, offset, length }: CatArgs): P
   return 0;
 }
 
-/** What a name means: a file by itself, or a node of a tree. */
-type Found = (RootKind & { kind: "file" }) | (RootKind & { kind: "tree"; node: Node });
-
-/**
- * What `text` means: what is on the shelf under that id, beginning of an id, SHA-256 or label; or NAME:PATH, the place
- * PATH in the tree that NAME means; or the id of anything that some host has.
- */
-async function locate(session: ContentSession, text: string): Promise<Found> {
-  const whole = await session.find(text);
-  if (whole !== undefined || isId(text)) return await found(session, whole?.id ?? text, "");
-  const colon = text.indexOf(":");
-  const name = text.slice(0, Math.max(0, colon));
-  const root = colon > 0 ? (await session.find(name))?.id ?? (isId(name) ? name : undefined) : undefined;
-  if (root !== undefined) return await found(session, root, text.slice(colon + 1));
-  throw new Fault("get", "notFound", `nothing here is called ${inert(text)}`, { hint: "isconf ls" });
-}
-
-async function found(session: ContentSession, id: Id, inside: string): Promise<Found> {
-  await session.fetch(id);
-  const store = session.store(false);
-  const root = await readRoot(store, id);
-  if (root.kind === "file" && inside === "") return { ...root, kind: "file" };
-  if (root.kind === "file") {
-    throw new Fault("get", "notFound", `${id} is a file, nothing is in it`, { hint: "isconf ls" });
-  }
-  const { node } = await nodeAt(store, id, Buffer.from(inside));
-  return { ...root, kind: "tree", node };
+/** Where this session looks names up. */
+function libraryOf(session: ContentSession): Library {
+  return {
+    store: session.store(false),
+    find: (text) => session.find(text),
+    fetch: (id) => session.fetch(id),
+  };
 }
 
 async function* counted(source: AsyncIterable<Uint8Array>, bar: Bar): AsyncGenerator<Uint8Array> {

@@ -148,6 +148,10 @@ export const contentSessionsMax = 64;
 export const contentHelloMs = 2_000;
 /** Milliseconds after which a content thread that nobody has called ends. */
 export const contentIdleMs = 30_000;
+/** Characters of a directory's listing that are gathered before they are sent. */
+export const listingPieceChars = 64 * 1024;
+/** Seconds for which an answer to a whole id, which never changes, may be kept: a year, the longest that is usual. */
+export const blobAgeSeconds = 31_536_000;
 /** A file with holes of at least so many bytes is put as a tree of one name, which keeps its holes. */
 export const sparseBytesMin = 1024 * 1024 * 1024;
 /** Milliseconds until progress is shown for the first time, and between two times. */

@@ -59,7 +59,8 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
   const fetch = async (roots: Id[]) => {
     const hold = await store.holds.hold();
     try {
-      await mesh.fetch(roots);
+      const wanted = roots.filter((id) => !store.isWhole(id)); // a large root takes long to walk
+      if (wanted.length > 0) await mesh.fetch(wanted);
     } finally {
       hold.release();
     }

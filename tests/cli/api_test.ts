@@ -1,7 +1,8 @@
 // api: the local HTTP API as a stranger's program uses it: curl over the socket, every verb, problems, streams, blobs.
 // Not what is sent to break it (api_hostile_test.ts).
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { Buffer } from "node:buffer";
+import { createHash, randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
@@ -226,7 +227,12 @@ test(
     await run("sh", ["-c", 'head -c 20000000 /dev/urandom > "$0"', file]);
     const sum = createHash("sha256").update(fs.readFileSync(file)).digest("hex");
     const put = await curl(box, "/v1/blob?label=random.bin", ["-T", file]);
-    assert.equal(put.status, 200, put.body);
+    assert.equal(put.status, 201, put.body);
+    assert.equal(
+      (await curl(box, "/v1/blob?label=random.bin", ["-T", file])).status,
+      200,
+      "it was there already",
+    );
     const row = JSON.parse(put.body);
     assert.deepEqual([row.size, row.sha256, row.label], [20_000_000, sum, "random.bin"]);
     const back = path.join(box.dir, "back");
@@ -254,6 +260,119 @@ test(
     const empty = await curl(box, "/v1/blob?label=empty", ["-X", "PUT", "--data-binary", ""]);
     assert.equal(JSON.parse(empty.body).size, 0);
     assert.equal((await curl(box, "/v1/blob/empty")).body, "");
+  },
+);
+
+/** Curl alone: how it ended and what it wrote. */
+const bare = (box: Box, target: string, args: string[]) =>
+  run("curl", ["-sS", "--max-time", "30", "--unix-socket", box.socket, ...args, `http://isconf${target}`]);
+
+test(
+  "curl goes on where it was cut off, asks for parts, for headers, and only for what has changed",
+  skipIf("parts by curl", needs),
+  async (t) => {
+    const box = makeBox(t);
+    await box.start();
+    const file = path.join(box.dir, "file"), back = path.join(box.dir, "back");
+    const bytes = randomBytes(5_000_000);
+    fs.writeFileSync(file, bytes);
+    const { id } = JSON.parse((await curl(box, "/v1/blob?label=file", ["-T", file])).body);
+    for (const had of [0, 1, 1_234_567, 4_999_999, 5_000_000]) {
+      fs.writeFileSync(back, bytes.subarray(0, had));
+      const { status, err } = await bare(box, "/v1/blob/file", ["-C", "-", "-o", back]);
+      assert.equal(status, 0, `after ${had} bytes: ${err}`);
+      assert.ok(fs.readFileSync(back).equals(bytes), `after ${had} bytes`);
+    }
+    for (const [range, part] of [["10-19", bytes.subarray(10, 20)], ["-7", bytes.subarray(-7)]] as const) {
+      assert.ok((await bare(box, "/v1/blob/file", ["-r", range])).outBytes.equals(part), range);
+    }
+    const { out } = await bare(box, `/v1/blob/${id}`, ["-I", "-r", "10-19"]);
+    const digest = createHash("sha256").update(bytes).digest("base64");
+    for (
+      const line of [
+        "HTTP/1.1 206 Partial Content",
+        "content-length: 10",
+        "content-range: bytes 10-19/5000000",
+        "accept-ranges: bytes",
+        `etag: "${id}"`,
+        `repr-digest: sha-256=:${digest}:`,
+        "cache-control: max-age=31536000, immutable",
+      ]
+    ) assert.ok(out.split("\r\n").includes(line), `no ${line} in ${out}`);
+    const tags = path.join(box.dir, "etag");
+    const again = [
+      "--etag-save",
+      tags,
+      "--etag-compare",
+      tags,
+      "-o",
+      back,
+      "-w",
+      "%{http_code} %{size_download}",
+    ];
+    fs.writeFileSync(tags, "");
+    assert.equal((await bare(box, "/v1/blob/file", again)).out, "200 5000000");
+    assert.equal((await bare(box, "/v1/blob/file", again)).out, "304 0");
+    fs.writeFileSync(file, "other");
+    await curl(box, "/v1/blob?label=file", ["-T", file]);
+    assert.equal((await bare(box, "/v1/blob/file", again)).out, "200 5");
+    assert.equal(fs.readFileSync(back, "utf8"), "other");
+    assert.equal((await curl(box, "/v1/blob?label=part", ["-T", file, "-C", "2"])).status, 400);
+    const wrong = ["-T", file, "-H", `content-digest: sha-256=:${digest}:`];
+    assert.equal((await curl(box, "/v1/blob?label=wrong", wrong)).status, 400);
+    for (const label of ["part", "wrong"]) assert.equal((await curl(box, `/v1/blob/${label}`)).status, 404);
+  },
+);
+
+test(
+  "curl reads files and directories inside a tree, whatever bytes their names are",
+  skipIf("trees by curl", needs),
+  async (t) => {
+    const box = makeBox(t);
+    await box.start();
+    const dir = path.join(box.dir, "tree");
+    fs.mkdirSync(path.join(dir, "sub"), { recursive: true });
+    const script = `printf 1 >"$(printf 'b\\374d')"; printf 2 >ü; printf 3 >'new
+line'; printf 4 >'?#%41'`;
+    assert.equal((await run("sh", ["-c", script], { cwd: path.join(dir, "sub") })).status, 0);
+    await box.ok(["put", dir]);
+    const targets = { "b%fcd": "1", "%C3%BC": "2", "ü": "2", "new%0Aline": "3", "%3F%23%2541": "4" };
+    for (const [name, body] of Object.entries(targets)) {
+      assert.equal((await bare(box, `/v1/blob/tree/sub/${name}`, ["-f"])).out, body, name);
+    }
+    const links = [
+      "..%2f..%2f..%2fetc%2fpasswd",
+      "sub/../../../../etc/passwd",
+      "sub/%2e%2e/%2e%2e/x",
+      "/etc/passwd",
+    ];
+    for (const name of links) {
+      assert.equal((await curl(box, `/v1/blob/tree/${name}`, ["--path-as-is"])).status, 404, name);
+    }
+    const list = JSON.parse((await bare(box, "/v1/blob/tree/sub", [])).out) as { name: string }[];
+    assert.deepEqual(list.map(({ name }) => name), ["?#%41", "b\\xfcd", "new\\u{a}line", "ü"]);
+    assert.equal(await box.ok(["cat", "tree:sub/ü"]), "2", "the command line means the same by it");
+  },
+);
+
+test(
+  "contents that are damaged end curl with an error, and are never a whole answer",
+  skipIf("damage by curl", needs),
+  async (t) => {
+    const box = makeBox(t);
+    await box.start();
+    const file = path.join(box.dir, "file");
+    fs.writeFileSync(file, randomBytes(20_000_000));
+    await curl(box, "/v1/blob?label=file", ["-T", file]);
+    const pack = fs.openSync(path.join(box.home, "var/store/packs/1.pack"), "r+");
+    const at = 15_000_000, byte = Buffer.alloc(1);
+    fs.readSync(pack, byte, 0, 1, at);
+    fs.writeSync(pack, Buffer.of(byte[0]! ^ 0x10), 0, 1, at);
+    fs.closeSync(pack);
+    const { status, err } = await bare(box, "/v1/blob/file", ["-o", "/dev/null"]);
+    assert.equal(status, 18, err); // "Partial file"
+    assert.equal((await bare(box, "/v1/blob/file", ["-r", "0-9999999", "-o", "/dev/null"])).status, 0);
+    await box.ok(["status"]);
   },
 );
 
