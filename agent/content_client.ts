@@ -1,7 +1,7 @@
 // Content client: the command line's way to the store: a connection to the content thread of the net half, over which it
 // hands the file that is to be read or written. What verbs make of it is in content_main.ts.
 import type { Socket } from "node:net";
-import { type Id, idOf, type Store, verifyObject } from "../fs/mod.ts";
+import { type Id, idOf, type Keyed, type KeyedStore, verifyObject } from "../fs/mod.ts";
 import { type Cbor, Fault, sendFiles, systemClock } from "../mq/mod.ts";
 import { connect, needOk, request, textOf, type Where } from "./client.ts";
 import type { CallerRequest, ContentRequest } from "./content.ts";
@@ -43,19 +43,23 @@ export class ContentSession {
   }
 
   /** The store as it is seen from here: what comes is hashed before anybody sees it. */
-  store(compress: boolean): Store {
+  store(compress: boolean): KeyedStore {
     const { ask } = this;
+    const putKeyed = async (objects: Keyed[]) => {
+      const ids = objects.map(([id]) => id);
+      for (const batch of batches(objects.map(([, bytes]) => bytes))) {
+        const told = readIds(await ask("put", [compress, batch]));
+        const own = ids.splice(0, batch.length);
+        if (told.length !== own.length || told.some((id, i) => id !== own[i])) throw malformed();
+      }
+    };
     return {
+      putKeyed,
       missing: async (wanted) => readIds(await ask("missing", wanted)),
       async put(objects) {
-        const ids: Id[] = [];
-        for (const batch of batches(objects)) {
-          const told = readIds(await ask("put", [compress, batch]));
-          const own = batch.map(idOf);
-          if (told.length !== own.length || told.some((id, i) => id !== own[i])) throw malformed();
-          ids.push(...own);
-        }
-        return ids;
+        const keyed = objects.map((bytes): Keyed => [idOf(bytes), bytes]);
+        await putKeyed(keyed);
+        return keyed.map(([id]) => id);
       },
       async get(wanted) {
         const out: Uint8Array[] = [];

@@ -122,7 +122,7 @@ export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
     const bar = makeBar(cli);
     const owners = process.geteuid?.() === 0 ? "kept" : "own";
     const store = watched(session.store(false), (bytes) => bar.at(bytes));
-    await restore(store, what.node, path.resolve(args.file), { owners }).catch(asOf("get"));
+    await restore(store, what.node, path.resolve(args.file), { owners, durable: "end" }).catch(asOf("get"));
     bar.end();
     return undefined;
   });

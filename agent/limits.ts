@@ -69,9 +69,8 @@ export const turnsWaitingMax = 256;
 /** Depth of includes in main.cf, stanzas and bytes of it. */
 export const includeDepthMax = 8;
 export const configBytesMax = 1024 * 1024;
-/** How many entries ahead `up` fetches contents, and the bytes it holds for them. */
+/** How many entries ahead `up` fetches contents. */
 export const prefetchEntriesMax = 64;
-export const prefetchBytesMax = 16 * 1024 * 1024;
 /** Bytes of a file from which on it is put in place while its contents still come. */
 export const aheadBytesMin = 16 * 1024 * 1024;
 /** Entries that `log` answers with unless asked for another number, and at the most. */

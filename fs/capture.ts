@@ -3,7 +3,6 @@
 import { constants } from "node:fs";
 import { errnoCode, Fault, O_PATH, openAt, pause, readAt, readlinkAt, type Stat, statAt } from "../mq/mod.ts";
 import type { Cutter } from "./cutter.ts";
-import { contentCutter } from "./cutter_content.ts";
 import {
   dataRuns,
   metaOf,
@@ -15,7 +14,8 @@ import {
   sortedNames,
 } from "./disk.ts";
 import type { Run } from "./disk.ts";
-import { putFile } from "./manifest.ts";
+import { smallFileBytes } from "./limits.ts";
+import { putBytes, putFile } from "./manifest.ts";
 import { showPath } from "./path.ts";
 import { PutBatch } from "./put_batch.ts";
 import { Fd, isDir, isFile, isLink, isSameFile, openDir, openPlace, statOf } from "./safepath.ts";
@@ -46,7 +46,7 @@ interface Group {
 
 interface Job {
   store: PutBatch;
-  cutter: Cutter;
+  cutter: Cutter | undefined;
   progress: (files: number, bytes: number) => void;
   files: number;
   bytes: number;
@@ -77,7 +77,7 @@ export async function capture(
   using place = openPlace("snap", path);
   const job: Job = {
     store: new PutBatch(store),
-    cutter: options.cutter ?? contentCutter(),
+    cutter: options.cutter,
     progress: options.progress ?? (() => {}),
     files: 0,
     bytes: 0,
@@ -191,7 +191,9 @@ async function captureFile(
   refuseDevice(job, file.fd, stat, path);
   const runs = dataRuns(file.fd, stat);
   const xattrs = readXattrs(file.fd);
-  const ref = await putFile(job.store, exactly(file.fd, runs ?? [[0, stat.size]], stat), job.cutter);
+  const ref = runs === undefined && stat.size <= smallFileBytes && job.cutter === undefined
+    ? await putBytes(job.store, readSmall(file.fd, stat.size))
+    : await putFile(job.store, exactly(file.fd, runs ?? [[0, stat.size]], stat), job.cutter);
   const after = statAt(file.fd);
   const isStill = after.size === stat.size && String(after.mtime) === String(stat.mtime) &&
     String(after.ctime) === String(stat.ctime);
@@ -205,6 +207,17 @@ async function captureFile(
     group.ctime = String(stat.ctime);
   }
   return node;
+}
+
+/** All bytes of a small file; that it has not grown is looked at by who asks for its attributes afterwards. */
+function readSmall(fd: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  for (let done = 0; done < size;) {
+    const got = readAt(fd, bytes.subarray(done), done);
+    if (got === 0) throw new Changed();
+    done += got;
+  }
+  return bytes;
 }
 
 /** The bytes of `runs`; the file has all of them and ends where it said, or it changed. */

@@ -24,7 +24,7 @@ export type Difference = "missing" | "kind" | "content" | "mode" | "owner" | "mt
 
 /** The differences of `name` in `dir`, whose status is `stat`, from `node`; the cheap ones first. */
 export async function* differences(
-  store: Store,
+  store: Pick<Store, "get">,
   dir: number,
   name: Uint8Array,
   stat: Stat | undefined,
@@ -47,7 +47,7 @@ export async function* differences(
 }
 
 /** Whether the open file, of the right size, has the bytes of `node`; its holes may lie elsewhere. */
-async function hasContent(store: Store, fd: number, node: FileNode): Promise<boolean> {
+async function hasContent(store: Pick<Store, "get">, fd: number, node: FileNode): Promise<boolean> {
   const { sha256 } = await readManifest(store, node.content);
   const hash = createHash("sha256");
   const runs = node.runs ?? [[0, node.size]];

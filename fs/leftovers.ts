@@ -8,9 +8,11 @@ import { Fd, isDir, isFile, openDir, statOf } from "./safepath.ts";
 /** The one name inside a temporary directory. */
 export const INNER = "l";
 
-/** An unpredictable name for a temporary file; who writes it holds its flock. */
-export function temporaryName(clock: Clock): Uint8Array {
-  return Buffer.from(`.isconf-${toHex(clock.random(16))}`);
+/** Names for temporary files that nobody can foresee, each another; who writes one holds its flock. */
+export function temporaryNames(clock: Clock): () => Uint8Array {
+  const secret = toHex(clock.random(12));
+  let count = 0;
+  return () => Buffer.from(`.isconf-${secret}${(count++ % 2 ** 32).toString(16).padStart(8, "0")}`);
 }
 
 /** Directories looked at by this process: what appears later is of a living process. */

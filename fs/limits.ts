@@ -29,6 +29,13 @@ export const putWindowBytes = 8 * MiB;
 /** Memory for what a reader of one file is given at once: `windowBytes` of objects, and what stands between them. */
 export const readRoomBytes = windowBytes + MiB;
 
+/** Bytes of objects that are held because a reader will ask for them. */
+export const aheadBytesMax = 16 * MiB;
+/** Names of a directory whose contents are read together. */
+export const aheadNames = 256;
+/** Bytes of contents that are read together. */
+export const aheadBytes = 4 * MiB;
+
 /** Largest encoded node of a tree, in bytes: what the CBOR reader takes at once. */
 export const nodeBytesMax = MiB;
 /** A node that is longer than this stands as an object of its own and not inside its directory, in bytes. */
@@ -41,6 +48,8 @@ export const pagesMax = 16_384;
 export const treeDepthMax = 512;
 /** Most data runs of a sparse file; beyond it the smallest holes are kept as zeros. */
 export const runsMax = 16_384;
+/** A file of a tree of at most so many bytes is read at once. */
+export const smallFileBytes = 256 * KiB;
 /** Bytes read from a file at a time. */
 export const readBytes = MiB;
 /** Most symbolic links followed on the way to a path. */

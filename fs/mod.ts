@@ -13,7 +13,7 @@ export {
 } from "./limits.ts";
 export type { Migration, OpenOptions, Param, Reader, Tx } from "./db.ts";
 export { Db, openDatabase, setNativeBinding } from "./db.ts";
-export type { Id, SharedObjects, SharingStore, Store } from "./store.ts";
+export type { Id, Keyed, KeyedStore, SharedObjects, SharingStore, Store } from "./store.ts";
 export { idOf, isId, MemoryStore, verifyObject } from "./store.ts";
 export { openStoreDatabase, STORE_MIGRATIONS } from "./store_db.ts";
 export { SqliteStore } from "./store_sqlite.ts";
@@ -52,6 +52,7 @@ export { Fetcher } from "./fetch.ts";
 export type { Captured, CaptureOptions } from "./capture.ts";
 export { capture } from "./capture.ts";
 export { PutBatch } from "./put_batch.ts";
+export { Ahead } from "./ahead.ts";
 export type { Restored, RestoreOptions } from "./restore.ts";
 export { restore } from "./restore.ts";
 export type { Difference } from "./differ.ts";

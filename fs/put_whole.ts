@@ -4,7 +4,8 @@ import { createHash, hash } from "node:crypto";
 import { cutAfter } from "./cutter_content.ts";
 import { cutBytesMax, inlineBytesMax, putWindowBytes } from "./limits.ts";
 import { type FileRef, ManifestWriter, putInline } from "./manifest.ts";
-import type { Keyed, SqliteStore } from "./store_sqlite.ts";
+import type { Keyed } from "./store.ts";
+import type { SqliteStore } from "./store_sqlite.ts";
 
 /** Reads the next bytes into `into`, at least one; how many, or 0 at the end. */
 export type Fill = (into: Uint8Array) => number | Promise<number>;

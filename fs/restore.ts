@@ -19,6 +19,7 @@ import {
   type Stat,
   statAt,
   symlinkAt,
+  syncAllOf,
   syncFd,
   systemClock,
   truncateFd,
@@ -28,12 +29,14 @@ import {
 import { differences } from "./differ.ts";
 import { procPath, readXattrs } from "./disk.ts";
 import type { Run } from "./disk.ts";
-import { INNER, sweep, temporaryName, unlinkIfThere } from "./leftovers.ts";
-import { readFile } from "./manifest.ts";
+import { INNER, sweep, temporaryNames, unlinkIfThere } from "./leftovers.ts";
+import { Ahead } from "./ahead.ts";
+import { aheadBytes, aheadNames } from "./limits.ts";
+import { readFile, readManifest } from "./manifest.ts";
 import { components, showPath } from "./path.ts";
 import { Fd, isDir, isSameFile, openDir, openPlace, statOf } from "./safepath.ts";
 import type { Id, Store } from "./store.ts";
-import type { DirNode, FileNode, LinkNode, Meta, Node, Xattr } from "./tree.ts";
+import type { DirNode, Entry, FileNode, LinkNode, Meta, Node, Xattr } from "./tree.ts";
 import { checkDepth, entriesOf, joinPath, listTree, readNode } from "./tree.ts";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
@@ -42,6 +45,11 @@ export interface RestoreOptions {
   clock?: Clock;
   /** Whose everything is to be: `kept`, as the tree says; `own`, the caller's, who needs no rights then. Else `kept`. */
   owners?: "kept" | "own";
+  /**
+   * When what is new is durable: `each`, before its name appears; `end`, all at once before `restore` returns, so that a
+   * power cut before that may leave names without their bytes. What replaces something is always durable first. Else `each`.
+   */
+  durable?: "each" | "end";
 }
 
 /** How many names were made or replaced (or, of directories, changed), and how many were right already. */
@@ -51,10 +59,13 @@ export interface Restored {
 }
 
 interface Job {
-  store: Store;
+  store: Ahead;
   clock: Clock;
+  temporary: () => Uint8Array;
   /** Whether everything is to be the caller's own. */
   isOwn: boolean;
+  /** Whether new files are synced one by one. */
+  syncsEach: boolean;
   written: number;
   unchanged: number;
   /** The open directory that the root's name stands in; paths of `groups` start there. */
@@ -80,9 +91,11 @@ export async function restore(
   if (!isOwn) await checkOwners(store, id, root);
   using place = openPlace("up", target);
   const job: Job = {
-    store,
+    store: new Ahead(store),
     clock: options.clock ?? systemClock,
+    temporary: temporaryNames(options.clock ?? systemClock),
     isOwn,
+    syncsEach: options.durable !== "end",
     written: 0,
     unchanged: 0,
     base: place.fd,
@@ -90,7 +103,10 @@ export async function restore(
   };
   sweep(place.fd, job.clock);
   await restoreAt(job, id, root, { dir: place.fd, name: place.name, path: place.name, shown: place.path }, 0);
-  if (job.written > 0) syncFd(place.fd);
+  if (job.written > 0) {
+    if (job.syncsEach) syncFd(place.fd);
+    else syncAllOf(place.fd);
+  }
   return { written: job.written, unchanged: job.unchanged };
 }
 
@@ -128,12 +144,14 @@ interface At {
   name: Uint8Array;
   path: Uint8Array;
   shown: Uint8Array;
+  /** Whether the directory was made by us just now: nothing is in it. */
+  isNew?: boolean;
 }
 
 async function restoreAt(job: Job, id: Id, given: Node, at: At, depth: number): Promise<void> {
   const node = job.isOwn ? own(given) : given;
   try {
-    const stat = statOf(at.dir, at.name);
+    const stat = at.isNew ? undefined : statOf(at.dir, at.name);
     if (node.kind === "dir") return await restoreDir(job, id, node, at, stat, depth);
     if (stat !== undefined && isDir(stat)) {
       throw new Fault("up", "refused", `${showPath(at.shown)} is a directory, which nothing replaces`, {
@@ -142,13 +160,13 @@ async function restoreAt(job: Job, id: Id, given: Node, at: At, depth: number): 
     }
     const first = node.kind === "file" && node.hard !== undefined ? job.groups.get(node.hard) : undefined;
     const isDone = first === undefined
-      ? (await differences(job.store, at.dir, at.name, stat, node).next()).done === true
+      ? stat !== undefined && (await differences(job.store, at.dir, at.name, stat, node).next()).done === true
       : stat !== undefined && isSameFile(stat, first.stat);
     if (isDone) job.unchanged++;
     else {
       if (first !== undefined) linkAgain(job, first, at);
       else if (node.kind === "link") writeLink(job, node, at);
-      else await writeFile(job, node, at);
+      else await writeFile(job, node, at, job.syncsEach || stat !== undefined);
       job.written++;
     }
     if (node.kind === "file" && node.hard !== undefined && first === undefined) {
@@ -178,14 +196,18 @@ async function restoreDir(
   using dir = openDir(at.dir, at.name);
   if (stat !== undefined) sweep(dir.fd, job.clock);
   const before = job.written;
-  let count = 0;
-  for await (const [name, child] of entriesOf(job.store, node, id)) {
-    const below = { dir: dir.fd, name, path: joinPath(at.path, name), shown: joinPath(at.shown, name) };
-    const [childId, childNode] = typeof child === "string"
-      ? [child, await readNode(job.store, child)]
-      : [id, child];
-    await restoreAt(job, childId, childNode, below, depth + 1);
-    if (++count % 64 === 0) await pause();
+  const isNew = stat === undefined;
+  for await (const entries of groups(entriesOf(job.store, node, id))) {
+    await expectFiles(job.store, entries, isNew);
+    for (const [name, child] of entries) {
+      const [path, shown] = [joinPath(at.path, name), joinPath(at.shown, name)];
+      const below = { dir: dir.fd, name, path, shown, isNew };
+      const [childId, childNode] = typeof child === "string"
+        ? [child, await readNode(job.store, child)]
+        : [id, child];
+      await restoreAt(job, childId, childNode, below, depth + 1);
+    }
+    await pause();
   }
   const now = statAt(dir.fd);
   const isRight = stat !== undefined && String(now.mtime) === String(node.mtime) &&
@@ -195,7 +217,38 @@ async function restoreDir(
     setMeta(dir.fd, node);
     job.written++;
   }
-  if (job.written > before) syncFd(dir.fd);
+  if (job.written > before && (job.syncsEach || stat !== undefined)) syncFd(dir.fd);
+}
+
+/** The entries of a directory, some at a time. */
+async function* groups(entries: AsyncIterable<Entry>): AsyncGenerator<Entry[]> {
+  let group: Entry[] = [];
+  for await (const entry of entries) {
+    group.push(entry);
+    if (group.length < aheadNames) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
+}
+
+/** Reads together what the files of a group will need: their manifests, and, when they are new, their chunks. */
+async function expectFiles(store: Ahead, entries: Entry[], isNew: boolean): Promise<void> {
+  store.forget();
+  const manifests = entries.flatMap(([, node]) =>
+    typeof node === "object" && node.kind === "file" ? [node.content] : []
+  );
+  await store.expect(manifests);
+  const chunks: Id[] = [];
+  let bytes = 0;
+  for (const id of isNew ? manifests : []) {
+    if (store.held(id) === undefined) continue;
+    const { level, parts, size } = await readManifest(store, id);
+    if (level > 0 || bytes + size > aheadBytes) continue;
+    bytes += size;
+    for (const [chunk] of parts) chunks.push(chunk);
+  }
+  await store.expect(chunks);
 }
 
 /** Owner, attributes, mode, time: each of them may undo one that comes later, none an earlier one. */
@@ -222,14 +275,14 @@ function setXattrs(file: number | Uint8Array, wanted: Xattr[]): void {
 }
 
 /** Writes to a file that nobody else can name beforehand, and gives it the name when it is complete. */
-async function writeFile(job: Job, node: FileNode, at: At): Promise<void> {
-  const temporary = temporaryName(job.clock);
+async function writeFile(job: Job, node: FileNode, at: At, syncs: boolean): Promise<void> {
+  const temporary = job.temporary();
   using file = new Fd(openAt(at.dir, temporary, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW, 0o600));
   try {
     flock(file.fd);
     await writeContent(job.store, node, file.fd);
     setMeta(file.fd, node);
-    syncFd(file.fd);
+    if (syncs) syncFd(file.fd);
     renameAt(at.dir, temporary, at.dir, at.name);
   } catch (e) {
     unlinkIfThere(at.dir, temporary);
@@ -238,7 +291,7 @@ async function writeFile(job: Job, node: FileNode, at: At): Promise<void> {
   checkIsThere(statAt(file.fd), at);
 }
 
-async function writeContent(store: Store, node: FileNode, fd: number): Promise<void> {
+async function writeContent(store: Pick<Store, "get">, node: FileNode, fd: number): Promise<void> {
   const runs: Run[] = node.runs ?? [[0, node.size]];
   let run = 0;
   let done = 0;
@@ -283,7 +336,7 @@ function checkIsThere(written: Stat, at: At): void {
  * is made in a directory of our own and moved out when it is complete.
  */
 function writeLink(job: Job, node: LinkNode, at: At): void {
-  const temporary = temporaryName(job.clock);
+  const temporary = job.temporary();
   mkdirAt(at.dir, temporary, 0o700);
   try {
     using own = openDir(at.dir, temporary);
@@ -313,7 +366,7 @@ function writeLink(job: Job, node: LinkNode, at: At): void {
 function linkAgain(job: Job, first: { path: Uint8Array; stat: Stat }, at: At): void {
   const names = components(first.path);
   const last = names.pop()!;
-  const temporary = temporaryName(job.clock);
+  const temporary = job.temporary();
   let dir = openDir(job.base, ".");
   try {
     for (const name of names) {

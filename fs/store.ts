@@ -33,6 +33,15 @@ export interface Store {
   get(ids: Id[]): Promise<Uint8Array[]>;
 }
 
+/** An object and its id. */
+export type Keyed = [id: Id, bytes: Uint8Array];
+
+/** A store that takes the word of its caller for what the id of an object is: of one who has just hashed it. */
+export interface KeyedStore extends Store {
+  /** As `put`. */
+  putKeyed(objects: Keyed[]): Promise<void>;
+}
+
 /** What of a store peers may have. An object that is not shared is, for who asks here, not there at all. */
 export interface SharedObjects {
   /** Those of `ids` that are here, in the same order. */

@@ -9,7 +9,7 @@ import { objectBytesMax, readRoomBytes } from "./limits.ts";
 import { Packs, type Spot } from "./packs.ts";
 import { CODEC, type Codec, type RecordHead, recordHeadBytes, writeHead } from "./record.ts";
 import { shareAll } from "./share.ts";
-import type { Id, SharedObjects, SharingStore, Store } from "./store.ts";
+import type { Id, Keyed, SharedObjects, SharingStore, Store } from "./store.ts";
 import {
   answerSize,
   checkIds,
@@ -310,9 +310,6 @@ export function unpacked(
   if (codec === CODEC.raw) return own;
   return decompressed(own, size) ?? own.subarray(0, 0);
 }
-
-/** An object and its id. */
-export type Keyed = [id: Id, bytes: Uint8Array];
 
 interface Record {
   head: RecordHead;

@@ -214,13 +214,17 @@ export function parsePage(id: Id, value: Cbor): Entry[] {
 }
 
 /** The node with this id. */
-export async function readNode(store: Store, id: Id): Promise<Node> {
+export async function readNode(store: Pick<Store, "get">, id: Id): Promise<Node> {
   const [bytes] = await store.get([id]);
   return parseNode(id, decode(bytes!));
 }
 
 /** The entries of a directory in order of their names; `id`, when it is known, is for the words of a fault. */
-export async function* entriesOf(store: Store, dir: DirNode, id: Id = ""): AsyncGenerator<Entry> {
+export async function* entriesOf(
+  store: Pick<Store, "get">,
+  dir: DirNode,
+  id: Id = "",
+): AsyncGenerator<Entry> {
   if (dir.entries !== undefined) yield* dir.entries;
   let last: Uint8Array | undefined;
   for (const page of dir.pages ?? []) {
@@ -287,7 +291,11 @@ function guessBytes(node: Node): number {
  * The node at `path` below the node `id`, names joined by slashes; an empty path is that node. Links are not followed.
  * @throws {Fault} notFound, naming what is not there
  */
-export async function nodeAt(store: Store, id: Id, path: Uint8Array): Promise<{ id: Id; node: Node }> {
+export async function nodeAt(
+  store: Pick<Store, "get">,
+  id: Id,
+  path: Uint8Array,
+): Promise<{ id: Id; node: Node }> {
   let at = { id, node: await readNode(store, id) };
   for (const name of components(path)) {
     let found: Entry | undefined;
@@ -316,13 +324,17 @@ export interface TreeEntry {
 }
 
 /** Every node of a tree, a directory before what is in it, in order of names; `id` is for the words of a fault. */
-export async function* listTree(store: Store, tree: Id | Node, id: Id = ""): AsyncGenerator<TreeEntry> {
+export async function* listTree(
+  store: Pick<Store, "get">,
+  tree: Id | Node,
+  id: Id = "",
+): AsyncGenerator<TreeEntry> {
   if (typeof tree === "string") yield* walk(store, tree, await readNode(store, tree), new Uint8Array(0), 0);
   else yield* walk(store, id, tree, new Uint8Array(0), 0);
 }
 
 async function* walk(
-  store: Store,
+  store: Pick<Store, "get">,
   id: Id,
   node: Node,
   path: Uint8Array,

@@ -72,6 +72,7 @@ const SYMBOLS = {
   pwrite: ["i32", "i32", "buffer", "u64", "i64"],
   ftruncate: ["i32", "i32", "i64"],
   fsync: ["i32", "i32"],
+  syncfs: ["i32", "i32"],
   fallocate: ["i32", "i32", "i32", "i64", "i64"],
   sendmsg: ["i64", "i32", "buffer", "i32"],
   recvmsg: ["i64", "i32", "buffer", "i32"],
@@ -94,7 +95,7 @@ const SYMBOLS = {
 export type Name = keyof typeof SYMBOLS;
 
 /** What may fail the first time and succeed the second without having been done: never to be repeated. */
-const ONCE: ReadonlySet<Name> = new Set<Name>(["fsync", "close"]);
+const ONCE: ReadonlySet<Name> = new Set<Name>(["fsync", "syncfs", "close"]);
 
 interface Libc {
   fn: Record<Name, Fn>;
@@ -273,6 +274,11 @@ export function syncFd(fd: number): void {
 /** fallocate(2): gives a part of a file back to the disk; it reads as zeros then, and nothing behind it moves. */
 export function punchHole(fd: number, offset: number, length: number): void {
   if (length > 0) call("fallocate", fd, PUNCH_HOLE_KEEP_SIZE, BigInt(offset), BigInt(length));
+}
+
+/** syncfs(2): all that was written to the file system that `fd` is on. */
+export function syncAllOf(fd: number): void {
+  call("syncfs", fd);
 }
 
 const statBytes = new Uint8Array(256);

@@ -82,6 +82,7 @@ export {
   setNonBlocking,
   statAt,
   symlinkAt,
+  syncAllOf,
   syncFd,
   truncateFd,
   unlinkAt,
