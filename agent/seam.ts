@@ -75,8 +75,17 @@ export const ROOT_REQUESTS = [
   "meet", // [peer's public key, its last answer or null] → the next question to it, or null
 ] as const;
 /** What hosts of the domain may ask each other of their root halves, and what rumours are about. There is no other. */
-export const HOST_METHODS = ["heads", "entries", "keeper", "report", "reports", "person"] as const;
-export const RUMOURS = ["head", "report"] as const;
+export const HOST_METHODS = [
+  "heads",
+  "entries",
+  "keeper",
+  "report",
+  "reports",
+  "person",
+  "names",
+  "nameRecords",
+] as const;
+export const RUMOURS = ["head", "report", "name"] as const;
 
 export type NetRequest = typeof NET_REQUESTS[number];
 export type RootRequest = typeof ROOT_REQUESTS[number];
