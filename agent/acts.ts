@@ -9,6 +9,7 @@ export interface Acts {
   work: typeof import("./work.ts");
   apply: typeof import("./apply.ts");
   domain: typeof import("./domain.ts");
+  naming: typeof import("./naming.ts");
   bundle: typeof import("./bundle.ts");
   report: typeof import("./report.ts");
   status: typeof import("./status.ts");

@@ -26,6 +26,9 @@ import * as locks from "./locks.ts";
 import { lockFile } from "./lockfile.ts";
 import { SeamMesh } from "./mesh.ts";
 import { CONTROL } from "./names.ts";
+import * as naming from "./naming.ts";
+import { NameSpread } from "./name_spread.ts";
+import { NameTable } from "./name_table.ts";
 import { type Home, makeHome } from "./paths.ts";
 import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
 import { Pending } from "./pending.ts";
@@ -95,6 +98,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const keeper = new SoleKeeper(db, key);
   const { settleMs = settleInMs } = around;
   const replica = new Replica({ db, journal, clock, mesh, branch, self, settleMs, log });
+  const table = new NameTable(db);
+  const spread = new NameSpread({ table, journal, mesh, clock, log });
   const host: Host = {
     home,
     config,
@@ -107,6 +112,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     mesh,
     replica,
     reports: new Reports({ db, journal, mesh, clock, key, self, own: () => status.ownReport(host) }),
+    names: new naming.Names({ journal, clock, table, spread, self }),
     pending: new Pending(db),
     wip: new Wip(db),
     history: new History(db),
@@ -141,6 +147,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     work,
     apply,
     domain,
+    naming,
     bundle,
     report,
     status,
@@ -180,6 +187,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     await host.turn.take("stop", async () => {
       host.turn.close();
       replica.stop();
+      host.names.stop();
       await doors.close();
       await seam.close();
       db.close();

@@ -93,6 +93,7 @@ export const TYPE = {
   present: "isconf/present/1",
   person: "isconf/person/1",
   join: "isconf/join/1",
+  name: "isconf/name/1",
 } as const;
 
 /** What a signature of ours is good for, and nothing else. */

@@ -14,6 +14,7 @@ import type { Home } from "./paths.ts";
 import type { Runner } from "./run.ts";
 import { getMeta } from "./schema.ts";
 import type { SeamMesh } from "./mesh.ts";
+import type { Names } from "./naming.ts";
 import type { Pending } from "./pending.ts";
 import type { Replica } from "./replica.ts";
 import type { Reports } from "./reports.ts";
@@ -41,6 +42,8 @@ export interface Host {
   readonly mesh: SeamMesh;
   readonly replica: Replica;
   readonly reports: Reports;
+  /** What people call contents, for the whole domain. */
+  readonly names: Names;
   readonly pending: Pending;
   readonly wip: Wip;
   readonly history: History;

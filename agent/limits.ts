@@ -160,3 +160,27 @@ export const progressMs = 200;
 export const gcRootsMax = 262_144;
 /** Roots that another host may ask about at once. */
 export const copiesIdsMax = 64;
+/** Characters of the name of a content, and bytes of one record that says what it is. */
+export const contentNameMax = 200;
+export const nameRecordBytesMax = 4096;
+/** Names that a domain has, and names of which one person can have said something; withdrawn ones count. */
+export const namesMax = 8192;
+export const namesPerAuthorMax = 1024;
+/** Persons whose newest word on one name is kept: as many values can stand side by side, and be replaced by one record. */
+export const nameValuesMax = 64;
+/** How far above what counts the seq of a revoked key's record may be, so that the next has a higher one (2^20). */
+export const nameSeqStepMax = 1_048_576;
+/** Versions of one name that are kept. */
+export const nameVersionsKept = 16;
+/** How many hosts shall keep what has a name: unless said otherwise, and at the most. */
+export const nameCopiesDefault = 2;
+export const nameCopiesMax = 1024;
+/** Ids of records in one answer, ids that are gone through in one comparison, and records that are asked for at once. */
+export const namePageIds = 4096;
+export const nameIdsMax = 262_144;
+export const nameAskIds = 64;
+/** Rumours of one person's names that are listened to in `nameRumoursMs` milliseconds; the sweep brings what is beyond. */
+export const nameRumoursMax = 256;
+export const nameRumoursMs = 30_000;
+/** Records that could not be kept and are not asked for again, until the control journal grows. */
+export const nameRefusedMax = 4096;

@@ -1,7 +1,7 @@
 // Names of branches, hosts and users, and paths from outside: checked once, here. Not their meaning.
 import { Buffer } from "node:buffer";
 import { Fault } from "../mq/mod.ts";
-import { messageBytesMax, nameBytesMax, pathBytesMax } from "./limits.ts";
+import { contentNameMax, messageBytesMax, nameBytesMax, pathBytesMax } from "./limits.ts";
 
 const NAME = /^[A-Za-z0-9_][-A-Za-z0-9_.]+$/;
 
@@ -16,6 +16,33 @@ export function checkName(op: string, what: string, text: string): string {
     });
   }
   return text;
+}
+
+const PART = /^[A-Za-z0-9_][-A-Za-z0-9_.]*$/;
+
+/** Whether `text` may be the name of a content: parts like names of branches, with a slash between them. */
+export function isContentName(text: string): boolean {
+  return text.length <= contentNameMax &&
+    text.split("/").every((part) => part.length <= nameBytesMax && PART.test(part));
+}
+
+/** Returns `text` when it may be the name of a content, like `images/base`; throws a usage fault otherwise. */
+export function checkContentName(op: string, text: string): string {
+  if (isContentName(text)) return text;
+  throw new Fault(op, "usage", `${inert(text.slice(0, contentNameMax))} cannot be the name of a content`, {
+    hint: `isconf help ${op}: parts match ${PART.source}, with / between them; ${contentNameMax} characters`,
+  });
+}
+
+/** A name of a content, and after an `@` one of its versions. Throws a usage fault. */
+export function readVersion(op: string, text: string): { name: string; seq?: number } {
+  const [name, seq, ...more] = text.split("@") as [string, ...string[]];
+  checkContentName(op, more.length === 0 ? name : text);
+  if (seq === undefined) return { name };
+  if (/^[1-9][0-9]{0,14}$/.test(seq)) return { name, seq: Number(seq) };
+  throw new Fault(op, "usage", `${inert(seq.slice(0, contentNameMax))} is no version of ${name}`, {
+    hint: `isconf names ${name}`,
+  });
 }
 
 /**

@@ -207,11 +207,15 @@ async function needNoLock({ host, actor }: Call, op: string): Promise<void> {
 }
 
 /** The new key is used as soon as the journal says so, also when this host crashed in between. */
-export function settleRotations(host: Pick<Host, "keys" | "journal">): void {
+export function settleRotations(host: Pick<Host, "keys" | "journal" | "names">): void {
   const policy = host.journal.policy();
   for (const name of host.keys.prepared()) {
     const id = keyId(host.keys.prepare(name).publicKey);
-    if (policy?.hosts.has(id) || policy?.persons.has(id)) host.keys.promote(name);
+    if (!policy?.hosts.has(id) && !policy?.persons.has(id)) continue;
+    if (policy.persons.has(id)) {
+      host.names.renew(keyId(host.keys.obtain(name).publicKey), host.keys.prepare(name));
+    }
+    host.keys.promote(name);
   }
 }
 

@@ -39,6 +39,14 @@ const MIGRATIONS: Migration[] = [{
       token TEXT NOT NULL, asked_ms INTEGER NOT NULL) STRICT;
     CREATE TABLE report (host TEXT PRIMARY KEY, n INTEGER NOT NULL, bytes BLOB NOT NULL, heard_ms INTEGER NOT NULL) STRICT;
   `,
+}, {
+  version: 3,
+  name: "names of contents",
+  sql: `
+    CREATE TABLE name_record (id BLOB PRIMARY KEY, name TEXT NOT NULL, author TEXT NOT NULL, bytes BLOB NOT NULL) STRICT;
+    CREATE INDEX name_record_of_name ON name_record (name);
+    CREATE INDEX name_record_of_author ON name_record (author, name);
+  `,
 }];
 
 /** Opens agent.db. FULL: a lost row could repeat a command or fork a journal. */

@@ -80,8 +80,18 @@ export const ROOT_REQUESTS = [
   "roots", // null → the ids of all roots that root counts on, one after the other, 32 bytes each
 ] as const;
 /** What hosts of the domain may ask each other of their root halves, and what rumours are about. There is no other. */
-export const HOST_METHODS = ["heads", "entries", "keeper", "report", "reports", "person", "copies"] as const;
-export const RUMOURS = ["head", "report"] as const;
+export const HOST_METHODS = [
+  "heads",
+  "entries",
+  "keeper",
+  "report",
+  "reports",
+  "person",
+  "copies",
+  "names",
+  "nameRecords",
+] as const;
+export const RUMOURS = ["head", "report", "name"] as const;
 
 export type NetRequest = typeof NET_REQUESTS[number];
 export type RootRequest = typeof ROOT_REQUESTS[number];

@@ -7,7 +7,7 @@ import { branchesMax } from "./limits.ts";
 import { checkName, CONTROL } from "./names.ts";
 
 /** What a key may do. `owner` includes `append`; a root key may do everything in the control journal. */
-export const ROLES = ["owner", "append", "enrol", "keeper", "secret", "release"] as const;
+export const ROLES = ["owner", "append", "enrol", "keeper", "secret", "release", "publish"] as const;
 export type Role = typeof ROLES[number];
 
 export interface KeyRecord {
@@ -224,8 +224,22 @@ function mustBeAllowed(policy: Policy, op: Op, author: string, origin: string): 
 export function may(policy: Policy, key: string, role: Role, branch: string): boolean {
   return (policy.grants.get(key) ?? []).some((g) =>
     (g.branch === branch || g.branch === "*") &&
-    (g.role === role || (g.role === "owner" && (role === "append" || role === "enrol")))
+    (g.role === role || (g.role === "owner" && OWNERS.includes(role)))
   );
+}
+
+/** What an owner of a branch may besides. */
+const OWNERS: readonly Role[] = ["append", "enrol", "publish"];
+
+/**
+ * Whether what the key says of a name counts now: with `publish` on a branch, of names below the branch's own; with
+ * `publish` on the control journal, of any; a root key's always. What a revoked key says or has said never does.
+ */
+export function mayName(policy: Policy, key: string, name: string): boolean {
+  if (policy.revoked.has(key)) return false;
+  if (policy.roots.some((k) => keyId(k) === key) || may(policy, key, "publish", CONTROL)) return true;
+  const [branch, ...rest] = name.split("/") as [string, ...string[]];
+  return rest.length > 0 && policy.branches.has(branch) && may(policy, key, "publish", branch);
 }
 
 /** Whether a revocation that `policy` knows of forbids the key to be the author of this seq of this branch. */

@@ -9,6 +9,7 @@ import { approveVerb, evictVerb, hostsVerb, joinVerb, tokenVerb } from "./hosts.
 import { lockVerb, unlockVerb } from "./lock.ts";
 import { logVerb, showVerb, verifyVerb } from "./log.ts";
 import { lsVerb } from "./ls.ts";
+import { namesVerb, nameVerb } from "./names.ts";
 import { rebootVerb } from "./reboot.ts";
 import { grantVerb, revokeVerb, rotateVerb } from "./roles.ts";
 import { snapVerb } from "./snap.ts";
@@ -49,6 +50,8 @@ export const VERBS: Verb[] = [
   copiesVerb,
   gcVerb,
   fsckVerb,
+  nameVerb,
+  namesVerb,
   envVerb,
   doctorVerb,
   ...HERE_VERBS,
