@@ -15,6 +15,7 @@ export interface Acts {
   status: typeof import("./status.ts");
   doctor: typeof import("./doctor.ts");
   users: typeof import("./users.ts");
+  copies: typeof import("./copies.ts");
   upkeep: typeof import("./upkeep.ts");
   life: { stop(): void };
 }

@@ -10,7 +10,8 @@ import { answerBytes, bodyOf, type Env, rawPath } from "./api_body.ts";
 import { problem } from "./api_problem.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
 import { requestBytesMax, streamQueueBytesMax } from "./limits.ts";
-import { inert } from "./names.ts";
+import { inert, isPlainText } from "./names.ts";
+import { nameIn } from "./upkeep.ts";
 import { checkArgs, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
@@ -24,8 +25,9 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
   addBlobRoutes(app, host);
 
   app.post("/v1/content", async (c) => {
-    await jsonBody(c, "content"); // who is answered before he has sent all of his question loses the answer
-    return c.json({ socket: await host.store.open(c.env.actor.uid) });
+    const { name, by } = readQuestion(await jsonBody(c, "content"));
+    const id = name === undefined ? null : nameIn(host, name, by)?.id ?? null;
+    return c.json({ socket: await host.store.open(c.env.actor.uid), id });
   });
 
   app.get("/v1/bundle", async (c) => {
@@ -123,6 +125,13 @@ export async function runVerb(
     run,
     (what) => call.emit({ event: "waiting", text: `waiting until ${what} has ended` }),
   );
+}
+
+/** What a command line wants to know when it asks for the way to the contents: what a name means, perhaps by whose word. */
+function readQuestion({ name, by }: Record<string, unknown>): { name?: string; by?: string } {
+  const isText = (v: unknown) => v === undefined || (typeof v === "string" && isPlainText(v));
+  if (!isText(name) || !isText(by)) throw usage("get", "name and by are texts");
+  return { name, by } as { name?: string; by?: string };
 }
 
 async function jsonBody(c: Context, op: string): Promise<Record<string, unknown>> {

@@ -22,6 +22,7 @@ import { problem } from "./api_problem.ts";
 import type { Host } from "./host.ts";
 import { blobAgeSeconds } from "./limits.ts";
 import { type Library, locate } from "./locate.ts";
+import { findContent } from "./upkeep.ts";
 import { inert } from "./names.ts";
 
 type Range = Required<ByteRange>;
@@ -70,7 +71,7 @@ async function get(c: Context<Env>, host: Host): Promise<Response> {
   const { name, inside } = target(c.req.path);
   const library: Library = {
     store: host.store,
-    find: (text) => host.shelf.find(text),
+    find: (text) => findContent(host, text, c.req.query("by")),
     fetch: (id) => host.store.fetch([id]),
   };
   const found = await locate(library, name, inside);

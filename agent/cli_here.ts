@@ -1,6 +1,5 @@
 // The verbs that the command line does itself: the agent's life, and contents that come and go as streams.
 // Loaded by the thin main; asks the agent over the same API as everybody.
-import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -8,11 +7,13 @@ import { Fault, sleep, systemClock } from "../mq/mod.ts";
 import { ask, type Cli, fail } from "./cli.ts";
 import { connect, needOk, request, textOf } from "./client.ts";
 import type { CatArgs, GetArgs, PutArgs } from "./content_main.ts";
+import type { OciArgs } from "./content_oci.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
 import { readAll, writeAll } from "./stdio.ts";
 import { bytesText, inertJson } from "./term.ts";
 import { unitFile } from "./unit.ts";
+import { writeWhole } from "./whole.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
@@ -45,6 +46,7 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   put: (cli, args) => cli.loadHalf("content").put(cli, args as unknown as PutArgs),
   get: (cli, args) => cli.loadHalf("content").get(cli, args as unknown as GetArgs),
   cat: (cli, args) => cli.loadHalf("content").cat(cli, args as unknown as CatArgs),
+  oci: (cli, args) => cli.loadHalf("content").oci(cli, args as unknown as OciArgs),
   bundle,
 };
 
@@ -209,21 +211,6 @@ function openSource(file: string): { stream: AsyncIterable<Uint8Array>; length?:
     });
   }
   return { stream: readAll(fd), ...(st.isFile() ? { length: st.size } : {}) };
-}
-
-/** Written beside and renamed when whole, so that what bears the name is never half. */
-async function writeWhole(file: string, source: AsyncIterable<Uint8Array>): Promise<void> {
-  const beside = `${file}.isconf-${Buffer.from(systemClock.random(6)).toString("hex")}`;
-  const fd = fs.openSync(beside, "wx", 0o666);
-  try {
-    for await (const chunk of source) await writeAll(fd, chunk);
-    fs.fsyncSync(fd);
-    fs.closeSync(fd);
-    fs.renameSync(beside, file);
-  } catch (e) {
-    fs.rmSync(beside, { force: true });
-    throw e;
-  }
 }
 
 async function bundle(cli: Cli, args: Args): Promise<number> {

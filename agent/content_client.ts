@@ -3,10 +3,19 @@
 import type { Socket } from "node:net";
 import { type Id, idOf, type Keyed, type KeyedStore, verifyObject } from "../fs/mod.ts";
 import { type Cbor, Fault, sendFiles, systemClock } from "../mq/mod.ts";
+import type { Term } from "./term.ts";
+import type { Library } from "./locate.ts";
 import { connect, needOk, request, textOf, type Where } from "./client.ts";
 import type { CallerRequest, ContentRequest } from "./content.ts";
 import { malformed, openSeam, readIds, readObjects, type Seam, type ShelfRow } from "./seam.ts";
 import { batches, getIdsMax, shelfRow } from "./seam_store.ts";
+
+/** What the verbs need of the command line. */
+export interface ContentCli {
+  term: Term;
+  where: Where;
+  globals: { json: boolean; quiet: boolean };
+}
 
 /** What is asked of the thread over one connection. Each request takes as long as it takes. */
 export class ContentSession {
@@ -77,6 +86,7 @@ export class ContentSession {
 
   readonly ask = (what: ContentRequest, value: Cbor): Promise<Cbor> => this.#seam.ask(what, value, Infinity);
 
+  /** What is on the shelf under that id, beginning of an id, SHA-256 or label. */
   async find(text: string): Promise<ShelfRow | undefined> {
     const row = await this.ask("find", text);
     return row === null ? undefined : shelfRow(row);
@@ -102,6 +112,31 @@ export class ContentSession {
   async getFile(id: Id): Promise<number> {
     return Number(await this.ask("getFile", id));
   }
+}
+
+/**
+ * What a name of the domain means, as `by` has it if several people differ; undefined when it is none. The half of the agent
+ * that checks signatures says so, not the one that keeps contents.
+ */
+export async function meaningOf(where: Where, name: string, by: string | undefined): Promise<Id | undefined> {
+  const json = { name, ...(by === undefined ? {} : { by }) };
+  const answer = await request(where, "POST", "/v1/content", { json });
+  await needOk(answer);
+  const { id } = JSON.parse(await textOf(answer)) as { id: Id | null };
+  return id ?? undefined;
+}
+
+/** Where this session looks names up: first what they mean in the domain, then what is on the shelf. */
+export function libraryOf(where: Where, session: ContentSession, by?: string): Library {
+  return {
+    store: session.store(false),
+    async find(text) {
+      const id = await meaningOf(where, text, by);
+      if (id !== undefined || by !== undefined) return id === undefined ? undefined : { id };
+      return await session.find(text);
+    },
+    fetch: (id) => session.fetch(id),
+  };
 }
 
 /** Runs `fn` with a session that is closed afterwards. */

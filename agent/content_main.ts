@@ -14,33 +14,38 @@ import {
   type Store,
 } from "../fs/mod.ts";
 import { Fault, systemClock, toHex } from "../mq/mod.ts";
-import type { Where } from "./client.ts";
-import { type ContentSession, withContent } from "./content_client.ts";
+import { callVerb } from "./client.ts";
+import { type ContentCli, libraryOf, withContent } from "./content_client.ts";
 import { sparseBytesMin } from "./limits.ts";
-import { type Library, locate } from "./locate.ts";
+import { locate } from "./locate.ts";
 import { inert } from "./names.ts";
-import { type Bar, makeBar } from "./progress.ts";
+import { counted, makeBar } from "./progress.ts";
 import type { ShelfRow } from "./seam.ts";
 import { readAll, writeAll } from "./stdio.ts";
-import { inertJson, type Term } from "./term.ts";
-
-/** What the verbs need of the command line. */
-export interface ContentCli {
-  term: Term;
-  where: Where;
-  globals: { json: boolean; quiet: boolean };
-}
+import { inertJson } from "./term.ts";
 
 export interface PutArgs {
   file?: string;
   label?: string;
   compress: boolean;
+  name?: string;
+  copies?: number;
 }
 
-/** Puts a file, a tree or standard input on the shelf and prints its id. */
-export async function put(cli: ContentCli, { file = "-", label, compress }: PutArgs): Promise<number> {
+/** Puts a file, a tree or standard input on the shelf, names it when that is wanted, and prints its id. */
+export async function put(cli: ContentCli, args: PutArgs): Promise<number> {
+  const { file = "-", label = args.name, compress, name, copies } = args;
+  if (copies !== undefined && name === undefined) {
+    throw new Fault("put", "usage", "what shall have copies needs a name", {
+      hint: "isconf put --name NAME --copies N",
+    });
+  }
   const row =
     await (file === "-" ? putStream(cli, 0, label ?? "", compress) : putPath(cli, file, label, compress));
+  if (name !== undefined) {
+    const words = { name, what: row.id, ...(copies === undefined ? {} : { copies }) };
+    await callVerb(cli.where, "name", words, () => {});
+  }
   cli.term.line(cli.globals.json ? inertJson(row) : row.id);
   return 0;
 }
@@ -109,15 +114,16 @@ function realPath(file: string): string {
 }
 
 export interface GetArgs {
+  by?: string;
   name: string;
   file: string;
 }
 
 /** Writes what a name means to a place on this host's disk: a file, or a whole tree. */
 export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
-  if (args.file === "-") return await cat(cli, { name: args.name });
+  if (args.file === "-") return await cat(cli, args);
   const found = await withContent(cli.where, async (session) => {
-    const what = await locate(libraryOf(session), args.name);
+    const what = await locate(libraryOf(cli.where, session, args.by), args.name);
     if (what.kind === "file") return what;
     const bar = makeBar(cli);
     const owners = process.geteuid?.() === 0 ? "kept" : "own";
@@ -153,15 +159,16 @@ async function getFile(cli: ContentCli, root: RootKind, file: string): Promise<v
 }
 
 export interface CatArgs {
+  by?: string;
   name: string;
   offset?: number;
   length?: number;
 }
 
 /** Writes a file, or a range of it, to standard output. */
-export async function cat(cli: ContentCli, { name, offset, length }: CatArgs): Promise<number> {
+export async function cat(cli: ContentCli, { name, by, offset, length }: CatArgs): Promise<number> {
   await withContent(cli.where, async (session) => {
-    const what = await locate(libraryOf(session), name);
+    const what = await locate(libraryOf(cli.where, session, by), name);
     const store = session.store(false);
     if (what.kind === "tree" && what.node.kind !== "file") {
       throw new Fault("cat", "usage", `${inert(name)} is no file`, { hint: `isconf tree ${inert(name)}` });
@@ -175,24 +182,6 @@ export async function cat(cli: ContentCli, { name, offset, length }: CatArgs): P
     bar.end();
   });
   return 0;
-}
-
-/** Where this session looks names up. */
-function libraryOf(session: ContentSession): Library {
-  return {
-    store: session.store(false),
-    find: (text) => session.find(text),
-    fetch: (id) => session.fetch(id),
-  };
-}
-
-async function* counted(source: AsyncIterable<Uint8Array>, bar: Bar): AsyncGenerator<Uint8Array> {
-  let bytes = 0;
-  for await (const piece of source) {
-    bytes += piece.length;
-    bar.at(bytes);
-    yield piece;
-  }
 }
 
 /** The store, telling how many bytes have come out of it. */
@@ -215,3 +204,5 @@ const asOf = (op: string) => (e: unknown): never => {
   const { kind, message, hint } = Fault.from(op, e);
   throw new Fault(op, kind, message, { hint, cause: e });
 };
+
+export { oci } from "./content_oci.ts";

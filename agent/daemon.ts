@@ -8,6 +8,7 @@ import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
 import * as bundle from "./bundle.ts";
 import { readConfig } from "./config.ts";
+import * as copies from "./copies.ts";
 import * as checkin from "./checkin.ts";
 import * as doctor from "./doctor.ts";
 import * as domain from "./domain.ts";
@@ -21,7 +22,7 @@ import { SoleKeeper } from "./keeper.ts";
 import { serveKeeper } from "./keeper_service.ts";
 import { Keepers } from "./keepers.ts";
 import { KeyRing } from "./keys.ts";
-import { agentEndMs, settleInMs } from "./limits.ts";
+import { agentEndMs, copiesLookMs, settleInMs } from "./limits.ts";
 import * as locks from "./locks.ts";
 import { lockFile } from "./lockfile.ts";
 import { SeamMesh } from "./mesh.ts";
@@ -117,6 +118,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     wip: new Wip(db),
     history: new History(db),
     store: new SeamStore(seam.ask),
+    copies: new copies.Copies(() => host),
     shelf: new SeamShelf(seam.ask),
     runner: around.runner ?? new ProcessRunner(clock),
     turn: new Turn(),
@@ -125,8 +127,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
   serveKeeper({ db, journal, keeper, key, clock, mesh, log, settled: () => replica.settled() });
-  mesh.roots = () => upkeep.rootsHere(host);
-  mesh.answer("copies", (_, value) => upkeep.copiesFor(host, value));
+  mesh.roots = () => upkeep.allRoots(host);
+  mesh.answer("copies", (_, value) => host.copies.answer(value));
   mesh.answer("person", (_, value) => roles.vouch(host, value));
   mesh.strangers = {
     question: (net, question) => enrol.answerStranger(host, net, question),
@@ -153,6 +155,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     status,
     doctor,
     users,
+    copies,
     upkeep,
     life: { stop: () => stop() },
   };
@@ -167,8 +170,14 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     meshing.goOn();
     sharing.goOn();
   };
+  const copying = new Again(async () => {
+    const isAll = await host.copies.bring();
+    if (!isAll) clock.after(copiesLookMs, () => host.turn.isClosed || copying.goOn());
+  }, (e) => log(`copies: ${e.message}`));
+  table.onTaken(() => copying.goOn());
   const asking = new Again(() => askWhetherEvicted(host), (e) => log(`eviction: ${e.message}`));
   mesh.onPeer((peer, up) => {
+    if (up) copying.goOn();
     if (!up && journal.policy()?.keepers.hosts.includes(peer)) asking.goOn();
   });
   clock.after(settleInMs, () => asking.goOn()); // it may have happened while this host was off
@@ -176,6 +185,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     if (grown === CONTROL) {
       roles.settleRotations(host);
       meshing.goOn();
+      copying.goOn();
     }
     if (grown !== branch()) return;
     checkin.settlePending(host);

@@ -3,6 +3,7 @@ import type { Db } from "../fs/mod.ts";
 import { type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import type { Config } from "./config.ts";
+import type { Copies } from "./copies.ts";
 import type { History } from "./history.ts";
 import { hostVariables } from "./hostvars.ts";
 import type { Journal } from "./journal.ts";
@@ -47,6 +48,8 @@ export interface Host {
   readonly pending: Pending;
   readonly wip: Wip;
   readonly history: History;
+  /** On how many hosts named contents are. */
+  readonly copies: Copies;
   /** Contents, each checked against its hash on this side of the seam. */
   readonly store: SeamStore;
   /** What people put on the shelf by name. */

@@ -184,3 +184,6 @@ export const nameRumoursMax = 256;
 export const nameRumoursMs = 30_000;
 /** Records that could not be kept and are not asked for again, until the control journal grows. */
 export const nameRefusedMax = 4096;
+/** Milliseconds that another host is given to say what it has, and between two looks at what this host is to keep. */
+export const copiesAskMs = 10_000;
+export const copiesLookMs = 60_000;

@@ -18,6 +18,7 @@ export class NameTable {
   /** The digest of all that counts, the policy it was made under, and how often the table had changed then. */
   #digest: { of: string; is: Uint8Array } | undefined;
   #changes = 0;
+  readonly #onTaken: (() => void)[] = [];
 
   constructor(db: Db) {
     this.#db = db;
@@ -69,7 +70,14 @@ export class NameTable {
       }
       for (const name of new Set(fresh.map(({ words }) => words.name))) trim(tx, policy, name);
     });
-    return fresh.filter(({ id }) => this.has(id));
+    const kept = fresh.filter(({ id }) => this.has(id));
+    if (kept.length > 0) this.#onTaken.forEach((fn) => fn());
+    return kept;
+  }
+
+  /** Calls `fn` each time that something new is kept. */
+  onTaken(fn: () => void): void {
+    this.#onTaken.push(fn);
   }
 
   /** A digest of the ids of all records that count under this policy: two hosts that agree have the same. */

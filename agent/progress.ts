@@ -38,6 +38,16 @@ export function makeBar({ term, globals }: BarOptions, total?: number, clock: Cl
   };
 }
 
+/** The pieces of `source`, the bar telling how far they are. */
+export async function* counted(source: AsyncIterable<Uint8Array>, bar: Bar): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  for await (const piece of source) {
+    bytes += piece.length;
+    bar.at(bytes);
+    yield piece;
+  }
+}
+
 interface Done {
   bytes: number;
   total: number | undefined;

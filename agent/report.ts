@@ -1,15 +1,17 @@
 // Report: answers about the journal and this host: log, show, wip, env, verify. Reads only.
 // Not how it is printed (verbs/).
 import { Buffer } from "node:buffer";
-import { compare, isId, listTree } from "../fs/mod.ts";
+import { compare, type Id, listTree, showPath } from "../fs/mod.ts";
 import { Fault, pause, toHex } from "../mq/mod.ts";
 import { opText } from "./optext.ts";
 import { type Op, readEntry } from "./entry.ts";
 import { branchOf, type Call, type Host, hostEnv } from "./host.ts";
 import type { HistoryRow } from "./history.ts";
 import { logEntriesDefault, logEntriesMax } from "./limits.ts";
+import { locate } from "./locate.ts";
 import { CONTROL, inert } from "./names.ts";
 import { nameOf } from "./trust.ts";
+import { findContent } from "./upkeep.ts";
 
 export interface LogLine {
   seq: number;
@@ -139,16 +141,19 @@ export interface TreeLine {
 }
 
 /** The names inside a tree. */
-export async function tree(call: Call, id: string): Promise<TreeLine[]> {
-  if (!isId(id)) {
-    throw new Fault("ls", "usage", `${inert(id)} is not the id of a tree`, { hint: "isconf show SEQ" });
+export async function tree({ host }: Call, text: string): Promise<TreeLine[]> {
+  const { store } = host;
+  const fetch = (id: Id) => store.fetch([id]);
+  const found = await locate({ store, find: (name) => findContent(host, name), fetch }, text);
+  if (found.kind === "file") {
+    throw new Fault("tree", "usage", `${inert(text)} is a file`, { hint: `isconf stat ${inert(text)}` });
   }
   const out: TreeLine[] = [];
-  for await (const { path, node } of listTree(call.host.store, id)) {
+  for await (const { path, node } of listTree(store, found.node, found.at)) {
     const mode = node.mode.toString(8).padStart(4, "0");
     const size = node.kind === "file" ? node.size : 0;
     out.push({
-      path: Buffer.from(path).toString("utf8"),
+      path: showPath(path),
       kind: node.kind,
       mode,
       uid: node.uid,

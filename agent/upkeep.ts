@@ -9,17 +9,20 @@ import {
   readManifest,
   readRoot,
 } from "../fs/mod.ts";
-import { type Cbor, concat, Fault, fromHex, pause } from "../mq/mod.ts";
+import { concat, Fault, fromHex, pause } from "../mq/mod.ts";
 import { readEntry } from "./entry.ts";
-import { type Call, type Host, hostName } from "./host.ts";
-import { copiesIdsMax, gcRootsMax } from "./limits.ts";
+import type { Call, Host } from "./host.ts";
+import { gcRootsMax } from "./limits.ts";
 import { inert } from "./names.ts";
-import { malformed, readIds, type ShelfRow } from "./seam.ts";
+import type { ShelfRow } from "./seam.ts";
 import { rootsOf } from "./sharing.ts";
 
-/** The ids of all roots that the journal and the work not yet checked in count on, one after the other, 32 bytes each. */
-export async function rootsHere(host: Host): Promise<Uint8Array> {
-  const roots = new Set<Id>();
+/**
+ * The ids of all roots that the journal, the work not yet checked in and `stay` count on, one after the other, 32 bytes
+ * each.
+ */
+export async function rootsHere(host: Host, stay: Iterable<Id>): Promise<Uint8Array> {
+  const roots = new Set<Id>(stay);
   let count = 0;
   for (const bytes of host.journal.everything()) {
     for (const root of rootsOf(readEntry(bytes).entry)) roots.add(root);
@@ -36,9 +39,21 @@ export async function rootsHere(host: Host): Promise<Uint8Array> {
   return concat(...[...roots].map(fromHex));
 }
 
+/** The same with everything that has a name. */
+export async function allRoots(host: Host): Promise<Uint8Array> {
+  return await rootsHere(host, host.names.roots().map(({ id }) => id));
+}
+
 /** Drops what nothing counts on. With `dryRun` says only what that would be. */
 export async function gc({ host }: Call, args: { dryRun: boolean }): Promise<GcReport> {
-  return await host.store.gc(args.dryRun);
+  return await host.copies.dropping(async (stay) => {
+    host.mesh.roots = () => rootsHere(host, stay);
+    try {
+      return await host.store.gc(args.dryRun);
+    } finally {
+      host.mesh.roots = () => allRoots(host);
+    }
+  });
 }
 
 /** What was looked at, what is wrong, and what became of it. */
@@ -77,7 +92,7 @@ export async function fsck(
 
 /** Brings everything that is counted on and not here, root by root; why some of it did not come, or "". */
 async function fetchAgain(host: Host): Promise<string> {
-  const all = await rootsHere(host);
+  const all = await allRoots(host);
   const roots = new Set((await host.shelf.list()).map(({ id }) => id));
   for (let at = 0; at < all.length; at += 32) {
     roots.add(Buffer.from(all.subarray(at, at + 32)).toString("hex"));
@@ -100,17 +115,41 @@ function readPart(text: string | undefined): { n: number; of: number } | undefin
   throw new Fault("fsck", "usage", `${inert(text)} is not a part`, { hint: "isconf fsck --part 1/7" });
 }
 
-/** What a name means on the shelf, or by its id if some host has it. */
-export async function needRow(host: Host, op: string, name: string): Promise<Pick<ShelfRow, "id">> {
-  const row = await host.shelf.find(name);
-  if (row !== undefined) return row;
-  if (isId(name)) return { id: name };
-  throw new Fault(op, "notFound", `nothing here is called ${inert(name)}`, { hint: "isconf ls" });
+/**
+ * What a text means: a name of the domain, as `by` has it if several people differ; or what is on the shelf under it; or
+ * the id of something that some host has.
+ * @throws {Fault} notFound; refused, when a name means several things
+ */
+export async function needContent(host: Host, op: string, text: string, by?: string): Promise<Id> {
+  const found = await findContent(host, text, by);
+  if (found !== undefined) return found.id;
+  if (isId(text) && by === undefined) return text;
+  throw new Fault(op, "notFound", `nothing here is called ${inert(text)}`, {
+    hint: "isconf ls; isconf names",
+  });
+}
+
+/** The same; undefined when no name and nothing on the shelf is called so. */
+export async function findContent(host: Host, text: string, by?: string): Promise<{ id: Id } | undefined> {
+  const name = nameIn(host, text, by);
+  if (name !== undefined || by !== undefined) return name;
+  return await host.shelf.find(text);
+}
+
+/** What a name of the domain means; undefined when it is none. */
+export function nameIn(host: Host, text: string, by?: string): { id: Id } | undefined {
+  if (host.journal.policy() === undefined) return undefined;
+  try {
+    return { id: host.names.resolve(text, by).id };
+  } catch (e) {
+    if (e instanceof Fault && (e.kind === "notFound" || e.kind === "usage")) return undefined;
+    throw e;
+  }
 }
 
 /** Takes something off the shelf: root anything, others what they have put. The bytes go with the next gc. */
 export async function remove({ host, actor }: Call, name: string): Promise<{ id: Id; lines: number }> {
-  const { id } = await needRow(host, "rm", name);
+  const id = await needShelved(host, name);
   if ((await host.shelf.list()).some((row) => row.id === id && row.pinned)) {
     throw new Fault("rm", "refused", `${inert(name)} is pinned`, { hint: `isconf unpin ${inert(name)}` });
   }
@@ -122,13 +161,22 @@ export async function remove({ host, actor }: Call, name: string): Promise<{ id:
     : new Fault("rm", "notFound", `${inert(name)} is not on the shelf`, { hint: "isconf ls" });
 }
 
+/** What is on the shelf, whatever names mean: a name is withdrawn, not removed. */
+async function needShelved(host: Host, text: string): Promise<Id> {
+  const row = await host.shelf.find(text);
+  if (row !== undefined) return row.id;
+  throw new Fault("rm", "notFound", `nothing on the shelf is called ${inert(text)}`, {
+    hint: "isconf ls; isconf name --delete NAME withdraws a name",
+  });
+}
+
 /** From now on it stays here, or need not. What is to stay and is not here is brought. */
 export async function pin(
   { host, actor }: Call,
   name: string,
   pinned: boolean,
 ): Promise<{ id: Id; pinned: boolean }> {
-  const { id } = await needRow(host, pinned ? "pin" : "unpin", name);
+  const id = await needContent(host, pinned ? "pin" : "unpin", name);
   if (pinned) await host.store.fetch([id]);
   const lines = await host.shelf.pin(id, pinned);
   if (lines === 0 && pinned) await host.shelf.add({ id, label: "", uid: actor.uid, pinned });
@@ -153,7 +201,7 @@ export interface ContentStat {
 
 /** What there is to say of one content. */
 export async function stat({ host }: Call, name: string): Promise<ContentStat> {
-  const { id } = await needRow(host, "stat", name);
+  const id = await needContent(host, "stat", name);
   const root = await readRoot(host.store, id).catch((e) => {
     throw new Fault("stat", Fault.from("stat", e).kind, `${inert(name)} is not here`, {
       hint: `isconf get ${id} FILE`,
@@ -174,39 +222,5 @@ export async function stat({ host }: Call, name: string): Promise<ContentStat> {
   return { id, kind: "tree", size, sha256: "", parts, whole, shelf };
 }
 
-/** Which hosts have all of it. */
-export async function copies({ host }: Call, name: string): Promise<{ id: Id; hosts: CopyLine[] }> {
-  const { id } = await needRow(host, "copies", name);
-  const policy = host.journal.policy();
-  const here: CopyLine = {
-    host: hostName(host),
-    has: await isHere(host, id) ? "yes" : "no",
-  };
-  const peers = await Promise.all(
-    host.mesh.peers().map(async (peer): Promise<CopyLine> => {
-      const name = policy?.hosts.get(peer)?.name ?? peer;
-      try {
-        const have = await host.mesh.ask(peer, "copies", [id]);
-        return { host: name, has: Array.isArray(have) && have.includes(id) ? "yes" : "no" };
-      } catch {
-        return { host: name, has: "unknown" };
-      }
-    }),
-  );
-  return { id, hosts: [here, ...peers] };
-}
-
-/** What this host answers another one that asks which of these roots it has, all of them. */
-export async function copiesFor(host: Host, value: Cbor): Promise<Cbor> {
-  const ids = readIds(value);
-  if (ids.length > copiesIdsMax) throw malformed();
-  return await host.store.whole(ids, "peers");
-}
-
 const isHere = async (host: Host, id: Id): Promise<boolean> =>
   (await host.store.whole([id], "us")).length > 0;
-
-export interface CopyLine {
-  host: string;
-  has: "yes" | "no" | "unknown";
-}

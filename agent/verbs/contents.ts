@@ -2,7 +2,8 @@
 import { inert } from "../names.ts";
 import type { TreeLine } from "../report.ts";
 import { bytesText, moment, type Term } from "../term.ts";
-import type { ContentStat, CopyLine, FsckDone } from "../upkeep.ts";
+import type { CopyLine } from "../copies.ts";
+import type { ContentStat, FsckDone } from "../upkeep.ts";
 import type { Arg, Verb } from "../verb.ts";
 
 const WHICH = "by id, by the beginning of one, by what sha256sum prints, or by label";
@@ -89,12 +90,16 @@ export const unpinVerb: Verb<Named, { id: string }> = {
 export const copiesVerb: Verb<Named, { id: string; hosts: CopyLine[] }> = {
   name: "copies",
   summary: "which hosts have all of something",
-  about: "Asks every host that is connected.",
+  about:
+    "Asks every host that is connected. Of what has a name, as many hosts keep it as the name wants copies: it stays there\nwhatever gc does. Any other host that has it may drop it when so many say that they keep it.",
   examples: ["isconf copies nginx.deb"],
   args: { name: named },
   kind: "reads",
-  run: (call, { name }) => call.acts.upkeep.copies(call, name),
-  show: (r, term) => term.table(r.hosts.map(({ host, has }) => [inert(host), has])),
+  async run(call, { name }) {
+    return await call.acts.copies.copies(call, await call.acts.upkeep.needContent(call.host, "copies", name));
+  },
+  show: (r, term) =>
+    term.table(r.hosts.map(({ host, has, keeps }) => [inert(host), has, keeps ? "keeps it" : ""])),
 };
 
 export const gcVerb: Verb<{ dryRun: boolean }, import("../../fs/mod.ts").GcReport> = {

@@ -10,11 +10,17 @@ export const HERE_VERBS: Verb[] = [
     summary: "put a file or a directory into isfs",
     about:
       "Prints the id of its content. Without a file, or with -, standard input. A directory is put with everything in\nit: content, modes, owners, times, links, hard links, attributes, holes. What is there already is not kept twice,\nand what was broken off goes on where it stopped when it is put again. Other hosts of the domain may have it.",
-    examples: ["isconf put nginx.deb", "tar c /srv | isconf put --label srv.tar -", "isconf put /srv/www"],
+    examples: [
+      "isconf put nginx.deb",
+      "tar c /srv | isconf put --label srv.tar -",
+      "isconf put --name images/base --copies 3 base.img",
+    ],
     args: {
       file: { kind: "text", positional: true, about: "the file or directory; - is standard input" },
       label: { kind: "text", about: "what it is called in ls; else the file's name" },
       compress: { kind: "flag", about: "keep it compressed, as far as that saves room" },
+      name: { kind: "text", about: "say on every host that this name means it: isconf help name" },
+      copies: { kind: "count", about: "how many hosts shall keep it; with --name; else 2" },
     },
     kind: "here",
   },
@@ -27,6 +33,7 @@ export const HERE_VERBS: Verb[] = [
     args: {
       name: { kind: "text", positional: true, required: true, about: "which" },
       file: { kind: "text", positional: true, required: true, about: "where to; - is standard output" },
+      by: { kind: "text", about: "whose word counts, when people differ on a name: alice@hosta" },
     },
     kind: "here",
   },
@@ -38,8 +45,36 @@ export const HERE_VERBS: Verb[] = [
     examples: ["isconf cat motd", "isconf cat --offset 512 --length 16 disk.img"],
     args: {
       name: { kind: "text", positional: true, required: true, about: "which" },
+      by: { kind: "text", about: "whose word counts, when people differ on a name: alice@hosta" },
       offset: { kind: "count", about: "where to begin, in bytes" },
       length: { kind: "count", about: "how many bytes at the most" },
+    },
+    kind: "here",
+  },
+  {
+    name: "oci",
+    summary: "images as other programs have them: oci export NAME FILE, oci import FILE",
+    about:
+      "export: a tree as an OCI archive of one layer, for skopeo, podman, docker and the like; the same tree gives the same\nbytes, holes become zeros. import: the tree that the layers of an archive make, each checked against its digest.",
+    examples: [
+      "isconf oci export images/base base.tar && skopeo copy oci-archive:base.tar docker://registry/base",
+      "skopeo copy docker://debian:12 oci-archive:debian.tar && isconf oci import debian.tar",
+    ],
+    args: {
+      action: { kind: "text", positional: true, required: true, about: "export or import" },
+      first: {
+        kind: "text",
+        positional: true,
+        required: true,
+        about: "what to export, or the archive to import",
+      },
+      second: { kind: "text", positional: true, about: "the archive to write; - is standard output" },
+      ref: { kind: "text", about: "the image's name in the archive" },
+      architecture: {
+        kind: "text",
+        about: "amd64 unless said otherwise; of several images the one to import",
+      },
+      skipSpecial: { kind: "flag", about: "leave out devices and fifos instead of refusing them" },
     },
     kind: "here",
   },

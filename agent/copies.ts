@@ -1,0 +1,148 @@
+// Copies: on how many hosts of the domain a named content is, and on which: each host works that out by itself, from the same
+// names and the same members. It moves no bytes, and it drops none: it says what may be dropped here.
+import type { Id } from "../fs/mod.ts";
+import { type Cbor, compareBytes, concat, Fault, fromHex, sha256 } from "../mq/mod.ts";
+import { type Call, type Host, hostId, hostName } from "./host.ts";
+import { copiesAskMs, copiesIdsMax } from "./limits.ts";
+import type { NameRoot } from "./naming.ts";
+import { malformed, readIds } from "./seam.ts";
+import { members } from "./trust.ts";
+
+/**
+ * The hosts that are to keep a root, most responsible first: those with the highest hash of root and host (rendezvous
+ * hashing: D. Thaler, C. Ravishankar, "Using Name-Based Mappings to Increase Hit Rates", 1998). A host that comes or goes
+ * changes the place of no copy but its own.
+ */
+export function keepersOf(root: Id, copies: number, hosts: Iterable<string>): string[] {
+  const score = (host: string) => sha256(concat(fromHex(root), fromHex(host)));
+  return [...hosts].map((host) => [score(host), host] as const)
+    .sort(([a], [b]) => compareBytes(b, a)).slice(0, copies).map(([, host]) => host);
+}
+
+/** Whether this host is to keep what has a name. */
+function isOurs(host: Host, { id, copies }: NameRoot): boolean {
+  const policy = host.journal.policy();
+  if (policy === undefined) return false;
+  return keepersOf(id, copies, members(policy).keys()).includes(hostId(host));
+}
+
+/** What this host has and keeps of named contents, and what it may drop because enough others do. */
+export class Copies {
+  readonly #host: () => Host;
+  /** What we are about to drop: nobody may count on it from the moment on that we ask others. */
+  readonly #leaving = new Set<Id>();
+
+  constructor(host: () => Host) {
+    this.#host = host;
+  }
+
+  /** Answers another host that asks about roots: [those that are whole here, those of them that stay here]. */
+  async answer(value: Cbor): Promise<Cbor> {
+    const ids = readIds(value);
+    if (ids.length > copiesIdsMax) throw malformed();
+    const host = this.#host();
+    const whole = await host.store.whole(ids, "peers");
+    const kept = new Set(host.names.roots().filter((root) => isOurs(host, root)).map(({ id }) => id));
+    return [whole, whole.filter((id) => kept.has(id) && !this.#leaving.has(id))];
+  }
+
+  /**
+   * Runs `fn` with the named roots that are to stay here: all but those of which this host is no keeper and as many others
+   * as the name wants have just said that they keep them. Until `fn` has ended this host says of those that it does not.
+   */
+  async dropping<T>(fn: (stay: Id[]) => Promise<T>): Promise<T> {
+    const host = this.#host();
+    const named = host.names.roots();
+    const others = named.filter((root) => !isOurs(host, root));
+    const here = new Set<Id>();
+    for (let i = 0; i < others.length; i += copiesIdsMax) {
+      const ids = others.slice(i, i + copiesIdsMax).map(({ id }) => id);
+      for (const id of await host.store.whole(ids, "us")) here.add(id);
+    }
+    const asked = others.filter(({ id }) => here.has(id));
+    for (const { id } of asked) this.#leaving.add(id);
+    try {
+      const safe = new Set<Id>();
+      const kept = await this.#keptElsewhere(asked.map(({ id }) => id));
+      for (const { id, copies } of asked) if ((kept.get(id) ?? 0) >= copies) safe.add(id);
+      return await fn(named.map(({ id }) => id).filter((id) => !safe.has(id)));
+    } finally {
+      for (const { id } of asked) this.#leaving.delete(id);
+    }
+  }
+
+  /** Brings what this host is to keep and does not have; whether it has all of it now. */
+  async bring(): Promise<boolean> {
+    let isAll = true;
+    const host = this.#host();
+    const ours = host.names.roots().filter((root) => root.isCurrent && isOurs(host, root)).map(({ id }) =>
+      id
+    );
+    for (let i = 0; i < ours.length; i += copiesIdsMax) {
+      const some = ours.slice(i, i + copiesIdsMax);
+      const here = new Set(await host.store.whole(some, "us"));
+      for (const id of some.filter((id) => !here.has(id))) {
+        try {
+          await host.store.fetch([id]);
+          await host.store.share(id);
+        } catch (e) {
+          host.log(`copies: ${Fault.from("copies", e).message}`);
+          isAll = false;
+        }
+      }
+    }
+    return isAll;
+  }
+
+  async #keptElsewhere(ids: Id[]): Promise<Map<Id, number>> {
+    const counts = new Map<Id, number>();
+    const host = this.#host();
+    for (let i = 0; i < ids.length; i += copiesIdsMax) {
+      const some = ids.slice(i, i + copiesIdsMax);
+      const answers = await Promise.all(host.mesh.peers().map((peer) => askCopies(host, peer, some)));
+      for (const answer of answers) {
+        for (const id of answer?.kept ?? []) counts.set(id, (counts.get(id) ?? 0) + 1);
+      }
+    }
+    return counts;
+  }
+}
+
+/** What another host says of these roots; undefined when it says nothing, or nonsense. */
+async function askCopies(
+  host: Host,
+  peer: string,
+  ids: Id[],
+): Promise<{ whole: Id[]; kept: Id[] } | undefined> {
+  try {
+    const answer = await host.mesh.ask(peer, "copies", ids, copiesAskMs);
+    if (!Array.isArray(answer) || answer.length !== 2) return undefined;
+    const [whole, kept] = answer.map((part) => [...new Set(readIds(part))].filter((id) => ids.includes(id)));
+    return { whole: whole!, kept: kept! };
+  } catch {
+    return undefined;
+  }
+}
+
+export interface CopyLine {
+  host: string;
+  has: "yes" | "no" | "unknown";
+  /** Whether it stays there. */
+  keeps: boolean;
+}
+
+/** Which hosts have all of a root, as far as they are connected and say so. */
+export async function copies({ host }: Call, id: Id): Promise<{ id: Id; hosts: CopyLine[] }> {
+  const policy = host.journal.policy();
+  const [whole, kept] = await host.copies.answer([id]) as [Id[], Id[]];
+  const isWhole = whole.length > 0 || (await host.store.whole([id], "us")).length > 0;
+  const here: CopyLine = { host: hostName(host), has: isWhole ? "yes" : "no", keeps: kept.length > 0 };
+  const peers = await Promise.all(
+    host.mesh.peers().map(async (peer): Promise<CopyLine> => {
+      const answer = await askCopies(host, peer, [id]);
+      const has = answer === undefined ? "unknown" : answer.whole.length > 0 ? "yes" : "no";
+      return { host: policy?.hosts.get(peer)?.name ?? peer, has, keeps: (answer?.kept.length ?? 0) > 0 };
+    }),
+  );
+  return { id, hosts: [here, ...peers] };
+}
