@@ -70,6 +70,7 @@ async function put(c: Context<Env>, host: Host): Promise<Response> {
 async function get(c: Context<Env>, host: Host): Promise<Response> {
   const { name, inside } = target(c.req.path);
   const library: Library = {
+    op: "get",
     store: host.store,
     find: (text) => findContent(host, text, c.req.query("by")),
     fetch: (id) => host.store.fetch([id]),

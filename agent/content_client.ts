@@ -127,8 +127,9 @@ export async function meaningOf(where: Where, name: string, by: string | undefin
 }
 
 /** Where this session looks names up: first what they mean in the domain, then what is on the shelf. */
-export function libraryOf(where: Where, session: ContentSession, by?: string): Library {
+export function libraryOf(op: string, where: Where, session: ContentSession, by?: string): Library {
   return {
+    op,
     store: session.store(false),
     async find(text) {
       const id = await meaningOf(where, text, by);

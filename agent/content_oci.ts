@@ -36,7 +36,7 @@ async function toImage(
 ): Promise<number> {
   const bar = makeBar(cli);
   await withContent(cli.where, async (session) => {
-    const found = await locate(libraryOf(cli.where, session), name);
+    const found = await locate(libraryOf("oci", cli.where, session), name);
     if (found.kind === "file" || found.node.kind !== "dir") {
       throw new Fault("oci", "usage", `${inert(name)} is a file, an image is made of a tree`, {
         hint: "isconf put a directory",

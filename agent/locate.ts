@@ -6,6 +6,8 @@ import { inert } from "./names.ts";
 
 /** Where names are looked up: the shelf, other hosts, and the store that both bring contents into. */
 export interface Library {
+  /** What it is looked up for: the verb that a fault is of. */
+  op: string;
   store: Store;
   /** What is on the shelf under that id, beginning of an id, SHA-256 or label. */
   find(text: string): Promise<{ id: Id } | undefined>;
@@ -34,10 +36,12 @@ export async function locate(library: Library, text: string, inside: Uint8Array 
     const place = Buffer.from(text.slice(colon + 1));
     return await found(library, root, inside.length === 0 ? place : Buffer.concat([place, SLASH, inside]));
   }
-  throw new Fault("get", "notFound", `nothing here is called ${inert(text)}`, { hint: "isconf ls" });
+  throw new Fault(library.op, "notFound", `nothing here is called ${inert(text)}`, {
+    hint: "isconf ls; isconf names",
+  });
 }
 
-async function found({ store, fetch }: Library, id: Id, inside: Uint8Array): Promise<Found> {
+async function found({ op, store, fetch }: Library, id: Id, inside: Uint8Array): Promise<Found> {
   await fetch(id);
   const root = await readRoot(store, id);
   if (root.kind === "tree") {
@@ -45,5 +49,5 @@ async function found({ store, fetch }: Library, id: Id, inside: Uint8Array): Pro
     return { ...root, kind: "tree", node, at };
   }
   if (inside.every((byte) => byte === 0x2f)) return { ...root, kind: "file" };
-  throw new Fault("get", "notFound", `${id} is a file, nothing is in it`, { hint: "isconf ls" });
+  throw new Fault(op, "notFound", `${id} is a file, nothing is in it`, { hint: "isconf ls" });
 }

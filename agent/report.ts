@@ -144,7 +144,7 @@ export interface TreeLine {
 export async function tree({ host }: Call, text: string): Promise<TreeLine[]> {
   const { store } = host;
   const fetch = (id: Id) => store.fetch([id]);
-  const found = await locate({ store, find: (name) => findContent(host, name), fetch }, text);
+  const found = await locate({ op: "tree", store, find: (name) => findContent(host, name), fetch }, text);
   if (found.kind === "file") {
     throw new Fault("tree", "usage", `${inert(text)} is a file`, { hint: `isconf stat ${inert(text)}` });
   }

@@ -172,5 +172,6 @@ export function shelfRow(v: Cbor): ShelfRow {
   const texts = [row?.id, row?.kind, row?.sha256, row?.label];
   if (!texts.every((t) => typeof t === "string") || !isId(row.id)) throw malformed();
   const [size, uid, addedMs] = [Number(row.size), Number(row.uid), Number(row.addedMs)];
-  return { ...row, size, uid, pinned: row.pinned === true, addedMs };
+  const { id, kind, sha256, label } = row;
+  return { id, kind, size, sha256, label, uid, pinned: row.pinned === true, addedMs };
 }

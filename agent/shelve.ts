@@ -29,9 +29,9 @@ export async function shelve(
   if (!store.isWhole(id)) {
     throw new Fault("put", "notFound", `not all of ${id} is here`, { hint: "isconf put it again" });
   }
-  catalog.add({ ...root, label, uid, pinned }, clock.wall());
+  const row = catalog.add({ ...root, label, uid, pinned }, clock.wall());
   announce([id]);
-  return catalog.resolve(id)!;
+  return row;
 }
 
 /** A line of the catalog as it goes over a seam. */

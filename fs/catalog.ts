@@ -75,16 +75,16 @@ export class Catalog {
 
   /**
    * Remembers `root`. The same id may stand there under several labels; what was added last is the newest. What is the
-   * newest of its label and uid already is not written again.
+   * newest of its label and uid already is not written again. Returns its line.
    */
-  add(root: Root, atMs: number): void {
+  add(root: Root, atMs: number): CatalogRow {
     if (Buffer.byteLength(root.label) > labelBytesMax) {
       throw new Fault("catalog.add", "usage", `the label is longer than ${labelBytesMax} bytes`, {
         hint: "isconf put --help",
       });
     }
     const newest = this.#rows("WHERE label = ? AND uid = ?", root.label, root.uid)[0];
-    if (newest?.id === root.id && newest.pinned === root.pinned) return;
+    if (newest?.id === root.id && newest.pinned === root.pinned) return newest;
     const raw = {
       id: fromHex(root.id),
       kind: root.kind,
@@ -96,6 +96,7 @@ export class Catalog {
       at_ms: Math.trunc(atMs),
     };
     this.#db.write((tx) => insertRoot(tx, { ...raw, sum: rootSum(raw) }));
+    return { ...root, atMs: raw.at_ms };
   }
 
   /** Takes the root `id` off the list, or only what `uid` put of it; how many lines that were. */

@@ -22,14 +22,15 @@ export const lsVerb: Verb<{ tree?: string }, { rows: ShelfRow[]; tree: TreeLine[
     if (args.tree !== undefined) {
       showTree(r.tree, term);
     } else if (r.rows.length === 0) term.say("nothing was put here yet");
-    else {term.table(
-        r.rows.map((b) => [
-          b.id.slice(0, 16),
-          b.kind === "tree" ? "tree" : bytesText(b.size),
-          moment(b.addedMs),
-          b.pinned ? "pinned" : "",
-          inert(b.label),
-        ]),
-      );}
+    else {
+      const isAnyPinned = r.rows.some(({ pinned }) => pinned);
+      term.table(r.rows.map((b) => [
+        b.id.slice(0, 16),
+        b.kind === "tree" ? "tree" : bytesText(b.size),
+        moment(b.addedMs),
+        ...(isAnyPinned ? [b.pinned ? "pinned" : ""] : []),
+        inert(b.label),
+      ]));
+    }
   },
 };
