@@ -187,3 +187,5 @@ export const nameRefusedMax = 4096;
 /** Milliseconds that another host is given to say what it has, and between two looks at what this host is to keep. */
 export const copiesAskMs = 10_000;
 export const copiesLookMs = 60_000;
+/** Milliseconds between two looks whether a store that is being made anew answers again. */
+export const rebuildPollMs = 200;

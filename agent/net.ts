@@ -15,6 +15,7 @@ import {
 import { type Cbor, type Clock, Fault, toHex } from "../mq/mod.ts";
 import { Contents } from "./contents.ts";
 import { KeyRing } from "./keys.ts";
+import { mendStore, wishRebuild } from "./net_mend.ts";
 import { NetMesh } from "./net_mesh.ts";
 import {
   type Answers,
@@ -123,6 +124,11 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
       store.drop(readIds(v));
       return Promise.resolve(null);
     },
+    rebuild: () => {
+      wishRebuild(dir);
+      around.clock.after(0, () => around.stop());
+      return Promise.resolve(null);
+    },
     whole: async (v) => {
       const [ids, who] = v as [Cbor, string];
       const asked = who === "peers" ? await store.shared.have(readIds(ids)) : readIds(ids);
@@ -158,6 +164,8 @@ export async function runNet(
   options: { mustDrop: boolean; socket: string; log(line: string): void },
 ): Promise<void> {
   if (options.mustDrop) proveDropped();
+  fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+  await mendStore(dir, options.log);
   const { net, seam } = joinSeam(dir, pipe, clock, options.log, options.socket);
   await seam.ended;
   await net.close();

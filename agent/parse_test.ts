@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { faultOf } from "../tests/world.ts";
 import { helpErrors, helpList, helpVerb, suggest } from "./help.ts";
 import { needExactWords, parseGlobals, parseVerb } from "./parse.ts";
-import { checkArgs, type Verb } from "./verb.ts";
+import { optionName, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
 const verb = (name: string) => VERBS.find((v) => v.name === name) as Verb;
@@ -132,7 +132,7 @@ test("each verb is in the list once, with a summary, an example that parses, and
     const help = helpVerb(v);
     for (const [name, arg] of Object.entries(v.args)) {
       if (!arg.hidden) {
-        assert.ok(help.toLowerCase().includes(name.toLowerCase().replace(/run$/, "")), `${v.name}: ${name}`);
+        assert.ok(help.toLowerCase().includes(optionName(name)), `${v.name}: ${name}`);
       }
     }
     assert.ok(helpList(VERBS).includes(v.summary));

@@ -61,6 +61,7 @@ export const NET_REQUESTS = [
   "gc", // whether only to say what it would do → GcReport; asks "roots" twice
   "fsck", // [structure or bytes, n, of] → FsckReport; asks "roots"; n of 0: no part
   "drop", // [id…] → null; the objects are not there any more, so that good ones can come
+  "rebuild", // null → null; this net half ends, the next one makes its database anew from the packs
   "whole", // [id of a root…], for us or for peers → those of which everything is here, for peers only what is shared
   "identity", // null → the public key of the net half, 32 bytes
   "mesh", // who may talk with us and where to find them, or null: nobody → null; see MeshSettings

@@ -9,7 +9,8 @@ import {
   isId,
   type Store,
 } from "../fs/mod.ts";
-import { type Cbor, Fault, sha256, toHex } from "../mq/mod.ts";
+import { type Cbor, type Clock, Fault, sha256, sleep, toHex } from "../mq/mod.ts";
+import { rebuildPollMs } from "./limits.ts";
 import {
   type Ask,
   malformed,
@@ -75,6 +76,20 @@ export class SeamStore implements Store {
   /** Takes objects away, so that good ones can come in their place. */
   async drop(ids: Id[]): Promise<void> {
     for (let i = 0; i < ids.length; i += getIdsMax) await this.#ask("drop", ids.slice(i, i + getIdsMax));
+  }
+
+  /** Has the store's database made anew from its packs; returns when the store answers again. */
+  async rebuild(clock: Clock): Promise<void> {
+    await this.#ask("rebuild", null);
+    for (;;) {
+      await sleep(clock, rebuildPollMs);
+      try {
+        await this.#ask("missing", [], Infinity);
+        return;
+      } catch (e) {
+        if (Fault.from("fsck", e).kind !== "gone") throw e;
+      }
+    }
   }
 
   /** Those of these roots of which everything is here, or that peers may have all of. */

@@ -71,7 +71,15 @@ export async function fsck(
 ): Promise<FsckDone> {
   const part = readPart(args.part);
   const look = args.data || part !== undefined ? "bytes" : "structure";
-  const found = await host.store.fsck(look, part);
+  let found = await host.store.fsck(look, part);
+  if (found.database.length > 0 && args.mend) {
+    emit({
+      event: "mending",
+      text: "the store's database is damaged; it is made anew from what the packs say",
+    });
+    await host.store.rebuild(host.clock);
+    found = await host.store.fsck(look, part);
+  }
   const wrong = new Map<Id, Id | undefined>();
   for (const id of found.damaged) wrong.set(id, undefined);
   for (const { id, root } of found.missing) wrong.set(id, root);
