@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { faultOf } from "../tests/world.ts";
 import { helpErrors, helpList, helpVerb, suggest } from "./help.ts";
 import { needExactWords, parseGlobals, parseVerb } from "./parse.ts";
-import { optionName, type Verb } from "./verb.ts";
+import { checkArgs, optionName, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
 const verb = (name: string) => VERBS.find((v) => v.name === name) as Verb;
