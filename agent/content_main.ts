@@ -17,8 +17,10 @@ import {
   restore,
   type RootKind,
   type Store,
+  sweepPath,
+  temporaryName,
 } from "../fs/mod.ts";
-import { Fault, systemClock, toHex } from "../mq/mod.ts";
+import { Fault, flock, systemClock } from "../mq/mod.ts";
 import type { Where } from "./client.ts";
 import { type ContentSession, withContent } from "./content_client.ts";
 import { sparseBytesMin } from "./limits.ts";
@@ -65,6 +67,7 @@ async function putPath(
     if (!stat.isFile()) return await putStream(cli, fd, name, compress);
     const bar = makeBar(cli, stat.size);
     return await withContent(
+      "put",
       cli.where,
       async (session) => {
         const id = await session.putFile(compress);
@@ -81,9 +84,9 @@ async function putPath(
 
 async function putTree(cli: ContentCli, dir: string, label: string, compress: boolean): Promise<ShelfRow> {
   const bar = makeBar(cli);
-  return await withContent(cli.where, async (session) => {
+  return await withContent("put", cli.where, async (session) => {
     const progress = (files: number, bytes: number) => bar.at(bytes, `${files} files`);
-    const { id } = await capture(session.store(compress), dir, { progress }).catch(asOf("put"));
+    const { id } = await capture(session.store(compress), dir, { progress });
     bar.end();
     return await session.add(id, label);
   });
@@ -91,7 +94,7 @@ async function putTree(cli: ContentCli, dir: string, label: string, compress: bo
 
 async function putStream(cli: ContentCli, fd: number, label: string, compress: boolean): Promise<ShelfRow> {
   const bar = makeBar(cli);
-  return await withContent(cli.where, async (session) => {
+  return await withContent("put", cli.where, async (session) => {
     const store = new PutBatch(session.store(compress));
     const { id } = await putFile(store, counted(readAll(fd), bar));
     await store.flush();
@@ -120,13 +123,13 @@ export interface GetArgs {
 /** Writes what a name means to a place on this host's disk: a file, or a whole tree. */
 export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
   if (args.file === "-") return await cat(cli, { name: args.name });
-  const found = await withContent(cli.where, async (session) => {
+  const found = await withContent("get", cli.where, async (session) => {
     const what = await locate(session, args.name);
     if (what.kind === "file") return what;
     const bar = makeBar(cli);
     const owners = process.geteuid?.() === 0 ? "kept" : "own";
     const store = watched(session.store(false), (bytes) => bar.at(bytes));
-    await restore(store, what.node, path.resolve(args.file), { owners }).catch(asOf("get"));
+    await restore(store, what.node, path.resolve(args.file), { owners });
     bar.end();
     return undefined;
   });
@@ -134,25 +137,48 @@ export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
   return 0;
 }
 
-/** Written beside and renamed when whole and durable, so that what bears the name is never half. */
+/**
+ * Written beside and renamed when whole and durable, so that what bears the name is never half. What a crash left beside is
+ * known by its name and that nobody has its lock, and goes when it is old.
+ */
 async function getFile(cli: ContentCli, root: RootKind, file: string): Promise<void> {
-  const beside = `${file}.isconf-${toHex(systemClock.random(6))}`;
+  const dir = path.dirname(path.resolve(file));
+  const beside = path.join(dir, Buffer.from(temporaryName(systemClock)).toString());
   const bar = makeBar(cli, root.size);
   let fd: number;
   try {
+    sweepPath(dir, systemClock);
     fd = fs.openSync(beside, "wx+", 0o666);
   } catch (e) {
     throw Fault.from("get", e);
   }
   try {
-    await withContent(cli.where, (session) => session.getFile(root.id), fd, (bytes) => bar.at(bytes));
+    flock(fd);
+    await withContent("get", cli.where, (session) => session.getFile(root.id), fd, (bytes) => bar.at(bytes));
     bar.end();
     fs.renameSync(beside, file);
+    syncName(dir);
   } catch (e) {
     fs.rmSync(beside, { force: true });
-    throw Fault.from("get", e);
+    const { kind, message, hint } = Fault.from("get", e);
+    const names = kind === "environment" && !message.includes(file) ? `${inert(file)}: ${message}` : message;
+    throw new Fault("get", kind, names, { hint, cause: e });
   } finally {
     fs.closeSync(fd);
+  }
+}
+
+/** Makes the names in a directory durable, where who runs this may open it. */
+function syncName(dir: string): void {
+  try {
+    const fd = fs.openSync(dir, "r");
+    try {
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+  } catch (e) {
+    if ((e as { code?: string }).code !== "EACCES") throw e;
   }
 }
 
@@ -164,7 +190,7 @@ export interface CatArgs {
 
 /** Writes a file, or a range of it, to standard output. */
 export async function cat(cli: ContentCli, { name, offset, length }: CatArgs): Promise<number> {
-  await withContent(cli.where, async (session) => {
+  await withContent("cat", cli.where, async (session) => {
     const what = await locate(session, name);
     const store = session.store(false);
     if (what.kind === "tree" && what.node.kind !== "file") {
@@ -233,9 +259,3 @@ function watched(store: Store, told: (bytes: number) => void): Store {
     },
   };
 }
-
-/** What went wrong is said of the verb that was typed. */
-const asOf = (op: string) => (e: unknown): never => {
-  const { kind, message, hint } = Fault.from(op, e);
-  throw new Fault(op, kind, message, { hint, cause: e });
-};

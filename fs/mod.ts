@@ -52,6 +52,7 @@ export { Fetcher } from "./fetch.ts";
 export type { Captured, CaptureOptions } from "./capture.ts";
 export { capture } from "./capture.ts";
 export { PutBatch } from "./put_batch.ts";
+export { sweepPath, temporaryName } from "./leftovers.ts";
 export type { Restored, RestoreOptions } from "./restore.ts";
 export { restore } from "./restore.ts";
 export type { Difference } from "./differ.ts";
