@@ -140,19 +140,22 @@ export function libraryOf(op: string, where: Where, session: ContentSession, by?
   };
 }
 
-/** Runs `fn` with a session that is closed afterwards. */
+/** Runs `fn` with a session that is closed afterwards. What goes wrong is said of `op`, the verb that was typed. */
 export async function withContent<T>(
+  op: string,
   where: Where,
   fn: (session: ContentSession) => Promise<T>,
   file?: number,
   progress?: (bytes: number) => void,
 ): Promise<T> {
-  const session = await ContentSession.open(where, file, progress);
+  let session: ContentSession | undefined;
   try {
+    session = await ContentSession.open(where, file, progress);
     return await fn(session);
   } catch (e) {
-    throw Fault.from("store", e);
+    const { kind, message, hint } = Fault.from(op, e);
+    throw new Fault(op, kind, message, { hint, cause: e });
   } finally {
-    session.close();
+    session?.close();
   }
 }

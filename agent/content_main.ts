@@ -12,8 +12,10 @@ import {
   restore,
   type RootKind,
   type Store,
+  sweepPath,
+  temporaryNames,
 } from "../fs/mod.ts";
-import { Fault, systemClock, toHex } from "../mq/mod.ts";
+import { Fault, flock, systemClock } from "../mq/mod.ts";
 import { callVerb } from "./client.ts";
 import { type ContentCli, libraryOf, withContent } from "./content_client.ts";
 import { sparseBytesMin } from "./limits.ts";
@@ -66,6 +68,7 @@ async function putPath(
     if (!stat.isFile()) return await putStream(cli, fd, name, compress);
     const bar = makeBar(cli, stat.size);
     return await withContent(
+      "put",
       cli.where,
       async (session) => {
         const id = await session.putFile(compress);
@@ -82,9 +85,9 @@ async function putPath(
 
 async function putTree(cli: ContentCli, dir: string, label: string, compress: boolean): Promise<ShelfRow> {
   const bar = makeBar(cli);
-  return await withContent(cli.where, async (session) => {
+  return await withContent("put", cli.where, async (session) => {
     const progress = (files: number, bytes: number) => bar.at(bytes, `${files} files`);
-    const { id } = await capture(session.store(compress), dir, { progress }).catch(asOf("put"));
+    const { id } = await capture(session.store(compress), dir, { progress });
     bar.end();
     return await session.add(id, label);
   });
@@ -92,7 +95,7 @@ async function putTree(cli: ContentCli, dir: string, label: string, compress: bo
 
 async function putStream(cli: ContentCli, fd: number, label: string, compress: boolean): Promise<ShelfRow> {
   const bar = makeBar(cli);
-  return await withContent(cli.where, async (session) => {
+  return await withContent("put", cli.where, async (session) => {
     const store = new PutBatch(session.store(compress));
     const { id } = await putFile(store, counted(readAll(fd), bar));
     await store.flush();
@@ -122,13 +125,13 @@ export interface GetArgs {
 /** Writes what a name means to a place on this host's disk: a file, or a whole tree. */
 export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
   if (args.file === "-") return await cat(cli, args);
-  const found = await withContent(cli.where, async (session) => {
+  const found = await withContent("get", cli.where, async (session) => {
     const what = await locate(libraryOf("get", cli.where, session, args.by), args.name);
     if (what.kind === "file") return what;
     const bar = makeBar(cli);
     const owners = process.geteuid?.() === 0 ? "kept" : "own";
     const store = watched(session.store(false), (bytes) => bar.at(bytes));
-    await restore(store, what.node, path.resolve(args.file), { owners, durable: "end" }).catch(asOf("get"));
+    await restore(store, what.node, path.resolve(args.file), { owners, durable: "end" });
     bar.end();
     return undefined;
   });
@@ -136,25 +139,48 @@ export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
   return 0;
 }
 
-/** Written beside and renamed when whole and durable, so that what bears the name is never half. */
+/**
+ * Written beside and renamed when whole and durable, so that what bears the name is never half. What a crash left beside is
+ * known by its name and that nobody has its lock, and goes when it is old.
+ */
 async function getFile(cli: ContentCli, root: RootKind, file: string): Promise<void> {
-  const beside = `${file}.isconf-${toHex(systemClock.random(6))}`;
+  const dir = path.dirname(path.resolve(file));
+  const beside = path.join(dir, Buffer.from(temporaryNames(systemClock)()).toString());
   const bar = makeBar(cli, root.size);
   let fd: number;
   try {
+    sweepPath(dir, systemClock);
     fd = fs.openSync(beside, "wx+", 0o666);
   } catch (e) {
     throw Fault.from("get", e);
   }
   try {
-    await withContent(cli.where, (session) => session.getFile(root.id), fd, (bytes) => bar.at(bytes));
+    flock(fd);
+    await withContent("get", cli.where, (session) => session.getFile(root.id), fd, (bytes) => bar.at(bytes));
     bar.end();
     fs.renameSync(beside, file);
+    syncName(dir);
   } catch (e) {
     fs.rmSync(beside, { force: true });
-    throw Fault.from("get", e);
+    const { kind, message, hint } = Fault.from("get", e);
+    const names = kind === "environment" && !message.includes(file) ? `${inert(file)}: ${message}` : message;
+    throw new Fault("get", kind, names, { hint, cause: e });
   } finally {
     fs.closeSync(fd);
+  }
+}
+
+/** Makes the names in a directory durable, where who runs this may open it. */
+function syncName(dir: string): void {
+  try {
+    const fd = fs.openSync(dir, "r");
+    try {
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+  } catch (e) {
+    if ((e as { code?: string }).code !== "EACCES") throw e;
   }
 }
 
@@ -167,7 +193,7 @@ export interface CatArgs {
 
 /** Writes a file, or a range of it, to standard output. */
 export async function cat(cli: ContentCli, { name, by, offset, length }: CatArgs): Promise<number> {
-  await withContent(cli.where, async (session) => {
+  await withContent("cat", cli.where, async (session) => {
     const what = await locate(libraryOf("cat", cli.where, session, by), name);
     const store = session.store(false);
     if (what.kind === "tree" && what.node.kind !== "file") {
@@ -198,11 +224,5 @@ function watched(store: Store, told: (bytes: number) => void): Store {
     },
   };
 }
-
-/** What went wrong is said of the verb that was typed. */
-const asOf = (op: string) => (e: unknown): never => {
-  const { kind, message, hint } = Fault.from(op, e);
-  throw new Fault(op, kind, message, { hint, cause: e });
-};
 
 export { oci } from "./content_oci.ts";

@@ -35,7 +35,7 @@ async function toImage(
   file: string,
 ): Promise<number> {
   const bar = makeBar(cli);
-  await withContent(cli.where, async (session) => {
+  await withContent("oci", cli.where, async (session) => {
     const found = await locate(libraryOf("oci", cli.where, session), name);
     if (found.kind === "file" || found.node.kind !== "dir") {
       throw new Fault("oci", "usage", `${inert(name)} is a file, an image is made of a tree`, {
@@ -63,7 +63,7 @@ async function fromImage(cli: ContentCli, args: OciArgs): Promise<number> {
     ...(ref === undefined ? {} : { ref }),
     ...(architecture === undefined ? {} : { architecture }),
   };
-  const { row, skipped } = await withContent(cli.where, async (session) => {
+  const { row, skipped } = await withContent("oci", cli.where, async (session) => {
     const { id, skipped } = await importOci(session.store(false), counted(readAll(fd), bar), options);
     bar.end();
     return { row: await session.add(id, file === "-" ? "" : path.basename(file)), skipped };

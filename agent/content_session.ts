@@ -2,7 +2,7 @@
 // thread that it runs in nor how its caller was identified.
 import type { Duplex } from "node:stream";
 import { batchBytesMax, type Catalog, type Id, putWhole, readFile, type SqliteStore } from "../fs/mod.ts";
-import { type Cbor, type Clock, readAt, syncFd, writeAt } from "../mq/mod.ts";
+import { type Cbor, type Clock, Fault, readAt, statAt, syncFd, writeAt } from "../mq/mod.ts";
 import type { CallerRequest, ContentRequest } from "./content.ts";
 import { progressMs } from "./limits.ts";
 import { type Answers, malformed, openSeam, readIds, readObjects } from "./seam.ts";
@@ -20,6 +20,12 @@ export interface ContentParts {
   announce(roots: Id[]): void;
 }
 
+/** What differs when somebody has written to a file in between: its length, and when the kernel saw it change. */
+function stampOf(file: number): string {
+  const { size, mtime, ctime } = statAt(file);
+  return `${size} ${mtime} ${ctime}`;
+}
+
 /** Serves one connection to its end. `file` is what came over it, or undefined; it stays its giver's to close. */
 export async function serveContent(
   pipe: Duplex,
@@ -27,7 +33,8 @@ export async function serveContent(
   parts: ContentParts,
 ): Promise<void> {
   const { stores: { plain, compressing }, catalog, clock } = parts;
-  const hold = await plain.holds.hold();
+  const holding = plain.holds.hold();
+  holding.catch(() => {}); // the first question is answered with it
   const needFile = (): number => {
     if (caller.file === undefined) throw malformed();
     return caller.file;
@@ -49,13 +56,18 @@ export async function serveContent(
     get: async (v) => await plain.read(readIds(v), batchBytesMax),
     putFile: async (v) => {
       const file = needFile();
+      const before = stampOf(file);
       let at = 0;
       const fill = (into: Uint8Array) => {
         const read = readAt(file, into, at);
         at += read;
         return read;
       };
-      return { ...await putWhole(storeOf(v), fill, tell) };
+      const ref = await putWhole(storeOf(v), fill, tell);
+      if (stampOf(file) === before) return { ...ref };
+      throw new Fault("put", "refused", "the file changed while it was read", {
+        hint: "isconf put it again when nobody writes to it",
+      });
     },
     getFile: async (v) => {
       const file = needFile();
@@ -83,10 +95,14 @@ export async function serveContent(
       return rowToCbor(await shelve({ ...parts, store: plain }, row));
     },
   };
-  const seam = openSeam<ContentRequest, CallerRequest>(pipe, clock, answers, "the command line");
-  try {
-    await seam.ended;
-  } finally {
-    hold.release();
+  for (const request of Object.keys(answers) as ContentRequest[]) {
+    const answer = answers[request];
+    answers[request] = async (v) => {
+      await holding;
+      return await answer(v);
+    };
   }
+  const seam = openSeam<ContentRequest, CallerRequest>(pipe, clock, answers, "the command line");
+  await seam.ended;
+  await holding.then((hold) => hold.release(), () => {});
 }

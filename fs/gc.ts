@@ -3,6 +3,7 @@
 import { dirname } from "node:path";
 import { Fault, pause } from "../mq/mod.ts";
 import type { Db, Tx } from "./db.ts";
+import { withSoundDatabase } from "./fsck_database.ts";
 import { gcBatch, gcMarkBatch } from "./limits.ts";
 import { lockStore, turnOf } from "./holds.ts";
 import { linksOf } from "./objects.ts";
@@ -10,7 +11,6 @@ import type { Extent } from "./packs.ts";
 import { Reach } from "./reach.ts";
 import { recordHeadBytes } from "./record.ts";
 import type { Id } from "./store.ts";
-import { objectSum } from "./store_db.ts";
 import { forgetWhole, type SqliteStore } from "./store_sqlite.ts";
 
 /** What a gc did, or with `isTrial` would do. */
@@ -29,7 +29,7 @@ export interface GcReport {
 /**
  * Drops what no root reaches. `roots` is asked twice: what becomes a root in between is kept. What somebody holds
  * (`SqliteStore.holds`) stays for now.
- * @throws {Fault} corrupt, when structure that a root needs or a row of an object is damaged: nothing is dropped then;
+ * @throws {Fault} corrupt, when structure that a root needs or the database is damaged: nothing is dropped then;
  * refused, when another gc is at work; environment
  */
 export async function gc(
@@ -39,7 +39,7 @@ export async function gc(
 ): Promise<GcReport> {
   const lock = lockStore(dirname(store.db.path), "gc");
   try {
-    await checkRows(store.db);
+    await needSound(store.db);
     const isTrial = options.isTrial ?? false;
     const reach = new Reach(store.db, {
       linksOf: async (link) => linksOf(link, (await store.get([link.id]))[0]!),
@@ -82,6 +82,7 @@ async function collect(
   const turn = turnOf(db);
   const waitingFor = holds.heldBefore(turn);
   holds.sweepBefore(turn);
+  holds.prepare(turn);
   // Those who began before and have ended meanwhile may have made roots of what is marked now.
   await reach.add(await roots());
   const report = { kept: reach.size, dropped: 0, droppedBytes: 0, freedBytes: 0, waiting: 0, waitingFor };
@@ -100,19 +101,11 @@ async function collect(
   return report;
 }
 
-/** What a damaged row says must not decide what is given back to the disk. */
-async function checkRows(db: Db): Promise<void> {
-  const last = lastOf(db);
-  for (let n = 0; n < last; n += gcMarkBatch) {
-    const sql = `SELECT count(*) AS bad FROM object WHERE n > ? AND n <= ? AND sum IS NOT ${objectSum}`;
-    const { bad } = db.read((r) => r.get<{ bad: number }>(sql, n, n + gcMarkBatch)!);
-    if (bad > 0) {
-      throw new Fault("gc", "corrupt", `${db.path}: ${bad} rows of objects are damaged; nothing is dropped`, {
-        hint: "isconf fsck",
-      });
-    }
-    await pause();
-  }
+/** What a damaged row or index says must not decide what is dropped and given back to the disk. */
+async function needSound({ path }: Db): Promise<void> {
+  const said = await withSoundDatabase(path, () => Promise.resolve());
+  if (said.length === 0) return;
+  throw new Fault("gc", "corrupt", `${path}: ${said[0]}; nothing is dropped`, { hint: "isconf fsck" });
 }
 
 async function mark(db: Db): Promise<void> {

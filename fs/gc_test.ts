@@ -1,7 +1,7 @@
 // gc: drops what no root reaches and nothing else, gives the room back, and leaves everything as it is when it cannot tell.
 // What others do meanwhile is in gc_hold_test.ts, crashes are in gc_crash_test.ts.
 import assert from "node:assert/strict";
-import { linkSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { encode, fromHex } from "../mq/mod.ts";
@@ -185,6 +185,37 @@ test("a damaged row of an object that is needed: refused as corrupt, nothing dro
     }
     assert.deepEqual([idsIn(again), roomOf(dir)], [before, room]);
     again.db.close();
+  });
+});
+
+test("one flipped bit of an index made gc give back the room of what is needed", async () => {
+  await withStore(async (store, dir) => {
+    const file = await putNoise(store, noise(1, 200_000));
+    await putNoise(store, noise(2, 200_000));
+    const needed = await idsOf(store, file);
+    store.db.close();
+    const path = join(dir, "store.db"), good = readFileSync(path), page = 4096, leafOfIndex = 0x0a;
+    let refused = 0;
+    for (let start = page; start < good.length; start += page) {
+      if (good[start] !== leafOfIndex) continue;
+      for (let at = start + page - 1; at > start + 8; at -= 97) {
+        if (good[at] === 0) continue;
+        flipByte(path, at);
+        const flipped = new SqliteStore(openStoreDatabase(path));
+        await gc(flipped, roots(file)).catch((e) => {
+          assert.equal(e.kind, "corrupt", String(e));
+          refused++;
+        });
+        flipped.close();
+        flipped.db.close();
+        rmSync(`${path}-wal`, { force: true });
+        writeFileSync(path, good);
+        const again = new SqliteStore(openStoreDatabase(path));
+        for (const id of needed) verifyObject(id, (await again.get([id]))[0]!);
+        again.db.close();
+      }
+    }
+    assert.ok(refused > 20, `${refused} refused`);
   });
 });
 

@@ -40,6 +40,11 @@ export class Holds {
     }
   }
 
+  /** Makes the lock file of `turn`, so that who works with objects needs no room on the disk for it. */
+  prepare(turn: number): void {
+    closeSync(openLock(this.#dir, String(turn), "gc"));
+  }
+
   /** How many turns before `turn` are still held by who began in them; nothing is changed. */
   heldBefore(turn: number): number {
     return this.#turns().filter((old) => old < turn && !this.#isFree(old, () => undefined)).length;

@@ -1,6 +1,18 @@
 // leftovers: names for temporary files, and removing those that a crash left behind. Only what is surely ours, old,
 // and held by nobody.
-import { type Clock, errnoCode, flock, openAt, readNames, statAt, toHex, unlinkAt } from "../mq/mod.ts";
+import { constants } from "node:fs";
+import {
+  AT_FDCWD,
+  type Clock,
+  errnoCode,
+  Fault,
+  flock,
+  openAt,
+  readNames,
+  statAt,
+  toHex,
+  unlinkAt,
+} from "../mq/mod.ts";
 import { READ_FLAGS } from "./disk.ts";
 import { leftoverMs, sweptMax } from "./limits.ts";
 import { Fd, isDir, isFile, openDir, statOf } from "./safepath.ts";
@@ -26,6 +38,16 @@ export function sweep(dir: number, clock: Clock): void {
   if (swept.size >= sweptMax) swept.clear();
   swept.add(key);
   removeLeftovers(dir, clock);
+}
+
+/** What {@link sweep} does, for the directory at `path`; nothing where who runs this may not list names. */
+export function sweepPath(path: string, clock: Clock): void {
+  try {
+    using dir = new Fd(openAt(AT_FDCWD, Buffer.from(path), constants.O_RDONLY | constants.O_DIRECTORY));
+    sweep(dir.fd, clock);
+  } catch (e) {
+    if (errnoCode(e) !== "EACCES") throw Fault.from("get", Object.assign(e as Error, { path }));
+  }
 }
 
 /** What {@link sweep} does, without remembering. Returns how many were removed. */

@@ -96,6 +96,8 @@ export const busyMs = 10_000;
 export const journalTriesMax = 100;
 /** A pack of at least so many bytes is not appended to any more. */
 export const packBytes = 256 * MiB;
+/** Bytes that stay free on the disk when objects are put: gc writes before it gives anything back. */
+export const diskReserveBytes = 8 * MiB;
 /** Shorter objects are not compressed, in bytes. */
 export const compressBytesMin = 256;
 /** An object is kept compressed when that saves at least this share of it. */

@@ -53,6 +53,7 @@ export type { Captured, CaptureOptions } from "./capture.ts";
 export { capture } from "./capture.ts";
 export { PutBatch } from "./put_batch.ts";
 export { Ahead } from "./ahead.ts";
+export { sweepPath, temporaryNames } from "./leftovers.ts";
 export type { Restored, RestoreOptions } from "./restore.ts";
 export { restore } from "./restore.ts";
 export type { Difference } from "./differ.ts";

@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { errnoCode, Fault, flock, pause, punchHole } from "../mq/mod.ts";
-import { blockBytes, packBytes, packsOpenMax } from "./limits.ts";
+import { blockBytes, diskReserveBytes, packBytes, packsOpenMax } from "./limits.ts";
 
 /** Where bytes begin. */
 export interface Spot {
@@ -49,6 +49,7 @@ export class Packs {
     try {
       own = this.#claim();
       own.users++;
+      needRoom(this.#dir, pieces);
       const at = own.end;
       own.end = writeAll(own.fd, at, pieces);
       await promisify(fs.fdatasync)(own.fd);
@@ -197,6 +198,19 @@ export class Packs {
   #path(n: number): string {
     return join(this.#dir, `${n}.pack`);
   }
+}
+
+/**
+ * Dropping objects takes room too, in the log of the database: what would leave less than `diskReserveBytes` is refused, or
+ * a store that has filled its disk could not give anything back.
+ */
+function needRoom(dir: string, pieces: Uint8Array[]): void {
+  const { bavail, bsize, blocks } = fs.statfsSync(dir);
+  const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
+  if (blocks === 0 || bavail * bsize >= bytes + diskReserveBytes) return; // some file systems do not say
+  throw new Fault("store.put", "environment", `no space left on the disk of ${dir} but what gc needs`, {
+    hint: "isconf rm what is not needed, then isconf gc",
+  });
 }
 
 /** Linux takes at most so many pieces in one call. */

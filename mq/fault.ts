@@ -94,21 +94,28 @@ export class Fault extends Error {
 
   /**
    * The fault a person is shown for any thrown value. Errors of the system (ENOSPC, EIO, EACCES …) become
-   * `environment` faults that name the path; everything else is a bug and keeps its message, never its stack.
+   * `environment` faults that name the path, also one that Node has no name for, as EDQUOT; everything else is a bug and
+   * keeps its message, never its stack.
    */
   static from(op: string, thrown: unknown): Fault {
     if (thrown instanceof Fault) return thrown;
     if (isOfAnotherBundle(thrown)) return Fault.fromJSON((thrown as Fault).toJSON());
     const e = thrown as { code?: unknown; path?: unknown; message?: unknown } | null;
     if (
-      e !== null && typeof e === "object" && typeof e.code === "string" && /^(E[A-Z]|SQLITE)/.test(e.code)
+      e !== null && typeof e === "object" && typeof e.code === "string" &&
+      /^(E[A-Z]|SQLITE|Unknown system error)/.test(e.code)
     ) {
-      const said = String(e.message);
+      const said = String(e.message).replace(/^Unknown system error -122: .* -122/, "EDQUOT: quota exceeded");
       const where = typeof e.path === "string" && !said.includes(e.path) ? ` (${e.path})` : "";
-      return new Fault(op, "environment", `${said.startsWith(e.code) ? "" : `${e.code}: `}${said}${where}`, {
-        hint: "isconf doctor",
-        cause: thrown,
-      });
+      return new Fault(
+        op,
+        "environment",
+        `${/^E[A-Z]+:/.test(said) || said.startsWith(e.code) ? "" : `${e.code}: `}${said}${where}`,
+        {
+          hint: "isconf doctor",
+          cause: thrown,
+        },
+      );
     }
     const said = e !== null && typeof e === "object" ? e.message : thrown;
     const message = typeof said === "string" ? said : "something that is no error was thrown";

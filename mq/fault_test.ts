@@ -68,3 +68,12 @@ test("system errors name the path, bugs keep their message, nothing keeps its st
   const same = new Fault("a", "usage", "m", { hint: "h" });
   assert.equal(Fault.from("b", same), same);
 });
+
+test("a quota that is used up was called a bug: Node has no name for EDQUOT", () => {
+  const said = "Unknown system error -122: Unknown system error -122, write";
+  const fault = Fault.from(
+    "put",
+    Object.assign(new Error(said), { code: "Unknown system error -122", path: "/x" }),
+  );
+  assert.deepEqual([fault.kind, fault.message], ["environment", "EDQUOT: quota exceeded, write (/x)"]);
+});
