@@ -1,0 +1,151 @@
+// content_server: who is served, who is not, and what a caller can do to the others.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as net from "node:net";
+import * as os from "node:os";
+import * as path from "node:path";
+import { test } from "node:test";
+import { type Cbor, encodeFrame, Fault, sendFiles, systemClock } from "../mq/mod.ts";
+import { type ContentRequest } from "./content.ts";
+import { ContentServer } from "./content_server.ts";
+import { contentHelloMs } from "./limits.ts";
+import { openSeam, type Seam } from "./seam.ts";
+
+type Test = { after(fn: () => Promise<void> | void): void };
+
+/** A server in a new directory, and how to connect with it. */
+async function makeServer(t: Test) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "isconf-content-"));
+  fs.chmodSync(dir, 0o711);
+  const socket = path.join(dir, "s");
+  const logged: string[] = [];
+  const server = new ContentServer({
+    clock: systemClock,
+    dir,
+    socket,
+    fetch: () => Promise.reject(new Fault("fetch", "notFound", "nobody has it", { hint: "isconf status" })),
+    announce: () => {},
+    log: (line) => void logged.push(line),
+  });
+  await server.listen();
+  t.after(async () => {
+    await server.close();
+    fs.rmSync(dir, { recursive: true, force: true });
+  });
+  const dial = async (files: number[] | null = []): Promise<net.Socket> => {
+    const client = net.connect(socket);
+    await new Promise<void>((resolve, reject) => client.once("connect", resolve).once("error", reject));
+    client.on("error", () => {}); // it may be cut off: that is what is looked at
+    if (files !== null) sendFiles((client as unknown as { _handle: { fd: number } })._handle.fd, files);
+    return client;
+  };
+  const open = async (files: number[] = []): Promise<Seam<ContentRequest>> =>
+    openSeam<"progress", ContentRequest>(
+      await dial(files),
+      systemClock,
+      { progress: () => Promise.resolve(null) },
+      "the store",
+    );
+  return { dir, socket, server, logged, dial, open };
+}
+
+const ended = (socket: net.Socket) =>
+  new Promise<void>((resolve) => {
+    if (socket.destroyed) return resolve();
+    socket.once("close", () => resolve());
+    socket.resume();
+  });
+const kindOf = async (promise: Promise<unknown>) => {
+  try {
+    await promise;
+    return "done";
+  } catch (e) {
+    return Fault.from("test", e).kind;
+  }
+};
+
+test("a file goes in and out by its descriptor; nothing but what was handed over is read or written", async (t) => {
+  const { dir, open } = await makeServer(t);
+  const file = path.join(dir, "file"), copy = path.join(dir, "copy");
+  fs.writeFileSync(file, "content\\n".repeat(10_000));
+  const input = fs.openSync(file, "r"), output = fs.openSync(copy, "w+");
+  const { id } = await (await open([input])).ask("putFile", false) as { id: string };
+  const seam = await open([output]);
+  assert.equal(await seam.ask("getFile", id), fs.statSync(file).size);
+  assert.ok(fs.readFileSync(copy).equals(fs.readFileSync(file)));
+  assert.equal(await kindOf((await open()).ask("putFile", false)), "corrupt", "no file was handed over");
+  const closed = await open([fs.openSync(file, "r")]);
+  assert.equal(await kindOf(closed.ask("getFile", id)), "environment", "open for reading only");
+});
+
+test("requests that are none, and words of the wrong form, are refused, and the others are served on", async (t) => {
+  const { open, dial } = await makeServer(t);
+  const good = await open();
+  const bad = await open();
+  for (const request of ["exec", "constructor", "gc", "drop", ""]) {
+    assert.equal(await kindOf(bad.ask(request as ContentRequest, null)), "usage", request);
+  }
+  for (const request of ["missing", "get", "getFile", "fetch"] as const) {
+    for (const value of [7, "x", [1], ["x"], { a: 1 }]) {
+      assert.equal(await kindOf(bad.ask(request, value)), "corrupt", request);
+    }
+  }
+  assert.equal(await kindOf(bad.ask("put", [false, [7]])), "corrupt");
+  for (const value of [null, {}, { id: "x", label: "y" }] as Cbor[]) {
+    assert.notEqual(await kindOf(bad.ask("add", value)), "done");
+  }
+  const raw = await dial();
+  raw.write(encodeFrame({ type: 1, channel: 0, body: Uint8Array.of(0xff, 0xff) }));
+  raw.write(new Uint8Array(100_000).fill(0xee));
+  await ended(raw);
+  assert.deepEqual(await good.ask("missing", []), []);
+});
+
+test("nothing is put on the shelf that is not there, or not there as a whole", async (t) => {
+  const { open } = await makeServer(t);
+  const seam = await open();
+  assert.equal(await kindOf(seam.ask("add", { id: "0".repeat(64), label: "nothing" })), "notFound");
+  const [id] = await seam.ask("put", [false, [new TextEncoder().encode("no manifest")]]) as string[];
+  assert.equal(await kindOf(seam.ask("add", { id: id!, label: "no file" })), "corrupt");
+  assert.equal(await seam.ask("find", "no file"), null);
+});
+
+test("who says nothing is not waited for, and who goes away leaves nothing open", async (t) => {
+  const { dial, open, server } = await makeServer(t);
+  const silent = await dial(null);
+  const begin = systemClock.now();
+  await ended(silent);
+  assert.ok(systemClock.now() - begin < contentHelloMs + 3_000);
+  const before = fs.readdirSync("/proc/self/fd").length;
+  for (let i = 0; i < 20; i++) {
+    const socket = await dial([0, 1]);
+    if (i % 2 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    socket.destroy();
+  }
+  for (let i = 0; i < 100 && server.sessions > 0; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.equal(server.sessions, 0);
+  await (await open()).ask("missing", []);
+  const after = fs.readdirSync("/proc/self/fd").length;
+  assert.ok(after <= before + 6, `${before} descriptors before, ${after} after`);
+});
+
+test("a user who was not let in is cut off, until he is let in", {
+  skip: process.getuid?.() === 0 ? false : "needs root to become someone else",
+}, async (t) => {
+  const { socket, server } = await makeServer(t);
+  const call = () =>
+    new Promise<number>((resolve) => {
+      const script = `const s = require("node:net").connect(${JSON.stringify(socket)});
+        s.on("connect", () => s.write(Buffer.from([0]))); s.on("close", () => process.exit(7)); s.on("error", () => {});
+        setTimeout(() => process.exit(0), 1000)`;
+      const ids = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+      spawn("setpriv", [...ids, "node", "-e", script], { stdio: "ignore" }).once("exit", (code) =>
+        resolve(code ?? -1));
+    });
+  assert.equal(await call(), 7);
+  server.admit(65534);
+  assert.equal(await call(), 0);
+});
