@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { Fault } from "../mq/mod.ts";
 import { SECURE_PATH } from "./environment.ts";
-import { configBytesMax } from "./limits.ts";
+import { configBytesMax, storeReserveBytes } from "./limits.ts";
 import { inert } from "./names.ts";
 import type { Home } from "./paths.ts";
 
@@ -24,6 +24,10 @@ export interface Config {
   discover: boolean;
   /** Whether new entries are applied as soon as they come, as `isconf up` would. */
   follow: boolean;
+  /** Bytes that the store may take; Infinity: no matter how many. */
+  quotaBytes: number;
+  /** Bytes of the store's disk that stay free. */
+  reserveBytes: number;
 }
 
 type Setting = (config: Config, words: string[]) => void;
@@ -37,6 +41,8 @@ const SETTINGS: Record<string, Setting> = {
   peers: (c, words) => void c.peers.push(...words),
   discover: (c, [word]) => void (c.discover = isYes(word)),
   follow: (c, [word]) => void (c.follow = isYes(word)),
+  quota: (c, [word]) => void (c.quotaBytes = word === "none" ? Infinity : bytesOf(word)),
+  reserve: (c, [word]) => void (c.reserveBytes = bytesOf(word)),
 };
 
 /** The port on which hosts of isconf wait for each other: ISCO on the keys of a telephone. */
@@ -45,6 +51,16 @@ export const PORT = 4726;
 function isYes(word: string | undefined): boolean {
   if (word === "yes" || word === "no") return word === "yes";
   throw new Fault("config", "usage", `is neither yes nor no: ${inert(word ?? "")}`, {
+    hint: "isconf restart",
+  });
+}
+
+/** "500M" or "20G" as bytes: powers of 1024. */
+function bytesOf(word: string | undefined): number {
+  const [, count, unit] = /^([0-9]{1,6})([KMGT])$/.exec(word ?? "") ?? [];
+  const power = ["K", "M", "G", "T"].indexOf(unit ?? "") + 1;
+  if (count !== undefined) return Number(count) * 1024 ** power;
+  throw new Fault("config", "usage", `is no number of bytes like 500M or 20G: ${inert(word ?? "")}`, {
     hint: "isconf restart",
   });
 }
@@ -61,6 +77,8 @@ export function readConfig(home: Home, file = path.join(home.config, "isconf.con
     peers: [],
     discover: home.system,
     follow: false,
+    quotaBytes: Infinity,
+    reserveBytes: storeReserveBytes,
   };
   const text = readOwnFile(file);
   for (const [i, line] of (text ?? "").split("\n").entries()) {

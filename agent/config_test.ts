@@ -91,3 +91,14 @@ test("host variables: loops, missing includes, loader variables and broken lines
 test("a home whose socket path would not fit is refused in words", async () => {
   assert.equal((await faultOf(() => socketOf(homeOf(`/tmp/${"x".repeat(100)}`), 0))).exit, 22);
 });
+
+test("quota and reserve are bytes with a unit", (t) => {
+  const read = (text: string) => readConfig(homeWith(t, { "isconf.conf": text }).home);
+  assert.deepEqual([read("").quotaBytes, read("").reserveBytes], [Infinity, 64 * 2 ** 20]);
+  const config = read("quota = 20G\nreserve = 500M\n");
+  assert.deepEqual([config.quotaBytes, config.reserveBytes], [20 * 2 ** 30, 500 * 2 ** 20]);
+  assert.equal(read("quota = none\n").quotaBytes, Infinity);
+  for (const wrong of ["20", "G", "-1G", "1.5G", "1GB", "9999999K"]) {
+    assert.throws(() => read(`quota = ${wrong}\n`), { kind: "usage" }, wrong);
+  }
+});

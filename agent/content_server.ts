@@ -3,7 +3,7 @@
 import * as fs from "node:fs";
 import * as net from "node:net";
 import * as path from "node:path";
-import { Catalog, openStoreDatabase, SqliteStore } from "../fs/mod.ts";
+import { Catalog, openStoreDatabase, type RoomLimits, SqliteStore } from "../fs/mod.ts";
 import { type Clock, closeFd, errnoCode, Fault, peerCredentials, receiveFiles, sleep } from "../mq/mod.ts";
 import { type ContentParts, serveContent } from "./content_session.ts";
 import { contentHelloMs, contentSessionsMax } from "./limits.ts";
@@ -47,6 +47,11 @@ export class ContentServer {
       this.#server.listen(socket, () => resolve());
     });
     fs.chmodSync(socket, 0o666); // whoever gets in is asked by the kernel who he is
+  }
+
+  /** How much of its disk the store may take. */
+  limit(limits: RoomLimits): void {
+    for (const store of Object.values(this.parts.stores)) store.packs.room.limits = limits;
   }
 
   /** From now on `uid` is served. */

@@ -1,7 +1,7 @@
 // Content thread: the content server in a thread of the net half, so that no put or gc, however large, keeps the half from
 // talking with other hosts. What it serves is in content_session.ts. This file is the thread's program.
 import { parentPort, workerData } from "node:worker_threads";
-import { fsck, type FsckOptions, gc, type Id, setNativeBinding } from "../fs/mod.ts";
+import { fsck, type FsckOptions, gc, type Id, type RoomLimits, setNativeBinding } from "../fs/mod.ts";
 import { systemClock } from "../mq/mod.ts";
 import { ContentServer } from "./content_server.ts";
 import { openPort } from "./port.ts";
@@ -12,10 +12,12 @@ export interface ContentThreadData {
   socket: string;
   /** Path of the SQLite addon in memory, the one that the process has loaded already; none outside of the executable. */
   addon: string | undefined;
+  /** How much of its disk the store may take, when that is known. */
+  limits: RoomLimits | undefined;
 }
 
-/** What the process asks the thread: "admit" a uid; "sessions" → how many are open; "gc" and "fsck", as on the seam; "stop". */
-async function run({ dir, socket, addon }: ContentThreadData): Promise<void> {
+/** What the process asks the thread: "admit" a uid; "sessions" → how many are open; "room", how much of its disk the store may take; "gc" and "fsck", as on the seam; "stop". */
+async function run({ dir, socket, addon, limits }: ContentThreadData): Promise<void> {
   const end = parentPort!;
   if (addon !== undefined) {
     const module = { exports: {} };
@@ -25,6 +27,7 @@ async function run({ dir, socket, addon }: ContentThreadData): Promise<void> {
   const port = openPort(end, {
     admit: (uid: number) => server.admit(uid),
     sessions: () => server.sessions,
+    room: (limits: RoomLimits) => server.limit(limits),
     gc: (isTrial: boolean) => gc(server.parts.stores.plain, roots, { isTrial }),
     fsck: async (options: FsckOptions) => await fsck(server.parts.stores.plain, await roots(), options),
     stop: () => server.close(),
@@ -41,6 +44,7 @@ async function run({ dir, socket, addon }: ContentThreadData): Promise<void> {
     announce: (roots) => void port.ask("announce", roots).catch(() => {}), // the process that would is gone
     log: (line) => void port.ask("log", line).catch(() => {}),
   });
+  if (limits !== undefined) server.limit(limits);
   await server.listen();
   await port.ask("ready");
 }

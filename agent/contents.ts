@@ -1,7 +1,7 @@
 // Contents: the net half's side of its content thread: begun when somebody wants it, ended when nobody has for a while. It
 // touches no content itself.
 import { Worker } from "node:worker_threads";
-import type { Id } from "../fs/mod.ts";
+import type { Id, RoomLimits } from "../fs/mod.ts";
 import type { Cancel, Clock } from "../mq/mod.ts";
 import type { ContentThreadData } from "./content_thread.ts";
 import { contentIdleMs } from "./limits.ts";
@@ -33,6 +33,7 @@ export class Contents {
   #idle: Cancel = () => {};
   /** When somebody was let in who may not be there yet. */
   #calledMs = 0;
+  #limits: RoomLimits | undefined;
   /** How much is being done that nobody is connected for. */
   #running = 0;
   /** One beginning or end at a time: both are about the same socket. */
@@ -46,6 +47,12 @@ export class Contents {
   async admit(uid: number): Promise<string> {
     await (await this.#begun()).port.ask("admit", uid);
     return this.#o.socket;
+  }
+
+  /** How much of its disk the store may take: this thread's, and those that come. */
+  async limit(limits: RoomLimits): Promise<void> {
+    this.#limits = limits;
+    await this.#thread?.port.ask("room", limits);
   }
 
   /** Has something done in the thread. */
@@ -93,7 +100,7 @@ export class Contents {
 
   #start(): Thread {
     const { dir, socket, fetch, announce, roots, log } = this.#o;
-    const workerData: ContentThreadData = { dir, socket, addon: loadedAddonPath() };
+    const workerData: ContentThreadData = { dir, socket, addon: loadedAddonPath(), limits: this.#limits };
     const worker = isSea()
       ? new Worker(threadSource("content_thread"), { eval: true, workerData, execArgv: [], env: {} })
       : new Worker(new URL("./content_thread.ts", import.meta.url), { workerData });

@@ -167,6 +167,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const following = new Again(() => follow(host, acts), (e) => log(`follow: ${e.message}`));
   const meshing = new Again(() => settleMesh(host), (e) => log(`mesh: ${e.message}`));
   tellNet = () => {
+    host.store.limit(config).catch((e) => log(`limits of the store: ${Fault.from("start", e).message}`));
     meshing.goOn();
     sharing.goOn();
   };

@@ -93,6 +93,12 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
       await fetch(readIds(v));
       return null;
     },
+    room: async (v) => {
+      const [quota, reserveBytes] = v as [number | null, number];
+      store.packs.room.limits = { quotaBytes: quota ?? Infinity, reserveBytes };
+      await contents.limit(store.packs.room.limits);
+      return null;
+    },
     hold: async () => {
       holds.set(++lastHold, await store.holds.hold());
       return lastHold;

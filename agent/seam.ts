@@ -50,6 +50,7 @@ export const NET_REQUESTS = [
   "take", // the same, waiting for the first of them as long as anything is being fetched
   "share", // id of a root → null; from now on peers may have what it reaches
   "fetch", // [id of a root…] → null, when all that they reach is in the store
+  "room", // [bytes that the store may take, or null for any number; bytes of its disk that stay free] → null
   "hold", // null → a number; until it is released, gc leaves what is in the store and what comes into it
   "release", // that number → null
   "content", // uid → path of the socket, when that user reaches the content thread there

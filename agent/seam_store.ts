@@ -7,6 +7,7 @@ import {
   type GcReport,
   type Id,
   isId,
+  type RoomLimits,
   type Store,
 } from "../fs/mod.ts";
 import { type Cbor, type Clock, Fault, sha256, sleep, toHex } from "../mq/mod.ts";
@@ -56,6 +57,11 @@ export class SeamStore implements Store {
     } finally {
       await this.#ask("release", hold);
     }
+  }
+
+  /** Says how much of its disk the store may take. */
+  async limit({ quotaBytes, reserveBytes }: RoomLimits): Promise<void> {
+    await this.#ask("room", [quotaBytes === Infinity ? null : quotaBytes, reserveBytes]);
   }
 
   /** Lets `uid` reach the store without us: over which socket. */

@@ -98,6 +98,8 @@ export const journalTriesMax = 100;
 export const packBytes = 256 * MiB;
 /** Bytes that stay free on the disk when objects are put: gc writes before it gives anything back. */
 export const diskReserveBytes = 8 * MiB;
+/** Bytes that are put until it is looked again how much of its quota a store takes. */
+export const roomLookBytes = 256 * MiB;
 /** Shorter objects are not compressed, in bytes. */
 export const compressBytesMin = 256;
 /** An object is kept compressed when that saves at least this share of it. */

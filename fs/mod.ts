@@ -18,6 +18,7 @@ export { idOf, isId, MemoryStore, verifyObject } from "./store.ts";
 export { openStoreDatabase, STORE_MIGRATIONS } from "./store_db.ts";
 export { SqliteStore } from "./store_sqlite.ts";
 export type { Hold } from "./holds.ts";
+export type { RoomLimits } from "./room.ts";
 export type { FsckOptions, FsckReport } from "./fsck.ts";
 export { fsck, isComplete } from "./fsck.ts";
 export type { RebuildOptions, RebuildReport } from "./rebuild.ts";

@@ -5,7 +5,8 @@ import * as fs from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { errnoCode, Fault, flock, pause, punchHole } from "../mq/mod.ts";
-import { blockBytes, diskReserveBytes, packBytes, packsOpenMax } from "./limits.ts";
+import { blockBytes, packBytes, packsOpenMax } from "./limits.ts";
+import { Room } from "./room.ts";
 
 /** Where bytes begin. */
 export interface Spot {
@@ -33,10 +34,13 @@ export class Packs {
   /** Open for reading, the one used last at the end. */
   readonly #open = new Map<number, number>();
   #own: Own | undefined;
+  /** How much of the disk they may take. */
+  readonly room: Room;
 
   /** Files in `dir`, which is made when the first is. */
   constructor(dir: string) {
     this.#dir = dir;
+    this.room = new Room(dir, () => this.#usedBytes());
   }
 
   /**
@@ -49,7 +53,7 @@ export class Packs {
     try {
       own = this.#claim();
       own.users++;
-      needRoom(this.#dir, pieces);
+      this.room.need(pieces.reduce((sum, { length }) => sum + length, 0));
       const at = own.end;
       own.end = writeAll(own.fd, at, pieces);
       await promisify(fs.fdatasync)(own.fd);
@@ -129,6 +133,15 @@ export class Packs {
     }
   }
 
+  /** What they take of the disk. */
+  #usedBytes(): number {
+    let used = 0;
+    for (const n of this.#numbers()) {
+      used += (fs.statSync(this.#path(n), { throwIfNoEntry: false })?.blocks ?? 0) * 512;
+    }
+    return used;
+  }
+
   /** Lets go of the files. They are opened again when they are needed. */
   close(): void {
     for (const n of [...this.#open.keys()]) this.#forget(n);
@@ -198,19 +211,6 @@ export class Packs {
   #path(n: number): string {
     return join(this.#dir, `${n}.pack`);
   }
-}
-
-/**
- * Dropping objects takes room too, in the log of the database: what would leave less than `diskReserveBytes` is refused, or
- * a store that has filled its disk could not give anything back.
- */
-function needRoom(dir: string, pieces: Uint8Array[]): void {
-  const { bavail, bsize, blocks } = fs.statfsSync(dir);
-  const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
-  if (blocks === 0 || bavail * bsize >= bytes + diskReserveBytes) return; // some file systems do not say
-  throw new Fault("store.put", "environment", `no space left on the disk of ${dir} but what gc needs`, {
-    hint: "isconf rm what is not needed, then isconf gc",
-  });
 }
 
 /** Linux takes at most so many pieces in one call. */
