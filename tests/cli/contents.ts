@@ -13,6 +13,9 @@ import { type Box, ISCONF, type Outcome, run, until } from "./tools.ts";
 /** Faults at every place that was counted, instead of some: for when the store itself is worked on. */
 export const isThorough = process.env.ISCONF_TEST_EVERY !== undefined;
 
+/** The place to try after the n-th, when nobody has counted how many there are: the first few, then ever fewer. */
+export const afterPlace = (n: number): number => isThorough || n < 4 ? n + 1 : Math.ceil(n * 1.5);
+
 /** The net half of a home's agent. */
 export async function netPid(box: Box): Promise<number> {
   const agent = box.agentPid();
