@@ -16,6 +16,7 @@ export interface Acts {
   doctor: typeof import("./doctor.ts");
   users: typeof import("./users.ts");
   copies: typeof import("./copies.ts");
+  secrets: typeof import("./secrets.ts");
   upkeep: typeof import("./upkeep.ts");
   life: { stop(): void };
 }

@@ -8,6 +8,7 @@ import type { Acts } from "./acts.ts";
 import { addBlobRoutes } from "./api_blob.ts";
 import { answerBytes, bodyOf, type Env, rawPath } from "./api_body.ts";
 import { problem } from "./api_problem.ts";
+import { addSecretRoutes } from "./api_secret.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
 import { requestBytesMax, streamQueueBytesMax } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
@@ -23,6 +24,7 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
   const callOf = (c: Context<Env>, emit: Call["emit"]): Call => ({ host, acts, actor: c.env.actor, emit });
 
   addBlobRoutes(app, host);
+  addSecretRoutes(app, host, acts);
 
   app.post("/v1/content", async (c) => {
     const { name, by } = readQuestion(await jsonBody(c, "content"));

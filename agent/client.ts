@@ -54,13 +54,17 @@ export async function request(
   target: string,
   options: {
     accept?: string;
+    /** Whether an answer that is cut off must be known for one, though its length is not: HTTP/1.1 says so. */
+    mustEnd?: boolean;
     json?: unknown;
     body?: { stream: AsyncIterable<Uint8Array>; length?: number };
   } = {},
 ): Promise<Answer> {
   const socket = await connect(where);
   const head = [
-    `${method} ${target} HTTP/${options.body?.length === undefined && options.body ? "1.1" : "1.0"}`,
+    `${method} ${target} HTTP/${
+      options.mustEnd || (options.body?.length === undefined && options.body) ? "1.1" : "1.0"
+    }`,
     "host: isconf",
     "connection: close",
   ];

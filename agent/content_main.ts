@@ -21,6 +21,7 @@ import { type ContentCli, libraryOf, withContent } from "./content_client.ts";
 import { sparseBytesMin } from "./limits.ts";
 import { locate } from "./locate.ts";
 import { inert } from "./names.ts";
+import { getSecret, putSecret } from "./content_secret.ts";
 import { counted, makeBar } from "./progress.ts";
 import type { ShelfRow } from "./seam.ts";
 import { readAll, writeAll } from "./stdio.ts";
@@ -32,18 +33,26 @@ export interface PutArgs {
   compress: boolean;
   name?: string;
   copies?: number;
+  secret: boolean;
+  branch?: string;
 }
 
 /** Puts a file, a tree or standard input on the shelf, names it when that is wanted, and prints its id. */
 export async function put(cli: ContentCli, args: PutArgs): Promise<number> {
-  const { file = "-", label = args.name, compress, name, copies } = args;
+  const { file = "-", label = args.name, compress, name, copies, secret } = args;
+  if (args.branch !== undefined && !secret) {
+    throw new Fault("put", "usage", "a branch is that of a secret", {
+      hint: "isconf put --secret --branch BRANCH FILE",
+    });
+  }
   if (copies !== undefined && name === undefined) {
     throw new Fault("put", "usage", "what shall have copies needs a name", {
       hint: "isconf put --name NAME --copies N",
     });
   }
-  const row =
-    await (file === "-" ? putStream(cli, 0, label ?? "", compress) : putPath(cli, file, label, compress));
+  const row = secret
+    ? await putSecret(cli, file, label, args.branch)
+    : await (file === "-" ? putStream(cli, 0, label ?? "", compress) : putPath(cli, file, label, compress));
   if (name !== undefined) {
     const words = { name, what: row.id, ...(copies === undefined ? {} : { copies }) };
     await callVerb(cli.where, "name", words, () => {});
@@ -118,12 +127,14 @@ function realPath(file: string): string {
 
 export interface GetArgs {
   by?: string;
+  secret: boolean;
   name: string;
   file: string;
 }
 
 /** Writes what a name means to a place on this host's disk: a file, or a whole tree. */
 export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
+  if (args.secret) return await getSecret(cli, args);
   if (args.file === "-") return await cat(cli, args);
   const found = await withContent("get", cli.where, async (session) => {
     const what = await locate(libraryOf("get", cli.where, session, args.by), args.name);

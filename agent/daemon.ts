@@ -41,6 +41,7 @@ import { ProcessRunner, type Runner } from "./run.ts";
 import { getMeta, openAgentDb } from "./schema.ts";
 import type { Answers, Ask, NetRequest, RootRequest } from "./seam.ts";
 import { SeamShelf, SeamStore } from "./seam_store.ts";
+import * as secrets from "./secrets.ts";
 import { shareNew } from "./sharing.ts";
 import * as status from "./status.ts";
 import { makeUpgrade } from "./stream.ts";
@@ -156,6 +157,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     doctor,
     users,
     copies,
+    secrets,
     upkeep,
     life: { stop: () => stop() },
   };

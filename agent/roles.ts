@@ -36,6 +36,13 @@ export async function grant(
       },
     );
   }
+  if (args.role === "secret") { // what is sealed for a branch is sealed for hosts
+    const id = memberNamed(policy, args.person, "grant");
+    const give: Op = { op: "grant", key: fromHex(id), role: args.role, branch: args.branch };
+    const message = `grant secret on ${args.branch} to the host ${args.person}`;
+    await extendControl(call.host, "grant", personPair(call.host, call.actor), message, () => [give]);
+    return { person: args.person, role: args.role, branch: args.branch };
+  }
   const { name, key } = await keyOf(call, args.person);
   await giveRole(call, { ...args, name, key });
   return { person: name, role: args.role, branch: args.branch };

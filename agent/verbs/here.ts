@@ -21,6 +21,8 @@ export const HERE_VERBS: Verb[] = [
       compress: { kind: "flag", about: "keep it compressed, as far as that saves room" },
       name: { kind: "text", about: "say on every host that this name means it: isconf help name" },
       copies: { kind: "count", about: "how many hosts shall keep it; with --name; else 2" },
+      secret: { kind: "flag", about: "seal it: only hosts with the role secret on the branch can read it" },
+      branch: { kind: "text", about: "that branch; else this host's" },
     },
     kind: "here",
   },
@@ -33,6 +35,7 @@ export const HERE_VERBS: Verb[] = [
     args: {
       name: { kind: "text", positional: true, required: true, about: "which" },
       file: { kind: "text", positional: true, required: true, about: "where to; - is standard output" },
+      secret: { kind: "flag", about: "open what put --secret has sealed; root's to do" },
       by: { kind: "text", about: "whose word counts, when people differ on a name: alice@hosta" },
     },
     kind: "here",
