@@ -221,12 +221,11 @@ export async function cat(cli: ContentCli, { name, by, offset, length }: CatArgs
   return 0;
 }
 
-/** The store, telling how many bytes have come out of it. */
-function watched(store: Store, told: (bytes: number) => void): Store {
+/** What of the store a restore needs, telling how many bytes have come out of it. */
+function watched(store: Store, told: (bytes: number) => void): Pick<Store, "get" | "missing"> {
   let bytes = 0;
   return {
     missing: (ids) => store.missing(ids),
-    put: (objects) => store.put(objects),
     async get(ids) {
       const objects = await store.get(ids);
       for (const { length } of objects) bytes += length;

@@ -199,8 +199,8 @@ function rotate(next: Draft, op: Op & { op: "rotate" }): void {
     next.keepers = { ...next.keepers, hosts: next.keepers.hosts.map((k) => k === old ? now : k) };
   } else if (person !== undefined) {
     addPerson(next, { key: op.key, name: person.name });
-    for (const grant of next.grants.get(old) ?? []) give(next, now, grant);
   }
+  for (const grant of next.grants.get(old) ?? []) give(next, now, grant);
 }
 
 function mustBeAllowed(policy: Policy, op: Op, author: string, origin: string): void {

@@ -81,7 +81,7 @@ interface Job {
  *   the other way round; denied, when owners cannot be set by who runs this; environment
  */
 export async function restore(
-  store: Store,
+  store: Pick<Store, "get" | "missing">,
   tree: Id | Node,
   target: Uint8Array | string,
   options: RestoreOptions = {},
@@ -111,7 +111,7 @@ export async function restore(
 }
 
 /** Only root gives files away: who is not must be the owner of every node, which is looked at before anything is written. */
-async function checkOwners(store: Store, id: Id, root: Node): Promise<void> {
+async function checkOwners(store: Pick<Store, "get">, id: Id, root: Node): Promise<void> {
   const uid = process.geteuid!();
   if (uid === 0) return;
   const groups = new Set([process.getegid!(), ...process.getgroups!()]);
