@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { KINDS } from "../mq/mod.ts";
 import { readmeTable } from "../tests/contract/readme.ts";
 import { BUNDLE } from "./bundle.ts";
+import { CONTENT_REQUESTS } from "./content.ts";
 import { ENTRY_LEVEL, SHAPES, TYPE } from "./entry.ts";
 import { HOST_METHODS, NET_REQUESTS, ROOT_REQUESTS } from "./seam.ts";
 import { STREAM } from "./streamtypes.ts";
@@ -37,6 +38,7 @@ test("frame types, requests and kinds are those of the code", () => {
   assert.deepEqual(rows("Stream"), Object.entries(STREAM));
   assert.deepEqual(rows("Bundle"), Object.entries(BUNDLE));
   assert.deepEqual(column("Seam"), [...NET_REQUESTS]);
+  assert.deepEqual(column("Contents"), [...CONTENT_REQUESTS]);
   assert.deepEqual(column("What net asks"), [...ROOT_REQUESTS]);
   assert.deepEqual(column("Between hosts"), [...HOST_METHODS]);
   const kinds = readmeTable(readme, "Errors").map((
