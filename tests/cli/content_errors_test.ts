@@ -19,7 +19,7 @@ import { ISCONF, makeBox, type Outcome, run, skipIf } from "./tools.ts";
 
 const skip = cannotTrace();
 /** Places tried at the most for each operation. */
-const pointsMax = isThorough ? 1_000 : 10;
+const pointsMax = isThorough ? 1_000 : 6;
 const ERRORS = ["ENOSPC", "EIO", "EDQUOT"];
 
 /** Calls by which the net half writes to the disk, and to nobody's socket. */

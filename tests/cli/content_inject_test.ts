@@ -19,7 +19,7 @@ import { ISCONF, makeBox, type Outcome, skipIf } from "./tools.ts";
 
 const skip = cannotTrace();
 /** Places tried at the most for each operation. */
-const pointsMax = isThorough ? 1_000 : 10;
+const pointsMax = isThorough ? 1_000 : 6;
 
 const NET_CALLS = [
   "write",
