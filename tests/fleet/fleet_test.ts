@@ -28,10 +28,13 @@ async function listen(fleet: Fleet, ...names: string[]): Promise<void> {
   }
 }
 
-/** Whether a host can connect to another, in good time: one that asked in vain where another is waits to ask again. */
+/**
+ * Whether a host can connect to another, in good time: one that asked in vain where another is waits to ask again, and
+ * may yet hear that it could not be found.
+ */
 async function hears(fleet: Fleet, name: string, other: string): Promise<boolean> {
-  const script = 'read -r said <"/dev/tcp/$1/7" && test "$said" = hello';
-  const words = ["timeout", "3", "bash", "-c", script, "bash", fleet.address(other)];
+  const script = 'until read -r said <"/dev/tcp/$1/7" && test "$said" = hello; do sleep 0.1; done';
+  const words = ["timeout", "4", "bash", "-c", script, "bash", fleet.address(other)];
   return (await fleet.host(name).run(words)).status === 0;
 }
 
@@ -51,7 +54,7 @@ async function seconds(
   bytes: number,
 ): Promise<number> {
   const script = 'from=$EPOCHREALTIME; n=$(wc -c <"/dev/tcp/$1/$2"); echo "$n $from $EPOCHREALTIME"';
-  const words = ["timeout", "50", "bash", "-c", script, "bash", fleet.address(other), String(port)];
+  const words = ["timeout", "100", "bash", "-c", script, "bash", fleet.address(other), String(port)];
   const [n, from, to] = (await fleet.host(name).must(words)).stdout.split(" ").map(Number);
   assert.equal(n, bytes);
   return Number(to) - Number(from);
