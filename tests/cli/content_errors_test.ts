@@ -161,7 +161,7 @@ ext4) truncate -s 48M image; mkfs.ext4 -q -m 0 -N 256 -O ^has_journal image && m
 tmpfs) mount -t tmpfs -o size=32m tmpfs disk;;
 esac || exit 9
 mkdir -p disk/h/etc
-printf 'reboot_command = /bin/true\\n' > disk/h/etc/isconf.conf
+printf 'reboot_command = /bin/true\\nreserve = 8M\\n' > disk/h/etc/isconf.conf
 export ISCONF_HOME=$DIR/disk/h
 "$ISCONF" agent 2>out/agent.log & agent=$!
 trap 'kill -9 $agent; wait' EXIT

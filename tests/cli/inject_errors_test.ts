@@ -155,7 +155,7 @@ const FULL_DISK = `
 set -u
 mount -t tmpfs -o size=24m tmpfs "$ISCONF_HOME"
 mkdir "$ISCONF_HOME/etc" "$ISCONF_HOME/../out"
-printf 'reboot_command = /bin/true\\n' > "$ISCONF_HOME/etc/isconf.conf"
+printf 'reboot_command = /bin/true\\nreserve = 8M\\n' > "$ISCONF_HOME/etc/isconf.conf"
 "$ISCONF" agent 2>"$ISCONF_HOME/../out/agent.log" & agent=$!
 trap 'kill -9 $agent; wait' EXIT
 for i in $(seq 200); do "$ISCONF" status >/dev/null 2>&1 && break; sleep 0.05; done
