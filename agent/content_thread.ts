@@ -16,7 +16,10 @@ export interface ContentThreadData {
   limits: RoomLimits | undefined;
 }
 
-/** What the process asks the thread: "admit" a uid; "sessions" → how many are open; "room", how much of its disk the store may take; "gc" and "fsck", as on the seam; "stop". */
+/**
+ * What the process asks the thread: "admit" a uid; "sessions" → how many are open; "room", how much of its disk the store may
+ * take; "gc" and "fsck", as on the seam; "stop".
+ */
 async function run({ dir, socket, addon, limits }: ContentThreadData): Promise<void> {
   const end = parentPort!;
   if (addon !== undefined) {
@@ -29,7 +32,7 @@ async function run({ dir, socket, addon, limits }: ContentThreadData): Promise<v
     sessions: () => server.sessions,
     room: (limits: RoomLimits) => server.limit(limits),
     gc: (isTrial: boolean) => gc(server.parts.stores.plain, roots, { isTrial }),
-    fsck: async (options: FsckOptions) => await fsck(server.parts.stores.plain, await roots(), options),
+    fsck: (options: FsckOptions) => fsck(server.parts.stores.plain, roots, options),
     stop: () => server.close(),
   });
   const roots = async () => [

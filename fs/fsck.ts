@@ -37,14 +37,14 @@ export interface FsckReport {
 }
 
 /**
- * Looks at everything that `options` say; the roots whose needs are followed are `roots`. Others run in between; what they
- * drop meanwhile is not reported.
+ * Looks at everything that `options` say; the roots whose needs are followed are `roots`, asked for when the database has
+ * been found sound. Others run in between; what they drop meanwhile is not reported.
  * @throws {Fault} usage, when there is no such part; environment, when the disk does not give something for another reason
  * than that it is not there
  */
 export async function fsck(
   store: SqliteStore,
-  roots: Iterable<Id>,
+  roots: () => Promise<Iterable<Id>> | Iterable<Id>,
   options: FsckOptions,
 ): Promise<FsckReport> {
   checkPart(options.part);
@@ -52,7 +52,7 @@ export async function fsck(
   report.database = await withSoundDatabase(store.db.path, async (db) => {
     const damaged = new Set<Id>();
     await lookAtRecords(store, db, options, report, damaged);
-    await lookAtRoots(store, db, roots, options, report, damaged);
+    await lookAtRoots(store, db, await roots(), options, report, damaged);
     report.damaged = [...damaged];
   });
   return report;

@@ -101,7 +101,8 @@ async function isReported(path: string, root: string): Promise<boolean> {
     return true;
   }
   try {
-    const { database, damaged, missing } = await fsck(new SqliteStore(db), [root], { look: "structure" });
+    const roots = () => [root, ...new Catalog(db).list().map(({ id }) => id)];
+    const { database, damaged, missing } = await fsck(new SqliteStore(db), roots, { look: "structure" });
     return database.length + damaged.length + missing.length > 0;
   } finally {
     db.close();

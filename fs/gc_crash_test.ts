@@ -15,7 +15,7 @@ import { SqliteStore } from "./store_sqlite.ts";
 
 /** Nothing that `root` needs is lost, and after one more gc there is nothing else. */
 async function isFinishedBy(store: SqliteStore, root: Id, needed: Id[]): Promise<void> {
-  const { damaged, missing, database } = await fsck(store, [root], { look: "bytes" });
+  const { damaged, missing, database } = await fsck(store, () => [root], { look: "bytes" });
   assert.deepEqual([damaged, missing, database], [[], [], []]);
   await gc(store, () => Promise.resolve([root]));
   assert.deepEqual(idsIn(store), needed);

@@ -48,7 +48,7 @@ async function fill(
   }
   const look = async (now: SqliteStore) => {
     const ids = idsIn(now);
-    const { database, damaged, missing } = await fsck(now, roots, { look: "bytes" });
+    const { database, damaged, missing } = await fsck(now, () => roots, { look: "bytes" });
     const shared = await now.shared.have(ids);
     return { ids, shared, list: new Catalog(now.db).list(), database, damaged, missing };
   };

@@ -62,7 +62,7 @@ test("two stores on one file: both put, both see all", async () => {
     await b.put([object]);
   }
   assert.deepEqual(await a.missing(ids), []);
-  const { objects, damaged } = await fsck(b, [], { look: "bytes" });
+  const { objects, damaged } = await fsck(b, () => [], { look: "bytes" });
   assert.deepEqual([objects, damaged], [50, []]);
   dbs.forEach((db) => db.close());
   rmSync(dir, { recursive: true, force: true });
