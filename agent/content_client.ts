@@ -1,14 +1,14 @@
 // Content client: the command line's way to the store: a connection to the content thread of the net half, over which it
 // hands the file that is to be read or written. What verbs make of it is in content_main.ts.
 import type { Socket } from "node:net";
-import { type Id, idOf, type Keyed, type KeyedStore, verifyObject } from "../fs/mod.ts";
+import type { Id } from "../fs/mod.ts";
 import { type Cbor, Fault, sendFiles, systemClock } from "../mq/mod.ts";
 import type { Term } from "./term.ts";
 import type { Library } from "./locate.ts";
 import { connect, needOk, request, textOf, type Where } from "./client.ts";
 import type { CallerRequest, ContentRequest } from "./content.ts";
-import { malformed, openSeam, readIds, readObjects, type Seam, type ShelfRow } from "./seam.ts";
-import { batches, getIdsMax, shelfRow } from "./seam_store.ts";
+import { openSeam, readIds, type Seam, type ShelfRow } from "./seam.ts";
+import { FarStore, shelfRow } from "./seam_store.ts";
 
 /** What the verbs need of the command line. */
 export interface ContentCli {
@@ -51,37 +51,14 @@ export class ContentSession {
     this.#socket.destroy();
   }
 
-  /** The store as it is seen from here: what comes is hashed before anybody sees it. */
-  store(compress: boolean): KeyedStore {
+  /** The store as it is seen from here. */
+  store(compress: boolean): FarStore {
     const { ask } = this;
-    const putKeyed = async (objects: Keyed[]) => {
-      const ids = objects.map(([id]) => id);
-      for (const batch of batches(objects.map(([, bytes]) => bytes))) {
-        const told = readIds(await ask("put", [compress, batch]));
-        const own = ids.splice(0, batch.length);
-        if (told.length !== own.length || told.some((id, i) => id !== own[i])) throw malformed();
-      }
-    };
-    return {
-      putKeyed,
-      missing: async (wanted) => readIds(await ask("missing", wanted)),
-      async put(objects) {
-        const keyed = objects.map((bytes): Keyed => [idOf(bytes), bytes]);
-        await putKeyed(keyed);
-        return keyed.map(([id]) => id);
-      },
-      async get(wanted) {
-        const out: Uint8Array[] = [];
-        while (out.length < wanted.length) {
-          const rest = wanted.slice(out.length, out.length + getIdsMax);
-          const got = readObjects(await ask("get", rest));
-          if (got.length === 0 || got.length > rest.length) throw malformed();
-          got.forEach((object, i) => verifyObject(rest[i]!, object));
-          out.push(...got);
-        }
-        return out;
-      },
-    };
+    return new FarStore({
+      missing: (ids) => ask("missing", ids),
+      put: (objects) => ask("put", [compress, objects]),
+      get: (ids) => ask("get", ids),
+    });
   }
 
   readonly ask = (what: ContentRequest, value: Cbor): Promise<Cbor> => this.#seam.ask(what, value, Infinity);

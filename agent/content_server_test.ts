@@ -1,6 +1,6 @@
 // content_server: who is served, who is not, and what a caller can do to the others.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as net from "node:net";
 import * as os from "node:os";
@@ -77,6 +77,20 @@ test("a file goes in and out by its descriptor; nothing but what was handed over
   assert.equal(await kindOf((await open()).ask("putFile", false)), "corrupt", "no file was handed over");
   const closed = await open([fs.openSync(file, "r")]);
   assert.equal(await kindOf(closed.ask("getFile", id)), "environment", "open for reading only");
+});
+
+test("what has no end, or would be waited for, is neither read nor written: only regular files are", async (t) => {
+  const { dir, open } = await makeServer(t);
+  const file = path.join(dir, "file"), pipe = path.join(dir, "pipe");
+  fs.writeFileSync(file, "content");
+  const { id } = await (await open([fs.openSync(file, "r")])).ask("putFile", false) as { id: string };
+  execFileSync("mkfifo", [pipe]);
+  for (const other of [fs.openSync("/dev/zero", "r+"), fs.openSync(pipe, "r+"), fs.openSync(dir, "r")]) {
+    t.after(() => fs.closeSync(other));
+    const seam = await open([other]);
+    assert.equal(await kindOf(seam.ask("putFile", false)), "refused");
+    assert.equal(await kindOf(seam.ask("getFile", id)), "refused");
+  }
 });
 
 test("requests that are none, and words of the wrong form, are refused, and the others are served on", async (t) => {

@@ -1,5 +1,6 @@
 // Content session: what one command line asks of the store, answered over a connection of its own. It knows neither the
 // thread that it runs in nor how its caller was identified.
+import { constants } from "node:fs";
 import type { Duplex } from "node:stream";
 import { batchBytesMax, type Catalog, type Id, putWhole, readFile, type SqliteStore } from "../fs/mod.ts";
 import { type Cbor, type Clock, Fault, readAt, statAt, syncFd, writeAt } from "../mq/mod.ts";
@@ -7,6 +8,8 @@ import type { CallerRequest, ContentRequest } from "./content.ts";
 import { progressMs } from "./limits.ts";
 import { type Answers, malformed, openSeam, readIds, readObjects } from "./seam.ts";
 import { rowToCbor, shelve } from "./shelve.ts";
+
+const { S_IFMT, S_IFREG } = constants;
 
 /** What a session works with. */
 export interface ContentParts {
@@ -37,7 +40,12 @@ export async function serveContent(
   holding.catch(() => {}); // the first question is answered with it
   const needFile = (): number => {
     if (caller.file === undefined) throw malformed();
-    return caller.file;
+    const { mode } = statAt(caller.file);
+    if ((mode & S_IFMT) === S_IFREG) return caller.file;
+    // A device has no end, and a pipe may never come to one.
+    throw new Fault("content", "refused", "what was handed over is no regular file", {
+      hint: "isconf help put",
+    });
   };
   let toldMs = -Infinity;
   const tell = (bytes: number) => {

@@ -2,7 +2,7 @@
 // touches no content itself.
 import { Worker } from "node:worker_threads";
 import type { Id, RoomLimits } from "../fs/mod.ts";
-import type { Cancel, Clock } from "../mq/mod.ts";
+import { type Cancel, type Clock, Fault } from "../mq/mod.ts";
 import type { ContentThreadData } from "./content_thread.ts";
 import { contentIdleMs } from "./limits.ts";
 import { openPort, type Port } from "./port.ts";
@@ -69,22 +69,22 @@ export class Contents {
 
   /** The thread, which runs for a while from now on. */
   async #begun(): Promise<Thread> {
-    await this.#inTurn(async () => {
-      this.#thread ??= this.#start();
-      await this.#thread.ready;
+    return await this.#inTurn(async () => {
+      const thread = this.#thread ??= this.#start();
+      await thread.ready;
       this.#calledMs = this.#o.clock.now();
       this.#lookLater();
+      return thread;
     });
-    return this.#thread!;
   }
 
   stop(): Promise<void> {
     return this.#inTurn(() => this.#end());
   }
 
-  #inTurn(fn: () => Promise<void>): Promise<void> {
+  #inTurn<T>(fn: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(fn);
-    this.#turn = turn.catch(() => {}); // who asked for it hears of it
+    this.#turn = turn.then(() => {}, () => {}); // who asked for it hears of it
     return turn;
   }
 
@@ -115,14 +115,14 @@ export class Contents {
     });
     const end = (why: string) => {
       port.lost(why);
-      ready.reject(new Error(why));
+      ready.reject(new Fault("contents", "gone", why, { hint: "isconf doctor" }));
       if (this.#thread === thread) this.#thread = undefined;
       ended.resolve();
     };
     worker.on("error", (e) => log(`the content thread: ${e instanceof Error ? e.stack : e}`));
     worker.on("exit", () => end("the content thread has ended"));
     ready.promise.catch(() => {}); // who waits for it hears of it
-    const thread = { worker, port, ready: ready.promise, ended: ended.promise };
+    const thread: Thread = { worker, port, ready: ready.promise, ended: ended.promise };
     return thread;
   }
 

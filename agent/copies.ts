@@ -1,7 +1,7 @@
 // Copies: on how many hosts of the domain a named content is, and on which: each host works that out by itself, from the same
 // names and the same members. It moves no bytes, and it drops none: it says what may be dropped here.
 import type { Id } from "../fs/mod.ts";
-import { type Cbor, compareBytes, concat, Fault, fromHex, sha256 } from "../mq/mod.ts";
+import { type Cbor, compareBytes, concat, Fault, fromHex, pause, sha256 } from "../mq/mod.ts";
 import { type Call, type Host, hostId, hostName } from "./host.ts";
 import { copiesAskMs, copiesIdsMax } from "./limits.ts";
 import type { NameRoot } from "./naming.ts";
@@ -26,11 +26,25 @@ function isOurs(host: Host, { id, copies }: NameRoot): boolean {
   return keepersOf(id, copies, members(policy).keys()).includes(hostId(host));
 }
 
+/** The named roots that this host is to keep, and the others. */
+async function sorted(host: Host): Promise<{ ours: NameRoot[]; others: NameRoot[] }> {
+  const ours: NameRoot[] = [], others: NameRoot[] = [];
+  for (const root of host.names.roots()) {
+    (isOurs(host, root) ? ours : others).push(root);
+    if ((ours.length + others.length) % 16 === 0) await pause(); // in a large domain each takes a millisecond
+  }
+  return { ours, others };
+}
+
 /** What this host has and keeps of named contents, and what it may drop because enough others do. */
 export class Copies {
   readonly #host: () => Host;
   /** What we are about to drop: nobody may count on it from the moment on that we ask others. */
-  readonly #leaving = new Set<Id>();
+  #leaving: ReadonlySet<Id> = new Set();
+  /** What of it others have said that they keep. */
+  #safe: ReadonlySet<Id> = new Set();
+  /** One dropping at a time. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(host: () => Host) {
     this.#host = host;
@@ -42,32 +56,45 @@ export class Copies {
     if (ids.length > copiesIdsMax) throw malformed();
     const host = this.#host();
     const whole = await host.store.whole(ids, "peers");
-    const kept = new Set(host.names.roots().filter((root) => isOurs(host, root)).map(({ id }) => id));
-    return [whole, whole.filter((id) => kept.has(id) && !this.#leaving.has(id))];
+    const isKept = (id: Id) => {
+      const root = host.names.root(id);
+      return root !== undefined && isOurs(host, root) && !this.#leaving.has(id);
+    };
+    return [whole, whole.filter(isKept)];
+  }
+
+  /** The named roots that are to stay in the store here: all, but for what may be dropped while that is being done. */
+  stay(): Id[] {
+    return this.#host().names.roots().map(({ id }) => id).filter((id) => !this.#safe.has(id));
   }
 
   /**
-   * Runs `fn` with the named roots that are to stay here: all but those of which this host is no keeper and as many others
-   * as the name wants have just said that they keep them. Until `fn` has ended this host says of those that it does not.
+   * Runs `fn`, during which a named root does not stay here of which this host is no keeper and as many others as the name
+   * wants have just said that they keep it. Until `fn` has ended this host says of itself that it does not.
    */
-  async dropping<T>(fn: (stay: Id[]) => Promise<T>): Promise<T> {
+  dropping<T>(fn: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(() => this.#drop(fn));
+    this.#turn = turn.catch(() => {}); // who asked for it hears of it
+    return turn;
+  }
+
+  async #drop<T>(fn: () => Promise<T>): Promise<T> {
     const host = this.#host();
-    const named = host.names.roots();
-    const others = named.filter((root) => !isOurs(host, root));
+    const others = (await sorted(host)).others;
     const here = new Set<Id>();
     for (let i = 0; i < others.length; i += copiesIdsMax) {
       const ids = others.slice(i, i + copiesIdsMax).map(({ id }) => id);
       for (const id of await host.store.whole(ids, "us")) here.add(id);
     }
     const asked = others.filter(({ id }) => here.has(id));
-    for (const { id } of asked) this.#leaving.add(id);
+    this.#leaving = new Set(asked.map(({ id }) => id));
     try {
-      const safe = new Set<Id>();
-      const kept = await this.#keptElsewhere(asked.map(({ id }) => id));
-      for (const { id, copies } of asked) if ((kept.get(id) ?? 0) >= copies) safe.add(id);
-      return await fn(named.map(({ id }) => id).filter((id) => !safe.has(id)));
+      const kept = await this.#keptElsewhere([...this.#leaving]);
+      const isSafe = ({ id, copies }: NameRoot) => (kept.get(id) ?? 0) >= copies;
+      this.#safe = new Set(asked.filter(isSafe).map(({ id }) => id));
+      return await fn();
     } finally {
-      for (const { id } of asked) this.#leaving.delete(id);
+      this.#safe = this.#leaving = new Set();
     }
   }
 
@@ -75,9 +102,7 @@ export class Copies {
   async bring(): Promise<boolean> {
     let isAll = true;
     const host = this.#host();
-    const ours = host.names.roots().filter((root) => root.isCurrent && isOurs(host, root)).map(({ id }) =>
-      id
-    );
+    const ours = (await sorted(host)).ours.filter(({ isCurrent }) => isCurrent).map(({ id }) => id);
     for (let i = 0; i < ours.length; i += copiesIdsMax) {
       const some = ours.slice(i, i + copiesIdsMax);
       const here = new Set(await host.store.whole(some, "us"));

@@ -77,12 +77,20 @@ test("what is about to be dropped is promised to nobody, though this host has be
   }
   await until("it has come", () => has(b, id));
   const promised = async () => (await copies.answer([id]) as [string[], string[]])[1];
-  const roots = names.roots.bind(names);
-  await copies.dropping(async (stay) => {
-    assert.deepEqual([stay.includes(id), await has(a, id)], [false, true]);
-    Object.assign(names, { roots: () => roots().map((root) => ({ ...root, copies: 2 })) });
+  const roots = names.roots.bind(names), root = names.root.bind(names);
+  assert.ok(copies.stay().includes(id));
+  await copies.dropping(async () => {
+    assert.deepEqual([copies.stay().includes(id), await has(a, id)], [false, true]);
+    const later = await name(a, "later", 1);
+    assert.ok(copies.stay().includes(later));
+    const wanted = { copies: 2 };
+    Object.assign(names, {
+      roots: () => roots().map((root) => ({ ...root, ...wanted })),
+      root: (id: string) => ({ ...root(id), ...wanted }),
+    });
     assert.deepEqual(await promised(), []);
   });
+  assert.ok(copies.stay().includes(id));
   assert.deepEqual(await promised(), [id]);
   assert.deepEqual(await store.whole([id], "peers"), [id]);
 });

@@ -128,7 +128,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
   serveKeeper({ db, journal, keeper, key, clock, mesh, log, settled: () => replica.settled() });
-  mesh.roots = () => upkeep.allRoots(host);
+  mesh.roots = () => upkeep.rootsHere(host);
   mesh.answer("copies", (_, value) => host.copies.answer(value));
   mesh.answer("person", (_, value) => roles.vouch(host, value));
   mesh.strangers = {

@@ -189,3 +189,5 @@ export const copiesAskMs = 10_000;
 export const copiesLookMs = 60_000;
 /** Milliseconds between two looks whether a store that is being made anew answers again. */
 export const rebuildPollMs = 200;
+/** Such looks without anybody there, until that is given up. */
+export const rebuildPollsMax = 300;

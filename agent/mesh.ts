@@ -1,6 +1,7 @@
 // Mesh: the other hosts as the root half sees them, by their ids: who is connected, questions, answers, rumours. Over the
 // seam; the net half does the talking (net.ts). Nothing that comes out of it is believed for where it came from.
-import { type Cbor, Fault, toHex } from "../mq/mod.ts";
+import type { Id } from "../fs/mod.ts";
+import { type Cbor, concat, Fault, fromHex, toHex } from "../mq/mod.ts";
 import {
   type Answers,
   type Ask,
@@ -60,8 +61,8 @@ export class SeamMesh implements Mesh {
     this.#log = log;
   }
 
-  /** The ids of the roots that this half counts on, one after the other. Set by who knows. */
-  roots: () => Promise<Uint8Array> = () => Promise.reject(cut());
+  /** The roots that this half counts on. Set by who knows. */
+  roots: () => Promise<Id[]> = () => Promise.reject(unready());
 
   /** Root's side of the seam's table. */
   readonly answers: Answers<RootRequest> = {
@@ -99,7 +100,7 @@ export class SeamMesh implements Mesh {
     },
     roots: async (v) => {
       if (v !== null) throw malformed();
-      return await this.roots();
+      return concat(...(await this.roots()).map(fromHex));
     },
   };
 
@@ -186,4 +187,5 @@ function parts(v: Cbor, n: number): Cbor[] {
   return v;
 }
 
+const unready = () => new Fault("roots", "gone", "the agent is still starting", { hint: "isconf status" });
 const cut = () => new Fault("seam", "gone", "the net half is not running", { hint: "isconf restart" });

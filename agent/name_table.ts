@@ -15,7 +15,7 @@ interface Row {
 
 export class NameTable {
   readonly #db: Db;
-  /** The digest of all that counts, the policy it was made under, and how often the table had changed then. */
+  /** The digest of all that counts, and of which version of the table. */
   #digest: { of: string; is: Uint8Array } | undefined;
   #changes = 0;
   readonly #onTaken: (() => void)[] = [];
@@ -80,9 +80,14 @@ export class NameTable {
     this.#onTaken.push(fn);
   }
 
+  /** Differs when something was taken in since, or another policy says what counts: for who remembers what he has read. */
+  version(policy: Policy): string {
+    return `${toHex(policy.head)} ${this.#changes}`;
+  }
+
   /** A digest of the ids of all records that count under this policy: two hosts that agree have the same. */
   digest(policy: Policy): Uint8Array {
-    const of = `${toHex(policy.head)} ${this.#changes}`;
+    const of = this.version(policy);
     if (this.#digest?.of === of) return this.#digest.is;
     const ids = this.ids(policy, new Uint8Array(0), nameIdsMax);
     const all = new Uint8Array(32 * ids.length);

@@ -63,6 +63,8 @@ type What = Pick<NameRecord["words"], "id" | "kind" | "size" | "copies">;
 
 export class Names {
   readonly #o: NamesOptions;
+  /** The roots, and of which version of the table. */
+  #roots: { of: string; are: ReadonlyMap<Id, NameRoot> } | undefined;
 
   constructor(options: NamesOptions) {
     this.#o = options;
@@ -143,11 +145,28 @@ export class Names {
 
   /** Every root that a kept version of a name is, also of those that lapsed: what is to stay somewhere in the domain. */
   roots(): NameRoot[] {
+    return [...this.#known().values()];
+  }
+
+  /** One of them. */
+  root(id: Id): NameRoot | undefined {
+    return this.#known().get(id);
+  }
+
+  #known(): ReadonlyMap<Id, NameRoot> {
     const { journal, table } = this.#o;
     const policy = journal.policy();
+    if (policy === undefined) return new Map();
+    const of = table.version(policy);
+    if (this.#roots?.of !== of) this.#roots = { of, are: this.#read(policy) };
+    return this.#roots.are;
+  }
+
+  #read(policy: Policy): Map<Id, NameRoot> {
+    const { table } = this.#o;
     const roots = new Map<Id, NameRoot>();
-    for (const name of policy === undefined ? [] : table.names()) {
-      const { versions, values, lapsed } = table.standing(policy as Policy, name);
+    for (const name of table.names()) {
+      const { versions, values, lapsed } = table.standing(policy, name);
       for (const record of [...versions, ...lapsed]) {
         const { kind, copies } = record.words;
         const id = toHex(record.words.id);
@@ -161,7 +180,7 @@ export class Names {
         });
       }
     }
-    return [...roots.values()];
+    return roots;
   }
 
   /** Says again with a new key what names mean by the word of the old one, which counts no more. */

@@ -108,9 +108,7 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
       holds.delete(v as number);
       return Promise.resolve(null);
     },
-    content: async (v) => {
-      return await contents.admit(v as number);
-    },
+    content: async (v) => await contents.admit(v as number),
     shelfAdd: async (v) => rowToCbor(await shelve(parts, v as unknown as NewShelfRow)),
     shelfList: () => Promise.resolve(catalog.list().map(rowToCbor)),
     shelfFind: (v) => {
@@ -132,8 +130,8 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
     },
     rebuild: () => {
       wishRebuild(dir);
-      around.clock.after(0, () => around.stop());
-      return Promise.resolve(null);
+      around.stop();
+      return new Promise(() => {}); // who asked sees us go
     },
     whole: async (v) => {
       const [ids, who] = v as [Cbor, string];
@@ -142,7 +140,10 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
       for (const id of asked) if (await isComplete(store, id)) whole.push(id);
       return whole;
     },
-    shelfPin: (v) => Promise.resolve(catalog.pin(...v as [Id, boolean])),
+    shelfPin: (v) => {
+      const [id, isPinned, uid] = v as [Id, boolean, number | null];
+      return Promise.resolve(catalog.pin(id, isPinned, uid ?? undefined));
+    },
     identity: () => Promise.resolve(key.publicKey),
     ...mesh.answers,
     stop: () => {
@@ -221,6 +222,7 @@ export function openSeamInside(
   log: (line: string) => void = () => {},
 ): { ask: Ask<NetRequest>; close(): Promise<void> } {
   const [root, inner] = duplexPair();
+  root.once("close", () => inner.destroy()); // as the ends of a pipe in the kernel do
   const { net, seam } = joinSeam(dir, inner, clock, log);
   return {
     ask: openSeam<RootRequest, NetRequest>(root, clock, answers, "the net half").ask,

@@ -38,8 +38,8 @@ export interface Shelf {
   find(text: string): Promise<ShelfRow | undefined>;
   /** Takes a root off the shelf, or only what `uid` put of it; how many lines that were. */
   remove(id: Id, uid?: number): Promise<number>;
-  /** Says whether a root stays; how many lines that were. */
-  pin(id: Id, pinned: boolean): Promise<number>;
+  /** Says whether a root stays, of all its lines or only of those of `uid`; how many lines that were. */
+  pin(id: Id, pinned: boolean, uid?: number): Promise<number>;
 }
 
 /** Every request that root may make of net. There are no others. */
@@ -58,11 +58,11 @@ export const NET_REQUESTS = [
   "shelfList",
   "shelfFind",
   "shelfRemove", // [id, uid or null: whoever put it] → how many lines that were
-  "shelfPin", // [id, whether it stays] → how many lines that were
+  "shelfPin", // [id, whether it stays, uid or null: whoever put it] → how many lines that were
   "gc", // whether only to say what it would do → GcReport; asks "roots" twice
   "fsck", // [structure or bytes, n, of] → FsckReport; asks "roots"; n of 0: no part
   "drop", // [id…] → null; the objects are not there any more, so that good ones can come
-  "rebuild", // null → null; this net half ends, the next one makes its database anew from the packs
+  "rebuild", // null → no answer: this net half ends, the next one makes its database anew from the packs
   "whole", // [id of a root…], for us or for peers → those of which everything is here, for peers only what is shared
   "identity", // null → the public key of the net half, 32 bytes
   "mesh", // who may talk with us and where to find them, or null: nobody → null; see MeshSettings

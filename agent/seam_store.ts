@@ -6,12 +6,15 @@ import {
   type FsckReport,
   type GcReport,
   type Id,
+  idOf,
   isId,
+  type Keyed,
+  type KeyedStore,
   type RoomLimits,
-  type Store,
+  verifyObject,
 } from "../fs/mod.ts";
-import { type Cbor, type Clock, Fault, sha256, sleep, toHex } from "../mq/mod.ts";
-import { rebuildPollMs } from "./limits.ts";
+import { type Cbor, type Clock, Fault, sleep } from "../mq/mod.ts";
+import { rebuildPollMs, rebuildPollsMax } from "./limits.ts";
 import {
   type Ask,
   malformed,
@@ -23,25 +26,68 @@ import {
   type ShelfRow,
 } from "./seam.ts";
 
-/** Root's view of net's store: every object that comes back is hashed here before anybody sees it. */
-export class SeamStore implements Store {
-  readonly #ask: Ask<NetRequest>;
-  readonly #get: "get" | "take";
+/** How a store on the other side of a pipe is asked: in batches that fit into one message. */
+export interface StoreQuestions {
+  missing(ids: Id[]): Promise<Cbor>;
+  put(objects: Uint8Array[]): Promise<Cbor>;
+  /** As many of the objects as fit into one answer, at least one. */
+  get(ids: Id[]): Promise<Cbor>;
+}
 
-  constructor(ask: Ask<NetRequest>, get: "get" | "take" = "get") {
-    this.#ask = ask;
-    this.#get = get;
-  }
+/** A store on the other side of a pipe: every object that comes back is hashed here before anybody sees it. */
+export class FarStore implements KeyedStore {
+  readonly #far: StoreQuestions;
 
-  /** The same store for who reads what is being fetched meanwhile: what is not there yet is waited for. */
-  get coming(): SeamStore {
-    return new SeamStore(this.#ask, "take");
+  constructor(far: StoreQuestions) {
+    this.#far = far;
   }
 
   async missing(wanted: Id[]): Promise<Id[]> {
     if (wanted.length === 0) return [];
-    const answer = new Set(readIds(await this.#ask("missing", wanted)));
+    const answer = new Set(readIds(await this.#far.missing(wanted)));
     return wanted.filter((id) => answer.has(id));
+  }
+
+  async put(objects: Uint8Array[]): Promise<Id[]> {
+    const keyed = objects.map((bytes): Keyed => [idOf(bytes), bytes]);
+    await this.putKeyed(keyed);
+    return keyed.map(([id]) => id);
+  }
+
+  async putKeyed(objects: Keyed[]): Promise<void> {
+    const ids = objects.map(([id]) => id);
+    for (const batch of batches(objects.map(([, bytes]) => bytes))) {
+      const told = readIds(await this.#far.put(batch));
+      const own = ids.splice(0, batch.length);
+      if (told.length !== own.length || told.some((id, i) => id !== own[i])) throw malformed();
+    }
+  }
+
+  async get(wanted: Id[]): Promise<Uint8Array[]> {
+    const out: Uint8Array[] = [];
+    while (out.length < wanted.length) {
+      const rest = wanted.slice(out.length, out.length + getIdsMax);
+      const got = readObjects(await this.#far.get(rest));
+      if (got.length === 0 || got.length > rest.length) throw malformed();
+      got.forEach((object, i) => verifyObject(rest[i]!, object));
+      out.push(...got);
+    }
+    return out;
+  }
+}
+
+/** Root's view of net's store. */
+export class SeamStore extends FarStore {
+  readonly #ask: Ask<NetRequest>;
+
+  constructor(ask: Ask<NetRequest>, get: StoreQuestions["get"] = (ids) => ask("get", ids)) {
+    super({ missing: (ids) => ask("missing", ids), put: (objects) => ask("put", objects), get });
+    this.#ask = ask;
+  }
+
+  /** The same store for who reads what is being fetched meanwhile: what is not there yet is waited for. */
+  get coming(): SeamStore {
+    return new SeamStore(this.#ask, (ids) => this.#ask("take", ids, Infinity));
   }
 
   /** Lets other hosts have what a root reaches. */
@@ -84,18 +130,21 @@ export class SeamStore implements Store {
     for (let i = 0; i < ids.length; i += getIdsMax) await this.#ask("drop", ids.slice(i, i + getIdsMax));
   }
 
-  /** Has the store's database made anew from its packs; returns when the store answers again. */
+  /**
+   * Has the store's database made anew from its packs; returns when the store answers again.
+   * @throws {Fault} gone, when nobody who could answer comes
+   */
   async rebuild(clock: Clock): Promise<void> {
-    await this.#ask("rebuild", null);
-    for (;;) {
+    const isGone = (e: unknown) => {
+      if (Fault.from("fsck", e).kind !== "gone") throw e;
+      return true;
+    };
+    await this.#ask("rebuild", null, Infinity).catch(isGone); // it goes instead of an answer
+    for (let polls = 0; polls < rebuildPollsMax; polls++) {
       await sleep(clock, rebuildPollMs);
-      try {
-        await this.#ask("missing", [], Infinity);
-        return;
-      } catch (e) {
-        if (Fault.from("fsck", e).kind !== "gone") throw e;
-      }
+      if (await this.#ask("missing", [], Infinity).catch(isGone) !== true) return;
     }
+    throw new Fault("fsck", "gone", "the store does not come back", { hint: "isconf doctor" });
   }
 
   /** Those of these roots of which everything is here, or that peers may have all of. */
@@ -107,41 +156,12 @@ export class SeamStore implements Store {
   async fetch(roots: Id[]): Promise<void> {
     if (roots.length > 0) await this.#ask("fetch", roots, Infinity);
   }
-
-  async put(objects: Uint8Array[]): Promise<Id[]> {
-    const out: Id[] = [];
-    for (const batch of batches(objects)) {
-      const told = readIds(await this.#ask("put", batch));
-      const own = batch.map((o) => toHex(sha256(o)));
-      if (told.length !== own.length || told.some((id, i) => id !== own[i])) throw malformed();
-      out.push(...own);
-    }
-    return out;
-  }
-
-  async get(wanted: Id[]): Promise<Uint8Array[]> {
-    const out: Uint8Array[] = [];
-    while (out.length < wanted.length) {
-      const rest = wanted.slice(out.length, out.length + getIdsMax);
-      const got = readObjects(await this.#ask(this.#get, rest, this.#get === "take" ? Infinity : undefined));
-      if (got.length === 0 || got.length > rest.length) throw malformed();
-      for (const [i, object] of got.entries()) {
-        if (toHex(sha256(object)) !== rest[i]) {
-          throw new Fault("store", "corrupt", `the store returned other bytes for ${rest[i]}`, {
-            hint: "isconf doctor",
-          });
-        }
-        out.push(object);
-      }
-    }
-    return out;
-  }
 }
 
 /** Ids in one request for objects. */
-export const getIdsMax = 256;
+const getIdsMax = 256;
 
-export function* batches(objects: Uint8Array[]): IterableIterator<Uint8Array[]> {
+function* batches(objects: Uint8Array[]): IterableIterator<Uint8Array[]> {
   let batch: Uint8Array[] = [];
   let bytes = 0;
   for (const object of objects) {
@@ -172,8 +192,8 @@ export class SeamShelf implements Shelf {
     return Number(await this.#ask("shelfRemove", [id, uid ?? null]));
   }
 
-  async pin(id: Id, pinned: boolean): Promise<number> {
-    return Number(await this.#ask("shelfPin", [id, pinned]));
+  async pin(id: Id, pinned: boolean, uid?: number): Promise<number> {
+    return Number(await this.#ask("shelfPin", [id, pinned, uid ?? null]));
   }
 
   async list(): Promise<ShelfRow[]> {

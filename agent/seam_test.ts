@@ -1,11 +1,20 @@
 // seam: a compromised net half says what it likes; the root half believes hashes and nothing else.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Cbor, Fault, faultTextMax, sha256, systemClock, toHex, VirtualClock } from "../mq/mod.ts";
+import {
+  type Cbor,
+  Fault,
+  faultTextMax,
+  pause,
+  sha256,
+  systemClock,
+  toHex,
+  VirtualClock,
+} from "../mq/mod.ts";
 import { faultOf, makeFirstHost, makeHost } from "../tests/world.ts";
 import type { Surroundings } from "./daemon.ts";
-import { seamOpenMax } from "./limits.ts";
-import { openNet } from "./net.ts";
+import { rebuildPollMs, rebuildPollsMax, seamOpenMax } from "./limits.ts";
+import { openNet, openSeamInside } from "./net.ts";
 import {
   type Answers,
   type Ask,
@@ -50,6 +59,30 @@ test("a store that claims to have kept something else, or says that strange thin
     [],
     "only what was asked about can be missing",
   );
+});
+
+test("a store that is made anew is waited for, but not for ever; the half that was told to go answers nothing", async (t) => {
+  const gone = new Fault("seam", "gone", "the net half is gone", { hint: "isconf restart" });
+  const clock = new VirtualClock(1);
+  const rebuild = async (answersFrom: number) => {
+    let asked = 0;
+    const ask: Ask<NetRequest> = () => ++asked < answersFrom ? Promise.reject(gone) : Promise.resolve([]);
+    const done = new SeamStore(ask).rebuild(clock).then(() => "back", ({ kind }: Fault) => kind);
+    for (let i = 0; i <= rebuildPollsMax; i++) {
+      await pause();
+      await clock.advance(rebuildPollMs);
+    }
+    return [await done, asked];
+  };
+  assert.deepEqual(await rebuild(5), ["back", 5]);
+  assert.deepEqual(await rebuild(Infinity), ["gone", 1 + rebuildPollsMax]);
+
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "isconf-seam-"));
+  t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
+  const { ask, close } = openSeamInside(dir, systemClock, NOTHING);
+  assert.equal((await faultOf(() => ask("rebuild", null, Infinity))).kind, "gone");
+  assert.equal((await faultOf(() => ask("missing", []))).kind, "gone");
+  await close();
 });
 
 test("a shelf that answers nonsense is refused", async () => {

@@ -9,7 +9,7 @@ import {
   readManifest,
   readRoot,
 } from "../fs/mod.ts";
-import { concat, Fault, fromHex, pause } from "../mq/mod.ts";
+import { Fault, pause } from "../mq/mod.ts";
 import { readEntry } from "./entry.ts";
 import type { Call, Host } from "./host.ts";
 import { gcRootsMax } from "./limits.ts";
@@ -17,12 +17,9 @@ import { inert } from "./names.ts";
 import type { ShelfRow } from "./seam.ts";
 import { rootsOf } from "./sharing.ts";
 
-/**
- * The ids of all roots that the journal, the work not yet checked in and `stay` count on, one after the other, 32 bytes
- * each.
- */
-export async function rootsHere(host: Host, stay: Iterable<Id>): Promise<Uint8Array> {
-  const roots = new Set<Id>(stay);
+/** All roots that the journal, the work not yet checked in and the names that are kept here count on. */
+export async function rootsHere(host: Host): Promise<Id[]> {
+  const roots = new Set<Id>(host.copies.stay());
   let count = 0;
   for (const bytes of host.journal.everything()) {
     for (const root of rootsOf(readEntry(bytes).entry)) roots.add(root);
@@ -36,24 +33,12 @@ export async function rootsHere(host: Host, stay: Iterable<Id>): Promise<Uint8Ar
       hint: "isconf status",
     });
   }
-  return concat(...[...roots].map(fromHex));
-}
-
-/** The same with everything that has a name. */
-export async function allRoots(host: Host): Promise<Uint8Array> {
-  return await rootsHere(host, host.names.roots().map(({ id }) => id));
+  return [...roots];
 }
 
 /** Drops what nothing counts on. With `dryRun` says only what that would be. */
 export async function gc({ host }: Call, args: { dryRun: boolean }): Promise<GcReport> {
-  return await host.copies.dropping(async (stay) => {
-    host.mesh.roots = () => rootsHere(host, stay);
-    try {
-      return await host.store.gc(args.dryRun);
-    } finally {
-      host.mesh.roots = () => allRoots(host);
-    }
-  });
+  return await host.copies.dropping(() => host.store.gc(args.dryRun));
 }
 
 /** What was looked at, what is wrong, and what became of it. */
@@ -98,13 +83,9 @@ export async function fsck(
   };
 }
 
-/** Brings everything that is counted on and not here, root by root; why some of it did not come, or "". */
+/** Brings everything that is counted on and not here, root by root; why what is not here then did not come. */
 async function fetchAgain(host: Host): Promise<string> {
-  const all = await allRoots(host);
-  const roots = new Set((await host.shelf.list()).map(({ id }) => id));
-  for (let at = 0; at < all.length; at += 32) {
-    roots.add(Buffer.from(all.subarray(at, at + 32)).toString("hex"));
-  }
+  const roots = new Set([...await rootsHere(host), ...(await host.shelf.list()).map(({ id }) => id)]);
   let why = "nothing counts on it";
   for (const root of roots) {
     try {
@@ -155,44 +136,56 @@ export function nameIn(host: Host, text: string, by?: string): { id: Id } | unde
   }
 }
 
+/** Whose lines of the shelf somebody may change: his own; root, and who runs the agent, those of all (undefined). */
+const whoseLines = ({ actor }: Call): number | undefined =>
+  actor.uid === (process.geteuid?.() ?? 0) ? undefined : actor.uid;
+
 /** Takes something off the shelf: root anything, others what they have put. The bytes go with the next gc. */
-export async function remove({ host, actor }: Call, name: string): Promise<{ id: Id; lines: number }> {
-  const id = await needShelved(host, name);
-  if ((await host.shelf.list()).some((row) => row.id === id && row.pinned)) {
+export async function remove(call: Call, name: string): Promise<{ id: Id; lines: number }> {
+  const { shelf } = call.host;
+  const { id } = await needShelved(call.host, name);
+  const uid = whoseLines(call);
+  const theirs = (await shelf.list()).filter((row) => row.id === id && (uid ?? row.uid) === row.uid);
+  if (theirs.length === 0) throw others("rm", name);
+  if (theirs.some(({ pinned }) => pinned)) {
     throw new Fault("rm", "refused", `${inert(name)} is pinned`, { hint: `isconf unpin ${inert(name)}` });
   }
-  const lines = await host.shelf.remove(id, actor.uid === (process.geteuid?.() ?? 0) ? undefined : actor.uid);
-  if (lines > 0) return { id, lines };
-  const isThere = (await host.shelf.list()).some((row) => row.id === id);
-  throw isThere
-    ? new Fault("rm", "denied", `${inert(name)} was put by somebody else`, { hint: "isconf ls; root may" })
-    : new Fault("rm", "notFound", `${inert(name)} is not on the shelf`, { hint: "isconf ls" });
+  return { id, lines: await shelf.remove(id, uid) };
 }
 
 /** What is on the shelf, whatever names mean: a name is withdrawn, not removed. */
-async function needShelved(host: Host, text: string): Promise<Id> {
+async function needShelved(host: Host, text: string): Promise<ShelfRow> {
   const row = await host.shelf.find(text);
-  if (row !== undefined) return row.id;
+  if (row !== undefined) return row;
   throw new Fault("rm", "notFound", `nothing on the shelf is called ${inert(text)}`, {
     hint: "isconf ls; isconf name --delete NAME withdraws a name",
   });
 }
 
-/** From now on it stays here, or need not. What is to stay and is not here is brought. */
-export async function pin(
-  { host, actor }: Call,
-  name: string,
-  pinned: boolean,
-): Promise<{ id: Id; pinned: boolean }> {
-  const id = await needContent(host, pinned ? "pin" : "unpin", name);
-  if (pinned) await host.store.fetch([id]);
-  const lines = await host.shelf.pin(id, pinned);
-  if (lines === 0 && pinned) await host.shelf.add({ id, label: "", uid: actor.uid, pinned });
-  if (lines === 0 && !pinned) {
+/** From now on it stays here. What is not here is brought. */
+export async function pin(call: Call, name: string): Promise<{ id: Id; pinned: boolean }> {
+  const { host, actor } = call;
+  const id = await needContent(host, "pin", name);
+  await host.store.fetch([id]);
+  const lines = await host.shelf.pin(id, true, whoseLines(call));
+  if (lines === 0) await host.shelf.add({ id, label: "", uid: actor.uid, pinned: true });
+  return { id, pinned: true };
+}
+
+/** It need not stay here any more, for all that the caller has to say of it: others may have pinned it too. */
+export async function unpin(call: Call, name: string): Promise<{ id: Id; pinned: boolean }> {
+  const { host } = call;
+  const id = await needContent(host, "unpin", name);
+  const isPinned = async () => (await host.shelf.list()).some((row) => row.id === id && row.pinned);
+  if (!await isPinned()) {
     throw new Fault("unpin", "notFound", `${inert(name)} is not pinned`, { hint: "isconf ls" });
   }
-  return { id, pinned };
+  if (await host.shelf.pin(id, false, whoseLines(call)) === 0) throw others("unpin", name);
+  return { id, pinned: await isPinned() };
 }
+
+const others = (op: string, name: string) =>
+  new Fault(op, "denied", `${inert(name)} was put by somebody else`, { hint: "isconf ls; root may" });
 
 export interface ContentStat {
   id: Id;

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { openStoreDatabase, putFile, readManifest } from "../fs/mod.ts";
 import { fromHex, toHex } from "../mq/mod.ts";
 import { faultOf, makeDomain, makeHost, type TestHost, until } from "../tests/world.ts";
-import { fsck, gc, pin, remove, stat } from "./upkeep.ts";
+import { fsck, gc, pin, remove, stat, unpin } from "./upkeep.ts";
 
 /** Puts bytes on a host's shelf; the id. */
 async function put(host: TestHost, bytes: Uint8Array, label: string, uid = 0): Promise<string> {
@@ -43,7 +43,7 @@ test("what is damaged here is brought from another host; what nobody has is name
   await until("they are connected", () => b.agent.host.mesh.peers().length === 1);
   const id = await put(a, randomBytes(1_000_000), "shared");
   const { store } = b.agent.host;
-  await pin(b.call(), id, true);
+  await pin(b.call(), id);
   const own = await put(b, randomBytes(300_000), "own");
   const [[shared], [mine]] = [(await readManifest(store, id)).parts, (await readManifest(store, own)).parts];
   assert.deepEqual((await fsck(b.call(), looked)).damaged, []);
@@ -91,12 +91,34 @@ test("one takes off what is his, root anything; a pinned content has to be unpin
   const id = await put(host, randomBytes(5000), "his", 1234);
   assert.equal((await faultOf(() => remove(host.call(4321, "eve"), "his"))).kind, "denied");
   assert.equal((await faultOf(() => remove(host.call(), "nothing"))).kind, "notFound");
-  await pin(host.call(), "his", true);
+  await pin(host.call(), "his");
   assert.equal((await faultOf(() => remove(host.call(1234, "he"), "his"))).kind, "refused");
   const { shelf, whole, kind, size } = await stat(host.call(), id.slice(0, 12));
   assert.deepEqual([whole, kind, size, shelf.map(({ pinned }) => pinned)], [true, "file", 5000, [true]]);
-  await pin(host.call(), "his", false);
+  await unpin(host.call(), "his");
   assert.deepEqual(await remove(host.call(1234, "he"), "his"), { id, lines: 1 });
+});
+
+test("what somebody pinned, only he and root unpin; it goes off his shelf when he has", async (t) => {
+  const host = await makeHost(t);
+  const [he, she] = [() => host.call(1234, "he"), () => host.call(4321, "she")];
+  const id = await put(host, randomBytes(5000), "his", 1234);
+  const pins = async () => {
+    const rows = (await host.agent.host.shelf.list()).filter((row) => row.id === id);
+    return Object.fromEntries(rows.map(({ uid, pinned }) => [uid, pinned]));
+  };
+  assert.equal((await faultOf(() => unpin(she(), id))).kind, "notFound");
+  await pin(she(), "his");
+  assert.deepEqual(await pins(), { 1234: false, 4321: true });
+  assert.equal((await faultOf(() => unpin(host.call(5555, "eve"), id))).kind, "denied");
+  assert.equal((await unpin(he(), id)).pinned, true, "he undid her pin");
+  assert.deepEqual(await remove(he(), id), { id, lines: 1 });
+  assert.equal((await faultOf(() => remove(he(), id))).kind, "denied");
+  assert.equal((await faultOf(() => remove(she(), id))).kind, "refused");
+  assert.equal((await unpin(she(), id)).pinned, false);
+  assert.equal((await remove(she(), id)).lines, 1);
+  await pin(he(), id);
+  assert.equal((await unpin(host.call(), id)).pinned, false, "root undoes any");
 });
 
 test("parts of fsck are checked", async (t) => {

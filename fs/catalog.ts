@@ -65,6 +65,10 @@ export function insertRoot(
   );
 }
 
+/** The lines of a root, or what `uid` put of it. */
+const linesOf = (id: Id, uid: number | undefined): [where: string, params: (Uint8Array | number)[]] =>
+  uid === undefined ? ["id = ?", [fromHex(id)]] : ["id = ? AND uid = ?", [fromHex(id), uid]];
+
 /** The roots of a database of `openStoreDatabase`. */
 export class Catalog {
   #db: Db;
@@ -101,16 +105,15 @@ export class Catalog {
 
   /** Takes the root `id` off the list, or only what `uid` put of it; how many lines that were. */
   remove(id: Id, uid?: number): number {
-    const [where, params] = uid === undefined ? ["", []] : [" AND uid = ?", [uid]];
-    return this.#db.write((tx) =>
-      tx.run(`DELETE FROM root WHERE id = ?${where}`, fromHex(id), ...params).changes
-    );
+    const [where, params] = linesOf(id, uid);
+    return this.#db.write((tx) => tx.run(`DELETE FROM root WHERE ${where}`, ...params).changes);
   }
 
-  /** Says of all lines of the root `id` whether it stays; how many that were. */
-  pin(id: Id, isPinned: boolean): number {
+  /** Says of all lines of the root `id`, or only of those of `uid`, whether it stays; how many that were. */
+  pin(id: Id, isPinned: boolean, uid?: number): number {
+    const [where, params] = linesOf(id, uid);
     return this.#db.write((tx) => {
-      const rows = tx.all<RawRoot & { n: number }>("SELECT * FROM root WHERE id = ?", fromHex(id));
+      const rows = tx.all<RawRoot & { n: number }>(`SELECT * FROM root WHERE ${where}`, ...params);
       for (const row of rows) {
         const pinned = isPinned ? 1 : 0;
         const sum = rootSum({ ...row, pinned });

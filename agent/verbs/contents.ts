@@ -64,27 +64,27 @@ export const rmVerb: Verb<Named, { id: string; lines: number }> = {
   show: (r, term) => term.say(`off the shelf: ${r.id}`),
 };
 
-const pinning = (pinned: boolean): Pick<Verb<Named, { id: string }>, "run" | "show" | "args" | "kind"> => ({
-  args: { name: named },
-  kind: "control",
-  run: (call, { name }) => call.acts.upkeep.pin(call, name, pinned),
-  show: (r, term) => term.say(`${pinned ? "pinned" : "not pinned any more"}: ${r.id}`),
-});
-
 export const pinVerb: Verb<Named, { id: string }> = {
   name: "pin",
   summary: "keep something here, however many other hosts have it",
   about: "What is not here is brought first.",
   examples: ["isconf pin 3f2a99"],
-  ...pinning(true),
+  args: { name: named },
+  kind: "control",
+  run: (call, { name }) => call.acts.upkeep.pin(call, name),
+  show: (r, term) => term.say(`pinned: ${r.id}`),
 };
 
-export const unpinVerb: Verb<Named, { id: string }> = {
+export const unpinVerb: Verb<Named, { id: string; pinned: boolean }> = {
   name: "unpin",
   summary: "undo a pin",
-  about: "It stays on the shelf; isconf rm takes it off.",
+  about: "It stays on the shelf; isconf rm takes it off. Root undoes any pin, others their own.",
   examples: ["isconf unpin 3f2a99"],
-  ...pinning(false),
+  args: { name: named },
+  kind: "control",
+  run: (call, { name }) => call.acts.upkeep.unpin(call, name),
+  show: (r, term) =>
+    term.say(`${r.pinned ? "still pinned by somebody else" : "not pinned any more"}: ${r.id}`),
 };
 
 export const copiesVerb: Verb<Named, { id: string; hosts: CopyLine[] }> = {
