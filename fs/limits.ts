@@ -83,8 +83,10 @@ export const ociNameBytes = 512;
 export const zstdWindowLogMax = 27;
 /** Bytes of a layer unpacked at a time. */
 export const unpackBytes = 64 * KiB;
-/** Bytes of zeros written at a time for a hole. */
+/** Bytes of zeros given at a time for a hole. */
 export const zeroBytes = 64 * KiB;
+/** Pieces of such zeros before others run. */
+export const zeroBatch = 64;
 
 /** Shortest prefix of an id that is looked up, in hex digits. */
 export const idPrefixMin = 6;

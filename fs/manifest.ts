@@ -103,6 +103,20 @@ export async function readManifest(store: Pick<Store, "get">, id: Id): Promise<M
   return m as Manifest & { sha256: Id };
 }
 
+/**
+ * Where a range begins and ends in a file of `size` bytes, as far as it lies in it.
+ * @throws {Fault} usage, when it is none
+ */
+export function boundsIn(size: number, range: Partial<ByteRange>): [from: number, to: number] {
+  const { offset = 0, length = size } = range;
+  if (!isCount(offset) || !isCount(length)) {
+    throw new Fault("file.read", "usage", "a range starts at 0 or later and is not negative", {
+      hint: "isconf get --help",
+    });
+  }
+  return [Math.min(size, offset), Math.min(size, offset + length)];
+}
+
 /** The manifests that `m` lists, in order; nothing when it lists chunks. */
 export async function* subManifests(
   store: Pick<Store, "get">,
@@ -228,15 +242,18 @@ export async function* readFile(
   id: Id,
   range?: ByteRange,
 ): AsyncGenerator<Uint8Array> {
-  const m = await readManifest(store, id);
-  const from = range?.offset ?? 0;
-  const to = Math.min(m.size, from + (range?.length ?? m.size));
-  if (!isCount(from) || !isCount(range?.length ?? 0)) {
-    throw new Fault("file.read", "usage", "a range starts at 0 or later and is not negative", {
-      hint: "isconf get --help",
-    });
-  }
-  if (range !== undefined && (from > 0 || to < m.size)) {
+  yield* readListed(store, id, await readManifest(store, id), range);
+}
+
+/** {@link readFile} of a file whose manifest has been read: `m`, the object `id`. */
+export async function* readListed(
+  store: Pick<Store, "get">,
+  id: Id,
+  m: Manifest,
+  range: Partial<ByteRange> = {},
+): AsyncGenerator<Uint8Array> {
+  const [from, to] = boundsIn(m.size, range);
+  if (from > 0 || to < m.size) {
     yield* pieces(store, id, m, from, to);
     return;
   }

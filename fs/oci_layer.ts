@@ -1,19 +1,17 @@
 // oci_layer: a tree as the one layer of an image: a tar archive as a stream. It reads the tree from a store and knows
 // nothing of images but that names beginning with .wh. mean deletions there.
 import { Fault, pause } from "../mq/mod.ts";
-import { zeroBytes } from "./limits.ts";
-import { readFile } from "./manifest.ts";
 import { showPath } from "./path.ts";
+import { readNodeFile } from "./read_node.ts";
 import type { Id, Store } from "./store.ts";
 import type { TarHead } from "./tar.ts";
 import { fromLatin1, latin1 } from "./tar.ts";
 import { TAR_END, tarHeader, tarPadding } from "./tar_write.ts";
-import type { FileNode, Meta, Node } from "./tree.ts";
+import type { Meta, Node } from "./tree.ts";
 import { isName, listTree } from "./tree.ts";
 
 const ROOT = fromLatin1(".");
 const NO_TARGET = fromLatin1("");
-const ZEROS = new Uint8Array(zeroBytes);
 
 /**
  * The layer of the tree `id`, in pieces: a directory before what is in it, in order of names, the root as "./". A root
@@ -82,8 +80,8 @@ async function* entryOf(
   if (first !== undefined) return yield tarHeader({ ...head("hard", 0, first), xattrs: [] });
   if (node.hard !== undefined) firsts.set(node.hard, path);
   yield tarHeader(head("file", node.size, NO_TARGET));
-  yield* contentOf(store, node);
-  yield ZEROS.subarray(0, tarPadding(node.size));
+  yield* readNodeFile(store, node);
+  yield new Uint8Array(tarPadding(node.size));
 }
 
 /** In a layer such a name would take another one away. */
@@ -93,36 +91,4 @@ function refuseWhiteout(path: Uint8Array): void {
   throw new Fault("oci.export", "refused", `${showPath(path)}: in an image ".wh." means a deleted name`, {
     hint: `isconf exec mv that file to another name, and isconf snap again`,
   });
-}
-
-/** All bytes of a file, its holes as zeros: exactly as many as its node says. */
-async function* contentOf(store: Store, node: FileNode): AsyncGenerator<Uint8Array> {
-  const lying = () =>
-    new Fault("oci.export", "corrupt", `content ${node.content} has another size than its node says`, {
-      hint: "isconf fsck",
-    });
-  const runs = node.runs ?? (node.size === 0 ? [] : [[0, node.size]]);
-  let [run, done, at] = [0, 0, 0];
-  for await (let piece of readFile(store, node.content)) {
-    while (piece.length > 0) {
-      const [offset, length] = runs[run] ?? [];
-      if (offset === undefined || length === undefined) throw lying();
-      if (done === 0) yield* zeros(offset - at);
-      const part = piece.subarray(0, length - done);
-      yield part;
-      piece = piece.subarray(part.length);
-      done += part.length;
-      at = offset + done;
-      if (done === length) [run, done] = [run + 1, 0];
-    }
-  }
-  if (run < runs.length) throw lying();
-  yield* zeros(node.size - at);
-}
-
-async function* zeros(count: number): AsyncGenerator<Uint8Array> {
-  for (let left = count, pieces = 0; left > 0; left -= zeroBytes) {
-    yield ZEROS.subarray(0, left);
-    if (++pieces % 64 === 0) await pause();
-  }
 }

@@ -198,8 +198,8 @@ async function restoreDir(
   const before = job.written;
   const isNew = stat === undefined;
   for await (const entries of groups(entriesOf(job.store, node, id))) {
-    await expectFiles(job.store, entries, isNew);
-    for (const [name, child] of entries) {
+    await expectFiles(job, entries, isNew);
+    for (const [name, child] of inlineFirst(entries)) {
       const [path, shown] = [joinPath(at.path, name), joinPath(at.shown, name)];
       const below = { dir: dir.fd, name, path, shown, isNew };
       const [childId, childNode] = typeof child === "string"
@@ -232,11 +232,19 @@ async function* groups(entries: AsyncIterable<Entry>): AsyncGenerator<Entry[]> {
   if (group.length > 0) yield group;
 }
 
+/** Files and links first, and then what may be a directory: going into one lets go of what was read for these files. */
+function inlineFirst(entries: Entry[]): Entry[] {
+  const isInline = ([, node]: Entry) => typeof node === "object";
+  return [...entries.filter(isInline), ...entries.filter((entry) => !isInline(entry))];
+}
+
 /** Reads together what the files of a group will need: their manifests, and, when they are new, their chunks. */
-async function expectFiles(store: Ahead, entries: Entry[], isNew: boolean): Promise<void> {
+async function expectFiles(job: Job, entries: Entry[], isNew: boolean): Promise<void> {
+  const { store } = job;
   store.forget();
+  const isDone = ({ hard }: FileNode) => hard !== undefined && job.groups.has(hard);
   const manifests = entries.flatMap(([, node]) =>
-    typeof node === "object" && node.kind === "file" ? [node.content] : []
+    typeof node === "object" && node.kind === "file" && !isDone(node) ? [node.content] : []
   );
   await store.expect(manifests);
   const chunks: Id[] = [];

@@ -14,10 +14,22 @@ import {
   testIn,
   trySetXattr,
 } from "./fixture.ts";
+import { readManifest } from "./manifest.ts";
 import { openStoreDatabase } from "./store_db.ts";
 import { restore } from "./restore.ts";
 import { MemoryStore } from "./store.ts";
 import { SqliteStore } from "./store_sqlite.ts";
+import { listTree } from "./tree.ts";
+
+/** A store that counts how often each object is read. */
+class Counting extends MemoryStore {
+  readonly reads = new Map<string, number>();
+
+  override get(ids: string[]): Promise<Uint8Array[]> {
+    for (const id of ids) this.reads.set(id, (this.reads.get(id) ?? 0) + 1);
+    return super.get(ids);
+  }
+}
 
 /** One of everything. Directory times are set last, inner ones first. */
 const EVERYTHING = `
@@ -269,6 +281,41 @@ testIn("paths far longer than PATH_MAX work; nesting beyond the limit is refused
   sh(dir, "mkdir -p $(printf 'n/%.0s' $(seq 600))");
   await assert.rejects(capture(store, join(dir, "n")), { kind: "refused", message: /512 deep/ });
 });
+
+testIn(
+  "each object of contents is read once, also where files and directories stand side by side",
+  async (dir) => {
+    sh(
+      dir,
+      `mkdir a; cd a; echo many > shared
+    for d in . 0b 1d 2f 2f/1; do mkdir -p $d; (cd $d
+      for i in 0 1 2 3; do mkdir $i; echo small $d $i > $i/in; echo $d $i > \${i}a; head -c 30000 /dev/urandom > \${i}c; done
+    ); ln shared $d/5; done; ln -s x 0z
+    find . -depth -type d -exec chmod 750 {} + -exec touch -d '2020-02-02 02:02:02.020202020 UTC' {} +`,
+    );
+    const store = new Counting();
+    const { id } = await capture(store, join(dir, "a"), { cutter: fixedCutter(10_000) });
+    const manifests = new Set<string>(), chunks = new Set<string>();
+    for await (const { node } of listTree(store, id)) {
+      if (node.kind !== "file") continue;
+      manifests.add(node.content);
+      for (const [chunk] of (await readManifest(store, node.content)).parts) chunks.add(chunk);
+    }
+    const counts = (ids: Set<string>) => [...new Set([...ids].map((id) => store.reads.get(id) ?? 0))];
+    for (const [written, chunkReads] of [[true, 1], [false, 0]] as const) {
+      store.reads.clear();
+      const { unchanged } = await restore(store, id, join(dir, "b"));
+      assert.equal(unchanged === 0, written);
+      assert.deepEqual([counts(manifests), counts(chunks)], [[1], [chunkReads]], written ? "new" : "there");
+      assert.deepEqual(look(join(dir, "b")), look(join(dir, "a")));
+    }
+    assert.deepEqual([manifests.size, chunks.size], [1 + 5 * 12, 5 * 4 * 3]);
+    assert.equal(
+      sh(dir, "stat -c %h b/shared; stat -c %a:%y b").trim(),
+      sh(dir, "echo 6; stat -c %a:%y a").trim(),
+    );
+  },
+);
 
 testIn("a directory of 10,000 names keeps to the size of an object", async (dir) => {
   sh(dir, "mkdir a; cd a; seq -f 'a-rather-long-name-of-a-file-%07g' 10000 | xargs touch");
