@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type KadDHT, kadDHT } from "@libp2p/kad-dht";
+import { multiaddr } from "@multiformats/multiaddr";
 import { CID, digest } from "multiformats";
 import { Libp2pTransport } from "../mq/libp2p.ts";
 import {
@@ -194,8 +195,12 @@ async function meetAll(host: Host, others: Host[]): Promise<void> {
   const known = others.flatMap((other) => [...insideOf(other.dht()).routingTable.kb.toIterable()]);
   for (let tries = 0; sizeOf(host) < others.length; tries++) {
     assert.ok(tries < 100, "it does not come to know them");
-    for (const { peerId: id } of known) {
-      if (id.toString() !== host.self) await insideOf(host.dht()).onPeerConnect({ id, multiaddrs: [] });
+    for (const { self, transport } of others) {
+      const { peerId: id } = known.find(({ peerId }) => peerId.toString() === self)!;
+      const multiaddrs = transport.addresses().map((address) =>
+        multiaddr(`/ip4/127.0.0.1/tcp/${address.split(":")[1]}`)
+      );
+      await insideOf(host.dht()).onPeerConnect({ id, multiaddrs });
     }
     await sleep(systemClock, 100);
   }
