@@ -18,10 +18,11 @@ import {
 import { Fault, flock, systemClock } from "../mq/mod.ts";
 import { callVerb } from "./client.ts";
 import { type ContentCli, type ContentSession, libraryOf, withContent } from "./content_client.ts";
+import { getSecret, putSecret } from "./content_secret.ts";
 import { sparseBytesMin } from "./limits.ts";
 import { locate } from "./locate.ts";
 import { inert } from "./names.ts";
-import { getSecret, putSecret } from "./content_secret.ts";
+import { openSource, realPath } from "./open_source.ts";
 import { counted, withBar } from "./progress.ts";
 import type { ShelfRow } from "./seam.ts";
 import { readAll, writeAll } from "./stdio.ts";
@@ -68,23 +69,19 @@ async function putPath(
   compress: boolean,
 ): Promise<ShelfRow> {
   const name = label ?? path.basename(path.resolve(file));
-  const real = realPath(file);
+  const real = realPath("put", file);
   const stat = fs.statSync(real);
   const isSparse = stat.isFile() && stat.size - stat.blocks * 512 >= sparseBytesMin;
   if (stat.isDirectory() || isSparse) return await putTree(cli, real, name, compress);
-  const fd = fs.openSync(real, "r");
-  try {
-    if (!stat.isFile()) return await putStream(cli, fd, name, compress);
-    const transfer = async (session: ContentSession) =>
-      await session.add(await session.putFile(compress), name);
-    return await withBar(
-      cli,
-      stat.size,
-      (bar) => withContent("put", cli.where, transfer, fd, (bytes) => bar.at(bytes)),
-    );
-  } finally {
-    fs.closeSync(fd);
-  }
+  using source = openSource("put", real);
+  if (!stat.isFile()) return await putStream(cli, source.fd, name, compress);
+  const transfer = async (session: ContentSession) =>
+    await session.add(await session.putFile(compress), name);
+  return await withBar(
+    cli,
+    stat.size,
+    (bar) => withContent("put", cli.where, transfer, source.fd, (bytes) => bar.at(bytes)),
+  );
 }
 
 async function putTree(cli: ContentCli, dir: string, label: string, compress: boolean): Promise<ShelfRow> {
@@ -107,18 +104,6 @@ async function putStream(cli: ContentCli, fd: number, label: string, compress: b
     });
     return await session.add(id, label);
   });
-}
-
-/** Where a path leads; a link that leads nowhere is said to be one. */
-function realPath(file: string): string {
-  try {
-    return fs.realpathSync(file);
-  } catch (e) {
-    if ((e as { code?: string }).code !== "ENOENT") throw Fault.from("put", e);
-    throw new Fault("put", "notFound", `${inert(file)} does not exist`, {
-      hint: `ls -l ${inert(path.dirname(file))}`,
-    });
-  }
 }
 
 export interface GetArgs {

@@ -1,11 +1,11 @@
 // Content OCI: the verb oci: images as other programs have them, into and out of isfs. What an image is, fs/oci_*.ts knows.
-import * as fs from "node:fs";
 import * as path from "node:path";
 import { exportOci, importOci } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
 import { type ContentCli, libraryOf, withContent } from "./content_client.ts";
 import { locate } from "./locate.ts";
 import { inert } from "./names.ts";
+import { openSource } from "./open_source.ts";
 import { counted, withBar } from "./progress.ts";
 import { readAll, writeAll } from "./stdio.ts";
 import { inertJson } from "./term.ts";
@@ -56,7 +56,10 @@ async function toImage(
 
 async function fromImage(cli: ContentCli, args: OciArgs): Promise<number> {
   const { first: file, ref, architecture, skipSpecial } = args;
-  const fd = file === "-" ? 0 : openImage(file);
+  using source = openSource("oci", file, {
+    why: "an image comes as an archive",
+    hint: `tar -C ${inert(file)} -c . | isconf oci import -`,
+  });
   const options = {
     skipSpecial,
     ...(ref === undefined ? {} : { ref }),
@@ -66,22 +69,11 @@ async function fromImage(cli: ContentCli, args: OciArgs): Promise<number> {
     const { id, skipped } = await withBar(
       cli,
       undefined,
-      (bar) => importOci(session.store(false), counted(readAll(fd), bar), options),
+      (bar) => importOci(session.store(false), counted(readAll(source.fd), bar), options),
     );
     return { row: await session.add(id, file === "-" ? "" : path.basename(file)), skipped };
   });
   if (skipped > 0) cli.term.say(`${skipped} devices and fifos were left out`);
   cli.term.line(cli.globals.json ? inertJson({ ...row, skipped }) : row.id);
   return 0;
-}
-
-function openImage(file: string): number {
-  try {
-    return fs.openSync(file, "r");
-  } catch (e) {
-    if ((e as { code?: string }).code !== "ENOENT") throw Fault.from("oci", e);
-    throw new Fault("oci", "notFound", `${inert(file)} does not exist`, {
-      hint: `ls -l ${inert(path.dirname(file))}`,
-    });
-  }
 }
