@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { lacks } from "../programs.ts";
-import { netPid } from "./contents.ts";
+import { netPid, randomFile } from "./contents.ts";
 import { type Box, ISCONF, makeBox, run, skipIf } from "./tools.ts";
 
 /** Gives some bytes, and more when progress is due. */
@@ -15,6 +15,13 @@ async function shown(box: Box, command: string): Promise<string> {
   return (await run("script", ["-qec", command, "/dev/null"], { env })).out;
 }
 
+/** What was said on stderr is progress, line by line. */
+function needEvents(err: string): void {
+  for (const line of err.trim().split("\n")) {
+    assert.deepEqual(Object.keys(JSON.parse(line)), ["event", "bytes", "bytesPerSecond"]);
+  }
+}
+
 test("in a pipe nothing is shown; for programs there are lines of JSON beside the result", async (t) => {
   const box = makeBox(t);
   await box.start();
@@ -25,10 +32,26 @@ test("in a pipe nothing is shown; for programs there are lines of JSON beside th
   assert.match(plain.out, /^[0-9a-f]{64}\n$/);
   const json = await put("--json");
   assert.equal(JSON.parse(json.out).size, 6_000_010);
-  const events = json.err.trim().split("\n").map((line) => JSON.parse(line));
-  assert.ok(events.length >= 1);
-  for (const e of events) assert.deepEqual(Object.keys(e), ["event", "bytes", "bytesPerSecond"]);
+  needEvents(json.err);
   assert.equal((await put("-q --json")).err, "");
+});
+
+test("a bundle tells how far it is as a put does", async (t) => {
+  const box = makeBox(t);
+  await box.begin("a large file");
+  const file = randomFile(`${box.dir}/large`, 6_000_000);
+  await box.ok(["snap", file]);
+  await box.ok(["ci"]);
+  const env = { ISCONF_HOME: box.home };
+  const shell = async (command: string) => await run("sh", ["-c", command], { env, cwd: box.dir });
+  const out = await shell(`'${ISCONF}' --json bundle export - | (sleep 1; cat) > slow`);
+  assert.equal(out.status, 0);
+  needEvents(out.err);
+  const back = await shell(
+    `(head -c 3000000 slow; sleep 1; tail -c +3000001 slow) | '${ISCONF}' --json bundle import -`,
+  );
+  assert.deepEqual([back.status, JSON.parse(back.out).entries], [0, 0]);
+  needEvents(back.err.replace(/^0 new entries .*\n/m, ""));
 });
 
 test(
