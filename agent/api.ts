@@ -6,7 +6,7 @@ import type * as http from "node:http";
 import { Fault } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import { addBlobRoutes } from "./api_blob.ts";
-import { answerBytes, bodyOf, type Env, rawPath } from "./api_body.ts";
+import { answerBytes, bodyOf, type CallOf, type Env, rawPath } from "./api_body.ts";
 import { problem } from "./api_problem.ts";
 import { addSecretRoutes } from "./api_secret.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
@@ -21,10 +21,10 @@ const NDJSON = "application/x-ndjson";
 /** The app over one host. `fetch(request, { actor })` is its one door. */
 export function makeApi(host: Host, acts: Acts): Hono<Env> {
   const app = new Hono<Env>({ getPath: rawPath });
-  const callOf = (c: Context<Env>, emit: Call["emit"]): Call => ({ host, acts, actor: c.env.actor, emit });
+  const callOf: CallOf = (c, emit = () => {}) => ({ host, acts, actor: c.env.actor, emit });
 
   addBlobRoutes(app, host);
-  addSecretRoutes(app, host, acts);
+  addSecretRoutes(app, host, callOf);
 
   app.post("/v1/content", async (c) => {
     const { name, by } = readQuestion(await jsonBody(c, "content"));
@@ -33,7 +33,7 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
   });
 
   app.get("/v1/bundle", async (c) => {
-    const chunks = acts.bundle.exportBundle(callOf(c, () => {}), c.req.query("branch"));
+    const chunks = acts.bundle.exportBundle(callOf(c), c.req.query("branch"));
     return await answerBytes(c, chunks, 200, { "content-type": "application/octet-stream" }, host.log);
   });
 
@@ -43,7 +43,7 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
       branch: c.req.query("branch"),
       host: c.req.query("host") ?? "",
     };
-    const call = callOf(c, () => {});
+    const call = callOf(c);
     return c.json(
       await host.turn.take("bundle import", () => acts.bundle.importBundle(call, bodyOf(c), pin)),
     );
@@ -75,12 +75,12 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
 /** Runs one verb and answers with JSON, or, when asked for it, with JSON lines: progress, then result or fault. */
 async function answer(
   c: Context<Env>,
-  callOf: (c: Context<Env>, emit: Call["emit"]) => Call,
+  callOf: CallOf,
   verb: Verb,
   args: Record<string, unknown>,
 ): Promise<Response> {
   if (c.req.header("accept") !== NDJSON) {
-    return c.json(await runVerb(callOf(c, () => {}), verb, args) ?? null);
+    return c.json(await runVerb(callOf(c), verb, args) ?? null);
   }
   const text = new TextEncoder();
   let gone = false;

@@ -4,11 +4,14 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context } from "hono";
 import type * as http from "node:http";
 import { Fault } from "../mq/mod.ts";
-import type { Actor } from "./host.ts";
+import type { Actor, Call } from "./host.ts";
 import { inert } from "./names.ts";
 
 /** What the app is given with each request: who calls and, in the agent, Node's own response. */
 export type Env = { Bindings: { actor: Actor; outgoing?: http.ServerResponse } };
+
+/** What a verb is called with: who calls, from the request, and where its progress goes; without `emit` nowhere. */
+export type CallOf = (c: Context<Env>, emit?: Call["emit"]) => Call;
 
 /**
  * The path of a request with its percent signs: routes are matched against that, and what it stands for is decoded by who

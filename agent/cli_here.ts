@@ -1,19 +1,16 @@
-// The verbs that the command line does itself: the agent's life, and contents that come and go as streams.
-// Loaded by the thin main; asks the agent over the same API as everybody.
+// The verbs that the command line does itself: the agent's life. Those that move contents are in a script of their own
+// (content_main.ts), loaded here. Loaded by the thin main; asks the agent over the same API as everybody.
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 import { Fault, sleep, systemClock } from "../mq/mod.ts";
 import { ask, type Cli, fail } from "./cli.ts";
 import { connect, needOk, request, textOf } from "./client.ts";
+import type { BundleArgs } from "./content_bundle.ts";
 import type { CatArgs, GetArgs, PutArgs } from "./content_main.ts";
 import type { OciArgs } from "./content_oci.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
-import { readAll, writeAll } from "./stdio.ts";
-import { bytesText, inertJson } from "./term.ts";
 import { unitFile } from "./unit.ts";
-import { writeWhole } from "./whole.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
@@ -47,7 +44,8 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   get: (cli, args) => cli.loadHalf("content").get(cli, args as unknown as GetArgs),
   cat: (cli, args) => cli.loadHalf("content").cat(cli, args as unknown as CatArgs),
   oci: (cli, args) => cli.loadHalf("content").oci(cli, args as unknown as OciArgs),
-  bundle,
+  bundle: (cli, args) =>
+    cli.loadHalf("content").bundle(cli, args as unknown as BundleArgs, () => start(cli, false)),
 };
 
 /** Does one of the verbs that are done here, and returns the exit code. */
@@ -168,86 +166,4 @@ function isAlive(pid: number): boolean {
     if (["ENOENT", "ESRCH"].includes(String((e as { code?: string }).code))) return false;
     throw e;
   }
-}
-
-/** Shows how far a transfer is, on a terminal only. */
-async function* counting(
-  cli: Cli,
-  source: AsyncIterable<Uint8Array>,
-  total?: number,
-): AsyncIterable<Uint8Array> {
-  const { isatty } = await import("node:tty");
-  const shown = isatty(2) && !cli.globals.quiet && !cli.globals.json;
-  let bytes = 0;
-  let next = systemClock.now() + 500;
-  for await (const chunk of source) {
-    bytes += chunk.length;
-    yield chunk;
-    if (!shown || systemClock.now() < next) continue;
-    next = systemClock.now() + 200;
-    const part = total === undefined ? "" : ` of ${bytesText(total)}`;
-    cli.term.status(`${bytesText(bytes)}${part}`);
-  }
-  if (shown) cli.term.status("");
-}
-
-function openSource(file: string): { stream: AsyncIterable<Uint8Array>; length?: number } {
-  if (file === "-") return { stream: readAll(0) };
-  let fd: number;
-  try {
-    fd = fs.openSync(file, "r");
-  } catch (e) {
-    if ((e as { code?: string }).code === "ENOENT") {
-      throw new Fault("put", "notFound", `${inert(file)} does not exist`, {
-        hint: `ls -l ${inert(path.dirname(file))}`,
-      });
-    }
-    throw e;
-  }
-  const st = fs.fstatSync(fd);
-  if (st.isDirectory()) {
-    throw new Fault("put", "usage", `${inert(file)} is a directory`, {
-      hint: "isconf snap journals directories",
-    });
-  }
-  return { stream: readAll(fd), ...(st.isFile() ? { length: st.size } : {}) };
-}
-
-async function bundle(cli: Cli, args: Args): Promise<number> {
-  const { action, file } = args as { action: string; file: string };
-  const query = new URLSearchParams();
-  for (const name of ["branch", "domain", "host"]) {
-    if (args[name] !== undefined) query.set(name, args[name] as string);
-  }
-  if (action === "export") {
-    const answer = await request(cli.where, "GET", `/v1/bundle?${query}`);
-    await needOk(answer);
-    const body = counting(cli, answer.body);
-    if (file === "-") { for await (const chunk of body) await writeAll(1, chunk); }
-    else await writeWhole(file, body);
-    return 0;
-  }
-  if (action !== "import") {
-    throw new Fault("bundle", "usage", `bundle ${inert(action)} is not known`, {
-      hint: "isconf help bundle",
-    });
-  }
-  if (!query.has("host")) query.set("host", os.hostname().split(".")[0] ?? "host");
-  const { stream, length } = openSource(file);
-  await start(cli, false);
-  const body = { stream: counting(cli, stream, length), ...(length === undefined ? {} : { length }) };
-  const answer = await request(cli.where, "PUT", `/v1/bundle?${query}`, { body });
-  await needOk(answer);
-  const r = JSON.parse(await textOf(answer)) as {
-    entries: number;
-    objects: number;
-    branch: string;
-    joined: boolean;
-  };
-  if (cli.globals.json) cli.term.line(inertJson(r));
-  const joined = r.joined ? "joined the domain; " : "";
-  cli.term.say(
-    `${joined}${r.entries} new entries and ${r.objects} objects of ${inert(r.branch)}; now: isconf up`,
-  );
-  return 0;
 }

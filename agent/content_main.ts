@@ -1,5 +1,5 @@
-// Content main: the verbs that move contents between this host's files and the store: put, get, cat. A bundle of its own,
-// because it reads and makes trees. Everything here has the rights of whoever runs the command line, and no others.
+// Content main: the verbs that move contents between this host's files and the store: put, get, cat. With oci and bundle a
+// script of its own, because it reads and makes trees. Everything here has the rights of whoever runs the command line, and no others.
 import * as fs from "node:fs";
 import * as path from "node:path";
 import {
@@ -17,12 +17,13 @@ import {
 } from "../fs/mod.ts";
 import { Fault, flock, systemClock } from "../mq/mod.ts";
 import { callVerb } from "./client.ts";
-import { type ContentCli, libraryOf, withContent } from "./content_client.ts";
+import { type ContentCli, type ContentSession, libraryOf, withContent } from "./content_client.ts";
+import { getSecret, putSecret } from "./content_secret.ts";
 import { sparseBytesMin } from "./limits.ts";
 import { locate } from "./locate.ts";
 import { inert } from "./names.ts";
-import { getSecret, putSecret } from "./content_secret.ts";
-import { counted, makeBar } from "./progress.ts";
+import { openSource, realPath } from "./open_source.ts";
+import { counted, withBar } from "./progress.ts";
 import type { ShelfRow } from "./seam.ts";
 import { readAll, writeAll } from "./stdio.ts";
 import { inertJson } from "./term.ts";
@@ -68,61 +69,41 @@ async function putPath(
   compress: boolean,
 ): Promise<ShelfRow> {
   const name = label ?? path.basename(path.resolve(file));
-  const real = realPath(file);
+  const real = realPath("put", file);
   const stat = fs.statSync(real);
   const isSparse = stat.isFile() && stat.size - stat.blocks * 512 >= sparseBytesMin;
   if (stat.isDirectory() || isSparse) return await putTree(cli, real, name, compress);
-  const fd = fs.openSync(real, "r");
-  try {
-    if (!stat.isFile()) return await putStream(cli, fd, name, compress);
-    const bar = makeBar(cli, stat.size);
-    return await withContent(
-      "put",
-      cli.where,
-      async (session) => {
-        const id = await session.putFile(compress);
-        bar.end();
-        return await session.add(id, name);
-      },
-      fd,
-      (bytes) => bar.at(bytes),
-    );
-  } finally {
-    fs.closeSync(fd);
-  }
+  using source = openSource("put", real);
+  if (!stat.isFile()) return await putStream(cli, source.fd, name, compress);
+  const transfer = async (session: ContentSession) =>
+    await session.add(await session.putFile(compress), name);
+  return await withBar(
+    cli,
+    stat.size,
+    (bar) => withContent("put", cli.where, transfer, source.fd, (bytes) => bar.at(bytes)),
+  );
 }
 
 async function putTree(cli: ContentCli, dir: string, label: string, compress: boolean): Promise<ShelfRow> {
-  const bar = makeBar(cli);
   return await withContent("put", cli.where, async (session) => {
-    const progress = (files: number, bytes: number) => bar.at(bytes, `${files} files`);
-    const { id } = await capture(session.store(compress), dir, { progress });
-    bar.end();
+    const { id } = await withBar(cli, undefined, (bar) => {
+      const progress = (files: number, bytes: number) => bar.at(bytes, `${files} files`);
+      return capture(session.store(compress), dir, { progress });
+    });
     return await session.add(id, label);
   });
 }
 
 async function putStream(cli: ContentCli, fd: number, label: string, compress: boolean): Promise<ShelfRow> {
-  const bar = makeBar(cli);
   return await withContent("put", cli.where, async (session) => {
     const store = new PutBatch(session.store(compress));
-    const { id } = await putFile(store, counted(readAll(fd), bar));
-    await store.flush();
-    bar.end();
+    const id = await withBar(cli, undefined, async (bar) => {
+      const { id } = await putFile(store, counted(readAll(fd), bar));
+      await store.flush();
+      return id;
+    });
     return await session.add(id, label);
   });
-}
-
-/** Where a path leads; a link that leads nowhere is said to be one. */
-function realPath(file: string): string {
-  try {
-    return fs.realpathSync(file);
-  } catch (e) {
-    if ((e as { code?: string }).code !== "ENOENT") throw Fault.from("put", e);
-    throw new Fault("put", "notFound", `${inert(file)} does not exist`, {
-      hint: `ls -l ${inert(path.dirname(file))}`,
-    });
-  }
 }
 
 export interface GetArgs {
@@ -139,11 +120,11 @@ export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
   const found = await withContent("get", cli.where, async (session) => {
     const what = await locate(libraryOf("get", cli.where, session, args.by), args.name);
     if (what.kind === "file") return what;
-    const bar = makeBar(cli);
     const owners = process.geteuid?.() === 0 ? "kept" : "own";
-    const store = watched(session.store(false), (bytes) => bar.at(bytes));
-    await restore(store, what.node, path.resolve(args.file), { owners, durable: "end" });
-    bar.end();
+    await withBar(cli, undefined, async (bar) => {
+      const store = watched(session.store(false), (bytes) => bar.at(bytes));
+      await restore(store, what.node, path.resolve(args.file), { owners, durable: "end" });
+    });
     return undefined;
   });
   if (found !== undefined) await getFile(cli, found, args.file);
@@ -157,7 +138,6 @@ export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
 async function getFile(cli: ContentCli, root: RootKind, file: string): Promise<void> {
   const dir = path.dirname(path.resolve(file));
   const beside = path.join(dir, Buffer.from(temporaryNames(systemClock)()).toString());
-  const bar = makeBar(cli, root.size);
   let fd: number;
   try {
     sweepPath(dir, systemClock);
@@ -167,8 +147,12 @@ async function getFile(cli: ContentCli, root: RootKind, file: string): Promise<v
   }
   try {
     flock(fd);
-    await withContent("get", cli.where, (session) => session.getFile(root.id), fd, (bytes) => bar.at(bytes));
-    bar.end();
+    const transfer = (session: ContentSession) => session.getFile(root.id);
+    await withBar(
+      cli,
+      root.size,
+      (bar) => withContent("get", cli.where, transfer, fd, (bytes) => bar.at(bytes)),
+    );
     fs.renameSync(beside, file);
     syncName(dir);
   } catch (e) {
@@ -214,9 +198,9 @@ export async function cat(cli: ContentCli, { name, by, offset, length }: CatArgs
     const size = node?.size ?? what.size;
     const range = { offset: offset ?? 0, length: length ?? size };
     const pieces = node === undefined ? readFile(store, what.id, range) : readNodeFile(store, node, range);
-    const bar = makeBar(cli, Math.max(0, Math.min(range.length, size - range.offset)));
-    for await (const piece of counted(pieces, bar)) await writeAll(1, piece);
-    bar.end();
+    await withBar(cli, Math.max(0, Math.min(range.length, size - range.offset)), async (bar) => {
+      for await (const piece of counted(pieces, bar)) await writeAll(1, piece);
+    });
   });
   return 0;
 }
@@ -235,4 +219,5 @@ function watched(store: Store, told: (bytes: number) => void): Pick<Store, "get"
   };
 }
 
+export { bundle } from "./content_bundle.ts";
 export { oci } from "./content_oci.ts";

@@ -1,12 +1,12 @@
 // Content OCI: the verb oci: images as other programs have them, into and out of isfs. What an image is, fs/oci_*.ts knows.
-import * as fs from "node:fs";
 import * as path from "node:path";
 import { exportOci, importOci } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
 import { type ContentCli, libraryOf, withContent } from "./content_client.ts";
 import { locate } from "./locate.ts";
 import { inert } from "./names.ts";
-import { counted, makeBar } from "./progress.ts";
+import { openSource } from "./open_source.ts";
+import { counted, withBar } from "./progress.ts";
 import { readAll, writeAll } from "./stdio.ts";
 import { inertJson } from "./term.ts";
 import { writeWhole } from "./whole.ts";
@@ -34,7 +34,6 @@ async function toImage(
   { first: name, ref, architecture }: OciArgs,
   file: string,
 ): Promise<number> {
-  const bar = makeBar(cli);
   await withContent("oci", cli.where, async (session) => {
     const found = await locate(libraryOf("oci", cli.where, session), name);
     if (found.kind === "file" || found.node.kind !== "dir") {
@@ -46,40 +45,35 @@ async function toImage(
       ...(ref === undefined ? {} : { ref }),
       ...(architecture === undefined ? {} : { architecture }),
     };
-    const pieces = counted(exportOci(session.store(false), found.at, options), bar);
-    if (file !== "-") return await writeWhole(file, pieces);
-    for await (const piece of pieces) await writeAll(1, piece);
+    await withBar(cli, undefined, async (bar) => {
+      const pieces = counted(exportOci(session.store(false), found.at, options), bar);
+      if (file !== "-") return await writeWhole(file, pieces);
+      for await (const piece of pieces) await writeAll(1, piece);
+    });
   });
-  bar.end();
   return 0;
 }
 
 async function fromImage(cli: ContentCli, args: OciArgs): Promise<number> {
   const { first: file, ref, architecture, skipSpecial } = args;
-  const bar = makeBar(cli);
-  const fd = file === "-" ? 0 : openImage(file);
+  using source = openSource("oci", file, {
+    why: "an image comes as an archive",
+    hint: `tar -C ${inert(file)} -c . | isconf oci import -`,
+  });
   const options = {
     skipSpecial,
     ...(ref === undefined ? {} : { ref }),
     ...(architecture === undefined ? {} : { architecture }),
   };
   const { row, skipped } = await withContent("oci", cli.where, async (session) => {
-    const { id, skipped } = await importOci(session.store(false), counted(readAll(fd), bar), options);
-    bar.end();
+    const { id, skipped } = await withBar(
+      cli,
+      undefined,
+      (bar) => importOci(session.store(false), counted(readAll(source.fd), bar), options),
+    );
     return { row: await session.add(id, file === "-" ? "" : path.basename(file)), skipped };
   });
   if (skipped > 0) cli.term.say(`${skipped} devices and fifos were left out`);
   cli.term.line(cli.globals.json ? inertJson({ ...row, skipped }) : row.id);
   return 0;
-}
-
-function openImage(file: string): number {
-  try {
-    return fs.openSync(file, "r");
-  } catch (e) {
-    if ((e as { code?: string }).code !== "ENOENT") throw Fault.from("oci", e);
-    throw new Fault("oci", "notFound", `${inert(file)} does not exist`, {
-      hint: `ls -l ${inert(path.dirname(file))}`,
-    });
-  }
 }

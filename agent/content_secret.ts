@@ -1,11 +1,10 @@
 // Content secret: put --secret and get --secret: over the local API, because what is not sealed yet, or not any more, is for
 // the half of the agent that no stranger talks to. It ciphers nothing itself.
-import * as fs from "node:fs";
 import * as path from "node:path";
-import { Fault } from "../mq/mod.ts";
 import { needOk, request, textOf } from "./client.ts";
 import type { ContentCli } from "./content_client.ts";
 import { inert } from "./names.ts";
+import { openSource } from "./open_source.ts";
 import type { ShelfRow } from "./seam.ts";
 import { readAll, writeAll } from "./stdio.ts";
 import { writeWhole } from "./whole.ts";
@@ -19,25 +18,14 @@ export async function putSecret(
 ): Promise<ShelfRow> {
   const query = new URLSearchParams({ label: label ?? (file === "-" ? "" : path.basename(file)) });
   if (branch !== undefined) query.set("branch", branch);
-  const fd = file === "-" ? 0 : openFile(file);
-  const answer = await request(cli.where, "PUT", `/v1/secret?${query}`, { body: { stream: readAll(fd) } });
-  await needOk(answer);
-  return JSON.parse(await textOf(answer)) as ShelfRow;
-}
-
-function openFile(file: string): number {
-  try {
-    const fd = fs.openSync(file, "r");
-    if (!fs.fstatSync(fd).isDirectory()) return fd;
-  } catch (e) {
-    if ((e as { code?: string }).code !== "ENOENT") throw Fault.from("put", e);
-    throw new Fault("put", "notFound", `${inert(file)} does not exist`, {
-      hint: `ls -l ${inert(path.dirname(file))}`,
-    });
-  }
-  throw new Fault("put", "usage", `${inert(file)} is a directory: a secret is a file`, {
+  using source = openSource("put", file, {
+    why: "a secret is a file",
     hint: `tar c ${inert(file)} | isconf put --secret -`,
   });
+  const body = { stream: readAll(source.fd) };
+  const answer = await request(cli.where, "PUT", `/v1/secret?${query}`, { body });
+  await needOk(answer);
+  return JSON.parse(await textOf(answer)) as ShelfRow;
 }
 
 /** Writes an opened secret to a file that only its owner can read, or to standard output. */

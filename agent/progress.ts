@@ -2,7 +2,7 @@
 // Nothing of it in a pipe, and nothing for what is done at once.
 import { SingleBar } from "cli-progress";
 import * as tty from "node:tty";
-import { type Clock, systemClock } from "../mq/mod.ts";
+import { systemClock } from "../mq/mod.ts";
 import { progressFirstMs, progressMs } from "./limits.ts";
 import { bytesText, inertJson, type Term } from "./term.ts";
 
@@ -10,8 +10,6 @@ import { bytesText, inertJson, type Term } from "./term.ts";
 export interface Bar {
   /** So many bytes are done; `more` is said beside them. */
   at(bytes: number, more?: string): void;
-  /** It is done: what was shown is gone. */
-  end(): void;
 }
 
 export interface BarOptions {
@@ -19,22 +17,41 @@ export interface BarOptions {
   globals: { json: boolean; quiet: boolean };
 }
 
-/** Shows how far something of `total` bytes is, or of nobody knows how many. */
-export function makeBar({ term, globals }: BarOptions, total?: number, clock: Clock = systemClock): Bar {
+/**
+ * Shows how far `fn` is with something of `total` bytes; undefined: nobody knows how many. However `fn` ends, what was shown
+ * is gone before anybody prints what came of it.
+ */
+export async function withBar<T>(
+  options: BarOptions,
+  total: number | undefined,
+  fn: (bar: Bar) => Promise<T>,
+): Promise<T> {
+  const bar = makeBar(options, total);
+  try {
+    return await fn(bar);
+  } finally {
+    bar.end();
+  }
+}
+
+function makeBar({ term, globals }: BarOptions, total: number | undefined): Bar & { end(): void } {
   if (globals.quiet || !(globals.json || tty.isatty(2))) return { at: () => {}, end: () => {} };
-  const beganMs = clock.now();
+  const beganMs = systemClock.now();
   let nextMs = beganMs + progressFirstMs;
   let show: ((done: Done) => void) | undefined;
   let stop = () => {};
   return {
     at(bytes, more = "") {
-      const now = clock.now();
+      const now = systemClock.now();
       if (now < nextMs) return;
       nextMs = now + progressMs;
-      if (show === undefined) [show, stop] = globals.json ? jsonLines(term) : terminalBar(total);
+      if (show === undefined) [show, stop] = globals.json ? jsonLines(term) : terminalBar(term, total);
       show({ bytes, total, bytesPerSecond: 1000 * bytes / (now - beganMs), more });
     },
-    end: () => stop(),
+    end() {
+      nextMs = Infinity; // what goes on in the background, though it has failed, shows nothing any more
+      stop();
+    },
   };
 }
 
@@ -62,7 +79,11 @@ function jsonLines(term: Term): [show: (done: Done) => void, stop: () => void] {
   }, () => {}];
 }
 
-function terminalBar(total: number | undefined): [show: (done: Done) => void, stop: () => void] {
+/** It changes nothing of the terminal that would have to be undone: whoever kills us in between leaves it as it was. */
+function terminalBar(
+  term: Term,
+  total: number | undefined,
+): [show: (done: Done) => void, stop: () => void] {
   const stream = new tty.WriteStream(2);
   const isBar = total !== undefined && total > 0;
   const words = "{bytes} at {rate}/s {more}";
@@ -72,7 +93,8 @@ function terminalBar(total: number | undefined): [show: (done: Done) => void, st
     barCompleteChar: "#",
     barIncompleteChar: ".",
     barsize: 24,
-    hideCursor: true,
+    hideCursor: false,
+    linewrap: true,
     clearOnComplete: true,
     fps: 1000 / progressMs,
   });
@@ -82,12 +104,15 @@ function terminalBar(total: number | undefined): [show: (done: Done) => void, st
     rate: bytesText(Math.round(bytesPerSecond)),
     more: isBar && bytesPerSecond > 0 ? `${timeText((total - bytes) / bytesPerSecond)} left` : more,
   });
+  const wipe = () => term.status("");
+  process.once("exit", wipe); // the process may end amid it, when nobody reads its output any more
   let isBegun = false;
   return [(done) => {
     if (!isBegun) bar.start(total ?? 0, done.bytes, payload(done));
     else bar.update(done.bytes, payload(done));
     isBegun = true;
   }, () => {
+    process.off("exit", wipe);
     bar.stop();
     stream.destroy();
   }];

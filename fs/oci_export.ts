@@ -91,7 +91,7 @@ function checkArchitecture(architecture: string): string {
 }
 
 function usage(message: string): Fault {
-  return new Fault("oci.export", "usage", message, { hint: "isconf get --help" });
+  return new Fault("oci.export", "usage", message, { hint: "isconf help oci" });
 }
 
 /** A time as RFC 3339 in UTC; undefined outside of the years that it can say. */

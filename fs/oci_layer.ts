@@ -46,7 +46,7 @@ function checkName(name: Uint8Array | undefined): Uint8Array {
     "usage",
     "a single file needs a name of its own in the image, without a slash",
     {
-      hint: "isconf get --help",
+      hint: "isconf help oci",
     },
   );
 }

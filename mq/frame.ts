@@ -42,7 +42,7 @@ export function encodeHeader(
   const bodyBytesMax = opts.bodyBytesMax ?? frameBytesMax;
   if (!isUint(type, 0xff) || !isUint(channel, 0xffff) || body.length > bodyBytesMax) {
     throw new Fault("frame", "usage", `no frame has type ${type}, channel ${channel}, ${body.length} bytes`, {
-      hint: "isconf debug limits",
+      hint: "isconf doctor",
     });
   }
   const view = new DataView(new ArrayBuffer(FRAME_HEADER_BYTES));

@@ -75,7 +75,7 @@ function isName(value: unknown, bytesMax: number): value is string {
 function named(what: string, name: string, bytesMax: number): string {
   if (isName(name, bytesMax)) return name;
   throw new Fault("message", "usage", `a ${what} has 1 to ${bytesMax} bytes`, {
-    hint: "isconf debug limits",
+    hint: "isconf doctor",
   });
 }
 

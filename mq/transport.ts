@@ -49,7 +49,7 @@ export interface Gate {
 export function checkMessage(bytes: Uint8Array, bytesMax: number = messageBytesMax): void {
   if (bytes.length > bytesMax) {
     throw new Fault("send", "usage", `a message of ${bytes.length} bytes, the limit is ${bytesMax}`, {
-      hint: "isconf debug limits",
+      hint: "isconf doctor",
     });
   }
 }

@@ -124,7 +124,7 @@ export class Links {
     const { protocols, clock, limits } = this.#opts;
     if (++link.asked > limits.questionsMax) {
       throw new Fault("introduction", "usage", "too many questions on one connection", {
-        hint: "isconf debug limits",
+        hint: "isconf doctor",
       });
     }
     return await ask(link.connection, protocols.introduction, question, clock, limits);

@@ -1,4 +1,5 @@
 // The verbs about what is in isfs: stat, tree, rm, pin, unpin, copies, gc, fsck. Those that move bytes are in here.ts.
+import type { GcReport } from "../../fs/mod.ts";
 import { inert } from "../names.ts";
 import type { TreeLine } from "../report.ts";
 import { bytesText, moment, type Term } from "../term.ts";
@@ -6,8 +7,13 @@ import type { CopyLine } from "../copies.ts";
 import type { ContentStat, FsckDone } from "../upkeep.ts";
 import type { Arg, Verb } from "../verb.ts";
 
-const WHICH = "by id, by the beginning of one, by what sha256sum prints, or by label";
-const named: Arg = { kind: "text", positional: true, required: true, about: WHICH };
+/** How people say which content they mean. */
+export const named: Arg = {
+  kind: "text",
+  positional: true,
+  required: true,
+  about: "by id, by the beginning of one, by what sha256sum prints, or by label",
+};
 type Named = { name: string };
 
 export const statVerb: Verb<Named, ContentStat> = {
@@ -102,7 +108,7 @@ export const copiesVerb: Verb<Named, { id: string; hosts: CopyLine[] }> = {
     term.table(r.hosts.map(({ host, has, keeps }) => [inert(host), has, keeps ? "keeps it" : ""])),
 };
 
-export const gcVerb: Verb<{ dryRun: boolean }, import("../../fs/mod.ts").GcReport> = {
+export const gcVerb: Verb<{ dryRun: boolean }, GcReport> = {
   name: "gc",
   summary: "give back the room of what nothing counts on",
   about:

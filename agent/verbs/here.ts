@@ -1,6 +1,7 @@
 // Verbs that the command line does itself or that move contents as streams: what they are, for help and parsing.
 // How they are done is in cli_here.ts.
 import type { Verb } from "../verb.ts";
+import { named } from "./contents.ts";
 
 const none = {};
 
@@ -30,10 +31,10 @@ export const HERE_VERBS: Verb[] = [
     name: "get",
     summary: "get a file or a directory out of isfs",
     about:
-      "By id, by the beginning of an id, by what sha256sum prints, or by label; NAME:PATH is what lies at PATH in the\ntree NAME. A file is written beside and renamed when it is whole; a directory that is there already is merged. Who\nis not root gets everything as his own.",
+      "NAME:PATH is what lies at PATH in the tree NAME. A file is written beside and renamed when it is whole; a directory\nthat is there already is merged. Who is not root gets everything as his own.",
     examples: ["isconf get 3f2a99 nginx.deb", "isconf get www:css /tmp/css"],
     args: {
-      name: { kind: "text", positional: true, required: true, about: "which" },
+      name: named,
       file: { kind: "text", positional: true, required: true, about: "where to; - is standard output" },
       secret: { kind: "flag", about: "open what put --secret has sealed; root's to do" },
       by: { kind: "text", about: "whose word counts, when people differ on a name: alice@hosta" },
@@ -43,11 +44,10 @@ export const HERE_VERBS: Verb[] = [
   {
     name: "cat",
     summary: "write a file of isfs to standard output",
-    about:
-      "By id, by the beginning of an id, by what sha256sum prints, or by label; NAME:PATH is a file in a tree.",
+    about: "NAME:PATH is a file in a tree.",
     examples: ["isconf cat motd", "isconf cat --offset 512 --length 16 disk.img"],
     args: {
-      name: { kind: "text", positional: true, required: true, about: "which" },
+      name: named,
       by: { kind: "text", about: "whose word counts, when people differ on a name: alice@hosta" },
       offset: { kind: "count", about: "where to begin, in bytes" },
       length: { kind: "count", about: "how many bytes at the most" },

@@ -29,7 +29,8 @@ test("every command that a hint or an example names is a verb, and every help to
   const wrong: string[] = [];
   const topics = new Map<string, string>();
   let seen = 0;
-  for (const { where, words: [verb, next] } of commandsIn(path.join(root, "agent"))) {
+  const commands = ["mq", "fs", "agent"].flatMap((folder) => [...commandsIn(path.join(root, folder))]);
+  for (const { where, words: [verb, next] } of commands) {
     if (verb === "keeps" || verb === "has" || verb === undefined) continue; // words of a sentence
     seen++;
     if (!verbs.has(verb)) wrong.push(`${where}: isconf ${verb}`);
