@@ -1,5 +1,5 @@
-// Content main: the verbs that move contents between this host's files and the store: put, get, cat. With oci and bundle a
-// script of its own, because it reads and makes trees. Everything here has the rights of whoever runs the command line, and no others.
+// Content main: the verbs that move contents between this host and the store: put, get, cat. With oci and bundle a script of
+// its own, because it reads and makes trees. Everything here has the rights of whoever runs the command line, and no others.
 import * as fs from "node:fs";
 import * as path from "node:path";
 import {
