@@ -37,7 +37,7 @@ export async function bundle(
 }
 
 async function toFile(cli: ContentCli, query: URLSearchParams, file: string): Promise<number> {
-  const answer = await request(cli.where, "GET", `/v1/bundle?${query}`);
+  const answer = await request(cli.where, "GET", `/v1/bundle?${query}`, { mustEnd: true });
   await needOk(answer);
   await withBar(cli, undefined, async (bar) => {
     const pieces = counted(answer.body, bar);

@@ -54,6 +54,20 @@ test("a bundle tells how far it is as a put does", async (t) => {
   needEvents(back.err.replace(/^0 new entries .*\n/m, ""));
 });
 
+test("a bundle that was cut off is no bundle: the export says that it is not whole", async (t) => {
+  const box = makeBox(t);
+  await box.begin("a large file");
+  await box.ok(["snap", randomFile(`${box.dir}/large`, 20_000_000)]);
+  await box.ok(["ci"]);
+  const stop = `sleep 1; '${ISCONF}' stop >/dev/null; cat >/dev/null`;
+  const options = { env: { ISCONF_HOME: box.home }, cwd: box.dir };
+  const shell = `('${ISCONF}' bundle export -; echo "status $?" >&2) | (${stop})`;
+  assert.match(
+    (await run("sh", ["-c", shell], options)).err,
+    /\nisconf .*: the agent went away.*\n {2}\S.*\nstatus 104\n$/,
+  );
+});
+
 test(
   "on a terminal there is a line that goes again; with a known size a bar with rate and time left",
   skipIf("progress on a terminal", lacks({ programs: ["script"] })),
