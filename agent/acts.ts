@@ -4,6 +4,7 @@ export interface Acts {
   enrol: typeof import("./enrol.ts");
   join: typeof import("./join.ts");
   roles: typeof import("./roles.ts");
+  keepers: typeof import("./keeper_change.ts");
   locks: typeof import("./locks.ts");
   checkin: typeof import("./checkin.ts");
   work: typeof import("./work.ts");

@@ -2,13 +2,19 @@
 // Not the work (work.ts) and not the votes (keeper.ts).
 import { isDeepStrictEqual } from "node:util";
 import type { Tx } from "../fs/mod.ts";
-import { bytesEqual, Fault, fromHex, keyId, toHex } from "../mq/mod.ts";
+import { bytesEqual, Fault, fromHex, keyId, type KeyPair, toHex } from "../mq/mod.ts";
 import { type Entry, ENTRY_LEVEL, readEntry, sealEntry } from "./entry.ts";
 import { branchOf, type Call, type Host, hostId, hostPair, needCongruent, personPair } from "./host.ts";
-import type { Proposal } from "./keeper.ts";
+import { takeIn } from "./intake.ts";
+import type { Head } from "./journal.ts";
+import type { Held, Proposal } from "./keeper.ts";
+import type { Granted } from "./keepers.ts";
 import { entriesPerCommitMax } from "./limits.ts";
-import { needLock, needRole } from "./locks.ts";
+import { claim, needLock, needRole } from "./locks.ts";
 import { commandLine, inert } from "./names.ts";
+import type { PendingRow } from "./pending.ts";
+import { NO_PROOF } from "./promises.ts";
+import type { Policy } from "./trust.ts";
 import type { WipItem } from "./wip.ts";
 
 /** What `ci` made of the work: the entries' places. */
@@ -19,9 +25,9 @@ export interface CheckedIn {
 }
 
 /**
- * Makes entries of all the work: signed, certified, kept, the lock given back. Where this host is the keeper that is one
- * transaction, which is or is not. Else the keeper's is what counts: if its answer is lost, the entries come back with
- * the journal and are known again. Throws and changes nothing when anything is in the way.
+ * Makes entries of all the work: signed, certified, kept, the lock given back. What keepers have voted for counts: if their
+ * answers are lost, the entries come back with the journal and are known again. Throws and changes nothing when anything is
+ * in the way.
  */
 export async function ci(call: Call): Promise<CheckedIn> {
   const { host, actor } = call;
@@ -31,7 +37,7 @@ export async function ci(call: Call): Promise<CheckedIn> {
   const before = host.pending.rows();
   const [first, last] = [before[0], before.at(-1)];
   if (first !== undefined && last !== undefined) {
-    await host.replica.sync(); // the last ci was cut off: the keeper may have certified it
+    await host.replica.sync(); // the last ci was cut off: the keepers may have certified it
     if (host.pending.count() === 0 && host.wip.count() === 0) {
       return { branch, from: first.seq, to: last.seq };
     }
@@ -55,14 +61,33 @@ export async function ci(call: Call): Promise<CheckedIn> {
   }
   for (const item of items) needSettled(item);
   const head = host.journal.head(branch);
+  const { proof, again } = await proofOf(host, policy, held, author);
+  // Keepers that have voted in this term for what was sealed before vote for nothing else in it.
+  const batch = again ?? sealedBefore(before, held, head) ?? seal(host, policy, held, head, items, author);
+  const rows = batch.map((proposal, i) => ({ ...proposal, n: items[i]?.n ?? 0 }));
+  host.db.write((tx) => host.pending.keep(tx, rows));
+  const records = await host.keepers.certify("ci", policy, branch, { term: held.term, proof }, batch);
+  takeIn(host, records, { branch });
+  settlePending(host);
+  host.reports.tellKeepers();
+  return { branch, from: head.seq + 1, to: head.seq + batch.length };
+}
+
+/** Entries made of the work, in order, signed. */
+function seal(
+  host: Host,
+  policy: Policy,
+  held: Held,
+  head: Head,
+  items: readonly WipItem[],
+  author: KeyPair,
+): Proposal[] {
   let prev = head.id;
-  const batch: Proposal[] = [];
-  const entries: Entry[] = [];
-  for (const [i, item] of items.entries()) {
+  return items.map((item, i) => {
     const entry: Entry = {
       level: ENTRY_LEVEL,
       domain: policy.domain,
-      branch,
+      branch: held.branch,
       epoch: head.epoch,
       seq: head.seq + 1 + i,
       prev,
@@ -76,34 +101,29 @@ export async function ci(call: Call): Promise<CheckedIn> {
     };
     const sealed = sealEntry(entry, author, hostPair(host));
     readEntry(sealed.entry); // what we could not read again must never be certified
-    batch.push({ branch, epoch: head.epoch, seq: entry.seq, ...sealed });
-    entries.push(entry);
     prev = sealed.id;
-  }
-  const checkedIn = { branch, from: head.seq + 1, to: head.seq + items.length };
-  if (host.keepers.isHere(policy)) {
-    host.db.write((tx) => {
-      const records = host.keeper.vote(tx, policy.domain, held.term, batch);
-      const place = (i: number) => ({ entry: entries[i] as Entry, id: (batch[i] as Proposal).id });
-      host.journal.append(tx, records.map((record, i) => ({ record, ...place(i) })));
-      for (const [i, item] of items.entries()) recordDone(tx, host, item, batch[i] as Proposal);
-      host.wip.dropAll(tx);
-      host.keeper.release(tx, branch);
-    });
-    return checkedIn;
-  }
-  host.db.write((tx) =>
-    host.pending.keep(tx, batch.map(({ seq, id }, i) => ({ branch, seq, id, n: items[i]!.n })))
-  );
-  const keeper = await host.keepers.certify("ci", policy, branch, held.term, batch);
-  await host.replica.pull(keeper, branch);
-  if (host.pending.count() > 0) {
-    throw new Fault("ci", "gone", "the keeper has certified this and its answer has not come whole", {
-      hint: "isconf ci",
-    });
-  }
-  host.reports.tellKeepers();
-  return checkedIn;
+    return { branch: held.branch, epoch: head.epoch, seq: entry.seq, ...sealed };
+  });
+}
+
+/** What was sealed under this lock already, when the last check-in came to no end. */
+function sealedBefore(rows: readonly PendingRow[], held: Held, head: Head): Proposal[] | undefined {
+  const [first] = rows;
+  if (first === undefined || first.seq !== head.seq + 1 || first.branch !== held.branch) return undefined;
+  if (readEntry(first.entry).entry.term !== held.term) return undefined;
+  return rows.map(({ n: _n, ...row }) => ({ ...row, epoch: head.epoch }));
+}
+
+/** The promises under which a lock is held. Of a keeper that is alone its own word is enough. */
+async function proofOf(
+  host: Host,
+  policy: Policy,
+  held: Held,
+  author: KeyPair,
+): Promise<Pick<Granted, "proof" | "again">> {
+  if (policy.keepers.quorum === 1) return { proof: NO_PROOF, again: undefined };
+  const what = { message: held.message, after: held.term - 1, steal: false };
+  return await claim(host, policy, held.branch, what, author);
 }
 
 /**
@@ -131,8 +151,6 @@ export function settlePending(
       host.wip.drop(tx, n);
       host.wip.rebase(tx, seq, at.id); // what was done here since then was done on top of this
       host.pending.drop(tx, seq);
-      const held = host.keeper.holder(branch);
-      if (held?.host === self && held.term === entry.term) host.keeper.release(tx, branch); // by the keeper, with the vote
     }
   });
 }

@@ -1,11 +1,16 @@
 // Control: one more entry of the control journal, wherever the keeper is.
 // Not what such entries mean (trust.ts) and not who wants them (domain.ts, enrol.ts, roles.ts).
-import { Fault, fromHex, keyId, type KeyPair, toHex } from "../mq/mod.ts";
-import { type Entry, ENTRY_LEVEL, type EntryRecord, type Op, sealEntry } from "./entry.ts";
+import { Fault, fromHex, keyId, type KeyPair, sleep } from "../mq/mod.ts";
+import { type Entry, ENTRY_LEVEL, type Op, readEntry, sealEntry } from "./entry.ts";
 import { type Host, hostId, hostPair } from "./host.ts";
 import type { Proposal } from "./keeper.ts";
-import { controlTriesMax } from "./limits.ts";
+import { takeIn } from "./intake.ts";
+import { keepersFor } from "./journal.ts";
+import type { Granted } from "./keepers.ts";
+import { controlAgainMs, controlTriesMax } from "./limits.ts";
+import { claim } from "./locks.ts";
 import { CONTROL } from "./names.ts";
+import { NO_PROOF } from "./promises.ts";
 import type { Policy } from "./trust.ts";
 
 /** An entry of the control journal, signed by its author and this host, at a place. */
@@ -14,7 +19,7 @@ export function sealControl(
   author: KeyPair,
   ops: Op[],
   message: string,
-  place: { domain: Uint8Array; prev: Uint8Array; seq: number },
+  place: { domain: Uint8Array; prev: Uint8Array; seq: number; term: number },
 ): ReturnType<typeof sealEntry> {
   const entry: Entry = {
     level: ENTRY_LEVEL,
@@ -23,7 +28,7 @@ export function sealControl(
     epoch: 0,
     seq: place.seq,
     prev: place.prev,
-    term: 0,
+    term: place.term,
     policy: place.prev,
     timeMs: host.clock.wall(),
     author: fromHex(keyId(author.publicKey)),
@@ -54,39 +59,52 @@ export async function extendControl(
   for (let tries = 1; tries <= controlTriesMax; tries++) {
     await host.replica.sync();
     const needsEnds = make.length > 1;
-    const theirs = needsEnds ? await endsAtKeeper(host, op) : undefined;
+    const theirs = needsEnds ? await endsAtKeepers(host, op) : undefined;
     const policy = host.journal.needPolicy(op);
-    const keeper = host.keepers.reach(op, policy);
+    const [keeper] = host.keepers.reach(op, policy) as [string];
+    if (policy.keepers.quorum > 1) await catchUp(host, op, policy);
     const head = host.journal.head(CONTROL);
     const ops = make(policy, theirs ?? endsHere(host, policy));
     if (ops.length === 0) return head.id;
-    const place = { domain: policy.domain, prev: head.id, seq: head.seq + 1 };
-    const sealed = sealControl(host, author, ops, message, place);
-    const proposal: Proposal = { branch: CONTROL, epoch: 0, seq: place.seq, ...sealed };
-    // Checked here first: what this host would refuse is not for the keeper to be asked.
-    host.journal.check({ ...sealed, cert: new Uint8Array(0) }, head, "proposal");
-    if (keeper === undefined) {
-      const [record] = host.keeper.voteControl(policy.domain, [proposal]);
-      const checked = host.journal.check(record as EntryRecord, head);
-      host.db.write((tx) => host.journal.append(tx, [checked]));
-      return sealed.id;
-    }
+    // Of a keeper that is alone its word is enough, unless others are to come.
+    const isSole = policy.keepers.quorum === 1 && ops.every((one) => one.op !== "keepers");
     try {
-      await host.keepers.certify(op, policy, CONTROL, 0, [proposal]);
+      const { held: { term }, proof, again } = isSole
+        ? { held: { term: 0 }, proof: NO_PROOF, again: undefined }
+        : await turnAt(host, policy, op, author);
+      const place = { domain: policy.domain, prev: head.id, seq: head.seq + 1, term };
+      const sealed = sealControl(host, author, ops, message, place);
+      // Checked here first: what this host would refuse is not for the keepers to be asked.
+      if (again === undefined) host.journal.check({ ...sealed, cert: new Uint8Array(0) }, head, "proposal");
+      const batch: readonly Proposal[] = again ?? [{ branch: CONTROL, epoch: 0, seq: place.seq, ...sealed }];
+      const sets = batch.flatMap(({ entry, id }) => keepersFor(policy, readEntry(entry).entry, id));
+      const records = await host.keepers.certify(op, policy, CONTROL, { term, proof }, batch, sets);
+      takeIn(host, records, { branch: CONTROL });
+      if (again === undefined) return sealed.id;
     } catch (e) {
-      const isLate = e instanceof Fault && (e.kind === "refused" || e.kind === "corrupt") &&
+      const kind = e instanceof Fault ? e.kind : undefined;
+      const isLate = ["refused", "corrupt", ...isSole ? [] : ["notLocked", "denied"]].includes(kind ?? "") &&
         tries < controlTriesMax;
-      const mayDiffer = isLate && (await movedOn(host, keeper, head.seq) || needsEnds);
+      const mayDiffer = isLate && (await movedOn(host, keeper, head.seq) || needsEnds || !isSole);
       if (!mayDiffer) throw e;
-      continue;
+      if (!isSole) await sleep(host.clock, controlAgainMs * host.clock.random(1)[0]! / 256); // others try too
     }
-    await host.replica.pull(keeper, CONTROL);
-    const at = host.journal.at(CONTROL, place.seq);
-    if (at !== undefined && toHex(at.id) === toHex(sealed.id)) return sealed.id;
   }
-  throw new Fault(op, "gone", "the keeper says that it has certified this and does not send it", {
+  throw new Fault(op, "refused", "others change the control journal all the time", {
     hint: `isconf log --branch ${CONTROL}, then isconf ${op} again`,
   });
+}
+
+/** Brings the control journal up to what a quorum of keepers has. */
+async function catchUp(host: Host, op: string, policy: Policy): Promise<void> {
+  const { seq, keeper } = await host.keepers.look(op, policy, CONTROL);
+  if (host.journal.head(CONTROL).seq < seq) await host.replica.pull(keeper, CONTROL);
+}
+
+/** The next term of the control journal, which nobody keeps: whoever comes takes it. */
+async function turnAt(host: Host, policy: Policy, op: string, author: KeyPair): Promise<Granted> {
+  const { lock } = await host.keepers.look(op, policy, CONTROL);
+  return await claim(host, policy, CONTROL, { message: op, after: lock?.term ?? 0, steal: false }, author);
 }
 
 function endsHere({ journal }: Host, policy: Policy): Ends {
@@ -94,10 +112,10 @@ function endsHere({ journal }: Host, policy: Policy): Ends {
   return Object.fromEntries([...ends, [CONTROL, journal.head(CONTROL).seq + 1]]);
 }
 
-/** The ends of chains as the keeper on another host knows them; undefined where this host is the keeper. */
-async function endsAtKeeper(host: Host, op: string): Promise<Ends | undefined> {
+/** The ends of chains as the keepers know them; undefined where this host is the only one. */
+async function endsAtKeepers(host: Host, op: string): Promise<Ends | undefined> {
   const policy = host.journal.needPolicy(op);
-  if (host.keepers.isHere(policy)) return undefined;
+  if (host.keepers.isAlone(policy)) return undefined;
   const ends: Record<string, number> = {};
   for (const branch of [CONTROL, ...policy.branches.keys()]) {
     const { seq } = await host.keepers.look(op, policy, branch);
@@ -108,6 +126,6 @@ async function endsAtKeeper(host: Host, op: string): Promise<Ends | undefined> {
 
 /** Whether the keeper has entries of the control journal that we did not build on; brings them. */
 async function movedOn(host: Host, keeper: string, seq: number): Promise<boolean> {
-  await host.replica.pull(keeper, CONTROL);
+  if (keeper !== hostId(host)) await host.replica.pull(keeper, CONTROL);
   return host.journal.head(CONTROL).seq > seq;
 }

@@ -18,8 +18,9 @@ import { History } from "./history.ts";
 import { type Host, hostId, hostPair, Turn } from "./host.ts";
 import * as join from "./join.ts";
 import { Journal } from "./journal.ts";
-import { SoleKeeper } from "./keeper.ts";
+import { Keeper } from "./keeper.ts";
 import { serveKeeper } from "./keeper_service.ts";
+import * as keepers from "./keeper_change.ts";
 import { Keepers } from "./keepers.ts";
 import { KeyRing } from "./keys.ts";
 import { agentEndMs, copiesLookMs, settleInMs } from "./limits.ts";
@@ -97,9 +98,21 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const key = () => keys.obtain("host");
   const self = () => keyId(key().publicKey);
   const branch = () => getMeta(db, "branch");
-  const keeper = new SoleKeeper(db, key);
+  const keeper = new Keeper(db, key);
   const { settleMs = settleInMs } = around;
   const replica = new Replica({ db, journal, clock, mesh, branch, self, settleMs, log });
+  const door = serveKeeper({
+    db,
+    journal,
+    keeper,
+    key,
+    clock,
+    mesh,
+    log,
+    settled: () => replica.settled(),
+    pull: (from, branch) => replica.pull(from, branch),
+  });
+  journal.onKept((tx, branch, seq, term) => keeper.settle(tx, branch, seq, term));
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });
   const host: Host = {
@@ -110,7 +123,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     keys,
     journal,
     keeper,
-    keepers: new Keepers({ db, journal, local: keeper, key, clock, mesh }),
+    keepers: new Keepers({ db, journal, local: keeper, door, key, clock, mesh }),
     mesh,
     replica,
     reports: new Reports({ db, journal, mesh, clock, key, self, own: () => status.ownReport(host) }),
@@ -127,7 +140,6 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     log,
     boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
-  serveKeeper({ db, journal, keeper, key, clock, mesh, log, settled: () => replica.settled() });
   mesh.roots = () => upkeep.rootsHere(host);
   mesh.answer("copies", (_, value) => host.copies.answer(value));
   mesh.answer("person", (_, value) => roles.vouch(host, value));
@@ -145,6 +157,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     enrol,
     join,
     roles,
+    keepers,
     locks,
     checkin,
     work,

@@ -30,7 +30,7 @@ export const MESH_CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
   },
   keeper: ({ host }) => {
     const policy = host.journal.policy();
-    if (policy === undefined || host.keepers.isHere(policy)) return undefined;
+    if (policy === undefined || host.keepers.isAlone(policy)) return undefined;
     const connected = host.mesh.peers();
     const absent = policy.keepers.hosts.filter((id) => !connected.includes(id));
     if (policy.keepers.hosts.length - absent.length >= policy.keepers.quorum) return undefined;

@@ -4,6 +4,7 @@ import { Fault, fromHex, generateKeyPair, keyId, toHex } from "../mq/mod.ts";
 import { extendControl, sealControl } from "./control.ts";
 import type { EntryRecord, Op } from "./entry.ts";
 import { branchOf, type Call, hostId, hostName, hostPair, needCongruent, personPair } from "./host.ts";
+import { certified } from "./keeper.ts";
 import { branchesMax } from "./limits.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
 import { getMeta, setMeta } from "./schema.ts";
@@ -42,15 +43,21 @@ export async function init(call: Call, args: { host: string; branch: string }): 
   const ops: Op[] = [
     { op: "roots", keys: [root.publicKey], threshold: 1 },
     { op: "host", key: self.publicKey, net, name: args.host },
-    { op: "keepers", hosts: [fromHex(keyId(self.publicKey))], quorum: 1 },
+    { op: "keepers", hosts: [fromHex(keyId(self.publicKey))], quorum: 1, cuts: {}, terms: {} },
     { op: "person", key: person.publicKey, name: owner },
     { op: "grant", key: personId, role: "owner", branch: "*" },
     { op: "branch", name: args.branch, from: null },
   ];
   const none = new Uint8Array(0);
   const message = `domain begun on ${args.host}`;
-  const { id, ...sealed } = sealControl(host, root, ops, message, { domain: none, prev: none, seq: 1 });
-  const [record] = host.keeper.voteControl(none, [{ branch: CONTROL, epoch: 0, seq: 1, id, ...sealed }]);
+  const { id, ...sealed } = sealControl(host, root, ops, message, {
+    domain: none,
+    prev: none,
+    seq: 1,
+    term: 0,
+  });
+  const batch = [{ branch: CONTROL, epoch: 0, seq: 1, id, ...sealed }];
+  const [record] = certified(batch, [host.keeper.votes(none, 0, batch)]);
   const checked = host.journal.check(record as EntryRecord, host.journal.head(CONTROL));
   host.db.write((tx) => {
     host.journal.append(tx, [checked]);

@@ -14,7 +14,7 @@ import {
   toHex,
   verify1,
 } from "../mq/mod.ts";
-import { certBytesMax, controlEntryBytesMax, entryBytesMax, opsPerEntryMax } from "./limits.ts";
+import { certBytesMax, controlEntryBytesMax, entryBytesMax, keepersMax, opsPerEntryMax } from "./limits.ts";
 import { CONTROL } from "./names.ts";
 
 /** What this agent can apply: an entry that needs a higher number stops replay before it. */
@@ -41,7 +41,13 @@ export type Op =
   | { op: "grant"; key: Uint8Array; role: string; branch: string }
   | { op: "revoke"; key: Uint8Array; cuts: Record<string, number>; reason: string }
   | { op: "rotate"; old: Uint8Array; key: Uint8Array; net: Uint8Array | null; cuts: Record<string, number> }
-  | { op: "keepers"; hosts: Uint8Array[]; quorum: number }
+  | {
+    op: "keepers";
+    hosts: Uint8Array[];
+    quorum: number;
+    cuts: Record<string, number>;
+    terms: Record<string, number>;
+  }
   | { op: "branch"; name: string; from: null | { branch: string; seq: number; id: Uint8Array } };
 
 /** The signed content of an entry. Binary fields: ids are SHA-256 (32 bytes), keys are ids of public keys. */
@@ -86,6 +92,7 @@ export const TYPE = {
   entry: "isconf/entry/1",
   origin: "isconf/origin/1",
   vote: "isconf/vote/1",
+  promise: "isconf/promise/1",
   claim: "isconf/claim/1",
   request: "isconf/request/1",
   reply: "isconf/reply/1",
@@ -146,6 +153,10 @@ export function openVote(bytes: Uint8Array, domain: Uint8Array, branch: string, 
   if (!isCount(v.epoch) || !isCount(v.term) || !isCount(v.seq) || !isId(v.id)) throw malformed("a vote");
   return v as Vote;
 }
+
+/** The term that a vote names, unverified. */
+export const termOf = (vote: Uint8Array): number =>
+  Number((decode(open1(vote).payload) as { term?: Cbor }).term);
 
 /** The votes of a certificate, still unverified, each with the id of the key that claims to have made it. */
 export function votesOf(cert: Uint8Array): { kid: string; bytes: Uint8Array }[] {
@@ -220,7 +231,12 @@ export const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> =
   grant: { key: isId, role: isText, branch: isText },
   revoke: { key: isId, cuts: isCuts, reason: isText },
   rotate: { old: isId, key: isId, net: (v) => v === null || isId(v), cuts: isCuts },
-  keepers: { hosts: (v) => Array.isArray(v) && v.length > 0 && v.every(isId), quorum: isCount },
+  keepers: {
+    hosts: (v) => Array.isArray(v) && v.length > 0 && v.length <= keepersMax && v.every(isId),
+    quorum: isCount,
+    cuts: isCuts,
+    terms: isCuts,
+  },
   branch: {
     name: isText,
     from: (v) =>

@@ -16,7 +16,7 @@ import {
   VirtualClock,
 } from "../mq/mod.ts";
 import { run, type TestHost } from "../tests/world.ts";
-import { extendControl } from "./control.ts";
+import { sealControl } from "./control.ts";
 import {
   type Entry,
   ENTRY_LEVEL,
@@ -29,6 +29,7 @@ import {
 import { hostId, hostPair, personPair } from "./host.ts";
 import { readRecord, takeIn, writeRecord } from "./intake.ts";
 import { Journal } from "./journal.ts";
+import { certified as withVotes } from "./keeper.ts";
 import { Replica } from "./replica.ts";
 import { openAgentDb } from "./schema.ts";
 import { type ClaimWords, openReply, type RequestWords, sealClaim, sealRequest } from "./keeper_words.ts";
@@ -63,10 +64,29 @@ export async function addOther(
   return { id: keyId(host.publicKey), name, host, net, person, author };
 }
 
-/** Extends the control journal by an entry of the first owner's. */
-export async function extend(first: TestHost, ops: Op[]): Promise<void> {
-  const owner = personPair(first.agent.host, first.call().actor);
-  await extendControl(first.agent.host, "test", owner, "test", () => ops);
+/**
+ * Extends the control journal by an entry of the first owner's, with the vote of a keeper that does not look at it, and those
+ * of others.
+ */
+export async function extend(
+  { agent: { host }, call }: TestHost,
+  ops: Op[],
+  ...others: KeyPair[]
+): Promise<void> {
+  const { domain } = await Promise.resolve(host.journal.needPolicy("test"));
+  const head = host.journal.head(CONTROL);
+  const place = { domain, prev: head.id, seq: head.seq + 1, term: 0 };
+  const sealed = sealControl(host, personPair(host, call().actor), ops, "test", place);
+  const batch = [{ branch: CONTROL, epoch: 0, seq: place.seq, ...sealed }];
+  const vote = { epoch: 0, term: 0, seq: place.seq, id: sealed.id };
+  const votes = others.map((key) => [sealVote(vote, domain, CONTROL, key)]);
+  const [record] = withVotes(batch, [host.keeper.votes(domain, 0, batch), ...votes]);
+  takeIn(host, [record as EntryRecord]);
+}
+
+/** Revokes a key beyond these places. */
+export async function revokeKey(host: TestHost, key: string, cuts: Record<string, number>): Promise<void> {
+  await extend(host, [{ op: "revoke", key: fromHex(key), cuts, reason: "left" }]);
 }
 
 /** What a keeper answers to a request of a host, however strange, as it arrives across the seam. */

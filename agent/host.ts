@@ -7,7 +7,7 @@ import type { Copies } from "./copies.ts";
 import type { History } from "./history.ts";
 import { hostVariables } from "./hostvars.ts";
 import type { Journal } from "./journal.ts";
-import type { SoleKeeper } from "./keeper.ts";
+import type { Keeper } from "./keeper.ts";
 import type { Keepers } from "./keepers.ts";
 import { turnsWaitingMax } from "./limits.ts";
 import type { KeyRing } from "./keys.ts";
@@ -37,7 +37,7 @@ export interface Host {
   readonly keys: KeyRing;
   readonly journal: Journal;
   /** The keeper that lives here; where this host is none, what it last learnt of locks. */
-  readonly keeper: SoleKeeper;
+  readonly keeper: Keeper;
   /** The way to the domain's keeper, wherever it is. */
   readonly keepers: Keepers;
   readonly mesh: SeamMesh;

@@ -240,6 +240,7 @@ test("whatever an owner does, others can still join: no entry of the control jou
     domain: fromHex(journal(a).domain() as string),
     prev: journal(a).head("@domain").id,
     seq: 2,
+    term: 0,
   };
   const { entry } = readEntry(sealControl(host, owner, named(1), "test", place).entry);
   const payload = encode({ ...entry, ops: named(controlEntryBytesMax) as unknown as Cbor });

@@ -9,11 +9,22 @@ import {
   type EntryRecord,
   openVote,
   readEntry,
+  termOf,
   votesOf,
 } from "./entry.ts";
 import { CONTROL } from "./names.ts";
 import { getMeta, setMeta } from "./schema.ts";
-import { authorKey, follow, hostKey, isCut, may, nameOf, type Policy, roleFor } from "./trust.ts";
+import {
+  authorKey,
+  endOfKeepers,
+  follow,
+  hostKey,
+  isCut,
+  may,
+  nameOf,
+  type Policy,
+  roleFor,
+} from "./trust.ts";
 import { termStepMax } from "./limits.ts";
 
 /** Where a branch's chain ends. `seq` 0 and an empty id: nothing there yet. */
@@ -54,6 +65,7 @@ export class Journal {
   readonly #policies = new Map<string, Policy>();
   #policy: Policy | undefined;
   readonly #grown = new Set<(branch: string) => void>();
+  readonly #kept = new Set<(tx: Tx, branch: string, seq: number, term: number) => void>();
 
   /** Opens the journal in agent.db and follows the control journal to its end. */
   constructor(db: Db) {
@@ -187,6 +199,8 @@ export class Journal {
         hint: "isconf log --branch @domain: shows what was revoked",
       });
     }
+    const end = endOfKeepers(now, then, entry.branch);
+    if (end !== undefined && entry.seq > end) throw bad("names keepers that were replaced before it");
     if (entry.term > termStepMax && entry.term > this.#termBefore(entry) + termStepMax) {
       throw bad("jumps in its term");
     }
@@ -220,17 +234,20 @@ export class Journal {
   ): void {
     const voters = new Set<string>();
     let term: number | undefined;
+    const sets = keepersFor(policy, entry, id);
+    const known = new Set(sets.flatMap(({ hosts }) => hosts));
     for (const { kid, bytes } of votesOf(record.cert)) {
-      if (!policy.keepers.hosts.includes(kid) || isCut(now, kid, entry.branch, entry.seq)) continue;
+      if (!known.has(kid) || isCut(now, kid, entry.branch, entry.seq)) continue;
       const vote = openVote(bytes, entry.domain, entry.branch, hostKey(policy, kid));
       const same = vote.seq === entry.seq && vote.epoch === entry.epoch && bytesEqual(vote.id, id);
       if (!same || vote.term < entry.term || vote.term !== (term ??= vote.term)) continue;
       voters.add(kid);
     }
-    if (voters.size < policy.keepers.quorum) {
-      throw bad(
-        `has the votes of ${voters.size} keepers and needs ${policy.keepers.quorum}: it was never certain`,
-      );
+    for (const { hosts, quorum } of sets) {
+      const { length } = hosts.filter((host) => voters.has(host));
+      if (length < quorum) {
+        throw bad(`has the votes of ${length} keepers and needs ${quorum}: it was never certain`);
+      }
     }
   }
 
@@ -247,6 +264,8 @@ export class Journal {
         record.origin,
         record.cert,
       );
+      const terms = votesOf(record.cert).map(({ bytes }) => termOf(bytes));
+      for (const fn of this.#kept) fn(tx, entry.branch, entry.seq, Math.max(0, ...terms));
       if (entry.branch !== CONTROL) continue;
       if (entry.seq === 1) setMeta(tx, "domain", toHex(id));
       tx.onCommit(() => this.#keepPolicy(follow(this.#policy, entry, id)));
@@ -273,6 +292,11 @@ export class Journal {
   /** Calls `fn` with the branch each time a chain has become longer, durably. A hint: who hears it reads the chain. */
   onGrown(fn: (branch: string) => void): void {
     this.#grown.add(fn);
+  }
+
+  /** Calls `fn` in the transaction that keeps an entry, with its place and the term of its votes. */
+  onKept(fn: (tx: Tx, branch: string, seq: number, term: number) => void): void {
+    this.#kept.add(fn);
   }
 
   /** A branch and those it was forked from, the oldest first. */
@@ -332,6 +356,13 @@ export class Journal {
   domain(): string | undefined {
     return getMeta(this.#db, "domain");
   }
+}
+
+/** Whose votes an entry needs that is made under a policy: of those who are keepers then, and of those whom it makes so. */
+export function keepersFor(policy: Policy, entry: Entry, id: Uint8Array): Policy["keepers"][] {
+  const isChange = entry.level <= ENTRY_LEVEL && entry.seq > 1 &&
+    entry.ops.some(({ op }) => op === "keepers");
+  return isChange ? [policy.keepers, follow(policy, entry, id).keepers] : [policy.keepers];
 }
 
 function notProof(): Fault {

@@ -11,8 +11,18 @@ import {
   systemClock,
   toHex,
 } from "../mq/mod.ts";
-import { faultOf, grantTo, makeFirstHost, revokeKey, run, type TestHost } from "../tests/world.ts";
-import { type Entry, ENTRY_LEVEL, type EntryRecord, readEntry, sealEntry, sealVote, TYPE } from "./entry.ts";
+import { faultOf, grantTo, makeFirstHost, run, type TestHost } from "../tests/world.ts";
+import {
+  type Entry,
+  ENTRY_LEVEL,
+  type EntryRecord,
+  readEntry,
+  sealEntry,
+  sealVote,
+  TYPE,
+  votesOf,
+} from "./entry.ts";
+import { revokeKey } from "./fixture.ts";
 import { hostPair, personPair } from "./host.ts";
 
 /** A host with one entry on main, and a maker of a next entry that is right in everything unless changed. */
@@ -143,10 +153,15 @@ test("one keeper's vote counts once, however often it is there", async (t) => {
   assert.equal(check(host, next(host, { votes: 3 })).entry.seq, 2);
   const others = [generateKeyPair(systemClock), generateKeyPair(systemClock)];
   const self = hostPair(host.agent.host);
-  extend(host, [
-    ...others.map((o, i) => ({ op: "host" as const, key: o.publicKey, net: o.publicKey, name: `host${i}` })),
-    { op: "keepers", hosts: [self, ...others].map((o) => fromHex(keyId(o.publicKey))), quorum: 2 },
-  ]);
+  const named = others.map((o, i) => ({
+    op: "host" as const,
+    key: o.publicKey,
+    net: o.publicKey,
+    name: `host${i}`,
+  }));
+  extend(host, named);
+  const hosts = [self, ...others].map((o) => fromHex(keyId(o.publicKey)));
+  extend(host, [{ op: "keepers", hosts, quorum: 2, cuts: { main: 1 }, terms: {} }], undefined, ...others);
   assert.match(
     (await faultOf(() => check(host, next(host, { votes: 3 })))).message,
     /votes of 1 keepers and needs 2/,
@@ -158,12 +173,16 @@ test("one keeper's vote counts once, however often it is there", async (t) => {
 });
 
 /** Extends the control journal by an entry of the first owner's, or of somebody else's. */
-function extend(host: TestHost, ops: Entry["ops"], author?: KeyPair): void {
+function extend(host: TestHost, ops: Entry["ops"], author?: KeyPair, ...others: KeyPair[]): void {
   const { journal, db } = host.agent.host;
   const { seq, id: prev } = journal.head("@domain");
   const place = { branch: "@domain", seq: seq + 1, prev, policy: prev, term: 0, ops };
   const record = next(host, { entry: place, ...(author === undefined ? {} : { author }) });
-  const checked = journal.check(record, journal.head("@domain"));
+  const { entry, id } = readEntry(record.entry);
+  const vote = { epoch: 0, term: 0, seq: entry.seq, id };
+  const votes = others.map((key) => sealVote(vote, entry.domain, "@domain", key));
+  const cert = encode([...votesOf(record.cert).map(({ bytes }) => bytes), ...votes]);
+  const checked = journal.check({ ...record, cert }, journal.head("@domain"));
   db.write((tx) => journal.append(tx, [checked]));
 }
 
@@ -175,7 +194,7 @@ test("who may write to a branch may not write to the control journal, whatever t
   for (
     const op of [
       { op: "grant", key, role: "owner", branch: "*" },
-      { op: "keepers", hosts: [key], quorum: 1 },
+      { op: "keepers", hosts: [key], quorum: 1, cuts: {}, terms: {} },
       { op: "host", key: bob.publicKey, net: bob.publicKey, name: "evil" },
       { op: "branch", name: "mine", from: null },
       { op: "roots", keys: [bob.publicKey], threshold: 1 },
@@ -189,7 +208,7 @@ test("quorums that need not intersect, and thresholds that cannot be met, are re
   const ids = [1, 2, 3, 4].map((n) => new Uint8Array(32).fill(n));
   for (const quorum of [0, 1, 2, 5]) {
     assert.equal(
-      (await faultOf(() => extend(host, [{ op: "keepers", hosts: ids, quorum }]))).kind,
+      (await faultOf(() => extend(host, [{ op: "keepers", hosts: ids, quorum, cuts: {}, terms: {} }]))).kind,
       "corrupt",
       `${quorum}`,
     );

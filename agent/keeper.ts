@@ -1,10 +1,12 @@
-// Keeper: locks and votes. A lock is a promised term (a fencing token), a vote is durable before it is given.
-// On a host that is no keeper: what it last learnt of a lock. Nothing here reads a clock to decide.
+// Keeper: locks and votes as they stand in this host's database. A lock is a promised term (a fencing token), a vote is
+// durable before it is given. On a host that is no keeper: what it last learnt of a lock. Nothing here reads a clock to
+// decide, and nothing knows who asks (keeper_service.ts).
 import type { Db, Tx } from "../fs/mod.ts";
-import { encode, Fault, type KeyPair } from "../mq/mod.ts";
+import { type Cbor, decode, encode, Fault, type KeyPair } from "../mq/mod.ts";
 import { type EntryRecord, sealVote } from "./entry.ts";
 import { timeMsMax } from "./limits.ts";
 import { inert } from "./names.ts";
+import { batchId, decodeProof, encodeProof, type Proof, type Voted } from "./promises.ts";
 
 /** Who asks for a lock: a person's key on a host. */
 export interface Claim {
@@ -21,7 +23,12 @@ export interface Held extends Claim {
   term: number;
   held: boolean;
   sinceMs: number;
+  /** Nothing is checked in under it: it holds the branch still while the keepers of the domain are changed. */
+  change: boolean;
 }
+
+/** Why a branch stands still under a lock of that kind. */
+export const CHANGING = "the keepers are being changed";
 
 /** An entry that asks for this keeper's vote. */
 export interface Proposal {
@@ -31,6 +38,16 @@ export interface Proposal {
   id: Uint8Array;
   entry: Uint8Array;
   origin: Uint8Array;
+}
+
+/** A batch that this keeper has voted for and that is not known to be certified. */
+export interface Accepted extends Voted {
+  /** The place of its first entry. */
+  seq: number;
+  /** Of each entry the bytes of entry and origin. */
+  records: Uint8Array[][];
+  /** Why it could be proposed in that term. */
+  proof: Proof;
 }
 
 interface Row {
@@ -43,10 +60,12 @@ interface Row {
   host_name: string;
   message: string;
   since_ms: number;
+  said: Uint8Array | null;
+  change: number;
 }
 
 /** The keeper that lives on this host. */
-export class SoleKeeper {
+export class Keeper {
   readonly #db: Db;
   readonly #key: () => KeyPair;
 
@@ -57,7 +76,7 @@ export class SoleKeeper {
 
   /** The lock of a branch as this keeper knows it; undefined when it was never locked. */
   holder(branch: string): Held | undefined {
-    const row = this.#db.read((r) => r.get<Row>("SELECT * FROM promise WHERE branch = ?", branch));
+    const row = this.#row(branch);
     return row === undefined ? undefined : {
       branch,
       term: row.term,
@@ -68,39 +87,72 @@ export class SoleKeeper {
       hostName: row.host_name,
       message: row.message,
       sinceMs: row.since_ms,
+      change: row.change === 1,
     };
   }
 
+  #row(branch: string): Row | undefined {
+    return this.#db.read((r) => r.get<Row>("SELECT * FROM promise WHERE branch = ?", branch));
+  }
+
+  /** The signed words in which the term of {@link holder} was promised; undefined where this host has promised nothing. */
+  said(branch: string): Uint8Array | undefined {
+    return this.#row(branch)?.said ?? undefined;
+  }
+
   /**
-   * Promises the branch to a claim: the same holder keeps its term and changes its message, a new one gets a
-   * higher term. Throws locked unless `steal`, which raises the term over the holder's head.
+   * Promises the branch to a claim: the same holder keeps its term and changes its message, a new one gets a higher one;
+   * who names a term in `after` gets one above that. Throws locked unless `steal`, which raises the term over the holder's
+   * head.
    */
-  promise(tx: Tx, branch: string, claim: Claim, nowMs: number, steal = false): Held {
+  promise(
+    tx: Tx,
+    branch: string,
+    claim: Claim,
+    nowMs: number,
+    { steal = false, after, change = false }: {
+      steal?: boolean;
+      after?: number | undefined;
+      change?: boolean;
+    } = {},
+  ): Held {
     const before = this.holder(branch);
-    const own = before?.held === true && before.holder === claim.holder && before.host === claim.host;
-    if (before?.held === true && !own && !steal) throw lockedBy("lock", before, nowMs);
+    const isTheirs = before?.held === true && before.holder === claim.holder && before.host === claim.host;
+    if (before?.held === true && !isTheirs && !steal) throw lockedBy("lock", before, nowMs);
+    const own = isTheirs && before.change === change && (after === undefined || after < before.term);
     const held: Held = {
       ...claim,
       branch,
       held: true,
-      term: own ? before.term : (before?.term ?? 0) + 1,
+      change,
+      term: own ? before.term : Math.max(before?.term ?? 0, after ?? 0) + 1,
       sinceMs: own ? before.sinceMs : nowMs,
     };
-    this.#write(tx, held);
+    this.#write(tx, held, own ? this.said(branch) : undefined);
     return held;
   }
 
-  /** Notes what a keeper has said of a branch's lock, unless something newer is known. */
-  learn(tx: Tx, held: Held): void {
-    if ((this.holder(held.branch)?.term ?? 0) <= held.term) this.#write(tx, held);
+  /** Keeps the words in which the newest term was promised, which are said again whenever that is asked for again. */
+  keepSaid(tx: Tx, branch: string, said: Uint8Array): void {
+    tx.run("UPDATE promise SET said = ? WHERE branch = ?", said, branch);
   }
 
-  #write(tx: Tx, held: Held): void {
+  /** Notes what a keeper has said of a branch's lock, unless something newer is known. What is given back stays so. */
+  learn(tx: Tx, held: Held): void {
+    const now = this.holder(held.branch);
+    if (now === undefined || now.term < held.term) return this.#write(tx, held);
+    if (now.term === held.term) {
+      this.#write(tx, { ...held, held: held.held && now.held }, this.said(held.branch));
+    }
+  }
+
+  #write(tx: Tx, held: Held, said: Uint8Array | undefined = undefined): void {
     tx.run(
-      `INSERT INTO promise VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO promise VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (branch) DO UPDATE SET term = excluded.term, held = excluded.held, holder = excluded.holder,
          holder_name = excluded.holder_name, host = excluded.host, host_name = excluded.host_name,
-         message = excluded.message, since_ms = excluded.since_ms`,
+         message = excluded.message, since_ms = excluded.since_ms, said = excluded.said,
+         change = excluded.change`,
       held.branch,
       held.term,
       held.held ? 1 : 0,
@@ -110,6 +162,8 @@ export class SoleKeeper {
       held.hostName,
       held.message,
       held.sinceMs,
+      said ?? null,
+      held.change ? 1 : 0,
     );
   }
 
@@ -118,31 +172,60 @@ export class SoleKeeper {
     tx.run("UPDATE promise SET held = 0 WHERE branch = ?", branch);
   }
 
-  /** Votes for entries of the control journal, which is not locked: their place in the chain says who came first. */
-  voteControl(domain: Uint8Array, batch: readonly Proposal[]): EntryRecord[] {
-    return batch.map((proposal) => this.#sealed(domain, 0, proposal));
+  /** What this keeper has voted for and does not know to be certified. */
+  accepted(branch: string): Accepted | undefined {
+    const row = this.#db.read((r) =>
+      r.get<{ term: number; seq: number; batch: Uint8Array; records: Uint8Array; proof: Uint8Array }>(
+        "SELECT term, seq, batch, records, proof FROM accepted WHERE branch = ?",
+        branch,
+      )
+    );
+    return row && {
+      ...row,
+      records: decode(row.records) as Uint8Array[][],
+      proof: decodeProof(row.proof),
+    };
   }
 
-  #sealed(
-    domain: Uint8Array,
-    term: number,
-    { branch, epoch, seq, id, entry, origin }: Proposal,
-  ): EntryRecord {
-    return { entry, origin, cert: encode([sealVote({ epoch, term, seq, id }, domain, branch, this.#key())]) };
+  /** Notes for what it is about to vote: before the vote is given, by the caller's one transaction. */
+  accept(tx: Tx, branch: string, term: number, batch: readonly Proposal[], proof: Proof): void {
+    tx.run(
+      `INSERT INTO accepted VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (branch) DO UPDATE SET term = excluded.term, seq = excluded.seq, batch = excluded.batch,
+         records = excluded.records, proof = excluded.proof`,
+      branch,
+      term,
+      batch[0]!.seq,
+      batchId(batch.map(({ id }) => id)),
+      encode(batch.map(({ entry, origin }): Cbor => [entry, origin])),
+      encodeProof(proof),
+    );
   }
 
-  /**
-   * Votes for a batch, all or none. Refuses when the term is no longer the promised one. The votes are durable
-   * together with the journal rows, by the caller's one transaction, before anybody sees them.
-   */
-  vote(tx: Tx, domain: Uint8Array, term: number, batch: readonly Proposal[]): EntryRecord[] {
-    void tx;
-    return batch.map((proposal) => {
-      const now = this.holder(proposal.branch);
-      if (now?.held !== true || now.term !== term) throw lockGone(term, now);
-      return this.#sealed(domain, term, proposal);
-    });
+  /** A chain ends at `seq` now, by votes of this term: what was voted for up to there is done with, and so is the lock. */
+  settle(tx: Tx, branch: string, seq: number, term: number): void {
+    tx.run("DELETE FROM accepted WHERE branch = ? AND seq <= ?", branch, seq);
+    tx.run("UPDATE promise SET held = 0 WHERE branch = ? AND term <= ?", branch, term);
   }
+
+  /** Its vote for each entry, signed. Who asks has made them durable, or does so before anybody sees these. */
+  votes(domain: Uint8Array, term: number, batch: readonly Proposal[]): Uint8Array[] {
+    return batch.map(({ branch, epoch, seq, id }) =>
+      sealVote({ epoch, term, seq, id }, domain, branch, this.#key())
+    );
+  }
+}
+
+/** Entries with the votes for each: what a journal keeps. */
+export function certified(
+  batch: readonly Pick<Proposal, "entry" | "origin">[],
+  votes: readonly (readonly Uint8Array[])[],
+): EntryRecord[] {
+  return batch.map(({ entry, origin }, i) => ({
+    entry,
+    origin,
+    cert: encode(votes.map((of) => of[i] as Uint8Array)),
+  }));
 }
 
 /** The fault of a check-in under a term that is not, or no longer, the promised one; names both. */

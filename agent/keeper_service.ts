@@ -2,9 +2,10 @@
 // request and its own journal, and nothing else; what it grants is durable before it is said.
 import type { Db } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, type Clock, Fault, fromHex, keyId, type KeyPair, toHex } from "../mq/mod.ts";
-import type { Entry, EntryRecord, Op } from "./entry.ts";
+import { type EntryRecord, readEntry } from "./entry.ts";
+import { takeIn } from "./intake.ts";
 import type { Journal } from "./journal.ts";
-import { type Held, lockedBy, lockGone, type SoleKeeper } from "./keeper.ts";
+import { certified, type Held, type Keeper, lockedBy, type Proposal } from "./keeper.ts";
 import {
   claimant,
   type ClaimWords,
@@ -13,47 +14,62 @@ import {
   type RequestWords,
   sealReply,
 } from "./keeper_words.ts";
+import {
+  type Asked,
+  changeIn,
+  isChanging,
+  isSole,
+  needCutsNow,
+  needForkPoints,
+  needHolder,
+  needLocks,
+  needSole,
+  needTurn,
+} from "./keeper_turns.ts";
+import { termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { checkMessage, CONTROL, inert } from "./names.ts";
+import { encodeProof, sealPromise } from "./promises.ts";
 import { isFrom, movedOn, type Stage, Stages } from "./stages.ts";
-import { authorKey, isCut, isMember, may, nameOf, type Policy } from "./trust.ts";
+import { authorKey, isCut, isMember, may, nameOf } from "./trust.ts";
 
 export interface KeeperServiceOptions {
   db: Db;
   journal: Journal;
-  keeper: SoleKeeper;
+  keeper: Keeper;
   key(): KeyPair;
   clock: Clock;
   mesh: Mesh;
   /** Resolves when this host has compared its journal with others, or has waited long enough for that. */
   settled(): Promise<void>;
+  /** Brings a chain up to what another host has. */
+  pull(host: string, branch: string): Promise<void>;
   log(line: string): void;
 }
 
-/** From now on this host answers as a keeper, whenever the policy says that it is one. */
-export function serveKeeper(o: KeeperServiceOptions): void {
+/** Answers a signed request of a host. */
+export type KeeperDoor = (from: string, value: Cbor) => Promise<Uint8Array>;
+
+/** From now on this host answers as a keeper, whenever the policy says that it is one; the same for requests of its own. */
+export function serveKeeper(o: KeeperServiceOptions): KeeperDoor {
   const stages = new Stages(o.journal, o.clock);
-  o.mesh.answer("keeper", async (from, value) => {
+  const door: KeeperDoor = async (from, value) => {
     const [branch, bytes] = Array.isArray(value) ? value : [];
     if (typeof branch !== "string" || !(bytes instanceof Uint8Array)) throw malformed();
     await o.settled();
     const policy = o.journal.needPolicy("keeper");
-    const self = keyId(o.key().publicKey);
-    if (policy.keepers.quorum !== 1 || !policy.keepers.hosts.includes(self)) {
-      throw new Fault("keeper", "refused", "this host is no keeper", { hint: "isconf status" });
-    }
+    const key = o.key(); // the answer to a rotation of it is still signed with the old one
+    const self = keyId(key.publicKey);
+    // Who is to become one votes for that, too.
+    const isKeeper = policy.keepers.hosts.includes(self);
+    if (!isKeeper && branch !== CONTROL) throw noKeeper();
     if (!isMember(policy, from)) throw denied("that host is not of this domain");
     const { nonce, body } = openRequest(bytes, policy, branch, from, fromHex(self));
-    const answer = await answerTo(o, stages, { policy, branch, from, body });
-    return sealReply(answer, nonce, policy.domain, branch, o.key());
-  });
-}
-
-interface Asked {
-  policy: Policy;
-  branch: string;
-  from: string;
-  body: RequestWords;
+    const answer = await answerTo(o, stages, { policy, branch, from, self, body });
+    return sealReply(answer, nonce, policy.domain, branch, key);
+  };
+  o.mesh.answer("keeper", door);
+  return door;
 }
 
 async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): Promise<Cbor> {
@@ -61,23 +77,85 @@ async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): 
   if (branch !== CONTROL && !asked.policy.branches.has(branch)) {
     throw new Fault("keeper", "notFound", `there is no branch ${inert(branch)}`, { hint: "isconf status" });
   }
+  if (!asked.policy.keepers.hosts.includes(asked.self) && (body.what === "look" || body.what === "claim")) {
+    throw noKeeper();
+  }
   switch (body.what) {
     case "look":
       return look(o, branch);
     case "claim":
-      decide(o, asked, body.claim);
-      return look(o, branch);
+      await decide(o, asked, body.claim);
+      return { ...look(o, branch) as { [name: string]: Cbor }, ...promised(o, branch) };
     case "stage":
       o.journal.needUnforked("ci", branch);
+      if (body.part === 0) await catchUp(o, asked, body.entries[0]?.[0]);
       await stages.take(from, branch, body, (entry) => {
+        if (!isSole(asked.policy)) return; // the promises say whose it may be, when all has come
         if (!isFrom(entry, from)) throw denied("an entry that was made on another host");
         if (branch !== CONTROL) needHolder(o, branch, from, entry);
       });
       return null;
-    case "certify":
-      certify(o, asked, stages.finish(from, branch, body.batch, body.parts), body.term);
+    case "keep":
+      keep(o, branch, body);
       return look(o, branch);
+    case "certify": {
+      const stage = stages.finish(from, branch, body.batch, body.parts);
+      const votes = certify(o, asked, stage, body.term, body.proof);
+      return { ...look(o, branch) as { [name: string]: Cbor }, votes };
+    }
   }
+}
+
+/** What this keeper has voted for is certified now, as these votes of others prove. */
+function keep(
+  o: KeeperServiceOptions,
+  branch: string,
+  { batch, certs }: RequestWords & { what: "keep" },
+): void {
+  const accepted = o.keeper.accepted(branch);
+  if (accepted === undefined || !bytesEqual(accepted.batch, batch)) return; // it has it by now, or fetches it
+  const records = accepted.records.map(([entry, origin], i) => ({
+    entry: entry!,
+    origin: origin!,
+    cert: certs[i] ?? new Uint8Array(0),
+  }));
+  takeIn(o, records, { branch });
+}
+
+/** Who builds on an entry that this keeper has not got has it; who names the ends of all chains has them. */
+async function catchUp(
+  o: KeeperServiceOptions,
+  { policy, branch, from }: Asked,
+  first: Uint8Array | undefined,
+): Promise<void> {
+  if (first === undefined) return;
+  const { entry } = readEntry(first);
+  if (entry.seq > o.journal.head(branch).seq + 1) await bring(o, branch, from);
+  const change = changeIn(entry.ops);
+  if (branch !== CONTROL || change === undefined) return;
+  for (const one of policy.branches.keys()) {
+    if ((change.cuts[one] ?? 0) > o.journal.head(one).seq) await bring(o, one, from);
+  }
+}
+
+/** What another host has of a branch and of the control journal, as far as it can be had: what does not come is missed later. */
+async function bring(o: KeeperServiceOptions, branch: string, from: string): Promise<void> {
+  for (const one of new Set([CONTROL, branch])) {
+    await o.pull(from, one).catch((e) => o.log(`keeper: ${Fault.from("keeper", e).message}`));
+  }
+}
+
+/** The promise of the newest term, and what this keeper has voted for beside what it has certified. */
+function promised(o: KeeperServiceOptions, branch: string): { [name: string]: Cbor } {
+  const accepted = o.keeper.accepted(branch);
+  return {
+    said: o.keeper.said(branch) ?? null,
+    accepted: accepted === undefined ? null : {
+      term: accepted.term,
+      records: accepted.records,
+      proof: encodeProof(accepted.proof),
+    },
+  };
 }
 
 /** What this keeper knows of a branch: its end, and its lock. */
@@ -88,25 +166,45 @@ function look(o: KeeperServiceOptions, branch: string): Cbor {
 }
 
 /** Grants a lock or takes it back, when everything is as it must be. */
-function decide(o: KeeperServiceOptions, { policy, branch, from }: Asked, bytes: Uint8Array): void {
+async function decide(
+  o: KeeperServiceOptions,
+  { policy, branch, from }: Asked,
+  bytes: Uint8Array,
+): Promise<void> {
   const author = claimant(bytes);
   const claim = openClaim(bytes, policy.domain, branch, authorKey(policy, author));
   if (toHex(claim.host) !== from) throw denied("a claim that was made on another host");
   const next = o.journal.head(branch).seq + 1;
   const isRevoked = isCut(policy, author, branch, next);
-  if (isRevoked || !may(policy, author, claim.steal ? "owner" : "append", branch)) {
+  // Of the control journal nobody keeps a lock: who may say what there, its entries are judged by.
+  const isChange = claim.what === "change";
+  const isAllowed = branch === CONTROL
+    ? (policy.grants.get(author) ?? []).length > 0 && !isChange
+    : isChange
+    ? may(policy, author, "owner", CONTROL)
+    : may(policy, author, claim.steal ? "owner" : "append", branch);
+  if (isRevoked || !isAllowed) {
     throw denied(
       `${nameOf(policy, author)} has no ${claim.steal ? "owner" : "append"} role on ${inert(branch)}`,
     );
   }
   o.journal.needUnforked(claim.what, branch);
-  const now = o.keeper.holder(branch);
-  if (claim.what === "unlock") return release(o, branch, now, claim, { author, from });
+  if (claim.what === "unlock") return release(o, branch, o.keeper.holder(branch), claim, { author, from });
   checkMessage("lock", claim.message);
+  if (claim.seq > o.journal.head(branch).seq && !isSole(policy)) await bring(o, branch, from);
+  const now = o.keeper.holder(branch);
   const own = now?.held === true && now.holder === author && now.host === from;
-  if (now?.held === true && !own && !claim.steal) throw lockedBy("lock", now, o.clock.wall());
-  // An old claim that comes a second time names a term that has been promised since.
-  if (claim.after !== (now?.term ?? 0) && !(own && claim.after === now.term - 1)) throw stale(branch);
+  // Who changes the keepers goes on with a change that somebody else has begun; nobody else takes that over.
+  const steal = branch === CONTROL || (now?.change === true ? isChange : claim.steal);
+  if (now?.held === true && !(own && (isChange || !now.change)) && !steal) {
+    throw lockedBy("lock", now, o.clock.wall());
+  }
+  // An old claim that comes a second time names a term that has been promised since. Other keepers may have promised more.
+  const term = now?.term ?? 0;
+  const isNext = isSole(policy)
+    ? claim.after === term
+    : claim.after >= term && claim.after <= term + termStepMax;
+  if (!isNext && !(own && claim.after === term - 1)) throw stale(branch);
   const head = o.journal.head(branch);
   if (claim.seq !== head.seq || !bytesEqual(claim.id, head.id)) {
     throw new Fault(
@@ -125,7 +223,24 @@ function decide(o: KeeperServiceOptions, { policy, branch, from }: Asked, bytes:
     hostName: nameOf(policy, from),
     message: claim.message,
   };
-  o.db.write((tx) => o.keeper.promise(tx, branch, holder, o.clock.wall(), claim.steal));
+  o.db.write((tx) => {
+    const held = o.keeper.promise(tx, branch, holder, o.clock.wall(), {
+      steal,
+      after: isSole(policy) ? undefined : claim.after,
+      change: isChange,
+    });
+    if (o.keeper.said(branch) !== undefined) return; // of the same term: the same words
+    const accepted = o.keeper.accepted(branch);
+    if (accepted?.term === held.term) return; // it has voted in this term already, without having promised it
+    const words = {
+      ...head,
+      term: held.term,
+      holder: fromHex(author),
+      host: fromHex(from),
+      voted: accepted === undefined ? null : { term: accepted.term, batch: accepted.batch },
+    };
+    o.keeper.keepSaid(tx, branch, sealPromise(words, policy.domain, branch, o.key()));
+  });
 }
 
 function release(
@@ -137,6 +252,11 @@ function release(
 ): void {
   if (now?.term !== claim.after) throw stale(branch);
   if (!now.held) return;
+  if (now.change && isChanging(o)) {
+    throw new Fault("unlock", "refused", "the keepers of the domain are being changed", {
+      hint: "isconf keeper add or remove, on a keeper: finishes it",
+    });
+  }
   const own = now.holder === who.author && now.host === who.from;
   if (!own && !claim.steal) throw lockedBy("unlock", now, o.clock.wall());
   o.db.write((tx) => o.keeper.release(tx, branch));
@@ -147,70 +267,63 @@ function release(
   }
 }
 
-/** Only who holds the lock, on the host where it was taken and under its term, checks in. */
-function needHolder(o: KeeperServiceOptions, branch: string, from: string, entry: Entry): void {
-  const now = o.keeper.holder(branch);
-  const own = now?.held === true && now.host === from && now.holder === toHex(entry.author);
-  if (!own || now.term !== entry.term) throw lockGone(entry.term, now);
-}
-
-/** Votes for the whole of a check-in and keeps it, in one transaction, or for nothing of it. */
-function certify(o: KeeperServiceOptions, { policy, branch, from }: Asked, stage: Stage, term: number): void {
+/**
+ * Votes for the whole of a check-in, or for nothing of it; the votes, by entry. Where no other keeper is needed it is
+ * certified with that, and kept in the same transaction.
+ */
+function certify(
+  o: KeeperServiceOptions,
+  asked: Asked,
+  stage: Stage,
+  term: number,
+  proof: Uint8Array | undefined,
+): Uint8Array[] {
+  const { policy, branch } = asked;
   o.journal.needUnforked("ci", branch);
   const head = o.journal.head(branch);
   if (!bytesEqual(head.id, stage.base.id)) throw movedOn(branch, head.seq);
   const isControl = branch === CONTROL;
+  const batch: Proposal[] = stage.entries.map(({ record, entry, id }) => ({
+    ...record,
+    ...placeOf(entry),
+    id,
+  }));
+  const change = isControl
+    ? stage.entries.map(({ entry }) => changeIn(entry.ops)).find((op) => op)
+    : undefined;
+  if (!policy.keepers.hosts.includes(asked.self) && !change?.hosts.some((k) => toHex(k) === asked.self)) {
+    throw noKeeper();
+  }
+  const turn = isSole(policy) && change === undefined
+    ? needSole(o, asked, stage, term)
+    : needTurn(o, asked, stage, term, proof ?? null);
+  const locks = change === undefined || turn.proof === undefined
+    ? []
+    : needLocks(o, asked, change, turn.held, turn.isAgain);
   for (const { entry } of stage.entries) {
     if (isControl) {
       needCutsNow(o, policy, entry.ops);
       needForkPoints(o, entry.ops);
-      continue;
-    }
-    needHolder(o, branch, from, entry);
-    if (!bytesEqual(entry.policy, policy.head)) {
+    } else if (!turn.isAgain && !bytesEqual(entry.policy, policy.head)) {
       throw new Fault("ci", "refused", "the policy of the domain has changed meanwhile", {
         hint: "isconf ci",
       });
     }
   }
+  const votes = o.keeper.votes(policy.domain, term, batch);
   o.db.write((tx) => {
-    const proposals = stage.entries.map(({ record, entry, id }) => ({ ...record, ...placeOf(entry), id }));
-    const records = isControl
-      ? o.keeper.voteControl(policy.domain, proposals)
-      : o.keeper.vote(tx, policy.domain, term, proposals);
-    o.journal.append(
-      tx,
-      stage.entries.map((checked, i) => ({ ...checked, record: records[i] as EntryRecord })),
-    );
-    if (!isControl) o.keeper.release(tx, branch);
+    if (turn.proof === undefined) {
+      const records = certified(batch, [votes]);
+      return o.journal.append(
+        tx,
+        stage.entries.map((checked, i) => ({ ...checked, record: records[i] as EntryRecord })),
+      );
+    }
+    o.keeper.learn(tx, { ...turn.held, message: stage.entries[0]!.entry.message });
+    o.keeper.accept(tx, branch, term, batch, turn.proof);
+    for (const held of locks) o.keeper.learn(tx, held);
   });
-}
-
-/**
- * What a key did up to now stays and nothing later does: the places named in a revocation are the ends of all chains. A
- * lower one would make certified entries worthless to who has not got them yet, a higher one would revoke nothing.
- */
-function needCutsNow(o: KeeperServiceOptions, policy: Policy, ops: readonly Op[]): void {
-  for (const op of ops) {
-    if (op.op !== "revoke" && op.op !== "rotate") continue;
-    for (const branch of [CONTROL, ...policy.branches.keys()]) {
-      const end = o.journal.head(branch).seq + (branch === CONTROL ? 1 : 0); // with the entry that says so
-      const cut = Object.hasOwn(op.cuts, branch) ? op.cuts[branch] : 0;
-      if (cut !== end) throw movedOn(branch, end);
-    }
-  }
-}
-
-/** A branch begins at an entry that exists: nobody could ever replay one that does not. */
-function needForkPoints(o: KeeperServiceOptions, ops: readonly Op[]): void {
-  for (const op of ops) {
-    if (op.op !== "branch" || op.from === null) continue;
-    const { branch, seq, id } = op.from;
-    const there = o.journal.at(branch, seq)?.id;
-    if (there === undefined || !bytesEqual(there, id)) {
-      throw new Fault("fork", "refused", `${inert(branch)} has no such entry ${seq}`, { hint: "isconf up" });
-    }
-  }
+  return votes;
 }
 
 const placeOf = ({ branch, epoch, seq }: { branch: string; epoch: number; seq: number }) => ({
@@ -219,6 +332,7 @@ const placeOf = ({ branch, epoch, seq }: { branch: string; epoch: number; seq: n
   seq,
 });
 
+const noKeeper = () => new Fault("keeper", "refused", "this host is no keeper", { hint: "isconf status" });
 const malformed = () =>
   new Fault("keeper", "corrupt", "a request to a keeper is malformed", { hint: "isconf version" });
 const denied = (why: string) =>

@@ -1,8 +1,9 @@
-// keeper: terms only rise, one holder at a time, and no vote for a term that is not the promised one.
+// keeper: terms only rise, one holder at a time, and what was voted for stays known. Who may have what: keepers_test.ts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { faultOf, makeFirstHost, type TestHost } from "../tests/world.ts";
 import type { Claim, Proposal } from "./keeper.ts";
+import { NO_PROOF } from "./promises.ts";
 
 const claim = (who: string, message = "m"): Claim => ({
   holder: who,
@@ -13,7 +14,7 @@ const claim = (who: string, message = "m"): Claim => ({
 });
 const promise = (host: TestHost, c: Claim, steal = false) => {
   const { db, keeper } = host.agent.host;
-  return db.write((tx) => keeper.promise(tx, "main", c, 1, steal));
+  return db.write((tx) => keeper.promise(tx, "main", c, 1, { steal }));
 };
 const proposal: Proposal = {
   branch: "main",
@@ -44,15 +45,37 @@ test("terms rise with each new holder, over releases and steals, and stay while 
   assert.equal(host.agent.host.keeper.holder("main")?.term, 3);
 });
 
-test("no vote for an old term, a released one, or one never promised", async (t) => {
+test("a term that others have promised meanwhile is passed over; what is learnt of a lock never makes it older", async (t) => {
   const host = await makeFirstHost(t);
   const { db, keeper } = host.agent.host;
-  const vote = (term: number) => db.write((tx) => keeper.vote(tx, new Uint8Array(32), term, [proposal]));
-  assert.equal((await faultOf(() => vote(0))).kind, "notLocked");
+  const take = (after: number, who = "alice") =>
+    db.write((tx) => keeper.promise(tx, "main", claim(who), 1, { after })).term;
+  assert.equal(take(0), 1);
+  assert.equal(take(0), 1, "asked for again");
+  assert.equal(take(6), 7);
+  const learn = (term: number, held: boolean) => {
+    db.write((tx) =>
+      keeper.learn(tx, { ...claim("bob"), branch: "main", term, held, sinceMs: 1, change: false })
+    );
+    const now = keeper.holder("main");
+    return [now?.term, now?.held, now?.holder];
+  };
+  assert.deepEqual(learn(6, true), [7, true, "alice"]);
+  assert.deepEqual(learn(8, true), [8, true, "bob"]);
+  assert.deepEqual(learn(8, false), [8, false, "bob"]);
+  assert.deepEqual(learn(8, true), [8, false, "bob"], "what was given back stays so");
+});
+
+test("what was voted for is remembered until the chain has grown over it, and the lock is given back then", async (t) => {
+  const host = await makeFirstHost(t);
+  const { db, keeper } = host.agent.host;
   promise(host, claim("alice"));
-  assert.equal(vote(1).length, 1);
-  promise(host, claim("bob"), true);
-  assert.match((await faultOf(() => vote(1))).message, /term 1 is gone: the keeper has promised term 2/);
-  db.write((tx) => keeper.release(tx, "main"));
-  assert.equal((await faultOf(() => vote(2))).kind, "notLocked");
+  db.write((tx) => keeper.accept(tx, "main", 1, [proposal, { ...proposal, seq: 2 }], NO_PROOF));
+  await host.restart();
+  const again = host.agent.host.keeper;
+  assert.deepEqual([again.accepted("main")?.term, again.accepted("main")?.records.length], [1, 2]);
+  host.agent.host.db.write((tx) => again.settle(tx, "main", 0, 0));
+  assert.deepEqual([again.accepted("main")?.seq, again.holder("main")?.held], [1, true]);
+  host.agent.host.db.write((tx) => again.settle(tx, "main", 2, 1));
+  assert.deepEqual([again.accepted("main"), again.holder("main")?.held], [undefined, false]);
 });

@@ -12,14 +12,15 @@ import {
   sign1,
   verify1,
 } from "../mq/mod.ts";
-import { context, TYPE } from "./entry.ts";
+import { context, readEntry, TYPE } from "./entry.ts";
 import type { Held } from "./keeper.ts";
 import { messageBytesMax, timeMsMax } from "./limits.ts";
+import { batchId, decodeProof, type Proof, type Voted } from "./promises.ts";
 import { hostKey, type Policy } from "./trust.ts";
 
-/** What a person asks of a keeper. `after` is the term that was promised last as far as they know. */
+/** What a person asks of a keeper; a `change` is a lock under which nothing is checked in. `after` is the term that was promised last as far as they know. */
 export interface ClaimWords {
-  what: "lock" | "unlock";
+  what: "lock" | "unlock" | "change";
   host: Uint8Array;
   message: string;
   after: number;
@@ -34,7 +35,8 @@ export type RequestWords =
   | { what: "look" }
   | { what: "claim"; claim: Uint8Array }
   | { what: "stage"; batch: Uint8Array; part: number; entries: Uint8Array[][] }
-  | { what: "certify"; batch: Uint8Array; parts: number; term: number };
+  | { what: "certify"; batch: Uint8Array; parts: number; term: number; proof?: Uint8Array }
+  | { what: "keep"; batch: Uint8Array; certs: Uint8Array[] };
 
 /** What a keeper knows of a branch: its lock, and its end. */
 export interface LookReply {
@@ -66,7 +68,7 @@ export function openClaim(
   key: Uint8Array,
 ): ClaimWords {
   const w = decode(verify1(bytes, context(TYPE.claim, domain, branch), key)) as unknown as ClaimWords;
-  const isSound = (w?.what === "lock" || w?.what === "unlock") && isBytes(w.host) && isCount(w.after) &&
+  const isSound = ["lock", "unlock", "change"].includes(w?.what) && isBytes(w.host) && isCount(w.after) &&
     typeof w.message === "string" && typeof w.steal === "boolean" && isCount(w.seq) &&
     w.id instanceof Uint8Array;
   if (!isSound) throw malformed("a claim");
@@ -100,13 +102,13 @@ export function openRequest(
   }
   const body = e.body as unknown as RequestWords;
   const isStage = body?.what === "stage" && isBytes(body.batch) && isCount(body.part) &&
-    Array.isArray(body.entries) &&
-    body.entries.every((pair) =>
-      Array.isArray(pair) && pair.length === 2 && pair.every((b) => b instanceof Uint8Array)
-    );
+    isRecords(body.entries);
   const isSound = body?.what === "look" || (body?.what === "claim" && body.claim instanceof Uint8Array) ||
     isStage ||
-    (body?.what === "certify" && isBytes(body.batch) && isCount(body.parts) && isCount(body.term));
+    (body?.what === "certify" && isBytes(body.batch) && isCount(body.parts) && isCount(body.term) &&
+      (body.proof === undefined || body.proof instanceof Uint8Array)) ||
+    (body?.what === "keep" && isBytes(body.batch) && Array.isArray(body.certs) &&
+      body.certs.every((cert) => cert instanceof Uint8Array));
   if (!isSound) throw malformed("a request to a keeper");
   return { nonce: e.nonce, body };
 }
@@ -146,12 +148,49 @@ export function readLook(body: Cbor, branch: string): LookReply {
   return { lock: lock === null ? null : { ...lock as unknown as Held }, seq, id };
 }
 
+/** What a keeper answers to a claim beside: its promise, and what it has voted for and does not know to be certified. */
+export interface ClaimReply extends LookReply {
+  said: Uint8Array | null;
+  accepted: (Voted & { records: Uint8Array[][]; proof: Proof }) | null;
+}
+
+/** The same, when it has the right form. Throws a corrupt fault. */
+export function readClaimed(body: Cbor, branch: string): ClaimReply {
+  const { said = null, accepted = null } = (body ?? {}) as { said?: Cbor; accepted?: Cbor };
+  if (said !== null && !(said instanceof Uint8Array)) throw malformed("a keeper's promise");
+  return { ...readLook(body, branch), said, accepted: accepted === null ? null : readAccepted(accepted) };
+}
+
+function readAccepted(v: Cbor): ClaimReply["accepted"] {
+  const { term, records, proof } = (v ?? {}) as { term?: Cbor; records?: Cbor; proof?: Cbor };
+  if (!isCount(term) || !isRecords(records) || records.length === 0) {
+    throw malformed("what a keeper has voted for");
+  }
+  const batch = batchId(records.map(([entry]) => readEntry(entry!).id));
+  return { term, batch, records, proof: decodeProof(proof ?? null) };
+}
+
+/** A keeper's votes for a batch of so many entries. Throws a corrupt fault. */
+export function readVotes(body: Cbor, length: number): Uint8Array[] {
+  const { votes } = (body ?? {}) as { votes?: Cbor };
+  const isSound = Array.isArray(votes) && votes.length === length &&
+    votes.every((v) => v instanceof Uint8Array);
+  if (!isSound) throw malformed("a keeper's votes");
+  return votes as Uint8Array[];
+}
+
+function isRecords(v: Cbor | undefined): v is Uint8Array[][] {
+  return Array.isArray(v) &&
+    v.every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every((b) => b instanceof Uint8Array));
+}
+
 function isHeld(v: Cbor | undefined, branch: string): boolean {
   const h = (v ?? {}) as unknown as Held;
   const texts = [h.holder, h.holderName, h.host, h.hostName, h.message];
-  return h.branch === branch && typeof h.held === "boolean" && isCount(h.term) && isCount(h.sinceMs) &&
+  return h.branch === branch && typeof h.held === "boolean" && typeof h.change === "boolean" &&
+    isCount(h.term) && isCount(h.sinceMs) &&
     h.sinceMs <= timeMsMax && texts.every((t) => typeof t === "string" && t.length <= messageBytesMax) &&
-    Object.keys(h).length === 9;
+    Object.keys(h).length === 10;
 }
 
 const isCount = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Cbor, fromHex, generateKeyPair, keyId, systemClock, VirtualClock } from "../mq/mod.ts";
-import { faultOf, makeFirstHost, revokeKey, type TestHost } from "../tests/world.ts";
+import { faultOf, makeFirstHost, type TestHost } from "../tests/world.ts";
 import {
   addOther,
   allOf,
@@ -12,6 +12,7 @@ import {
   entriesOf,
   extend,
   type Other,
+  revokeKey,
   stolen,
   tell,
   workOf,
@@ -102,17 +103,13 @@ test("what is no request at all is refused: garbage, wrong shapes, a branch that
     const request = sealRequest(body as never, to, b.host);
     await refused(a, "corrupt", /malformed/, () => tell(a, b, ["main", request]));
   }
-  await refused(
-    a,
-    "notFound",
-    /no branch/,
-    () => askKeeper(a, b, { what: "look" }, { branch: "nowhere", sealed: "nowhere" }),
-  );
+  const elsewhere = { branch: "nowhere", sealed: "nowhere" };
+  await refused(a, "notFound", /no branch/, () => askKeeper(a, b, { what: "look" }, elsewhere));
 });
 
 test("a host that is no keeper answers as none", async (t) => {
   const [a, b] = await withOther(t);
-  await extend(a, [{ op: "keepers", hosts: [fromHex(b.id)], quorum: 1 }]);
+  await extend(a, [{ op: "keepers", hosts: [fromHex(b.id)], quorum: 1, cuts: {}, terms: {} }], b.host);
   await refused(a, "refused", /no keeper/, () => askKeeper(a, b, { what: "look" }));
 });
 

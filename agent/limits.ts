@@ -56,6 +56,13 @@ export const certBytesMax = 16 * 1024;
 export const opBytesMax = 960 * 1024;
 /** How far above the terms seen so far a term may be (2^20), so that a hostile one cannot use them up. */
 export const termStepMax = 1_048_576;
+/** At the most between two tries to extend the control journal where others do so too, in milliseconds. */
+export const controlAgainMs = 500;
+/** Keepers that a domain may have. */
+export const keepersMax = 7;
+/** Terms in a row that may end without anything certified, each of which a proof has to explain; and its length in bytes. */
+export const proofTermsMax = 64;
+export const proofBytesMax = 256 * 1024;
 /** Connections at one time on the socket of one user. */
 export const connectionsPerUidMax = 256;
 /** Milliseconds for the head of a request to arrive. */

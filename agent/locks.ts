@@ -2,21 +2,35 @@
 // Not the promise itself (keeper.ts) and not the work done under it (work.ts).
 import { Fault, fromHex, keyId, type KeyPair } from "../mq/mod.ts";
 import { branchOf, type Call, type Host, hostId, hostName, needCongruent, personPair } from "./host.ts";
+import { takeIn } from "./intake.ts";
 import { type Held, lockedBy } from "./keeper.ts";
+import type { Granted } from "./keepers.ts";
 import { checkMessage, inert } from "./names.ts";
 import { setMeta } from "./schema.ts";
 import { isCut, may, nameOf, type Policy } from "./trust.ts";
 
+/** A lock as its holder has it; `took`: not only said anew why. */
+export type Taken = Omit<Held, "change"> & { took: boolean };
+
 /** Takes the branch's lock, or changes the message of one's own. */
-export async function lock(call: Call, message: string, steal = false): Promise<Held & { took: boolean }> {
+export async function lock(
+  call: Call,
+  message: string,
+  steal = false,
+): Promise<Taken> {
   const { host, actor } = call;
   checkMessage("lock", message);
   const branch = branchOf(host, "lock");
   needCongruent(host, "lock");
   host.journal.needUnforked("lock", branch);
   await host.replica.settled();
-  const { lock: now } = await host.keepers.look("lock", host.journal.needPolicy("lock"), branch);
+  const { lock: now, keeper, seq: end } = await host.keepers.look(
+    "lock",
+    host.journal.needPolicy("lock"),
+    branch,
+  );
   await host.replica.sync();
+  if (host.journal.head(branch).seq < end) await host.replica.pull(keeper, branch);
   const policy = host.journal.needPolicy("lock");
   const person = personPair(host, actor);
   const author = keyId(person.publicKey);
@@ -40,39 +54,71 @@ export async function lock(call: Call, message: string, steal = false): Promise<
       },
     );
   }
-  const claim = {
-    holder: author,
-    holderName: nameOf(policy, author),
-    host: hostId(host),
-    hostName: hostName(host),
-    message,
-  };
-  const take = (held: Held) => ({ ...held, took: !(now?.held === true && now.term === held.term) });
-  if (host.keepers.isHere(policy)) {
-    return host.db.write((tx) => {
-      const held = host.keeper.promise(tx, branch, claim, host.clock.wall(), steal);
-      host.wip.moveTo(tx, held.term);
-      return take(held);
-    });
+  const isOwn = now?.held === true && now.holder === author && now.host === hostId(host);
+  const after = isOwn ? now.term - 1 : now?.term ?? 0;
+  const words = { message, after, steal };
+  const granted = await claim(host, policy, branch, words, person).catch(async (e) => {
+    if (!isOwn && policy.keepers.quorum > 1) await takeBack(host, policy, branch, words, person);
+    throw e;
+  });
+  if (granted.again !== undefined) {
+    await finish(host, policy, branch, granted);
+    return await lock(call, message, steal);
   }
-  const after = now?.term ?? 0;
-  const words = {
-    what: "lock" as const,
-    host: fromHex(claim.host),
-    message,
-    after,
-    steal,
-    seq: head.seq,
-    id: head.id,
-  };
-  const held = await host.keepers.claim(policy, branch, words, person);
-  if (held?.held !== true || held.holder !== author || held.host !== claim.host) {
-    throw new Fault("lock", "corrupt", "the keeper answered with a lock of somebody else", {
-      hint: "isconf status",
-    });
+  const { holder, holderName, host: at, hostName: name, held, term, sinceMs } = granted.held;
+  host.db.write((tx) => host.wip.moveTo(tx, term));
+  const took = !(isOwn && now.term === term);
+  return { holder, holderName, host: at, hostName: name, message, branch, held, term, sinceMs, took };
+}
+
+/** What somebody wants of the keepers: a term above `after`. */
+interface Want {
+  what?: "lock" | "change";
+  message: string;
+  after: number;
+  steal: boolean;
+}
+
+/** Claims a lock of the keepers for a person. */
+export async function claim(
+  host: Host,
+  policy: Policy,
+  branch: string,
+  want: Want,
+  person: KeyPair,
+): Promise<Granted> {
+  const { seq, id } = host.journal.head(branch);
+  const words = { ...want, host: fromHex(hostId(host)), seq, id };
+  return await host.keepers.lock(policy, branch, { what: "lock", ...words }, person);
+}
+
+/** Gives back what some keepers may have promised to a claim that too few of them have. */
+async function takeBack(
+  host: Host,
+  policy: Policy,
+  branch: string,
+  want: Want,
+  person: KeyPair,
+): Promise<void> {
+  const { seq, id } = host.journal.head(branch);
+  const words = { ...want, host: fromHex(hostId(host)), seq, id, after: want.after + 1 };
+  try {
+    await host.keepers.unlock(policy, branch, { what: "unlock", ...words, steal: false }, person);
+  } catch {
+    // whoever has promised nothing has nothing to take back
   }
-  host.db.write((tx) => host.wip.moveTo(tx, held.term));
-  return take(held);
+}
+
+/** Has certified what somebody began to check in before: the keepers would certify nothing else now. */
+export async function finish(
+  host: Host,
+  policy: Policy,
+  branch: string,
+  { held, proof, again }: Granted,
+): Promise<void> {
+  const records = await host.keepers.certify("lock", policy, branch, { term: held.term, proof }, again ?? []);
+  takeIn(host, records, { branch });
+  host.log(`${branch}: what was begun to be checked in before term ${held.term} is certified now`);
 }
 
 /** Gives the lock back. Somebody else's needs the owner role and `steal`; what it leaves behind is said. */
@@ -115,7 +161,6 @@ export async function giveBack(
   person: KeyPair,
   steal = false,
 ): Promise<void> {
-  if (host.keepers.isHere(policy)) return host.db.write((tx) => host.keeper.release(tx, held.branch));
   const { seq, id } = host.journal.head(held.branch);
   const words = {
     what: "unlock" as const,
@@ -126,7 +171,7 @@ export async function giveBack(
     seq,
     id,
   };
-  await host.keepers.claim(policy, held.branch, words, person);
+  await host.keepers.unlock(policy, held.branch, words, person);
 }
 
 /**

@@ -1,6 +1,5 @@
 // The door of agent/: what the program entry and tests may use. Not a place for code.
 export type { Acts } from "./acts.ts";
-export { extendControl } from "./control.ts";
 export { type Agent, startAgent, type Surroundings } from "./daemon.ts";
 export { type Actor, type Call, type Host, personPair, type Progress } from "./host.ts";
 export { type EntryRecord } from "./entry.ts";

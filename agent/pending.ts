@@ -2,12 +2,14 @@
 // makes a check-in whose answer was lost known again. Not the work itself (wip.ts).
 import type { Db, Reader, Tx } from "../fs/mod.ts";
 
-/** Entry `id` at `seq`, made of the work `n`. */
+/** An entry as it was sealed, made of the work `n`. */
 export interface PendingRow {
   branch: string;
   seq: number;
   id: Uint8Array;
   n: number;
+  entry: Uint8Array;
+  origin: Uint8Array;
 }
 
 export class Pending {
@@ -23,15 +25,15 @@ export class Pending {
 
   rows(): PendingRow[] {
     return this.#db.read((r: Reader) =>
-      r.all<PendingRow>("SELECT branch, seq, id, n FROM pending ORDER BY seq")
+      r.all<PendingRow>("SELECT branch, seq, id, n, entry, origin FROM pending ORDER BY seq")
     );
   }
 
   /** Notes a check-in in the place of the one before, which was made of the same work. */
   keep(tx: Tx, rows: readonly PendingRow[]): void {
     this.clear(tx);
-    for (const { branch, seq, id, n } of rows) {
-      tx.run("INSERT INTO pending VALUES (?, ?, ?, ?)", seq, branch, id, n);
+    for (const { branch, seq, id, n, entry, origin } of rows) {
+      tx.run("INSERT INTO pending VALUES (?, ?, ?, ?, ?, ?)", seq, branch, id, n, entry, origin);
     }
   }
 

@@ -110,7 +110,7 @@ export class Replica {
   }
 
   /**
-   * Brings the chains up to what the keeper has, or, when it cannot be reached, to what some peers have. `extra` names a
+   * Brings the chains up to what a quorum of keepers has, or, when they cannot be reached, to what some peers have. `extra` names a
    * branch that is wanted beside this host's own. Never throws for the sake of a peer: says who could be asked.
    */
   async sync(extra?: string): Promise<Freshness> {
@@ -118,12 +118,15 @@ export class Replica {
     const atMs = clock.wall();
     const keepers = journal.policy()?.keepers.hosts ?? [];
     await this.settled();
-    if (keepers.includes(this.#o.self())) return { asked: "keeper", hosts: [this.#o.self()], atMs };
+    const { quorum = 1 } = journal.policy()?.keepers ?? {};
+    const known = keepers.filter((k) => k === this.#o.self());
     for (const keeper of keepers.filter((k) => mesh.peers().includes(k))) {
-      if (await this.#pullAll(keeper, extra)) return { asked: "keeper", hosts: [keeper], atMs };
+      if (known.length >= quorum) break;
+      if (await this.#pullAll(keeper, extra)) known.push(keeper);
     }
+    if (known.length >= quorum) return { asked: "keeper", hosts: known, atMs };
     const others = this.#shuffled(mesh.peers().filter((p) => !keepers.includes(p))).slice(0, syncPeersMax);
-    const answered: string[] = [];
+    const answered: string[] = known.filter((k) => k !== this.#o.self());
     await Promise.all(others.map(async (host) => {
       if (await this.#pullAll(host, extra)) answered.push(host);
     }));

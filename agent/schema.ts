@@ -47,6 +47,18 @@ const MIGRATIONS: Migration[] = [{
     CREATE INDEX name_record_of_name ON name_record (name);
     CREATE INDEX name_record_of_author ON name_record (author, name);
   `,
+}, {
+  version: 4,
+  name: "several keepers",
+  sql: `
+    ALTER TABLE promise ADD COLUMN said BLOB;
+    ALTER TABLE promise ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE accepted (
+      branch TEXT PRIMARY KEY, term INTEGER NOT NULL, seq INTEGER NOT NULL, batch BLOB NOT NULL, records BLOB NOT NULL,
+      proof BLOB NOT NULL) STRICT;
+    ALTER TABLE pending ADD COLUMN entry BLOB;
+    ALTER TABLE pending ADD COLUMN origin BLOB;
+  `,
 }];
 
 /** Opens agent.db. FULL: a lost row could repeat a command or fork a journal. */

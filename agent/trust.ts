@@ -39,6 +39,11 @@ export interface Policy {
   /** What each key may. */
   readonly grants: ById<readonly Grant[]>;
   readonly keepers: { hosts: readonly string[]; quorum: number };
+  /**
+   * Each change of the keepers: the control entry that made it, and where every chain ended. What the keepers before have
+   * certified ends there.
+   */
+  readonly changes: readonly { seq: number; cuts: Readonly<Record<string, number>> }[];
   readonly branches: ReadonlyMap<string, { branch: string; seq: number; id: Uint8Array } | null>;
   /** Revoked keys: the last seq each may have authored, by branch; branches not named have the cut 0. */
   readonly revoked: ById<Readonly<Record<string, number>>>;
@@ -57,6 +62,7 @@ const NOTHING: Policy = {
   persons: ById.empty(),
   grants: ById.empty(),
   keepers: { hosts: [], quorum: 1 },
+  changes: [],
   branches: new Map(),
   revoked: ById.empty(),
   holders: ById.empty(),
@@ -112,7 +118,10 @@ function step(next: Draft, op: Op): void {
       if (op.quorum * 2 <= hosts.length || op.quorum > hosts.length) {
         throw wrong("quorums that need not intersect");
       }
+      const stranger = hosts.find((k) => !next.hosts.has(k) || next.revoked.has(k));
+      if (stranger !== undefined) throw wrong(`a keeper that is no host of the domain`);
       next.keepers = { hosts, quorum: op.quorum };
+      next.changes = [...next.changes, { seq: next.seq, cuts: op.cuts }];
       return;
     }
     case "branch":
@@ -246,6 +255,13 @@ export function mayName(policy: Policy, key: string, name: string): boolean {
 export function isCut(policy: Policy, key: string, branch: string, seq: number): boolean {
   const cuts = policy.revoked.get(key);
   return cuts !== undefined && seq > (Object.hasOwn(cuts, branch) ? cuts[branch] as number : 0);
+}
+
+/** Where the keepers of `then` have ended on a branch, as `policy` knows; undefined: they have not been replaced. */
+export function endOfKeepers(policy: Policy, then: Policy, branch: string): number | undefined {
+  const change = policy.changes.find(({ seq }) => seq > then.seq);
+  if (change === undefined) return undefined;
+  return Object.hasOwn(change.cuts, branch) ? change.cuts[branch] as number : 0;
 }
 
 /** Whether a host belongs to the domain now: certified and not revoked. */

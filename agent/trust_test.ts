@@ -209,7 +209,7 @@ test("what each role lets a person say in the control journal, and nothing beyon
       person: { op: "person", key: key(), name: "eve@hostx" },
       grant: { op: "grant", key: mine, role: "owner", branch: "*" },
       revoke: { op: "revoke", key: fromHex(first.author), cuts: {}, reason: "" },
-      keepers: { op: "keepers", hosts: [fromHex(by.id)], quorum: 1 },
+      keepers: { op: "keepers", hosts: [fromHex(by.id)], quorum: 1, cuts: {}, terms: {} },
       roots: { op: "roots", keys: [key()], threshold: 1 },
       branch: { op: "branch", name: "web", from: null },
       fork: { op: "branch", name: "web", from: { branch: "main", seq: 1, id: key() } },
@@ -278,9 +278,9 @@ test("what no entry of the control journal can say, whoever signed it", async (t
       { op: "person", key: b.person.publicKey, name: "eve@hostc" },
       { op: "person", key: gone.publicKey, name: "eve@hostc" },
       { op: "person", key: key(), name: "eve@hostb" },
-      { op: "keepers", hosts: [self, other], quorum: 1 },
-      { op: "keepers", hosts: [self], quorum: 2 },
-      { op: "keepers", hosts: [self, self], quorum: 2 },
+      { op: "keepers", hosts: [self, other], quorum: 1, cuts: {}, terms: {} },
+      { op: "keepers", hosts: [self], quorum: 2, cuts: {}, terms: {} },
+      { op: "keepers", hosts: [self, self], quorum: 2, cuts: {}, terms: {} },
       { op: "grant", key: fromHex(b.author), role: "king", branch: "*" },
       { op: "delete", path: "/x" },
     ] as Parameters<typeof extend>[1]
@@ -298,10 +298,11 @@ test("what no entry of the control journal can say, whoever signed it", async (t
     assert.throws(() => follow(policy, { ...entry, ops: [op] }, id), { message: met });
   }
   const rest: Op[] = [
-    { op: "keepers", hosts: [self], quorum: 1 },
+    { op: "keepers", hosts: [self], quorum: 1, cuts: {}, terms: {} },
     { op: "branch", name: "main", from: null },
   ];
-  const first = (...ops: Op[]) => () => follow(undefined, { ...entry, ops }, id);
+  const host: Op = { op: "host", key: hostPair(a.agent.host).publicKey, net: key(), name: "hosta" };
+  const first = (...ops: Op[]) => () => follow(undefined, { ...entry, ops: [host, ...ops] }, id);
   first(roots(1, b.person.publicKey), ...rest)();
   assert.throws(first(...rest), /names root keys, keepers and a branch/);
   assert.throws(first(roots(1, b.person.publicKey), rest[0] as Op), /names root keys, keepers and a branch/);

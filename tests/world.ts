@@ -8,7 +8,6 @@ import {
   type Acts,
   type Agent,
   type Call,
-  extendControl,
   type Home,
   homeOf,
   openSeamInside,
@@ -17,7 +16,7 @@ import {
   type Runner,
   startAgent,
 } from "../agent/mod.ts";
-import { type Clock, fromHex, sleep, systemClock } from "../mq/mod.ts";
+import { type Clock, sleep, systemClock } from "../mq/mod.ts";
 
 /** One host: its directory, its agent, and verbs as functions. */
 export interface TestHost {
@@ -194,13 +193,6 @@ export async function run(
 export async function grantTo(host: TestHost, uid: number, name: string, role: string, branch: string) {
   const key = personPair(host.agent.host, { uid, name }).publicKey;
   await host.acts.roles.giveRole(host.call(), { name: `${name}@hosta`, key, role, branch });
-}
-
-/** Revokes a key beyond these places. */
-export async function revokeKey(host: TestHost, key: string, cuts: Record<string, number>) {
-  const owner = personPair(host.agent.host, host.call().actor);
-  const op = { op: "revoke" as const, key: fromHex(key), cuts, reason: "left" };
-  await extendControl(host.agent.host, "revoke", owner, "revoke", () => [op]);
 }
 
 /** The fault that `fn` ends with; fails the test when it ends otherwise. */

@@ -1,9 +1,9 @@
 // The verbs lock and unlock: one person on one host may change a branch.
-import type { Held } from "../keeper.ts";
+import type { Taken } from "../locks.ts";
 import { inert } from "../names.ts";
 import type { Verb } from "../verb.ts";
 
-export const lockVerb: Verb<{ message: string[]; steal: boolean }, Held & { took: boolean }> = {
+export const lockVerb: Verb<{ message: string[]; steal: boolean }, Taken> = {
   name: "lock",
   summary: "take the branch's lock, saying why",
   about:

@@ -6,6 +6,7 @@ import { forkVerb, initVerb, migrateVerb } from "./domain.ts";
 import { execVerb } from "./exec.ts";
 import { HERE_VERBS } from "./here.ts";
 import { approveVerb, evictVerb, hostsVerb, joinVerb, tokenVerb } from "./hosts.ts";
+import { keeperVerb } from "./keeper.ts";
 import { lockVerb, unlockVerb } from "./lock.ts";
 import { logVerb, showVerb, verifyVerb } from "./log.ts";
 import { lsVerb } from "./ls.ts";
@@ -41,6 +42,7 @@ export const VERBS: Verb[] = [
   grantVerb,
   revokeVerb,
   rotateVerb,
+  keeperVerb,
   lsVerb,
   statVerb,
   treeVerb,

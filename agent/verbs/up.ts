@@ -7,7 +7,8 @@ import type { Verb } from "../verb.ts";
 /** Of whom it is known that they have nothing newer, and as of when. */
 function askedText(r: UpResult, offline: boolean): string {
   const who = r.hosts.map(inert).join(", ");
-  if (r.asked === "keeper") return `up to date with the keeper ${who} as of ${moment(r.asOfMs)}`;
+  const keepers = r.hosts.length > 1 ? "keepers" : "keeper";
+  if (r.asked === "keeper") return `up to date with the ${keepers} ${who} as of ${moment(r.asOfMs)}`;
   if (r.asked === "peer") {
     return `the keeper could not be asked; up to date with ${who} as of ${moment(r.asOfMs)}`;
   }

@@ -1,0 +1,186 @@
+// Keeper turns: who may propose something to this keeper now, and what. It looks and decides, and writes nothing: what follows
+// from it is in keeper_service.ts.
+import { bytesEqual, type Cbor, type Clock, Fault, toHex } from "../mq/mod.ts";
+import { type Entry, type Op, readEntry } from "./entry.ts";
+import type { Journal } from "./journal.ts";
+import { CHANGING, type Held, type Keeper, lockGone } from "./keeper.ts";
+import type { RequestWords } from "./keeper_words.ts";
+import { CONTROL, inert } from "./names.ts";
+import { batchId, decodeProof, judge, type Proof } from "./promises.ts";
+import { isFrom, movedOn, type Stage } from "./stages.ts";
+import { nameOf, type Policy } from "./trust.ts";
+
+/** What a keeper knows. */
+export interface Knows {
+  journal: Journal;
+  keeper: Keeper;
+  clock: Clock;
+}
+
+/** A request, and under which policy. */
+export interface Asked {
+  policy: Policy;
+  branch: string;
+  /** Who asks, and this host. */
+  from: string;
+  self: string;
+  body: RequestWords;
+}
+
+/** Whether no other keeper's word is needed. */
+export const isSole = ({ keepers }: Policy): boolean => keepers.quorum === 1;
+
+/** The change of the keepers among operations. */
+export const changeIn = (ops: readonly Op[]) => ops.find((op) => op.op === "keepers");
+
+/** Only who holds the lock, on the host where it was taken and under its term, checks in. */
+export function needHolder(o: Knows, branch: string, from: string, entry: Entry): void {
+  const now = o.keeper.holder(branch);
+  const own = now?.held === true && !now.change && now.host === from && now.holder === toHex(entry.author);
+  if (!own || now.term !== entry.term) throw lockGone(entry.term, now);
+}
+
+/** What gives somebody the right to propose now. `isAgain`: it was proposed before, in an earlier term. */
+export type Turn = { isAgain: boolean; proof?: undefined } | { isAgain: boolean; proof: Proof; held: Held };
+
+/**
+ * While keepers are changed, the chains stand still: this keeper has promised every branch to who changes them, has voted for
+ * nothing more there, and the ends are the same here. Returns these locks, which the keepers that come shall know too. A
+ * change that is proposed again may have been begun under other locks, since which no others were given.
+ */
+export function needLocks(
+  o: Knows,
+  { policy, from, self }: Asked,
+  change: Op & { op: "keepers" },
+  by: Held,
+  isAgain: boolean,
+): Held[] {
+  const isOld = policy.keepers.hosts.includes(self);
+  return [...policy.branches.keys()].map((branch) => {
+    const { seq } = o.journal.head(branch);
+    if ((change.cuts[branch] ?? 0) !== seq) throw movedOn(branch, seq);
+    const named = change.terms[branch] ?? 0;
+    const now = o.keeper.holder(branch);
+    const isStill = now?.held === true && now.change &&
+      (isAgain || (now.term === named && now.host === from));
+    const isBehind = now === undefined || now.term < named;
+    if ((isOld && !isStill && !isBehind) || o.keeper.accepted(branch) !== undefined) {
+      throw lockGone(named, now);
+    }
+    return {
+      ...by,
+      branch,
+      term: Math.max(named, now?.term ?? 0),
+      message: CHANGING,
+      held: true,
+      change: true,
+    };
+  });
+}
+
+/** Whether this keeper has voted for other keepers and does not know what came of it. */
+export function isChanging(o: Knows): boolean {
+  return o.keeper.accepted(CONTROL)?.records.some(([entry]) =>
+    changeIn(readEntry(entry!).entry.ops) !== undefined
+  ) === true;
+}
+
+/** Throws unless this keeper, the only one, has promised the term; of the control journal it promises none. */
+export function needSole(o: Knows, { branch, from }: Asked, { entries }: Stage, term: number): Turn {
+  if (branch === CONTROL && isChanging(o)) {
+    throw new Fault("ci", "refused", "the keepers of the domain are being changed", {
+      hint: "isconf keeper add or remove, on a keeper: finishes it",
+    });
+  }
+  for (const { entry } of branch === CONTROL ? [] : entries) {
+    needHolder(o, branch, from, entry);
+    if (entry.term !== term) throw lockGone(term, o.keeper.holder(branch));
+  }
+  return { isAgain: false };
+}
+
+/** Throws unless a quorum has promised the term to this host, and this is what may be proposed then. */
+export function needTurn(
+  o: Knows,
+  { policy, branch, from }: Asked,
+  { entries }: Stage,
+  term: number,
+  bytes: Cbor,
+): Turn {
+  const now = o.keeper.holder(branch);
+  const isNow = now?.term === term;
+  if (now !== undefined && (now.term > term || (isNow && (!now.held || now.change)))) {
+    throw lockGone(term, now);
+  }
+  const { promises, past } = decodeProof(bytes);
+  const own = isNow ? o.keeper.said(branch) : undefined;
+  const proof = { promises: own === undefined ? promises : [own, ...promises], past };
+  const { holder, host, must } = judge({ policy, branch, ...o.journal.head(branch) }, term, proof);
+  if (host !== from || (isNow && (now.host !== host || now.holder !== holder))) throw lockGone(term, now);
+  const batch = batchId(entries.map(({ id }) => id));
+  const accepted = o.keeper.accepted(branch);
+  if (accepted?.term === term && !bytesEqual(accepted.batch, batch)) {
+    throw denied(`this keeper has voted for something else in term ${term}`);
+  }
+  if (must !== undefined && !bytesEqual(must.batch, batch)) {
+    throw denied(`something else was proposed in term ${must.term}, and may be certified already`);
+  }
+  for (const { entry } of must === undefined ? entries : []) {
+    if (toHex(entry.author) !== holder || !isFrom(entry, from) || entry.term !== term) {
+      throw lockGone(entry.term, now);
+    }
+  }
+  const names = { holderName: nameOf(policy, holder), hostName: nameOf(policy, host) };
+  const held = {
+    branch,
+    term,
+    held: true,
+    change: false,
+    holder,
+    host,
+    message: "",
+    sinceMs: o.clock.wall(),
+    ...names,
+  };
+  return { isAgain: must !== undefined, proof, held: isNow ? now : held };
+}
+
+/**
+ * What a key did up to now stays and nothing later does: the places named in a revocation are the ends of all chains. A
+ * lower one would make certified entries worthless to who has not got them yet, a higher one would revoke nothing.
+ */
+export function needCutsNow(o: Knows, policy: Policy, ops: readonly Op[]): void {
+  for (const op of ops) {
+    if (op.op !== "revoke" && op.op !== "rotate") continue;
+    for (const branch of [CONTROL, ...policy.branches.keys()]) {
+      if (branch !== CONTROL && o.keeper.accepted(branch) !== undefined) {
+        throw new Fault(
+          "ci",
+          "refused",
+          `a check-in of ${inert(branch)} was begun, and may be certified already`,
+          {
+            hint: 'isconf lock "finish what was begun", on a host of that branch',
+          },
+        );
+      }
+      const end = o.journal.head(branch).seq + (branch === CONTROL ? 1 : 0); // with the entry that says so
+      const cut = Object.hasOwn(op.cuts, branch) ? op.cuts[branch] : 0;
+      if (cut !== end) throw movedOn(branch, end);
+    }
+  }
+}
+
+/** A branch begins at an entry that exists: nobody could ever replay one that does not. */
+export function needForkPoints(o: Knows, ops: readonly Op[]): void {
+  for (const op of ops) {
+    if (op.op !== "branch" || op.from === null) continue;
+    const { branch, seq, id } = op.from;
+    const there = o.journal.at(branch, seq)?.id;
+    if (there === undefined || !bytesEqual(there, id)) {
+      throw new Fault("fork", "refused", `${inert(branch)} has no such entry ${seq}`, { hint: "isconf up" });
+    }
+  }
+}
+
+const denied = (why: string) =>
+  new Fault("keeper", "denied", why, { hint: "isconf status: shows who may what" });

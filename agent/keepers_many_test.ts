@@ -1,0 +1,184 @@
+// keepers_many: three keepers, real hosts on loopback: what goes on when one of them is away, what stops when two are, and
+// what becomes of a check-in that came to only some of them.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Cbor, decode, Fault, open1 } from "../mq/mod.ts";
+import { faultOf, makeDomain, run, type TestHost, until, UP } from "../tests/world.ts";
+import { readEntry, votesOf } from "./entry.ts";
+import { allOf, entriesOf } from "./fixture.ts";
+import { hostId } from "./host.ts";
+
+const idOf = (host: TestHost) => hostId(host.agent.host);
+const seqOf = (host: TestHost, branch = "main") => host.agent.host.journal.head(branch).seq;
+
+/** Hosts of a domain, the first three of which are its keepers, all of them owners. */
+async function withKeepers(t: Parameters<typeof makeDomain>[0], names = ["hosta", "hostb", "hostc"]) {
+  const hosts = await makeDomain(t, names);
+  const [a] = hosts as [TestHost];
+  for (const name of names.slice(1)) {
+    await a.acts.roles.grant(a.call(), { person: `root@${name}`, role: "owner", branch: "*" });
+  }
+  await until(
+    "all are connected",
+    () => hosts.every((h) => h.agent.host.mesh.peers().length === names.length - 1),
+  );
+  await a.acts.keepers.change(a.call(), { add: ["hostb", "hostc"], remove: [] });
+  await until("all know", () => hosts.every((host) => seqOf(host, "@domain") === seqOf(a, "@domain")));
+  await until(
+    "all are connected",
+    () => hosts.every((h) => h.agent.host.mesh.peers().length === names.length - 1),
+  );
+  return hosts as [TestHost, TestHost, TestHost, ...TestHost[]];
+}
+
+/** Lock, a command, ci, once this host has applied what there is. */
+async function checkIn(host: TestHost, why = "why"): Promise<void> {
+  await host.acts.apply.up(host.call(), UP);
+  await host.acts.locks.lock(host.call(), why);
+  await run(host, ["/bin/true"]);
+  await host.acts.checkin.ci(host.call());
+}
+
+const votesAt = (host: TestHost, seq: number) =>
+  votesOf(host.agent.host.journal.at("main", seq)!.cert).map(({ kid }) => kid);
+
+test("any host checks in by the votes of two of three keepers, and all come to have the same", async (t) => {
+  const hosts = await withKeepers(t, ["hosta", "hostb", "hostc", "hostd"]);
+  const [a, b, , d] = hosts as TestHost[] as [TestHost, TestHost, TestHost, TestHost];
+  for (const host of [b, a, d, b]) await checkIn(host);
+  await until("all have it", () => hosts.every((host) => seqOf(host) === 4));
+  const all = hosts.map((host) => entriesOf(host).map(({ seq, origin }) => `${seq} ${origin}`).join());
+  assert.equal(new Set(all).size, 1);
+  assert.equal(new Set(votesAt(a, 4)).size, 2);
+  for (const host of hosts) assert.equal((await host.acts.report.verify(host.call(), {})).entries > 4, true);
+  await d.acts.roles.grant(d.call(), { person: "root@hostc", role: "publish", branch: "main" });
+  await until(
+    "the policy comes",
+    () => hosts.every((host) => seqOf(host, "@domain") === seqOf(d, "@domain")),
+  );
+  for (const host of hosts.slice(0, 3)) assert.equal(host.agent.host.keeper.accepted("main"), undefined);
+});
+
+test("with one keeper away all goes on, and it catches up; with two away nobody locks, and it is said who is missing", async (t) => {
+  const [a, b, c] = await withKeepers(t);
+  await c.stop();
+  await until("c is gone", () => !a.agent.host.mesh.peers().includes(idOf(c)));
+  await checkIn(b);
+  await checkIn(a);
+  await b.stop();
+  await until("b is gone", () => a.agent.host.mesh.peers().length === 0);
+  const before = allOf(a);
+  const fault = await faultOf(() => a.acts.locks.lock(a.call(), "alone"));
+  assert.deepEqual([fault.kind, fault.message], [
+    "noQuorum",
+    "1 of 3 keepers reachable from here; missing: hostb, hostc",
+  ]);
+  assert.equal((await faultOf(() => extendBy(a))).kind, "noQuorum");
+  assert.equal(allOf(a), before);
+  await c.start();
+  await until("c is back", () => seqOf(c) === 2);
+  await checkIn(c);
+  assert.equal(seqOf(a) === 3 || await until("a has it", () => seqOf(a) === 3) === undefined, true);
+});
+
+const extendBy = (host: TestHost) =>
+  host.acts.roles.grant(host.call(), { person: "root@hostc", role: "publish", branch: "*" });
+
+test("somebody has the lock: no other host gets it, until it is given back or taken by an owner", async (t) => {
+  const [a, b, c] = await withKeepers(t);
+  await b.acts.locks.lock(b.call(), "mine");
+  assert.match((await faultOf(() => a.acts.locks.lock(a.call(), "me too"))).message, /locked by root@hostb/);
+  await b.acts.locks.unlock(b.call(), false);
+  const { term } = await c.acts.locks.lock(c.call(), "now me");
+  const held = await a.acts.locks.lock(a.call(), "stolen", true);
+  assert.ok(held.term > term);
+  await run(a, ["/bin/true"]);
+  assert.match((await faultOf(() => run(c, ["/bin/true"]))).message, /locked by root@hosta/);
+  await a.acts.checkin.ci(a.call());
+});
+
+/** Lets the requests that `drops` names be lost on their way from a host. */
+function lossy(host: TestHost, drops: (to: string, what: string) => boolean): void {
+  const { mesh } = host.agent.host;
+  const ask = mesh.ask.bind(mesh);
+  const whatOf = (value: Cbor) =>
+    (decode(open1((value as [string, Uint8Array])[1]).payload) as { body: { what: string } }).body.what;
+  mesh.ask = (to, method, value, waitMs) =>
+    method === "keeper" && drops(to, whatOf(value))
+      ? Promise.reject(new Fault("test", "gone", "lost", { hint: "isconf status" }))
+      : ask(to, method, value, waitMs);
+}
+
+test("a check-in that came to one keeper before its host died is finished by the next who locks, or proven to be nothing", async (t) => {
+  const [a, b, c, d] = await withKeepers(t, ["hosta", "hostb", "hostc", "hostd"]);
+  await d!.acts.locks.lock(d!.call(), "what dies");
+  await run(d!, ["/bin/true"]);
+  lossy(d!, (to, what) => to !== idOf(a) && what === "stage"); // votes come from hosta alone
+  assert.match((await faultOf(() => d!.acts.checkin.ci(d!.call()))).message, /1 of 3 keepers/);
+  assert.equal(a.agent.host.keeper.accepted("main")?.seq, 1);
+  await d!.stop();
+  assert.deepEqual([a, b, c].map((host) => seqOf(host)), [0, 0, 0]);
+  const fault = await faultOf(() => a.acts.locks.lock(a.call(), "next", true));
+  assert.deepEqual([fault.kind, fault.hint], ["refused", "isconf up"], fault.message);
+  await until("it is certified everywhere", () => [a, b, c].every((host) => seqOf(host) === 1));
+  const { entry } = readEntry(b.agent.host.journal.at("main", 1)!.entry);
+  assert.equal(Buffer.from(entry.origin).toString("hex"), idOf(d!));
+  await checkIn(b);
+  await d!.start();
+  await until("it comes back and knows its own", () => seqOf(d!) === 2 && d!.agent.host.wip.count() === 0);
+});
+
+test("keepers are added and taken away while nobody has the lock; both sets vote, and everybody can check it later", async (t) => {
+  const hosts = await withKeepers(t, ["hosta", "hostb", "hostc", "hostd"]);
+  const [a, b, c, d] = hosts as TestHost[] as [TestHost, TestHost, TestHost, TestHost];
+  await checkIn(d);
+  await b.acts.apply.up(b.call(), UP);
+  await b.acts.locks.lock(b.call(), "mine");
+  const change = (host: TestHost, add: string[], remove: string[] = []) =>
+    host.acts.keepers.change(host.call(), { add, remove });
+  assert.match((await faultOf(() => change(a, ["hostd"]))).message, /main is locked by root@hostb/);
+  await b.acts.locks.unlock(b.call(), false);
+  assert.match((await faultOf(() => change(d, ["hostd"]))).hint, /on hosta, hostb, hostc/);
+  const wrong = [[["nobody"], []], [[], ["hostd"]], [["hosta"], []], [[], [
+    "hosta",
+    "hostb",
+    "hostc",
+  ]]] as const;
+  for (const [add, remove] of wrong) await faultOf(() => change(a, [...add], [...remove]));
+  const { keepers, quorum, mayBeAway } = await change(c, ["hostd"], ["hosta", "hostb"]);
+  assert.deepEqual([keepers.map(({ name }) => name), quorum, mayBeAway], [["hostc", "hostd"], 2, 0]);
+  await until("all know", () => hosts.every((host) => seqOf(host, "@domain") === seqOf(c, "@domain")));
+  await a.stop();
+  await b.stop();
+  await until("they are gone", () => c.agent.host.mesh.peers().length === 1);
+  await checkIn(d);
+  await change(d, [], ["hostc"]);
+  await checkIn(d);
+  await a.start();
+  await until("a has all of it", () => seqOf(a) === 3);
+  assert.deepEqual(votesAt(a, 3), [idOf(d)]);
+  for (const host of [a, c, d]) await host.acts.report.verify(host.call(), {});
+  const late = await faultOf(() => change(a, ["hosta"]));
+  assert.equal(late.kind, "refused");
+});
+
+test("a change of the keepers that was cut off leaves the old ones in charge, and is done again", async (t) => {
+  const [a, b, c] = await makeDomain(t, ["hosta", "hostb", "hostc"]) as [TestHost, TestHost, TestHost];
+  await until("all are connected", () => [a, b, c].every((h) => h.agent.host.mesh.peers().length === 2));
+  lossy(a, (_, what) => what === "certify");
+  const change = () => a.acts.keepers.change(a.call(), { add: ["hostb", "hostc"], remove: [] });
+  assert.equal((await faultOf(change)).kind, "noQuorum");
+  assert.equal(a.agent.host.journal.needPolicy("test").keepers.hosts.length, 1);
+  for (const steal of [false, true]) {
+    const fault = await faultOf(() => a.acts.locks.lock(a.call(), "meanwhile", steal));
+    assert.match(fault.message, /locked by .*: the keepers are being changed/);
+    assert.match((await faultOf(() => a.acts.locks.unlock(a.call(), steal))).hint, /finishes it/);
+  }
+  assert.match((await faultOf(() => extendBy(a))).message, /being changed/);
+  await a.restart();
+  await until("all are connected", () => [a, b, c].every((h) => h.agent.host.mesh.peers().length === 2));
+  await change(); // what was begun is finished, and is the same
+  assert.equal(a.agent.host.journal.needPolicy("test").keepers.hosts.length, 3);
+  await checkIn(a);
+  await until("all have it", () => [a, b, c].every((host) => seqOf(host) === 1));
+});
