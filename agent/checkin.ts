@@ -7,10 +7,10 @@ import { type Entry, ENTRY_LEVEL, readEntry, sealEntry } from "./entry.ts";
 import { branchOf, type Call, type Host, hostId, hostPair, needCongruent, personPair } from "./host.ts";
 import { takeIn } from "./intake.ts";
 import type { Head } from "./journal.ts";
-import type { Held, Proposal } from "./keeper.ts";
+import { certified, type Held, type Proposal } from "./keeper.ts";
 import type { Granted } from "./keepers.ts";
 import { entriesPerCommitMax } from "./limits.ts";
-import { claim, needLock, needRole } from "./locks.ts";
+import { claim, finish, needLock, needRole } from "./locks.ts";
 import { commandLine, inert } from "./names.ts";
 import type { PendingRow } from "./pending.ts";
 import { NO_PROOF } from "./promises.ts";
@@ -25,9 +25,9 @@ export interface CheckedIn {
 }
 
 /**
- * Makes entries of all the work: signed, certified, kept, the lock given back. What keepers have voted for counts: if their
- * answers are lost, the entries come back with the journal and are known again. Throws and changes nothing when anything is
- * in the way.
+ * Makes entries of all the work: signed, certified, kept, the lock given back. Where this host is the only keeper that is one
+ * transaction. Else what keepers have voted for counts: if their answers are lost, the entries come back with the journal
+ * and are known again. Throws and changes nothing when anything is in the way.
  */
 export async function ci(call: Call): Promise<CheckedIn> {
   const { host, actor } = call;
@@ -61,9 +61,21 @@ export async function ci(call: Call): Promise<CheckedIn> {
   }
   for (const item of items) needSettled(item);
   const head = host.journal.head(branch);
-  const { proof, again } = await proofOf(host, policy, held, author);
+  if (host.keepers.isAlone(policy)) {
+    const batch = seal(host, policy, held, head, items, author);
+    host.db.write((tx) => keepOwn(tx, host, policy, held, items, batch));
+    return { branch, from: head.seq + 1, to: head.seq + batch.length };
+  }
   // Keepers that have voted in this term for what was sealed before vote for nothing else in it.
-  const batch = again ?? sealedBefore(before, held, head) ?? seal(host, policy, held, head, items, author);
+  const sealed = sealedBefore(before, held, head);
+  const { proof, again } = await proofOf(host, policy, held, author);
+  if (again !== undefined && !isSame(again, sealed)) {
+    await finish(host, policy, branch, { held, proof, again });
+    throw new Fault("ci", "notLocked", "what somebody else had begun to check in had to be finished first", {
+      hint: "isconf wip, then isconf up",
+    });
+  }
+  const batch = sealed ?? seal(host, policy, held, head, items, author);
   const rows = batch.map((proposal, i) => ({ ...proposal, n: items[i]?.n ?? 0 }));
   host.db.write((tx) => host.pending.keep(tx, rows));
   const records = await host.keepers.certify("ci", policy, branch, { term: held.term, proof }, batch);
@@ -71,6 +83,21 @@ export async function ci(call: Call): Promise<CheckedIn> {
   settlePending(host);
   host.reports.tellKeepers();
   return { branch, from: head.seq + 1, to: head.seq + batch.length };
+}
+
+/** Where this host is the only keeper, its votes and what follows from them are one transaction, which is or is not. */
+function keepOwn(
+  tx: Tx,
+  host: Host,
+  policy: Policy,
+  { term }: Held,
+  items: readonly WipItem[],
+  batch: readonly Proposal[],
+): void {
+  const records = certified(batch, [host.keeper.votes(policy.domain, term, batch)]);
+  host.journal.append(tx, records.map((record) => ({ record, term, ...readEntry(record.entry) })));
+  for (const [i, item] of items.entries()) recordDone(tx, host, item, batch[i] as Proposal);
+  host.wip.dropAll(tx);
 }
 
 /** Entries made of the work, in order, signed. */
@@ -114,6 +141,9 @@ function sealedBefore(rows: readonly PendingRow[], held: Held, head: Head): Prop
   return rows.map(({ n: _n, ...row }) => ({ ...row, epoch: head.epoch }));
 }
 
+const isSame = (a: readonly Proposal[], b: readonly Proposal[] | undefined): boolean =>
+  a.length === b?.length && a.every(({ id }, i) => bytesEqual(id, b[i]!.id));
+
 /** The promises under which a lock is held. Of a keeper that is alone its own word is enough. */
 async function proofOf(
   host: Host,
@@ -122,6 +152,8 @@ async function proofOf(
   author: KeyPair,
 ): Promise<Pick<Granted, "proof" | "again">> {
   if (policy.keepers.quorum === 1) return { proof: NO_PROOF, again: undefined };
+  const known = host.keepers.proofOf(held);
+  if (known !== undefined) return { proof: known, again: undefined };
   const what = { message: held.message, after: held.term - 1, steal: false };
   return await claim(host, policy, held.branch, what, author);
 }

@@ -68,15 +68,19 @@ export async function extendControl(
     if (ops.length === 0) return head.id;
     // Of a keeper that is alone its word is enough, unless others are to come.
     const isSole = policy.keepers.quorum === 1 && ops.every((one) => one.op !== "keepers");
+    const sealIn = (term: number) => {
+      const place = { domain: policy.domain, prev: head.id, seq: head.seq + 1, term };
+      return sealControl(host, author, ops, message, place);
+    };
+    // Checked here first: what this host would refuse is not for the keepers to be asked.
+    host.journal.check({ ...sealIn(0), cert: new Uint8Array(0) }, head, "proposal");
     try {
       const { held: { term }, proof, again } = isSole
         ? { held: { term: 0 }, proof: NO_PROOF, again: undefined }
         : await turnAt(host, policy, op, author);
-      const place = { domain: policy.domain, prev: head.id, seq: head.seq + 1, term };
-      const sealed = sealControl(host, author, ops, message, place);
-      // Checked here first: what this host would refuse is not for the keepers to be asked.
-      if (again === undefined) host.journal.check({ ...sealed, cert: new Uint8Array(0) }, head, "proposal");
-      const batch: readonly Proposal[] = again ?? [{ branch: CONTROL, epoch: 0, seq: place.seq, ...sealed }];
+      const sealed = sealIn(term);
+      const batch: readonly Proposal[] = again ??
+        [{ branch: CONTROL, epoch: 0, seq: head.seq + 1, ...sealed }];
       const sets = batch.flatMap(({ entry, id }) => keepersFor(policy, readEntry(entry).entry, id));
       const records = await host.keepers.certify(op, policy, CONTROL, { term, proof }, batch, sets);
       takeIn(host, records, { branch: CONTROL });

@@ -20,6 +20,7 @@ import * as join from "./join.ts";
 import { Journal } from "./journal.ts";
 import { Keeper } from "./keeper.ts";
 import { serveKeeper } from "./keeper_service.ts";
+import { changeIn } from "./keeper_turns.ts";
 import * as keepers from "./keeper_change.ts";
 import { Keepers } from "./keepers.ts";
 import { KeyRing } from "./keys.ts";
@@ -112,7 +113,10 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     settled: () => replica.settled(),
     pull: (from, branch) => replica.pull(from, branch),
   });
-  journal.onKept((tx, branch, seq, term) => keeper.settle(tx, branch, seq, term));
+  journal.onKept((tx, { branch, seq, ops }, term) => {
+    keeper.settle(tx, branch, seq, term);
+    if (changeIn(ops) !== undefined) keeper.changed(tx);
+  });
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });
   const host: Host = {

@@ -154,10 +154,6 @@ export function openVote(bytes: Uint8Array, domain: Uint8Array, branch: string, 
   return v as Vote;
 }
 
-/** The term that a vote names, unverified. */
-export const termOf = (vote: Uint8Array): number =>
-  Number((decode(open1(vote).payload) as { term?: Cbor }).term);
-
 /** The votes of a certificate, still unverified, each with the id of the key that claims to have made it. */
 export function votesOf(cert: Uint8Array): { kid: string; bytes: Uint8Array }[] {
   if (cert.length > certBytesMax) throw malformed("a certificate (too long)");

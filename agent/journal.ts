@@ -9,7 +9,6 @@ import {
   type EntryRecord,
   openVote,
   readEntry,
-  termOf,
   votesOf,
 } from "./entry.ts";
 import { CONTROL } from "./names.ts";
@@ -39,6 +38,8 @@ export interface Checked {
   record: EntryRecord;
   entry: Entry;
   id: Uint8Array;
+  /** In which term it was certified; of a proposal 0. */
+  term: number;
 }
 
 interface EntryRow extends EntryRecord {
@@ -65,7 +66,7 @@ export class Journal {
   readonly #policies = new Map<string, Policy>();
   #policy: Policy | undefined;
   readonly #grown = new Set<(branch: string) => void>();
-  readonly #kept = new Set<(tx: Tx, branch: string, seq: number, term: number) => void>();
+  readonly #kept = new Set<(tx: Tx, entry: Entry, term: number) => void>();
 
   /** Opens the journal in agent.db and follows the control journal to its end. */
   constructor(db: Db) {
@@ -205,13 +206,13 @@ export class Journal {
       throw bad("jumps in its term");
     }
     checkSeals(record, read, authorKey(then, kid), hostKey(then, toHex(entry.origin)));
-    if (as === "certified") this.#checkCertificate(record, entry, id, then, now, bad);
+    const term = as === "certified" ? this.#certifiedIn(record, entry, id, then, now, bad) : 0;
     if (isNewer) throw new TooNew(where, entry.level);
     if (entry.branch === CONTROL && !genesis) {
       if (!bytesEqual(entry.policy, entry.prev)) throw bad("does not follow the policy it names");
       follow(then, entry, id);
     }
-    return { record, entry, id, policySeq: then.seq };
+    return { record, entry, id, term, policySeq: then.seq };
   }
 
   /** Which policy an entry that is held was made under; 0 where there is none. */
@@ -224,36 +225,38 @@ export class Journal {
     return before === undefined ? 0 : readEntry(before.entry).entry.term;
   }
 
-  #checkCertificate(
+  /** The term of the votes that certify an entry. Throws when they are too few. */
+  #certifiedIn(
     record: EntryRecord,
     entry: Entry,
     id: Uint8Array,
     policy: Policy,
     now: Policy,
     bad: (why: string) => Fault,
-  ): void {
-    const voters = new Set<string>();
-    let term: number | undefined;
+  ): number {
     const sets = keepersFor(policy, entry, id);
     const known = new Set(sets.flatMap(({ hosts }) => hosts));
+    const votes = new Map<number, Set<string>>();
     for (const { kid, bytes } of votesOf(record.cert)) {
       if (!known.has(kid) || isCut(now, kid, entry.branch, entry.seq)) continue;
       const vote = openVote(bytes, entry.domain, entry.branch, hostKey(policy, kid));
       const same = vote.seq === entry.seq && vote.epoch === entry.epoch && bytesEqual(vote.id, id);
-      if (!same || vote.term < entry.term || vote.term !== (term ??= vote.term)) continue;
-      voters.add(kid);
+      if (!same || vote.term < entry.term) continue;
+      votes.set(vote.term, (votes.get(vote.term) ?? new Set()).add(kid));
     }
-    for (const { hosts, quorum } of sets) {
-      const { length } = hosts.filter((host) => voters.has(host));
-      if (length < quorum) {
-        throw bad(`has the votes of ${length} keepers and needs ${quorum}: it was never certain`);
-      }
+    let most = 0;
+    for (const [term, by] of votes) {
+      const missing = sets.find(({ hosts, quorum }) => hosts.filter((host) => by.has(host)).length < quorum);
+      if (missing === undefined) return term;
+      most = Math.max(most, by.size);
     }
+    const { quorum } = sets.at(-1) as Policy["keepers"];
+    throw bad(`has the votes of ${most} keepers and needs ${quorum}: it was never certain`);
   }
 
   /** Keeps checked entries, in order. The policy follows when the transaction commits. */
   append(tx: Tx, checked: readonly Checked[]): void {
-    for (const { record, entry, id } of checked) {
+    for (const { record, entry, id, term } of checked) {
       tx.run(
         "INSERT INTO entry (branch, seq, epoch, id, entry, origin, cert) VALUES (?, ?, ?, ?, ?, ?, ?)",
         entry.branch,
@@ -264,8 +267,7 @@ export class Journal {
         record.origin,
         record.cert,
       );
-      const terms = votesOf(record.cert).map(({ bytes }) => termOf(bytes));
-      for (const fn of this.#kept) fn(tx, entry.branch, entry.seq, Math.max(0, ...terms));
+      for (const fn of this.#kept) fn(tx, entry, term);
       if (entry.branch !== CONTROL) continue;
       if (entry.seq === 1) setMeta(tx, "domain", toHex(id));
       tx.onCommit(() => this.#keepPolicy(follow(this.#policy, entry, id)));
@@ -294,8 +296,8 @@ export class Journal {
     this.#grown.add(fn);
   }
 
-  /** Calls `fn` in the transaction that keeps an entry, with its place and the term of its votes. */
-  onKept(fn: (tx: Tx, branch: string, seq: number, term: number) => void): void {
+  /** Calls `fn` in the transaction that keeps an entry, with the term of its votes. */
+  onKept(fn: (tx: Tx, entry: Entry, term: number) => void): void {
     this.#kept.add(fn);
   }
 

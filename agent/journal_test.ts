@@ -169,7 +169,16 @@ test("one keeper's vote counts once, however often it is there", async (t) => {
   const one = next(host);
   const { entry, id } = readEntry(one.entry);
   const vote = (pair: KeyPair) => sealVote({ epoch: 0, term: 2, seq: 2, id }, entry.domain, "main", pair);
+  const bob = generateKeyPair(systemClock);
   assert.equal(check(host, { ...one, cert: encode([vote(self), vote(others[0] as KeyPair)]) }).entry.seq, 2);
+  const late = sealVote({ epoch: 0, term: 9, seq: 2, id }, entry.domain, "main", self);
+  const votes = [
+    late,
+    vote(self),
+    sealVote({ epoch: 0, term: 2 ** 50, seq: 2, id }, entry.domain, "main", bob),
+  ];
+  const mixed = check(host, { ...one, cert: encode([...votes, vote(others[0] as KeyPair)]) });
+  assert.equal(mixed.term, 2, "a vote of another term, and one of nobody, change nothing");
 });
 
 /** Extends the control journal by an entry of the first owner's, or of somebody else's. */

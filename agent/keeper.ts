@@ -62,6 +62,7 @@ interface Row {
   since_ms: number;
   said: Uint8Array | null;
   change: number;
+  freed: Uint8Array | null;
 }
 
 /** The keeper that lives on this host. */
@@ -98,6 +99,11 @@ export class Keeper {
   /** The signed words in which the term of {@link holder} was promised; undefined where this host has promised nothing. */
   said(branch: string): Uint8Array | undefined {
     return this.#row(branch)?.said ?? undefined;
+  }
+
+  /** The signed words in which that term was given back; undefined when it was not, or not in words. */
+  freed(branch: string): Uint8Array | undefined {
+    return this.#row(branch)?.freed ?? undefined;
   }
 
   /**
@@ -148,11 +154,11 @@ export class Keeper {
 
   #write(tx: Tx, held: Held, said: Uint8Array | undefined = undefined): void {
     tx.run(
-      `INSERT INTO promise VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO promise VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
        ON CONFLICT (branch) DO UPDATE SET term = excluded.term, held = excluded.held, holder = excluded.holder,
          holder_name = excluded.holder_name, host = excluded.host, host_name = excluded.host_name,
          message = excluded.message, since_ms = excluded.since_ms, said = excluded.said,
-         change = excluded.change`,
+         change = excluded.change, freed = NULL`,
       held.branch,
       held.term,
       held.held ? 1 : 0,
@@ -167,9 +173,14 @@ export class Keeper {
     );
   }
 
-  /** Gives a term back; the next lock gets a higher one. */
-  release(tx: Tx, branch: string): void {
-    tx.run("UPDATE promise SET held = 0 WHERE branch = ?", branch);
+  /** Gives a term back, by these words; the next lock gets a higher one. */
+  release(tx: Tx, branch: string, claim: Uint8Array | null = null): void {
+    tx.run("UPDATE promise SET held = 0, freed = ? WHERE branch = ?", claim, branch);
+  }
+
+  /** The keepers have changed: no branch stands still for that any more. */
+  changed(tx: Tx): void {
+    tx.run("UPDATE promise SET held = 0 WHERE change = 1");
   }
 
   /** What this keeper has voted for and does not know to be certified. */

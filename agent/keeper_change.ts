@@ -73,7 +73,6 @@ export async function change(
     }
     return [{ op: "keepers", hosts: hosts.map(fromHex), quorum, cuts: { ...ends }, terms }];
   });
-  await letGo(call, Object.keys(terms));
   return list(call);
 }
 
@@ -107,10 +106,10 @@ async function holdStill({ host, actor }: Call, branch: string): Promise<number>
   const person = personPair(host, actor);
   const policy = host.journal.needPolicy("keeper");
   for (;;) {
-    const { lock, seq, keeper } = await host.keepers.look("keeper", policy, branch);
+    const { lock, seq, keeper, freed } = await host.keepers.look("keeper", policy, branch);
     if (host.journal.head(branch).seq < seq) await host.replica.pull(keeper, branch);
     if (lock?.held === true && !lock.change) throw lockedBy("keeper", lock, host.clock.wall());
-    const want = { message: CHANGING, after: lock?.term ?? 0, steal: false };
+    const want = { message: CHANGING, after: lock?.term ?? 0, steal: false, freed };
     const granted = await claim(host, policy, branch, { ...want, what: "change" }, person);
     if (granted.again === undefined) return granted.held.term;
     await letGo({ host, actor }, [branch]);

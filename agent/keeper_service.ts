@@ -84,6 +84,11 @@ async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): 
     case "look":
       return look(o, branch);
     case "claim":
+      try {
+        if (body.freed !== undefined) hear(o, asked, body.freed);
+      } catch (e) {
+        o.log(`keeper: what was said of ${inert(branch)}: ${Fault.from("keeper", e).message}`);
+      }
       await decide(o, asked, body.claim);
       return { ...look(o, branch) as { [name: string]: Cbor }, ...promised(o, branch) };
     case "stage":
@@ -162,7 +167,20 @@ function promised(o: KeeperServiceOptions, branch: string): { [name: string]: Cb
 function look(o: KeeperServiceOptions, branch: string): Cbor {
   const { seq, id } = o.journal.head(branch);
   const held = o.keeper.holder(branch);
-  return { seq, id, lock: held === undefined ? null : { ...held } };
+  const freed = o.keeper.freed(branch) ?? null;
+  return { seq, id, freed, lock: held === undefined ? null : { ...held } };
+}
+
+/** A lock was given back, and this keeper was not there: the words of who gave it back are as good from anybody. */
+function hear(o: KeeperServiceOptions, { policy, branch }: Asked, bytes: Uint8Array): void {
+  const now = o.keeper.holder(branch);
+  const author = claimant(bytes);
+  const claim = openClaim(bytes, policy.domain, branch, authorKey(policy, author));
+  if (claim.what !== "unlock" || now?.held !== true || now.term !== claim.after) return;
+  const isTheirs = author === now.holder && toHex(claim.host) === now.host;
+  if (!isTheirs && !(claim.steal && may(policy, author, "owner", branch))) return;
+  if (now.change && isChanging(o)) return;
+  o.db.write((tx) => o.keeper.release(tx, branch, bytes));
 }
 
 /** Grants a lock or takes it back, when everything is as it must be. */
@@ -189,7 +207,9 @@ async function decide(
     );
   }
   o.journal.needUnforked(claim.what, branch);
-  if (claim.what === "unlock") return release(o, branch, o.keeper.holder(branch), claim, { author, from });
+  if (claim.what === "unlock") {
+    return release(o, branch, o.keeper.holder(branch), claim, { author, from, bytes });
+  }
   checkMessage("lock", claim.message);
   if (claim.seq > o.journal.head(branch).seq && !isSole(policy)) await bring(o, branch, from);
   const now = o.keeper.holder(branch);
@@ -248,7 +268,7 @@ function release(
   branch: string,
   now: Held | undefined,
   claim: ClaimWords,
-  who: { author: string; from: string },
+  who: { author: string; from: string; bytes: Uint8Array },
 ): void {
   if (now?.term !== claim.after) throw stale(branch);
   if (!now.held) return;
@@ -259,7 +279,7 @@ function release(
   }
   const own = now.holder === who.author && now.host === who.from;
   if (!own && !claim.steal) throw lockedBy("unlock", now, o.clock.wall());
-  o.db.write((tx) => o.keeper.release(tx, branch));
+  o.db.write((tx) => o.keeper.release(tx, branch, who.bytes));
   if (!own) {
     o.log(
       `lock of ${branch}, term ${now.term}, held by ${now.holderName}, stolen by ${who.author.slice(0, 12)}`,
@@ -316,7 +336,7 @@ function certify(
       const records = certified(batch, [votes]);
       return o.journal.append(
         tx,
-        stage.entries.map((checked, i) => ({ ...checked, record: records[i] as EntryRecord })),
+        stage.entries.map((checked, i) => ({ ...checked, term, record: records[i] as EntryRecord })),
       );
     }
     o.keeper.learn(tx, { ...turn.held, message: stage.entries[0]!.entry.message });

@@ -33,7 +33,7 @@ export interface ClaimWords {
 /** What a host asks of a keeper. */
 export type RequestWords =
   | { what: "look" }
-  | { what: "claim"; claim: Uint8Array }
+  | { what: "claim"; claim: Uint8Array; freed?: Uint8Array }
   | { what: "stage"; batch: Uint8Array; part: number; entries: Uint8Array[][] }
   | { what: "certify"; batch: Uint8Array; parts: number; term: number; proof?: Uint8Array }
   | { what: "keep"; batch: Uint8Array; certs: Uint8Array[] };
@@ -41,6 +41,8 @@ export type RequestWords =
 /** What a keeper knows of a branch: its lock, and its end. */
 export interface LookReply {
   lock: Held | null;
+  /** The words in which the lock was given back, for keepers that have not heard them. */
+  freed: Uint8Array | null;
   seq: number;
   id: Uint8Array;
 }
@@ -103,7 +105,8 @@ export function openRequest(
   const body = e.body as unknown as RequestWords;
   const isStage = body?.what === "stage" && isBytes(body.batch) && isCount(body.part) &&
     isRecords(body.entries);
-  const isSound = body?.what === "look" || (body?.what === "claim" && body.claim instanceof Uint8Array) ||
+  const isSound = body?.what === "look" || (body?.what === "claim" && body.claim instanceof Uint8Array &&
+    (body.freed === undefined || body.freed instanceof Uint8Array)) ||
     isStage ||
     (body?.what === "certify" && isBytes(body.batch) && isCount(body.parts) && isCount(body.term) &&
       (body.proof === undefined || body.proof instanceof Uint8Array)) ||
@@ -142,10 +145,16 @@ export function openReply(
 
 /** What a keeper says of a branch, when it has the right form. Throws a corrupt fault. */
 export function readLook(body: Cbor, branch: string): LookReply {
-  const { lock, seq, id } = (body ?? {}) as { lock?: Cbor; seq?: Cbor; id?: Cbor };
+  const { lock, seq, id, freed = null } = (body ?? {}) as {
+    lock?: Cbor;
+    seq?: Cbor;
+    id?: Cbor;
+    freed?: Cbor;
+  };
   const isEnd = isCount(seq) && id instanceof Uint8Array && (id.length === 32 || id.length === 0);
   if (!isEnd || (lock !== null && !isHeld(lock, branch))) throw malformed("a keeper's word about a lock");
-  return { lock: lock === null ? null : { ...lock as unknown as Held }, seq, id };
+  if (freed !== null && !(freed instanceof Uint8Array)) throw malformed("a keeper's word about a lock");
+  return { lock: lock === null ? null : { ...lock as unknown as Held }, seq, id, freed };
 }
 
 /** What a keeper answers to a claim beside: its promise, and what it has voted for and does not know to be certified. */

@@ -53,8 +53,17 @@ export interface Looked extends LookReply {
 export class Keepers {
   readonly #o: KeepersOptions;
 
+  /** The promises under which locks are held here, as long as this agent runs. */
+  readonly #proofs = new Map<string, { term: number; proof: Proof }>();
+
   constructor(options: KeepersOptions) {
     this.#o = options;
+  }
+
+  /** The promises under which a lock was taken from here; undefined when they have been forgotten. */
+  proofOf({ branch, term }: Held): Proof | undefined {
+    const known = this.#proofs.get(branch);
+    return known?.term === term ? known.proof : undefined;
   }
 
   get #self(): string {
@@ -119,19 +128,31 @@ export class Keepers {
     const lock = lockOf([...answers.values()], policy);
     if (lock !== null) this.#note(lock);
     const [keeper, end] = [...answers].reduce((a, b) => b[1].seq > a[1].seq ? b : a);
-    return { ...end, keeper, lock };
+    const freed = [...answers.values()].find((one) => one.freed !== null && one.lock?.term === lock?.term)
+      ?.freed;
+    return { ...end, keeper, lock, freed: freed ?? null };
   }
 
   /**
-   * Puts a claim for a lock, signed by the person, to the keepers.
+   * Puts a claim for a lock, signed by the person, to the keepers; `freed`: in what words the last one was given back.
    * @throws {Fault} what too many of them say against it; noQuorum
    */
-  async lock(policy: Policy, branch: string, words: ClaimWords, person: KeyPair): Promise<Granted> {
+  async lock(
+    policy: Policy,
+    branch: string,
+    words: ClaimWords,
+    person: KeyPair,
+    freed: Uint8Array | null = null,
+  ): Promise<Granted> {
     const isSole = policy.keepers.quorum === 1;
     const claim = sealClaim(words, policy.domain, branch, person);
     const answers = await this.#quorum("lock", policy, async (keeper) => {
       const reply = readClaimed(
-        await this.#ask("lock", policy, branch, keeper, { what: "claim", claim }),
+        await this.#ask("lock", policy, branch, keeper, {
+          what: "claim",
+          claim,
+          ...(freed === null ? {} : { freed }),
+        }),
         branch,
       );
       this.#checkTerm(reply.lock);
@@ -168,7 +189,10 @@ export class Keepers {
     const found = accepted.find(({ term, batch }) =>
       term === held.term || (must !== undefined && bytesEqual(batch, must.batch))
     );
-    if (found === undefined && must === undefined) return { held, proof, again: undefined };
+    if (found === undefined && must === undefined) {
+      this.#proofs.set(branch, { term: held.term, proof });
+      return { held, proof, again: undefined };
+    }
     if (found === undefined) {
       throw new Fault("lock", "corrupt", "a keeper has voted for something that it does not give", {
         hint: "isconf status",

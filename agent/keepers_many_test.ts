@@ -128,6 +128,47 @@ test("a check-in that came to one keeper before its host died is finished by the
   await until("it comes back and knows its own", () => seqOf(d!) === 2 && d!.agent.host.wip.count() === 0);
 });
 
+test("a keeper that has not heard that a lock was given back hears it from whoever wants the next, in the words of who gave it", async (t) => {
+  const [a, b, c] = await withKeepers(t);
+  await b.acts.locks.lock(b.call(), "mine");
+  await c.stop();
+  await until("hostc is gone", () => !b.agent.host.mesh.peers().includes(idOf(c)));
+  await b.acts.locks.unlock(b.call(), false);
+  await c.start();
+  await until("hostc is back", () => [a, b].every((host) => host.agent.host.mesh.peers().length === 2));
+  assert.equal(c.agent.host.keeper.holder("main")?.held, true, "it does not know");
+  await b.stop();
+  await until("hostb is gone", () => a.agent.host.mesh.peers().length === 1);
+  await checkIn(a, "needs hostc");
+  assert.equal(seqOf(a), 1);
+});
+
+test("what one keeper has voted for and two others have never heard of is nothing, and nobody's work is taken for it", async (t) => {
+  const [a, b, c, d] = await withKeepers(t, ["hosta", "hostb", "hostc", "hostd"]);
+  await d!.acts.locks.lock(d!.call(), "what dies");
+  await run(d!, ["/bin/true"]);
+  lossy(d!, (to, what) => to !== idOf(a) && what === "stage");
+  await faultOf(() => d!.acts.checkin.ci(d!.call()));
+  await d!.stop();
+  await a.stop();
+  await until("hosta is gone", () => !b.agent.host.mesh.peers().includes(idOf(a)));
+  await b.acts.locks.lock(b.call(), "without it", true);
+  await run(b, ["/bin/sh", "-c", "true"]);
+  await a.start();
+  await until("hosta is back", () => b.agent.host.mesh.peers().includes(idOf(a)));
+  assert.ok(a.agent.host.keeper.accepted("main") !== undefined);
+  lossy(b, (to, what) => to === idOf(c) && what === "claim"); // the promises of b and c are good, and not asked for again
+  await b.acts.checkin.ci(b.call());
+  await until("all have it", () => [a, b, c].every((host) => seqOf(host) === 1));
+  for (const host of [a, b, c]) {
+    assert.equal(Buffer.from(entriesOf(host)[0]!.origin).toString("hex"), idOf(b));
+    assert.equal(host.agent.host.keeper.accepted("main"), undefined);
+  }
+  await d!.start();
+  await until("hostd has it", () => seqOf(d!) === 1);
+  assert.deepEqual([d!.agent.host.pending.count(), d!.agent.host.wip.count()], [0, 1]);
+});
+
 test("keepers are added and taken away while nobody has the lock; both sets vote, and everybody can check it later", async (t) => {
   const hosts = await withKeepers(t, ["hosta", "hostb", "hostc", "hostd"]);
   const [a, b, c, d] = hosts as TestHost[] as [TestHost, TestHost, TestHost, TestHost];

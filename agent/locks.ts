@@ -24,7 +24,7 @@ export async function lock(
   needCongruent(host, "lock");
   host.journal.needUnforked("lock", branch);
   await host.replica.settled();
-  const { lock: now, keeper, seq: end } = await host.keepers.look(
+  const { lock: now, keeper, seq: end, freed } = await host.keepers.look(
     "lock",
     host.journal.needPolicy("lock"),
     branch,
@@ -56,7 +56,7 @@ export async function lock(
   }
   const isOwn = now?.held === true && now.holder === author && now.host === hostId(host);
   const after = isOwn ? now.term - 1 : now?.term ?? 0;
-  const words = { message, after, steal };
+  const words = { message, after, steal, freed };
   const granted = await claim(host, policy, branch, words, person).catch(async (e) => {
     if (!isOwn && policy.keepers.quorum > 1) await takeBack(host, policy, branch, words, person);
     throw e;
@@ -77,6 +77,8 @@ interface Want {
   message: string;
   after: number;
   steal: boolean;
+  /** The words in which the last lock was given back. */
+  freed?: Uint8Array | null;
 }
 
 /** Claims a lock of the keepers for a person. */
@@ -84,12 +86,12 @@ export async function claim(
   host: Host,
   policy: Policy,
   branch: string,
-  want: Want,
+  { freed = null, ...want }: Want,
   person: KeyPair,
 ): Promise<Granted> {
   const { seq, id } = host.journal.head(branch);
   const words = { ...want, host: fromHex(hostId(host)), seq, id };
-  return await host.keepers.lock(policy, branch, { what: "lock", ...words }, person);
+  return await host.keepers.lock(policy, branch, { what: "lock", ...words }, person, freed);
 }
 
 /** Gives back what some keepers may have promised to a claim that too few of them have. */
@@ -97,7 +99,7 @@ async function takeBack(
   host: Host,
   policy: Policy,
   branch: string,
-  want: Want,
+  { freed: _, ...want }: Want,
   person: KeyPair,
 ): Promise<void> {
   const { seq, id } = host.journal.head(branch);
@@ -183,7 +185,7 @@ export async function needLock(call: Call, op: string, term?: number): Promise<H
   const branch = branchOf(host, op);
   const author = keyId(personPair(host, actor).publicKey);
   const held = await host.keepers.refresh(branch);
-  const own = held?.held === true && held.holder === author && held.host === hostId(host);
+  const own = held?.held === true && !held.change && held.holder === author && held.host === hostId(host);
   const { count, lost } = host.wip.heldBy(author, held?.term);
   if (own && lost === undefined && (term === undefined || term === held.term)) return held;
   if (lost !== undefined || (term !== undefined && held?.term !== term)) {

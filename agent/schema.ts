@@ -53,6 +53,7 @@ const MIGRATIONS: Migration[] = [{
   sql: `
     ALTER TABLE promise ADD COLUMN said BLOB;
     ALTER TABLE promise ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE promise ADD COLUMN freed BLOB;
     CREATE TABLE accepted (
       branch TEXT PRIMARY KEY, term INTEGER NOT NULL, seq INTEGER NOT NULL, batch BLOB NOT NULL, records BLOB NOT NULL,
       proof BLOB NOT NULL) STRICT;

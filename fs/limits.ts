@@ -26,6 +26,9 @@ export const windowBytes = 4 * MiB;
 /** Bytes of a file that are read, cut and put together, while those before them are still being written. */
 export const putWindowBytes = 8 * MiB;
 
+/** What is written to a pack at once and is at least so large is not kept in the memory of the system when it is on the disk. */
+export const uncachedBytes = MiB;
+
 /** Memory for what a reader of one file is given at once: `windowBytes` of objects, and what stands between them. */
 export const readRoomBytes = windowBytes + MiB;
 

@@ -4,8 +4,8 @@ import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { errnoCode, Fault, flock, pause, punchHole } from "../mq/mod.ts";
-import { blockBytes, packBytes, packsOpenMax } from "./limits.ts";
+import { errnoCode, Fault, flock, forgetCached, pause, punchHole } from "../mq/mod.ts";
+import { blockBytes, packBytes, packsOpenMax, uncachedBytes } from "./limits.ts";
 import { Room } from "./room.ts";
 
 /** Where bytes begin. */
@@ -53,10 +53,12 @@ export class Packs {
     try {
       own = this.#claim();
       own.users++;
-      this.room.need(pieces.reduce((sum, { length }) => sum + length, 0));
+      const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
+      this.room.need(bytes);
       const at = own.end;
       own.end = writeAll(own.fd, at, pieces);
       await promisify(fs.fdatasync)(own.fd);
+      if (bytes >= uncachedBytes) forgetCached(own.fd, at, bytes); // an image pushes nothing of others out of memory
       return point({ pack: own.n, at });
     } catch (e) {
       throw e instanceof Fault ? e : Fault.from("store.put", Object.assign(e as Error, { path: this.#dir }));

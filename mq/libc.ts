@@ -33,7 +33,6 @@ const [STATX_BASIC_STATS, STATX_ATTR_MOUNT_ROOT, STATX_ATTR_IMMUTABLE_APPEND] = 
 const [SEEK_DATA, SEEK_HOLE] = [3, 4];
 const [F_SETFD, F_GETFL, F_SETFL, FD_CLOEXEC, O_NONBLOCK, O_CLOEXEC] = [2, 3, 4, 1, 0o4000, 0o2000000];
 const [LOCK_SH, LOCK_EX, LOCK_NB, MFD_CLOEXEC, UTIME_OMIT] = [1, 2, 4, 1, 0x3ffffffe];
-const PUNCH_HOLE_KEEP_SIZE = 3;
 /** Bytes of names asked for at once, and PATH_MAX, longer than which no symbolic link is (linux/limits.h). */
 const [namesBytes, linkBytesMax] = [65536, 4096];
 
@@ -77,6 +76,7 @@ const SYMBOLS = {
   sendmsg: ["i64", "i32", "buffer", "i32"],
   recvmsg: ["i64", "i32", "buffer", "i32"],
   ioctl: ["i32", "i32", "u64", "buffer"],
+  posix_fadvise: ["i32", "i32", "i64", "i64", "i32"],
   close: ["i32", "i32"],
   pipe2: ["i32", "buffer", "i32"],
   unshare: ["i32", "i32"],
@@ -264,21 +264,6 @@ export function writeAt(fd: number, bytes: Uint8Array, offset: number): void {
 
 export function truncateFd(fd: number, size: number): void {
   call("ftruncate", fd, BigInt(size));
-}
-
-/** fsync(2). An error is reported by the kernel once and is final. */
-export function syncFd(fd: number): void {
-  call("fsync", fd);
-}
-
-/** fallocate(2): gives a part of a file back to the disk; it reads as zeros then, and nothing behind it moves. */
-export function punchHole(fd: number, offset: number, length: number): void {
-  if (length > 0) call("fallocate", fd, PUNCH_HOLE_KEEP_SIZE, BigInt(offset), BigInt(length));
-}
-
-/** syncfs(2): all that was written to the file system that `fd` is on. */
-export function syncAllOf(fd: number): void {
-  call("syncfs", fd);
 }
 
 const statBytes = new Uint8Array(256);

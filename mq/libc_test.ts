@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import * as libc from "./libc.ts";
+import { syncFd } from "./libc_sync.ts";
 import * as xattr from "./xattr.ts";
 
 function withDir(fn: (dir: string) => void): void {
@@ -168,10 +169,10 @@ test("readAt and writeAt move bytes beyond 4 GiB; truncateFd and syncFd do what 
     assert.deepEqual([...into], [1, 2, 3, 0, 0, 0, 0, 0]);
     assert.equal(libc.readAt(fd, into, at + 3), 0);
     libc.truncateFd(fd, 7);
-    libc.syncFd(fd);
+    syncFd(fd);
     assert.equal(libc.statAt(fd).size, 7);
     libc.closeFd(fd);
-    assert.throws(() => libc.syncFd(fd), { code: "EBADF", syscall: "fsync" });
+    assert.throws(() => syncFd(fd), { code: "EBADF", syscall: "fsync" });
   });
 });
 

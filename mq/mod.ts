@@ -74,7 +74,6 @@ export {
   mkdirAt,
   O_PATH,
   openAt,
-  punchHole,
   readAt,
   readlinkAt,
   readNames,
@@ -82,13 +81,12 @@ export {
   setNonBlocking,
   statAt,
   symlinkAt,
-  syncAllOf,
-  syncFd,
   truncateFd,
   unlinkAt,
   utimensAt,
   writeAt,
 } from "./libc.ts";
+export { forgetCached, punchHole, syncAllOf, syncFd } from "./libc_sync.ts";
 export type { Exit, Spawn } from "./process.ts";
 export {
   duplicate,

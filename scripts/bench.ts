@@ -1,6 +1,6 @@
 // bench: measures the shipped executable against the peers it is held against, in one run on one machine.
 // Not a test: a missed aim is reported and ends 0. Usage, as root: deno task bench [NAME …]; without names, all but the
-// long ones: deno task bench:mesh runs those that need several hosts, and content is run by its name.
+// long ones: deno task bench:mesh runs those that need several hosts; content, or image, files and blobs of it, is run by name.
 import { carry } from "./bench/carry.ts";
 import { content } from "./bench/content.ts";
 import { cost } from "./bench/cost.ts";
@@ -27,10 +27,13 @@ const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = {
   cost,
   sim,
   content,
+  image: () => content("image"),
+  files: () => content("files"),
+  blobs: () => content("blobs"),
 };
 
 /** Those that take longer than a minute or two. */
-const LONG = ["carry", "cost", "content"];
+const LONG = ["carry", "cost", "content", "image", "files", "blobs"];
 
 if (Deno.uid() !== 0) {
   throw new Error("the benchmarks need root: as other users, commands and cgroups differ");

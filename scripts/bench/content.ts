@@ -15,10 +15,11 @@ import { run } from "./run.ts";
 /** Room for both versions of the image, a store of them and what was got: about 5 GiB at a time. */
 const diskBytes = 8 * 1024 ** 3;
 
-export async function content(): Promise<Figure[]> {
+/** Measures with the sets of these names, or with all. */
+export async function content(...names: ContentSet["title"][]): Promise<Figure[]> {
   const figures: Figure[] = [];
   using _patient = new Patience();
-  for (const set of CONTENT_SETS) {
+  for (const set of CONTENT_SETS.filter(({ title }) => names.length === 0 || names.includes(title))) {
     using temp = new TempDir();
     await using disk = await OwnDisk.begin(temp.path, diskBytes);
     figures.push(...await measureSet(set, disk.path));

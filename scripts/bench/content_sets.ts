@@ -13,6 +13,8 @@ export interface Way {
 }
 
 export interface ContentSet {
+  /** What it is called on the command line, and in figures. */
+  title: "image" | "files" | "blobs";
   name: string;
   shape: Shape;
   /** Makes the versions in directories of these names, each called `content`. */
@@ -35,6 +37,7 @@ const than = (max: number, value: string, ...peers: string[]): Aim[] =>
 const resticBoth = ["restic", "restic off"];
 
 const image: ContentSet = {
+  title: "image",
   name: "image of 1 GiB",
   shape: "file",
   make(v1, v2) {
@@ -69,6 +72,7 @@ const image: ContentSet = {
 };
 
 const tree: ContentSet = {
+  title: "files",
   name: "20,000 files",
   shape: "dir",
   make: (v1) => makeTree(`${v1}/content`, 20_000),
@@ -82,6 +86,7 @@ const tree: ContentSet = {
 };
 
 const blobs: ContentSet = {
+  title: "blobs",
   name: "100,000 blobs",
   shape: "dir",
   make: (v1) => makeBlobs(`${v1}/content`, 100_000),
