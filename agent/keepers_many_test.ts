@@ -131,6 +131,7 @@ test("a check-in that came to one keeper before its host died is finished by the
 test("a keeper that has not heard that a lock was given back hears it from whoever wants the next, in the words of who gave it", async (t) => {
   const [a, b, c] = await withKeepers(t);
   await b.acts.locks.lock(b.call(), "mine");
+  await until("hostc has promised it too", () => c.agent.host.keeper.holder("main")?.held === true);
   await c.stop();
   await until("hostc is gone", () => !b.agent.host.mesh.peers().includes(idOf(c)));
   await b.acts.locks.unlock(b.call(), false);
