@@ -5,6 +5,8 @@ export interface Acts {
   join: typeof import("./join.ts");
   roles: typeof import("./roles.ts");
   keepers: typeof import("./keeper_change.ts");
+  recovery: typeof import("./recovery.ts");
+  roots: typeof import("./root_change.ts");
   locks: typeof import("./locks.ts");
   checkin: typeof import("./checkin.ts");
   work: typeof import("./work.ts");

@@ -137,7 +137,8 @@ function seal(
 function sealedBefore(rows: readonly PendingRow[], held: Held, head: Head): Proposal[] | undefined {
   const [first] = rows;
   if (first === undefined || first.seq !== head.seq + 1 || first.branch !== held.branch) return undefined;
-  if (readEntry(first.entry).entry.term !== held.term) return undefined;
+  const { entry } = readEntry(first.entry);
+  if (entry.term !== held.term || entry.epoch !== head.epoch) return undefined;
   return rows.map(({ n: _n, ...row }) => ({ ...row, epoch: head.epoch }));
 }
 

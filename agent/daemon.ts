@@ -14,6 +14,7 @@ import * as doctor from "./doctor.ts";
 import * as domain from "./domain.ts";
 import * as enrol from "./enrol.ts";
 import { openDoors } from "./door.ts";
+import { epochIn } from "./epochs.ts";
 import { History } from "./history.ts";
 import { type Host, hostId, hostPair, Turn } from "./host.ts";
 import * as join from "./join.ts";
@@ -35,10 +36,12 @@ import { NameTable } from "./name_table.ts";
 import { type Home, makeHome } from "./paths.ts";
 import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
 import { Pending } from "./pending.ts";
+import * as recovery from "./recovery.ts";
 import { Replica } from "./replica.ts";
 import * as report from "./report.ts";
 import { Reports } from "./reports.ts";
 import * as roles from "./roles.ts";
+import * as roots from "./root_change.ts";
 import { ProcessRunner, type Runner } from "./run.ts";
 import { getMeta, openAgentDb } from "./schema.ts";
 import type { Answers, Ask, NetRequest, RootRequest } from "./seam.ts";
@@ -113,10 +116,12 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     settled: () => replica.settled(),
     pull: (from, branch) => replica.pull(from, branch),
   });
-  journal.onKept((tx, { branch, seq, ops }, term) => {
-    keeper.settle(tx, branch, seq, term);
-    if (changeIn(ops) !== undefined) keeper.changed(tx);
+  journal.onKept((tx, entry, term) => {
+    keeper.settle(tx, entry.branch, entry.seq, term);
+    if (changeIn(entry.ops) !== undefined) keeper.changed(tx);
+    if (epochIn(entry) !== undefined) keeper.begin(tx);
   });
+  journal.onCut((tx, cut) => recovery.noteCut(host, tx, cut));
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });
   const host: Host = {
@@ -162,6 +167,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     join,
     roles,
     keepers,
+    recovery,
+    roots,
     locks,
     checkin,
     work,

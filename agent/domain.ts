@@ -53,6 +53,7 @@ export async function init(call: Call, args: { host: string; branch: string }): 
   const { id, ...sealed } = sealControl(host, root, ops, message, {
     domain: none,
     prev: none,
+    epoch: 0,
     seq: 1,
     term: 0,
   });

@@ -14,7 +14,15 @@ import {
   toHex,
   verify1,
 } from "../mq/mod.ts";
-import { certBytesMax, controlEntryBytesMax, entryBytesMax, keepersMax, opsPerEntryMax } from "./limits.ts";
+import {
+  certBytesMax,
+  controlEntryBytesMax,
+  dropsMax,
+  entryBytesMax,
+  keepersMax,
+  opsPerEntryMax,
+  rootKeysMax,
+} from "./limits.ts";
 import { CONTROL } from "./names.ts";
 
 /** What this agent can apply: an entry that needs a higher number stops replay before it. */
@@ -48,7 +56,16 @@ export type Op =
     cuts: Record<string, number>;
     terms: Record<string, number>;
   }
-  | { op: "branch"; name: string; from: null | { branch: string; seq: number; id: Uint8Array } };
+  | { op: "branch"; name: string; from: null | { branch: string; seq: number; id: Uint8Array } }
+  | {
+    op: "epoch";
+    hosts: Uint8Array[];
+    quorum: number;
+    /** The last entry of each chain that counts, the control journal's too: its seq and id. */
+    bases: Record<string, [seq: number, id: Uint8Array]>;
+    drops: Uint8Array[];
+  }
+  | { op: "signed"; after: Uint8Array; signatures: Uint8Array[] };
 
 /** The signed content of an entry. Binary fields: ids are SHA-256 (32 bytes), keys are ids of public keys. */
 export interface Entry {
@@ -101,6 +118,7 @@ export const TYPE = {
   person: "isconf/person/1",
   join: "isconf/join/1",
   name: "isconf/name/1",
+  root: "isconf/root/1",
 } as const;
 
 /** What a signature of ours is good for, and nothing else. */
@@ -221,7 +239,10 @@ export const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> =
     stdin: (v) => v === null || isId(v),
   },
   reboot: {},
-  roots: { keys: (v) => Array.isArray(v) && v.length > 0 && v.every(isId), threshold: isCount },
+  roots: {
+    keys: (v) => Array.isArray(v) && v.length > 0 && v.length <= rootKeysMax && v.every(isId),
+    threshold: isCount,
+  },
   host: { key: isId, net: isId, name: isText },
   person: { key: isId, name: isText },
   grant: { key: isId, role: isText, branch: isText },
@@ -240,7 +261,23 @@ export const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> =
       (isPlainMap(v) && isText((v as { branch?: unknown }).branch) && isCount((v as { seq?: unknown }).seq) &&
         isId((v as { id?: unknown }).id) && Object.keys(v as object).length === 3),
   },
+  epoch: {
+    hosts: (v) => Array.isArray(v) && v.length > 0 && v.length <= keepersMax && v.every(isId),
+    quorum: isCount,
+    bases: (v) => isPlainMap(v) && Object.values(v as object).every(isBase),
+    drops: (v) => Array.isArray(v) && v.length <= dropsMax && v.every(isId),
+  },
+  signed: {
+    after: isId,
+    signatures: (v) =>
+      Array.isArray(v) && v.length <= rootKeysMax && v.every((one) => one instanceof Uint8Array),
+  },
 };
+
+function isBase(v: unknown): boolean {
+  const [seq, id] = Array.isArray(v) && v.length === 2 ? v : [];
+  return isCount(seq) && (seq === 0 ? id instanceof Uint8Array && id.length === 0 : isId(id));
+}
 
 function isCuts(v: unknown): boolean {
   return isPlainMap(v) && Object.values(v as object).every(isCount);

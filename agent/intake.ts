@@ -3,8 +3,10 @@
 import type { Db } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, type Clock, Fault, fromHex } from "../mq/mod.ts";
 import { type EntryRecord, readEntry } from "./entry.ts";
+import { epochIn } from "./epochs.ts";
 import type { Checked, Journal } from "./journal.ts";
 import { CONTROL, inert } from "./names.ts";
+import type { Policy } from "./trust.ts";
 
 /** Where records go. */
 export interface Intake {
@@ -20,6 +22,8 @@ export interface Must {
   /** Their branch, and the place of the first. */
   branch?: string;
   from?: number;
+  /** Also of a branch that is frozen: for who is about to say what counts. */
+  isResolving?: boolean;
 }
 
 /**
@@ -42,7 +46,7 @@ function checkAll(
   into: Intake,
   records: readonly EntryRecord[],
   checked: Checked[],
-  { domain, branch: asked, from }: Must,
+  { domain, branch: asked, from, isResolving = false }: Must,
 ): void {
   let head: Parameters<Journal["check"]>[1] | undefined;
   for (const [i, record] of records.entries()) {
@@ -62,10 +66,13 @@ function checkAll(
     }
     const held = into.journal.at(branch, seq);
     if (held !== undefined && held.branch === branch) {
-      if (!bytesEqual(held.id, id)) throw proven(into, record, held);
-      continue;
+      if (bytesEqual(held.id, id)) continue;
+      if (!into.journal.endsHere(entry)) throw proven(into, record, held);
+      const now = into.journal.policyAt(entry.prev) as Policy;
+      head = { seq: seq - 1, id: entry.prev, epoch: now.epoch, now };
+    } else if (!isResolving && epochIn(entry) === undefined) {
+      into.journal.needUnforked("journal", branch);
     }
-    into.journal.needUnforked("journal", branch);
     head ??= into.journal.head(branch);
     const one = into.journal.check(record, head);
     checked.push(one);
@@ -84,7 +91,7 @@ function proven(into: Intake, record: EntryRecord, held: EntryRecord): Fault {
     "journal",
     "forked",
     `two different entries ${seq} of ${inert(branch)} were certified`,
-    { hint: "isconf status: the branch is frozen until an owner resolves it" },
+    { hint: `isconf resolve ${inert(branch)}, with the root keys of the domain` },
   );
 }
 

@@ -2,15 +2,9 @@
 // Not who votes (keeper.ts), not what this host has applied (history.ts).
 import type { Db, Tx } from "../fs/mod.ts";
 import { bytesEqual, Fault, toHex } from "../mq/mod.ts";
-import {
-  checkSeals,
-  type Entry,
-  ENTRY_LEVEL,
-  type EntryRecord,
-  openVote,
-  readEntry,
-  votesOf,
-} from "./entry.ts";
+import { certifiedIn } from "./certificate.ts";
+import { checkSeals, type Entry, ENTRY_LEVEL, type EntryRecord, readEntry } from "./entry.ts";
+import { type Cut, cutBack, epochIn, isSettled, wrongEpoch } from "./epochs.ts";
 import { CONTROL } from "./names.ts";
 import { getMeta, setMeta } from "./schema.ts";
 import {
@@ -30,6 +24,7 @@ import { termStepMax } from "./limits.ts";
 export interface Head {
   seq: number;
   id: Uint8Array;
+  /** Of what follows it. */
   epoch: number;
 }
 
@@ -67,6 +62,7 @@ export class Journal {
   #policy: Policy | undefined;
   readonly #grown = new Set<(branch: string) => void>();
   readonly #kept = new Set<(tx: Tx, entry: Entry, term: number) => void>();
+  readonly #cut = new Set<(tx: Tx, cut: Cut) => void>();
 
   /** Opens the journal in agent.db and follows the control journal to its end. */
   constructor(db: Db) {
@@ -101,11 +97,15 @@ export class Journal {
   /** The end of a branch's chain; of a branch forked off without entries of its own: the fork point. */
   head(branch: string): Head {
     const row = this.#db.read((r) =>
-      r.get<Head>("SELECT seq, id, epoch FROM entry WHERE branch = ? ORDER BY seq DESC LIMIT 1", branch)
+      r.get<Omit<Head, "epoch">>(
+        "SELECT seq, id FROM entry WHERE branch = ? ORDER BY seq DESC LIMIT 1",
+        branch,
+      )
     );
-    if (row !== undefined) return row;
-    const from = this.policy()?.branches.get(branch);
-    return from ? { seq: from.seq, id: from.id, epoch: 0 } : EMPTY;
+    const policy = this.policy();
+    const from = policy?.branches.get(branch);
+    const { seq, id } = row ?? from ?? EMPTY;
+    return { seq, id, epoch: policy?.epoch ?? 0 };
   }
 
   /** The stored entry at a place of a branch's chain, which may lie in the branch it was forked from. */
@@ -160,11 +160,12 @@ export class Journal {
   /**
    * Checks everything that can be checked of one entry that is to follow `head` on its branch: place, chain,
    * policy, role, revocation, both signatures, certificate. Nothing is kept. Throws corrupt, denied or refused.
-   * A keeper that is asked for its vote checks a `proposal`: all but the certificate, which is not there yet.
+   * A keeper that is asked for its vote checks a `proposal`: all but the certificate, which is not there yet. `head.now`: the
+   * policy that is to be the newest, where what is held beyond it does not count.
    */
   check(
     record: EntryRecord,
-    head: Head & { policySeq?: number },
+    head: Head & { policySeq?: number; now?: Policy },
     as: "certified" | "proposal" = "certified",
   ): Checked & { policySeq: number } {
     const read = readEntry(record.entry);
@@ -173,10 +174,9 @@ export class Journal {
     const bad = (why: string) =>
       new Fault("journal", "corrupt", `${where} ${why}`, { hint: "isconf verify, then ask another host" });
     if (entry.seq !== head.seq + 1) throw bad(`does not follow entry ${head.seq}`);
-    if (entry.epoch !== head.epoch) throw bad(`is of another epoch, ${entry.epoch}`);
     if (!bytesEqual(entry.prev, head.id)) throw bad("names another predecessor: the chain is broken there");
     const genesis = entry.branch === CONTROL && entry.seq === 1;
-    const now = genesis ? follow(undefined, entry, id) : this.needPolicy("journal");
+    const now = genesis ? follow(undefined, entry, id) : head.now ?? this.needPolicy("journal");
     const then = genesis ? now : this.policyAt(entry.policy);
     if (!genesis && !bytesEqual(entry.domain, now.domain)) throw bad("belongs to another domain");
     if (then === undefined) {
@@ -184,6 +184,8 @@ export class Journal {
         hint: "isconf up when a keeper can be reached, or isconf bundle import a newer bundle",
       });
     }
+    const wrong = wrongEpoch(now, then, entry, id);
+    if (wrong !== undefined) throw bad(wrong);
     const before = head.policySeq ?? this.#policySeqOf(this.at(entry.branch, head.seq));
     if (then.seq < before) throw bad("names a policy older than the entry before it");
     if (!now.branches.has(entry.branch) && entry.branch !== CONTROL) throw bad("is of a branch nobody made");
@@ -205,8 +207,8 @@ export class Journal {
     if (entry.term > termStepMax && entry.term > this.#termBefore(entry) + termStepMax) {
       throw bad("jumps in its term");
     }
-    checkSeals(record, read, authorKey(then, kid), hostKey(then, toHex(entry.origin)));
-    const term = as === "certified" ? this.#certifiedIn(record, entry, id, then, now, bad) : 0;
+    checkSeals(record, read, authorKey(then, kid, entry.ops), hostKey(then, toHex(entry.origin)));
+    const term = as === "certified" ? certifiedIn({ record, entry, id }, then, now, bad) : 0;
     if (isNewer) throw new TooNew(where, entry.level);
     if (entry.branch === CONTROL && !genesis) {
       if (!bytesEqual(entry.policy, entry.prev)) throw bad("does not follow the policy it names");
@@ -225,38 +227,13 @@ export class Journal {
     return before === undefined ? 0 : readEntry(before.entry).entry.term;
   }
 
-  /** The term of the votes that certify an entry. Throws when they are too few. */
-  #certifiedIn(
-    record: EntryRecord,
-    entry: Entry,
-    id: Uint8Array,
-    policy: Policy,
-    now: Policy,
-    bad: (why: string) => Fault,
-  ): number {
-    const sets = keepersFor(policy, entry, id);
-    const known = new Set(sets.flatMap(({ hosts }) => hosts));
-    const votes = new Map<number, Set<string>>();
-    for (const { kid, bytes } of votesOf(record.cert)) {
-      if (!known.has(kid) || isCut(now, kid, entry.branch, entry.seq)) continue;
-      const vote = openVote(bytes, entry.domain, entry.branch, hostKey(policy, kid));
-      const same = vote.seq === entry.seq && vote.epoch === entry.epoch && bytesEqual(vote.id, id);
-      if (!same || vote.term < entry.term) continue;
-      votes.set(vote.term, (votes.get(vote.term) ?? new Set()).add(kid));
-    }
-    let most = 0;
-    for (const [term, by] of votes) {
-      const missing = sets.find(({ hosts, quorum }) => hosts.filter((host) => by.has(host)).length < quorum);
-      if (missing === undefined) return term;
-      most = Math.max(most, by.size);
-    }
-    const { quorum } = sets.at(-1) as Policy["keepers"];
-    throw bad(`has the votes of ${most} keepers and needs ${quorum}: it was never certain`);
-  }
-
-  /** Keeps checked entries, in order. The policy follows when the transaction commits. */
+  /**
+   * Keeps checked entries, in order. The policy follows when the transaction commits. With the beginning of an epoch goes what
+   * it leaves behind.
+   */
   append(tx: Tx, checked: readonly Checked[]): void {
     for (const { record, entry, id, term } of checked) {
+      const cut = epochIn(entry) === undefined ? [] : cutBack(tx, this.#policy, entry);
       tx.run(
         "INSERT INTO entry (branch, seq, epoch, id, entry, origin, cert) VALUES (?, ?, ?, ?, ?, ?, ?)",
         entry.branch,
@@ -268,12 +245,20 @@ export class Journal {
         record.cert,
       );
       for (const fn of this.#kept) fn(tx, entry, term);
+      for (const one of cut) this.#cut.forEach((fn) => fn(tx, one));
       if (entry.branch !== CONTROL) continue;
       if (entry.seq === 1) setMeta(tx, "domain", toHex(id));
-      tx.onCommit(() => this.#keepPolicy(follow(this.#policy, entry, id)));
+      tx.onCommit(() => this.#keepPolicy(follow(this.#before(entry), entry, id)));
     }
     const branches = new Set(checked.map(({ entry }) => entry.branch));
     tx.onCommit(() => branches.forEach((branch) => this.#grown.forEach((fn) => fn(branch))));
+  }
+
+  /** The policy that a control entry follows. With the beginning of an epoch, what was held in its place is forgotten. */
+  #before(entry: Entry): Policy | undefined {
+    if (epochIn(entry) === undefined) return this.#policy;
+    for (const [id, { seq }] of this.#policies) if (seq >= entry.seq) this.#policies.delete(id);
+    return this.policyAt(entry.prev);
   }
 
   #keepPolicy(policy: Policy): void {
@@ -299,6 +284,22 @@ export class Journal {
   /** Calls `fn` in the transaction that keeps an entry, with the term of its votes. */
   onKept(fn: (tx: Tx, entry: Entry, term: number) => void): void {
     this.#kept.add(fn);
+  }
+
+  /** Calls `fn` in the transaction that takes entries out of a chain, after that. */
+  onCut(fn: (tx: Tx, cut: Cut) => void): void {
+    this.#cut.add(fn);
+  }
+
+  /**
+   * Whether a control entry begins an epoch in the place of what is held there: the root keys go on from its predecessor, and
+   * have not spoken of this epoch in what is held.
+   */
+  endsHere(entry: Entry): boolean {
+    const { seq, epoch, prev } = entry;
+    if (epochIn(entry) === undefined || epoch <= this.needPolicy("journal").epoch) return false;
+    const before = this.at(CONTROL, seq - 1)?.id;
+    return before !== undefined && bytesEqual(before, prev);
   }
 
   /** A branch and those it was forked from, the oldest first. */
@@ -330,13 +331,26 @@ export class Journal {
     tx.run("INSERT OR IGNORE INTO fork_proof VALUES (?, ?, ?, ?, ?)", branch, seq, first, second, atMs);
   }
 
-  /** The place at which a branch was forked, if a proof of that is held. */
+  /** The place at which a branch was forked, if a proof of that is held, and nobody has said since what counts. */
   forkOf(branch: string): { seq: number; foundMs: number } | undefined {
-    return this.#db.read((r) =>
-      r.get<{ seq: number; foundMs: number }>(
-        "SELECT seq, found_ms AS foundMs FROM fork_proof WHERE branch = ? ORDER BY seq LIMIT 1",
+    const proof = this.forkProof(branch);
+    return proof && { seq: proof.seq, foundMs: proof.foundMs };
+  }
+
+  /** The same with the two entries. */
+  forkProof(
+    branch: string,
+  ): { seq: number; foundMs: number; first: Uint8Array; second: Uint8Array } | undefined {
+    const proofs = this.#db.read((r) =>
+      r.all<{ seq: number; foundMs: number; first: Uint8Array; second: Uint8Array }>(
+        "SELECT seq, found_ms AS foundMs, first, second FROM fork_proof WHERE branch = ? ORDER BY seq",
         branch,
       )
+    );
+    const ids = (...entries: Uint8Array[]) => entries.map((bytes) => readEntry(bytes).id);
+    const idAt = (seq: number) => this.at(branch, seq)?.id;
+    return proofs.find(({ seq, first, second }) =>
+      !isSettled(this.policy(), { branch, seq, ids: ids(first, second) }, idAt)
     );
   }
 
@@ -349,7 +363,7 @@ export class Journal {
       "forked",
       `${branch} is frozen: two different entries ${fork.seq} were certified`,
       {
-        hint: "isconf status: shows the proof; an owner has to resolve it",
+        hint: `isconf resolve ${branch}, with the root keys of the domain`,
       },
     );
   }
@@ -358,13 +372,6 @@ export class Journal {
   domain(): string | undefined {
     return getMeta(this.#db, "domain");
   }
-}
-
-/** Whose votes an entry needs that is made under a policy: of those who are keepers then, and of those whom it makes so. */
-export function keepersFor(policy: Policy, entry: Entry, id: Uint8Array): Policy["keepers"][] {
-  const isChange = entry.level <= ENTRY_LEVEL && entry.seq > 1 &&
-    entry.ops.some(({ op }) => op === "keepers");
-  return isChange ? [policy.keepers, follow(policy, entry, id).keepers] : [policy.keepers];
 }
 
 function notProof(): Fault {

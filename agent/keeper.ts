@@ -183,6 +183,11 @@ export class Keeper {
     tx.run("UPDATE promise SET held = 0 WHERE change = 1");
   }
 
+  /** A new epoch has begun: terms start anew, and what was promised or voted for before is worth nothing any more. */
+  begin(tx: Tx): void {
+    for (const table of ["promise", "accepted"]) tx.run(`DELETE FROM ${table}`);
+  }
+
   /** What this keeper has voted for and does not know to be certified. */
   accepted(branch: string): Accepted | undefined {
     const row = this.#db.read((r) =>
@@ -196,6 +201,12 @@ export class Keeper {
       records: decode(row.records) as Uint8Array[][],
       proof: decodeProof(row.proof),
     };
+  }
+
+  /** In which term, and from which place on, {@link accepted} is; without its records. */
+  voted(branch: string): { term: number; seq: number } | undefined {
+    const sql = "SELECT term, seq FROM accepted WHERE branch = ?";
+    return this.#db.read((r) => r.get<{ term: number; seq: number }>(sql, branch));
   }
 
   /** Notes for what it is about to vote: before the vote is given, by the caller's one transaction. */

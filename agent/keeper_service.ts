@@ -168,7 +168,14 @@ function look(o: KeeperServiceOptions, branch: string): Cbor {
   const { seq, id } = o.journal.head(branch);
   const held = o.keeper.holder(branch);
   const freed = o.keeper.freed(branch) ?? null;
-  return { seq, id, freed, lock: held === undefined ? null : { ...held } };
+  const voted = o.keeper.voted(branch);
+  return {
+    seq,
+    id,
+    freed,
+    lock: held === undefined ? null : { ...held },
+    voted: voted === undefined ? null : { ...voted },
+  };
 }
 
 /** A lock was given back, and this keeper was not there: the words of who gave it back are as good from anybody. */

@@ -13,8 +13,8 @@ import {
   verify1,
 } from "../mq/mod.ts";
 import { context, readEntry, TYPE } from "./entry.ts";
-import type { Held } from "./keeper.ts";
-import { messageBytesMax, timeMsMax } from "./limits.ts";
+import type { Held, Proposal } from "./keeper.ts";
+import { messageBytesMax, stagePartBytesMax, timeMsMax } from "./limits.ts";
 import { batchId, decodeProof, type Proof, type Voted } from "./promises.ts";
 import { hostKey, type Policy } from "./trust.ts";
 
@@ -45,6 +45,8 @@ export interface LookReply {
   freed: Uint8Array | null;
   seq: number;
   id: Uint8Array;
+  /** In which term, and from which place on, that keeper has voted for what it does not know to be certified. */
+  voted: { term: number; seq: number } | null;
 }
 
 interface Envelope {
@@ -145,16 +147,13 @@ export function openReply(
 
 /** What a keeper says of a branch, when it has the right form. Throws a corrupt fault. */
 export function readLook(body: Cbor, branch: string): LookReply {
-  const { lock, seq, id, freed = null } = (body ?? {}) as {
-    lock?: Cbor;
-    seq?: Cbor;
-    id?: Cbor;
-    freed?: Cbor;
-  };
+  const { lock, seq, id, freed = null, voted = null } = (body ?? {}) as { [name: string]: Cbor | undefined };
   const isEnd = isCount(seq) && id instanceof Uint8Array && (id.length === 32 || id.length === 0);
   if (!isEnd || (lock !== null && !isHeld(lock, branch))) throw malformed("a keeper's word about a lock");
   if (freed !== null && !(freed instanceof Uint8Array)) throw malformed("a keeper's word about a lock");
-  return { lock: lock === null ? null : { ...lock as unknown as Held }, seq, id, freed };
+  const { term, seq: first } = (voted ?? {}) as { term?: Cbor; seq?: Cbor };
+  const pending = isCount(term) && isCount(first) ? { term, seq: first } : null;
+  return { lock: lock === null ? null : { ...lock as unknown as Held }, seq, id, freed, voted: pending };
 }
 
 /** What a keeper answers to a claim beside: its promise, and what it has voted for and does not know to be certified. */
@@ -177,6 +176,23 @@ function readAccepted(v: Cbor): ClaimReply["accepted"] {
   }
   const batch = batchId(records.map(([entry]) => readEntry(entry!).id));
   return { term, batch, records, proof: decodeProof(proof ?? null) };
+}
+
+/** The entries of a check-in, in parts that go into one message each. */
+export function* partsOf(batch: readonly Proposal[]): IterableIterator<Uint8Array[][]> {
+  let part: Uint8Array[][] = [];
+  let bytes = 0;
+  for (const { entry, origin } of batch) {
+    const size = entry.length + origin.length + 16;
+    if (part.length > 0 && bytes + size > stagePartBytesMax) {
+      yield part;
+      part = [];
+      bytes = 0;
+    }
+    part.push([entry, origin]);
+    bytes += size;
+  }
+  if (part.length > 0) yield part;
 }
 
 /** A keeper's votes for a batch of so many entries. Throws a corrupt fault. */

@@ -12,6 +12,7 @@ import {
   type ClaimWords,
   type LookReply,
   openReply,
+  partsOf,
   readClaimed,
   readLook,
   readVotes,
@@ -19,7 +20,7 @@ import {
   sealClaim,
   sealRequest,
 } from "./keeper_words.ts";
-import { keeperAskMs, keeperWorkMs, stagePartBytesMax, termStepMax } from "./limits.ts";
+import { keeperAskMs, keeperWorkMs, termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { inert } from "./names.ts";
 import { batchId, encodeProof, joinProofs, judge, type Proof } from "./promises.ts";
@@ -54,7 +55,7 @@ export class Keepers {
   readonly #o: KeepersOptions;
 
   /** The promises under which locks are held here, as long as this agent runs. */
-  readonly #proofs = new Map<string, { term: number; proof: Proof }>();
+  readonly #proofs = new Map<string, { epoch: number; term: number; proof: Proof }>();
 
   constructor(options: KeepersOptions) {
     this.#o = options;
@@ -63,7 +64,8 @@ export class Keepers {
   /** The promises under which a lock was taken from here; undefined when they have been forgotten. */
   proofOf({ branch, term }: Held): Proof | undefined {
     const known = this.#proofs.get(branch);
-    return known?.term === term ? known.proof : undefined;
+    const isOfNow = known?.term === term && known.epoch === this.#o.journal.head(branch).epoch;
+    return isOfNow ? known.proof : undefined;
   }
 
   get #self(): string {
@@ -133,6 +135,21 @@ export class Keepers {
     return { ...end, keeper, lock, freed: freed ?? null };
   }
 
+  /** What each keeper that answers has voted for on a branch and does not know to be certified. Throws nothing. */
+  async voted(policy: Policy, branch: string): Promise<{ keeper: string; term: number; seq: number }[]> {
+    const { hosts } = policy.keepers;
+    const here = hosts.filter((k) => k === this.#self || this.#o.mesh.peers().includes(k));
+    const answers = await Promise.all(here.map(async (keeper) => {
+      try {
+        const reply = readLook(await this.#ask("keeper", policy, branch, keeper, { what: "look" }), branch);
+        return reply.voted === null ? [] : [{ keeper, ...reply.voted }];
+      } catch {
+        return []; // who does not answer says nothing
+      }
+    }));
+    return answers.flat();
+  }
+
   /**
    * Puts a claim for a lock, signed by the person, to the keepers; `freed`: in what words the last one was given back.
    * @throws {Fault} what too many of them say against it; noQuorum
@@ -190,7 +207,7 @@ export class Keepers {
       term === held.term || (must !== undefined && bytesEqual(batch, must.batch))
     );
     if (found === undefined && must === undefined) {
-      this.#proofs.set(branch, { term: held.term, proof });
+      this.#proofs.set(branch, { epoch, term: held.term, proof });
       return { held, proof, again: undefined };
     }
     if (found === undefined) {
@@ -376,20 +393,4 @@ function lockOf(answers: readonly { lock: Held | null }[], { keepers }: Policy):
   if (first === undefined) return null;
   const others = keepers.hosts.length - answers.length;
   return { ...first, held: newest.every(({ held }) => held) && newest.length + others >= keepers.quorum };
-}
-
-function* partsOf(batch: readonly Proposal[]): IterableIterator<Uint8Array[][]> {
-  let part: Uint8Array[][] = [];
-  let bytes = 0;
-  for (const { entry, origin } of batch) {
-    const size = entry.length + origin.length + 16;
-    if (part.length > 0 && bytes + size > stagePartBytesMax) {
-      yield part;
-      part = [];
-      bytes = 0;
-    }
-    part.push([entry, origin]);
-    bytes += size;
-  }
-  if (part.length > 0) yield part;
 }

@@ -60,6 +60,12 @@ export const termStepMax = 1_048_576;
 export const controlAgainMs = 500;
 /** Keepers that a domain may have. */
 export const keepersMax = 7;
+/** Root keys of a domain: the signatures of all fit into one entry beside the ends of `branchesMax` branches. */
+export const rootKeysMax = 15;
+/** Entries that one new epoch can say do not count, and so forks that it can end. */
+export const dropsMax = 16;
+/** Characters of a proposal to the root keys: an entry of the control journal with as many signatures again, in base64. */
+export const proposalCharsMax = 64 * 1024;
 /** Terms in a row that may end without anything certified, each of which a proof has to explain; and its length in bytes. */
 export const proofTermsMax = 64;
 export const proofBytesMax = 256 * 1024;

@@ -220,8 +220,10 @@ function lostLock(
   const moved = item !== undefined && item.baseSeq !== head.seq;
   const ran = host.wip.items().some((i) => i.op.op === "exec");
   const was = item?.term ?? term ?? 0;
-  const who = held === undefined ? "nobody" : inert(held.holderName);
-  const text = `your lock (term ${was}) was taken over by ${who} (term ${held?.term ?? 0})`;
+  const who = inert(held?.holderName ?? "");
+  const text = held === undefined
+    ? `your lock (term ${was}) has ended with its epoch`
+    : `your lock (term ${was}) was taken over by ${who} (term ${held.term})`;
   if (moved && ran) {
     host.db.write((tx) =>
       setMeta(

@@ -2,7 +2,7 @@
 // to ask and are only hints: a look at a random peer now and then brings what they lost.
 import { bytesEqual, type Cancel, type Cbor, Fault, pause, sleep } from "../mq/mod.ts";
 import { Complaints } from "./complaints.ts";
-import { type EntryRecord, readEntry } from "./entry.ts";
+import type { EntryRecord } from "./entry.ts";
 import { type Intake, readRecord, takeIn, writeRecord } from "./intake.ts";
 import { TooNew } from "./journal.ts";
 import {
@@ -17,6 +17,7 @@ import {
 } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { CONTROL } from "./names.ts";
+import { whereTheyPart } from "./parting.ts";
 import { members } from "./trust.ts";
 
 export interface ReplicaOptions extends Intake {
@@ -75,7 +76,15 @@ export class Replica {
       this.#forgive(host); // perhaps it could not answer because it was on its way out
       void this.#look(host);
     });
-    journal.onGrown((branch) => this.#tell(branch));
+    let epoch = journal.policy()?.epoch;
+    journal.onGrown((branch) => {
+      this.#tell(branch);
+      const now = journal.policy()?.epoch;
+      if (now !== epoch) {
+        this.#later(lookAgainMs, () => mesh.peers().forEach((host) => void this.#look(host)));
+      }
+      epoch = now;
+    });
     this.#sweep();
   }
 
@@ -138,11 +147,11 @@ export class Replica {
    * Brings one chain up to what `host` has, or to `until` when that is known to be enough. Throws its fault, or what was
    * wrong with what it sent.
    */
-  async pull(host: string, branch: string, until = Infinity): Promise<void> {
+  async pull(host: string, branch: string, until = Infinity, isResolving = false): Promise<void> {
     const before = this.#pulls.get(branch);
     const mine = (async () => {
       if (before !== undefined) await this.#ended(before);
-      await this.#pullNow(host, branch, until);
+      await this.#pullNow(host, branch, until, isResolving);
     })();
     this.#pulls.set(branch, mine);
     try {
@@ -165,7 +174,7 @@ export class Replica {
   }
 
   /** Each answer must bring the chain further, else the host is not asked again. */
-  async #pullNow(host: string, branch: string, until: number): Promise<void> {
+  async #pullNow(host: string, branch: string, until: number, isResolving = false): Promise<void> {
     const { journal, mesh } = this.#o;
     while (!this.#stopped && journal.head(branch).seq < until) {
       const after = journal.head(branch).seq;
@@ -175,55 +184,46 @@ export class Replica {
       if (records.length === 0) return;
       const size = branch === CONTROL ? 1 : intakeGroupMax; // each control entry is checked under the one before
       for (let i = 0; i < records.length && !this.#stopped; i += size) {
-        await this.#take(host, branch, records.slice(i, i + size), after + 1 + i);
+        const epoch = journal.policy()?.epoch;
+        await this.#take(host, branch, records.slice(i, i + size), { from: after + 1 + i, isResolving });
+        if (journal.policy()?.epoch !== epoch) break; // what was asked for may follow something else now
         await pause();
       }
     }
   }
 
-  async #take(host: string, branch: string, records: EntryRecord[], from: number): Promise<void> {
+  async #take(
+    host: string,
+    branch: string,
+    records: EntryRecord[],
+    must: { from: number; isResolving: boolean },
+  ): Promise<void> {
     const { journal } = this.#o;
+    const epoch = journal.policy()?.epoch;
     try {
-      takeIn(this.#o, records, { branch, from });
+      takeIn(this.#o, records, { branch, ...must });
     } catch (e) {
       const fault = Fault.from("journal", e);
       if (fault.kind === "corrupt") {
         await this.#findFork(host, branch, journal.head(branch).seq).catch((found) => {
           throw Fault.from("journal", found).kind === "forked" ? found : e;
         });
+        if (journal.policy()?.epoch !== epoch) return; // where the chains part, an epoch begins
       }
       if (fault.kind !== "refused" || e instanceof TooNew || branch === CONTROL) throw e;
       // Made under a policy that has come up since we asked for the control journal: once we have that, all is well.
       const policy = journal.head(CONTROL).seq;
       await this.#pullNow(host, CONTROL, Infinity);
       if (journal.head(CONTROL).seq === policy) throw e;
-      takeIn(this.#o, records, { branch, from });
+      takeIn(this.#o, records, { branch, ...must });
     }
   }
 
-  /** Does this host have another entry than we at a place? Then the first in which the chains differ is a proof. */
+  /** Does this host have another entry than we at a place? Then the first in which the chains differ is a proof, or an epoch. */
   async #findFork(host: string, branch: string, seq: number): Promise<void> {
-    const { journal } = this.#o;
-    let same = journal.policy()?.branches.get(branch)?.seq ?? 0;
-    let differs = seq;
-    let proof = seq > same ? await this.#differing(host, branch, seq) : undefined;
-    while (proof !== undefined && differs - same > 1) {
-      const middle = same + Math.floor((differs - same) / 2);
-      const earlier = await this.#differing(host, branch, middle);
-      if (earlier === undefined) same = middle;
-      else [differs, proof] = [middle, earlier];
-    }
-    if (proof !== undefined) takeIn(this.#o, [proof], { branch, from: differs });
-  }
-
-  /** What a host has at a place where we have something else. */
-  async #differing(host: string, branch: string, seq: number): Promise<EntryRecord | undefined> {
-    const answer = await this.#o.mesh.ask(host, "entries", [branch, seq - 1], pullAskMs);
-    const first = Array.isArray(answer) ? answer[0] : undefined;
-    if (this.#stopped || first === undefined) return undefined;
-    const record = readRecord(first);
-    const ours = this.#o.journal.at(branch, seq)?.id;
-    return ours === undefined || bytesEqual(readEntry(record.entry).id, ours) ? undefined : record;
+    const { journal, mesh } = this.#o;
+    const found = await whereTheyPart(journal, mesh, { host, branch, seq });
+    if (found !== undefined && !this.#stopped) takeIn(this.#o, [found.record], { branch, from: found.seq });
   }
 
   async #pullAll(host: string, extra?: string): Promise<boolean> {

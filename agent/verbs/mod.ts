@@ -13,6 +13,7 @@ import { lsVerb } from "./ls.ts";
 import { namesVerb, nameVerb } from "./names.ts";
 import { rebootVerb } from "./reboot.ts";
 import { grantVerb, revokeVerb, rotateVerb } from "./roles.ts";
+import { rebaseVerb, resolveVerb, rootVerb } from "./root.ts";
 import { snapVerb } from "./snap.ts";
 import { doctorVerb, envVerb, statusVerb } from "./status.ts";
 import { upVerb } from "./up.ts";
@@ -43,6 +44,9 @@ export const VERBS: Verb[] = [
   revokeVerb,
   rotateVerb,
   keeperVerb,
+  rootVerb,
+  resolveVerb,
+  rebaseVerb,
   lsVerb,
   statVerb,
   treeVerb,
