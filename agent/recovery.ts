@@ -6,10 +6,10 @@ import { bytesEqual, Fault, fromHex, keyId, toHex } from "../mq/mod.ts";
 import { type Op, readEntry } from "./entry.ts";
 import type { Cut } from "./epochs.ts";
 import { gather } from "./gather.ts";
-import { type Call, type Host, hostId, personPair } from "./host.ts";
+import { branchOf, type Call, type Host, hostId, personPair } from "./host.ts";
 import type { HistoryRow } from "./history.ts";
 import { keepersMax } from "./limits.ts";
-import { needNoWip } from "./locks.ts";
+import { needNoWip, needRole } from "./locks.ts";
 import { CONTROL, inert } from "./names.ts";
 import { memberNamed } from "./roles.ts";
 import { HERE } from "./report.ts";
@@ -231,14 +231,15 @@ export interface Rebased {
 /**
  * Says of a host that differs that somebody has put right what entries that do not count have done to it: it goes on from the
  * last one that does. Without `yes` it is only said which those are.
- * @throws {Fault} refused, when that is not why it differs
+ * @throws {Fault} denied, without the role; refused, when that is not why it differs
  */
 export function rebase(call: Call, { yes }: { yes: boolean }): Rebased {
-  const { host } = call;
+  const { host, actor } = call;
   needNoWip(call, "rebase");
-  const branch = getMeta(host.db, "branch");
+  const branch = branchOf(host, "rebase");
+  needRole(call, "rebase", branch, keyId(personPair(host, actor).publicKey));
   const last = host.history.last();
-  const isOff = branch !== undefined && last !== undefined && !isOnChain(host.journal, branch, last);
+  const isOff = last !== undefined && !isOnChain(host.journal, branch, last);
   if (getMeta(host.db, "diverged") === undefined || !isOff) {
     throw new Fault("rebase", "refused", "this host has applied nothing that does not count any more", {
       hint: "isconf status",

@@ -160,6 +160,12 @@ test("a host that is not built yet replays across epochs, from a bundle and from
   const domain = b.agent.host.journal.domain() as string;
   for (const record of records) takeIn(d.agent.host, [record], { domain });
   const [one, two, three] = recordsOf(b) as [EntryRecord, EntryRecord, EntryRecord];
+  const work = workOf(b, stolen(b), 9, 1, { seq: 1, prev: new Uint8Array(0) });
+  const [early] = certified(b, work) as [EntryRecord];
+  assert.match(
+    (await faultOf(() => takeIn(d.agent.host, [early]))).message,
+    /stands before entry 2, from which/,
+  );
   takeIn(d.agent.host, [one]);
   assert.match(
     (await faultOf(() => takeIn(d.agent.host, [first]))).message,

@@ -6,7 +6,7 @@ import type { Op } from "./entry.ts";
 import { gather } from "./gather.ts";
 import { type Call, type Host, hostId, personPair } from "./host.ts";
 import { takeIn } from "./intake.ts";
-import { reportTextMax, rootKeysMax } from "./limits.ts";
+import { rootKeysMax } from "./limits.ts";
 import { CONTROL, inert } from "./names.ts";
 import { opText } from "./optext.ts";
 import { keyOf, memberNamed } from "./roles.ts";
@@ -21,6 +21,8 @@ import {
   writeProposal,
 } from "./roots.ts";
 import { nameOf, type Policy } from "./trust.ts";
+
+const MESSAGE = "by the root keys";
 
 /** The root keys of a domain. */
 export interface RootsNow {
@@ -137,9 +139,8 @@ export async function submit(call: Call, words: readonly string[]): Promise<{ sa
     });
   }
   const signed = signedBy(policy, proposal);
-  const message = proposal.ops.map(opText).join("; ").slice(0, reportTextMax).toWellFormed();
   if (epoch !== undefined) {
-    return { said: proposal.ops.map(opText), seq: begin(call, proposal, epoch, signed, message) };
+    return { said: proposal.ops.map(opText), seq: begin(call, proposal, epoch, signed) };
   }
   const isCutting = proposal.ops.some((op) => op.op === "revoke");
   const fill = (ends: Record<string, number>): Op[] => [
@@ -149,7 +150,7 @@ export async function submit(call: Call, words: readonly string[]): Promise<{ sa
   const make = isCutting
     ? (_: Policy, ends: Readonly<Record<string, number>>) => fill(ends)
     : (_: Policy) => fill({});
-  await extendControl(host, "root", author, message, make);
+  await extendControl(host, "root", author, MESSAGE, make);
   return { said: proposal.ops.map(opText), seq: host.journal.head(CONTROL).seq };
 }
 
@@ -187,7 +188,6 @@ function begin(
   { domain, ops }: RootProposal,
   { bases }: Op & { op: "epoch" },
   signed: Op,
-  message: string,
 ): number {
   const { journal } = host;
   const [seq, prev] = bases[CONTROL] as [number, Uint8Array];
@@ -198,7 +198,7 @@ function begin(
     throw stale(`${inert(branch)} has moved on from entry ${end} to ${head.seq}`);
   }
   const place = { domain, prev, epoch: (journal.policyAt(prev) as Policy).epoch + 1, seq: seq + 1, term: 0 };
-  const sealed = sealControl(host, personPair(host, actor), [...ops, signed], message, place);
+  const sealed = sealControl(host, personPair(host, actor), [...ops, signed], MESSAGE, place);
   takeIn(host, [{ ...sealed, cert: encode([]) }], { branch: CONTROL });
   return seq + 1;
 }

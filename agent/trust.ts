@@ -241,7 +241,7 @@ function mustBeAllowed(policy: Policy, op: Op, author: string, origin: string): 
   if (needsRoots(policy, op, author)) {
     const many = policy.threshold === 1 ? "a root key" : `${policy.threshold} root keys`;
     throw new Fault("trust", "denied", `${op.op} in the control journal needs the signatures of ${many}`, {
-      hint: "isconf help root",
+      hint: "isconf root grant or revoke; see isconf help root",
     });
   }
   if (op.op === "branch") {
