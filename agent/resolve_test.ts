@@ -164,7 +164,7 @@ test("a host that is not built yet replays across epochs, from a bundle and from
   const [early] = certified(b, work) as [EntryRecord];
   assert.match(
     (await faultOf(() => takeIn(d.agent.host, [early]))).message,
-    /stands before entry 2, from which/,
+    /stands before entry 1, from which/,
   );
   takeIn(d.agent.host, [one]);
   assert.match(

@@ -101,4 +101,5 @@ fleetTest(
     }
     await checkIn(a, "one of all again", append("all"));
   },
+  { timeoutMs: 600_000 },
 );
