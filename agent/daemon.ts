@@ -4,6 +4,7 @@ import * as path from "node:path";
 import { type Clock, Fault, keyId, sleep, toHex } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import { Again } from "./again.ts";
+import { Applied } from "./applied.ts";
 import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
 import * as bundle from "./bundle.ts";
@@ -117,6 +118,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     keeper.settle(tx, branch, seq, term);
     if (changeIn(ops) !== undefined) keeper.changed(tx);
   });
+  const history = new History(db);
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });
   const host: Host = {
@@ -134,7 +136,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     names: new naming.Names({ journal, clock, table, spread, self }),
     pending: new Pending(db),
     wip: new Wip(db),
-    history: new History(db),
+    history,
+    applied: new Applied({ db, journal, history }),
     store: new SeamStore(seam.ask),
     copies: new copies.Copies(() => host),
     shelf: new SeamShelf(seam.ask),
@@ -144,7 +147,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     log,
     boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
-  mesh.roots = () => upkeep.rootsHere(host);
+  mesh.roots = (which) => which === "kept" ? upkeep.rootsKept(host) : upkeep.rootsNeeded(host);
   mesh.answer("copies", (_, value) => host.copies.answer(value));
   mesh.answer("person", (_, value) => roles.vouch(host, value));
   mesh.strangers = {
