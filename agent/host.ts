@@ -1,7 +1,8 @@
 // Host: everything the verbs act on, put together once by daemon.ts and passed by hand. It decides nothing.
 import type { Db } from "../fs/mod.ts";
-import { bytesEqual, type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
+import { type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
+import type { Applied } from "./applied.ts";
 import type { Config } from "./config.ts";
 import type { Copies } from "./copies.ts";
 import type { History } from "./history.ts";
@@ -13,9 +14,10 @@ import { turnsWaitingMax } from "./limits.ts";
 import type { KeyRing } from "./keys.ts";
 import type { Home } from "./paths.ts";
 import type { Runner } from "./run.ts";
-import { getMeta, setMeta } from "./schema.ts";
+import { getMeta } from "./schema.ts";
 import type { SeamMesh } from "./mesh.ts";
 import type { Names } from "./naming.ts";
+import { notePast } from "./past.ts";
 import type { Pending } from "./pending.ts";
 import type { Replica } from "./replica.ts";
 import type { Reports } from "./reports.ts";
@@ -48,7 +50,9 @@ export interface Host {
   readonly pending: Pending;
   readonly wip: Wip;
   readonly history: History;
-  /** On how many hosts named contents are. */
+  /** What the applied entries of this host's branch need. */
+  readonly applied: Applied;
+  /** On how many hosts contents are that names and journals count on. */
   readonly copies: Copies;
   /** Contents, each checked against its hash on this side of the seam. */
   readonly store: SeamStore;
@@ -124,21 +128,11 @@ export function hostEnv(host: Host): Record<string, string> {
 
 /** Throws a diverged fault when this host ran something that can no longer be checked in, or that does not count any more. */
 export function needCongruent(host: Host, op: string): void {
-  const why = getMeta(host.db, "diverged") ?? ranElse(host);
+  const why = getMeta(host.db, "diverged") ?? notePast(host);
   if (why === undefined) return;
   throw new Fault(op, "diverged", `this host is diverged: ${why}`, {
     hint: "isconf status, then rebuild this host from its base image and isconf up; or isconf rebase",
   });
-}
-
-/** What this host has applied last has to be what its chain has there: else it is noted that it differs, and why. */
-function ranElse(host: Host): string | undefined {
-  const [branch, last] = [getMeta(host.db, "branch"), host.history.last()];
-  const at = branch === undefined || last === undefined ? undefined : host.journal.at(branch, last.seq)?.id;
-  if (at === undefined || last === undefined || bytesEqual(at, last.id)) return undefined;
-  const why = `what ran here as entry ${last.seq} is not what counts as that entry`;
-  host.db.write((tx) => setMeta(tx, "diverged", why));
-  return why;
 }
 
 /** One change at a time: who comes second waits and is told for whom. */

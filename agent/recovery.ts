@@ -1,10 +1,8 @@
 // Recovery: when agreement is at an end, because most keepers are lost or because two entries were certified for one place:
 // who can be reached, what they have, and from where the root keys are asked to let the chains go on. And what that means for
 // hosts that had applied what does not count. Not what such an entry does to the journal (epochs.ts).
-import type { Tx } from "../fs/mod.ts";
 import { bytesEqual, Fault, fromHex, keyId, toHex } from "../mq/mod.ts";
 import { type Op, readEntry } from "./entry.ts";
-import type { Cut } from "./epochs.ts";
 import { gather } from "./gather.ts";
 import { branchOf, type Call, type Host, hostId, personPair } from "./host.ts";
 import type { HistoryRow } from "./history.ts";
@@ -12,6 +10,7 @@ import { keepersMax } from "./limits.ts";
 import { needNoWip, needRole } from "./locks.ts";
 import { CONTROL, inert } from "./names.ts";
 import { memberNamed } from "./roles.ts";
+import { isOnChain } from "./past.ts";
 import { HERE } from "./report.ts";
 import { propose } from "./root_change.ts";
 import { getMeta, setMeta } from "./schema.ts";
@@ -196,26 +195,6 @@ function endUnder(host: Host, branch: string, policy: Policy): [number, Uint8Arr
     if (row !== undefined && then !== undefined && then.seq <= policy.seq) return [seq, row.id];
   }
   return [0, new Uint8Array(0)];
-}
-
-/** What was taken out of the chain of this host, and was applied here already, makes it differ from all others. */
-export function noteCut(
-  { db, journal, history }: Pick<Host, "db" | "journal" | "history">,
-  tx: Tx,
-  { branch, from }: Cut,
-): void {
-  const own = getMeta(db, "branch");
-  const last = history.last();
-  if (own === undefined || last === undefined || last.seq < from || !journal.lineage(own).includes(branch)) {
-    return;
-  }
-  if (isOnChain(journal, own, last)) return;
-  setMeta(tx, "diverged", `entry ${from} and what followed it, which ran here, does not count any more`);
-}
-
-function isOnChain(journal: Host["journal"], branch: string, { seq, id }: HistoryRow): boolean {
-  const at = journal.at(branch, seq)?.id;
-  return at !== undefined && bytesEqual(at, id);
 }
 
 /** What a host has applied of what does not count any more. */

@@ -1,6 +1,6 @@
 // Replica: the journal from the other hosts: asked for from where ours ends, checked here, kept in order. Rumours say when
 // to ask and are only hints: a look at a random peer now and then brings what they lost.
-import { bytesEqual, type Cancel, type Cbor, Fault, pause, sleep } from "../mq/mod.ts";
+import { bytesEqual, type Cancel, type Cbor, Fault, sleep } from "../mq/mod.ts";
 import { Complaints } from "./complaints.ts";
 import type { EntryRecord } from "./entry.ts";
 import { type Intake, readRecord, takeIn, writeRecord } from "./intake.ts";
@@ -175,7 +175,7 @@ export class Replica {
 
   /** Each answer must bring the chain further, else the host is not asked again. */
   async #pullNow(host: string, branch: string, until: number, isResolving = false): Promise<void> {
-    const { journal, mesh } = this.#o;
+    const { journal, mesh, clock } = this.#o;
     while (!this.#stopped && journal.head(branch).seq < until) {
       const after = journal.head(branch).seq;
       const answer = await mesh.ask(host, "entries", [branch, after], pullAskMs);
@@ -187,7 +187,7 @@ export class Replica {
         const epoch = journal.policy()?.epoch;
         await this.#take(host, branch, records.slice(i, i + size), { from: after + 1 + i, isResolving });
         if (journal.policy()?.epoch !== epoch) break; // what was asked for may follow something else now
-        await pause();
+        await clock.pause();
       }
     }
   }
