@@ -14,7 +14,7 @@ import { isOnChain } from "./past.ts";
 import { HERE } from "./report.ts";
 import { propose } from "./root_change.ts";
 import { getMeta, setMeta } from "./schema.ts";
-import { isMember, members, nameOf, type Policy } from "./trust.ts";
+import { isMember, majorityOf, members, nameOf, type Policy } from "./trust.ts";
 
 /** What a new epoch would begin with, and what is not known of those who could not be asked. */
 export interface Plan {
@@ -52,7 +52,7 @@ export async function recover(
     });
   }
   const next = [...new Set(args.keepers.map((name) => memberNamed(policy, name, "keeper")))];
-  const needed = args.quorum ?? Math.floor(next.length / 2) + 1;
+  const needed = args.quorum ?? majorityOf(next.length);
   if (next.length === 0 || next.length > keepersMax || 2 * needed <= next.length || needed > next.length) {
     throw new Fault("keeper", "usage", `of ${next.length} keepers ${needed} cannot agree`, {
       hint: "isconf help keeper",

@@ -34,6 +34,7 @@ async function forked(t: Ctx) {
   const [twin] = certified(a, workOf(a, stolen(a), 2, 1, { message: "by the clone" })) as [EntryRecord];
   for (const host of [b, c, d]) await host.stop();
   await checkIn(a, "by the keeper");
+  await checkIn(a, "and on top of that");
   const ours = recordsOf(a)[1] as EntryRecord;
   await a.stop();
   // hostc and hostd have heard the clone, and hostd has run what it said.
@@ -82,7 +83,7 @@ test("two certified entries for one place: the branch stands still everywhere un
   await same(hosts, "main");
   for (const host of [a, b, c]) {
     await host.acts.apply.up(host.call(), UP);
-    assert.equal(host.agent.host.history.applied(), 2);
+    assert.equal(host.agent.host.history.applied(), 3);
   }
   assert.equal((await faultOf(() => d.acts.apply.up(d.call(), UP))).exit, 224);
   assert.equal(d.acts.status.standing(d.agent.host).state, "diverged");

@@ -31,7 +31,7 @@ export const MUTANTS: readonly Mutant[] = [
         replace:
           "export const majorityOf = (n: number): number => Math.max(Math.min(n, 2), Math.floor(n / 2));",
       },
-      { file: "agent/trust.ts", find: "op.quorum * 2 <= hosts.length || ", replace: "" },
+      { file: "agent/trust.ts", find: "quorum * 2 <= hosts.length || ", replace: "" },
     ],
   },
   {
@@ -90,10 +90,10 @@ export const MUTANTS: readonly Mutant[] = [
     name: "no-certificate",
     breaks: "what is kept and applied was certified by a quorum of keepers",
     edits: [{
-      file: "agent/journal.ts",
+      file: "agent/certificate.ts",
       find: "const sets = keepersFor(policy, entry, id);",
       replace:
-        "const sets = [{ hosts: [] as string[], quorum: 0 }];\n    if (sets.length > 0) return entry.term;",
+        "const sets = [{ hosts: [] as string[], quorum: 0 }];\n  if (sets.length > 0) return entry.term;",
     }],
   },
   {
@@ -156,7 +156,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "new-quorum-only",
     breaks: "a change of the keepers has the votes of those before it, too",
     edits: [{
-      file: "agent/journal.ts",
+      file: "agent/certificate.ts",
       find: "return isChange ? [policy.keepers, follow(policy, entry, id).keepers] : [policy.keepers];",
       replace: "return isChange ? [follow(policy, entry, id).keepers] : [policy.keepers];",
     }],
