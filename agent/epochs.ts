@@ -22,7 +22,7 @@ export function epochIn({ level, branch, ops }: Entry): Op & { op: "epoch" } | u
 
 /** What of the chains the new epoch goes on from, for {@link Policy.changes}; or, as text, why it cannot be. */
 export function changeOf(
-  policy: Pick<Policy, "branches">,
+  policy: Pick<Policy, "branches" | "changes">,
   { bases, drops }: Op & { op: "epoch" },
   entry: Entry,
   id: Uint8Array,
@@ -41,6 +41,15 @@ export function changeOf(
     const own = bases[name]![0];
     if (from !== null && (bases[from.branch]![0] < from.seq || own < from.seq)) {
       return `an epoch in which ${name} has no beginning`;
+    }
+  }
+  for (const { cuts, base } of policy.changes) {
+    for (const name of base === undefined ? [] : Object.keys(cuts)) {
+      const [own, ownId] = bases[name]!;
+      const id = own > 0 ? base?.ids[name] : undefined;
+      const isBehind = own < cuts[name]! ||
+        (own === cuts[name] && id !== undefined && !bytesEqual(id, ownId));
+      if (name !== CONTROL && isBehind) return `an epoch in which ${name} goes back behind an earlier one`;
     }
   }
   const ids = Object.fromEntries(

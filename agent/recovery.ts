@@ -84,6 +84,12 @@ export async function recover(
       )
     ),
   );
+  for (const { host: id, branch, at } of host.reports.known()) {
+    const isAhead = isMember(policy, id) && Object.hasOwn(bases, branch) && at > bases[branch]![0];
+    if (isAhead) {
+      lost.push([`${inert(nameOf(policy, id))} has applied ${inert(branch)} up to entry ${at}, as it said`]);
+    }
+  }
   return planOf(call, policy, reached, { bases, ops, lost: lost.flat(), yes: args.yes });
 }
 

@@ -179,6 +179,16 @@ test("a proposal is as good as what it was made of: not after the chains have mo
     }] as typeof base[]
   ) assert.throws(() => follow(policy, made(bases, recovery), place.prev), { kind: "corrupt" });
   assert.throws(() => follow(policy, made(base), place.prev), { kind: "denied" });
+  const unsigned = { ...place, epoch: 2, ops: [epoch(base)] };
+  assert.throws(() => follow(policy, unsigned, place.prev), {
+    message: /needs the signatures of a root key/,
+  });
+  for (const main of [[0, new Uint8Array(0)], [1, place.author]] as [number, Uint8Array][]) {
+    const back = made({ ...base, main }, recovery);
+    assert.throws(() => follow(policy, back, place.prev), {
+      message: /main goes back behind an earlier one/,
+    });
+  }
 });
 
 test("cut off before, or right after, it is durable: either nothing of a new epoch is there or all of it", async (t) => {

@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import * as tty from "node:tty";
 import { Fault, fromHex, generateKeyPair, keyPairFromSecret, systemClock, toHex } from "../mq/mod.ts";
 import type { Cli } from "./cli.ts";
+import { writeDurably } from "./keys.ts";
 import { proposalCharsMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import { opText } from "./optext.ts";
@@ -38,7 +39,8 @@ export async function signFile(cli: Cli, file: string, keyFile: string | undefin
   const pair = keyPairFromSecret(fromHex(secret));
   const signature = sealRoot(proposal, pair);
   const others = proposal.signatures.filter((one) => toHex(one) !== toHex(signature));
-  replace(file, `${writeProposal({ ...proposal, signatures: [...others, signature] })}\n`);
+  const word = writeProposal({ ...proposal, signatures: [...others, signature] });
+  writeDurably(file, Buffer.from(`${word}\n`), fs.statSync(file).mode & 0o777);
   if (cli.globals.json) {
     cli.term.line(inertJson({ key: toHex(pair.publicKey), signatures: others.length + 1 }));
   } else cli.term.say(`signed by ${toHex(pair.publicKey)}; it has ${others.length + 1} signatures`);
@@ -56,20 +58,6 @@ export function readText(file: string): string {
   throw new Fault("root", "usage", `${inert(file)} is no proposal: it is too long`, {
     hint: "isconf help root",
   });
-}
-
-/** Puts new text in the place of a file's, whole or not at all. */
-function replace(file: string, text: string): void {
-  const temporary = `${file}.new`;
-  const mode = fs.statSync(file).mode & 0o777;
-  const fd = fs.openSync(temporary, "wx", mode);
-  try {
-    fs.writeSync(fd, text);
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-  fs.renameSync(temporary, file);
 }
 
 /** One line from standard input; on a terminal it is asked for and not shown. */
