@@ -8,7 +8,7 @@ import { keepersMax } from "./limits.ts";
 import { claim, finish, giveBack } from "./locks.ts";
 import { CONTROL, inert } from "./names.ts";
 import { memberNamed } from "./roles.ts";
-import { may, nameOf, type Policy } from "./trust.ts";
+import { majorityOf, may, nameOf, type Policy } from "./trust.ts";
 
 /** The keepers of a domain. */
 export interface KeepersNow {
@@ -91,7 +91,7 @@ function wanted(
     if (!policy.keepers.hosts.includes(id)) throw usage(`${inert(nameOf(policy, id))} is no keeper`);
   }
   if (hosts.length === 0 || hosts.length > keepersMax) throw usage(`a domain has 1 to ${keepersMax} keepers`);
-  const needed = quorum ?? Math.floor(hosts.length / 2) + 1;
+  const needed = quorum ?? majorityOf(hosts.length);
   if (2 * needed <= hosts.length || needed > hosts.length) {
     throw usage(`of ${hosts.length} keepers more than half have to agree, and not more than there are`);
   }

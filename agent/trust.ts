@@ -51,6 +51,9 @@ export interface Policy {
   readonly holders: ById<string>;
 }
 
+/** How many of `n` keepers have to agree where nobody says otherwise: so many that any two such sets have one in common. */
+export const majorityOf = (n: number): number => Math.floor(n / 2) + 1;
+
 /** The state before any entry. */
 const NOTHING: Policy = {
   domain: new Uint8Array(0),
