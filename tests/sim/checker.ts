@@ -113,7 +113,9 @@ export class Checker {
     const [was, is] = [before?.("term") as number ?? 0, after?.("term") as number ?? 0];
     if (is < was) throw new Broken("I8", `${host.identity.name} forgot term ${was}: ${is}`);
     // Two who both believe that they have been promised one term: the token tells nobody apart.
-    const isOther = before !== undefined && after !== undefined && is === was && before("held") === 1 &&
+    // Under a lock that only holds a branch still while keepers are changed nobody votes, and who goes on with that has it.
+    const isOther = after?.("change") === 0 && before !== undefined && after !== undefined && is === was &&
+      before("held") === 1 &&
       after("held") === 1 && (before("holder") !== after("holder") || before("host") !== after("host"));
     if (isOther) {
       throw new Broken("I6", `${host.identity.name} promised term ${is} of ${after("branch")} twice`);

@@ -66,6 +66,10 @@ async function run(world: World): Promise<void> {
   await kernel.run(stormMs);
   world.heal();
   await settle(world, "after the storm");
+  for (const until = kernel.now + calmMs; people.busy > 0;) {
+    if (kernel.now >= until) throw new Broken("L2", `${people.busy} people wait for ever`);
+    await kernel.run(kernel.now + 1_000);
+  }
   const who = hosts.find((host) => mayStillWork(world, host));
   if (who === undefined) return;
   let isDone = false;
@@ -94,8 +98,7 @@ async function settle(world: World, when: string): Promise<void> {
 }
 
 /** Whether a host has all that is certain of its branch and of the control journal. */
-function isCurrent({ checker, isLiar }: World & { isLiar(host: SimHost): boolean }, host: SimHost): boolean {
-  void isLiar;
+function isCurrent({ checker }: World, host: SimHost): boolean {
   const { journal } = host;
   return [host.identity.branch, "@domain"].every((branch) =>
     journal.head(branch).seq >= checker.ledger.end(branch)
@@ -110,7 +113,10 @@ function mayStillWork(world: World, host: SimHost): boolean {
   const isOwner = may?.has("*") === true;
   const isDiverged = host.around.disk.tables.get("meta")!.rows.has("diverged");
   const isGone = newest.cuts.has(author) || newest.cuts.has(id);
-  return isOwner && branch === "main" && !isDiverged && !isGone && !world.isLiar(host);
+  const head = host.journal.head(branch).seq;
+  // Work that was lost with its lock has to be dropped, and then this host is diverged.
+  const isLost = host.host.wip.items().some(({ baseSeq }) => baseSeq !== head);
+  return isOwner && branch === "main" && !isDiverged && !isGone && !isLost && !world.isLiar(host);
 }
 
 /** Real time and chance have no place in a run: who asks for them is told. Returns what ends that. */

@@ -12,6 +12,8 @@ import type { World } from "./world.ts";
 const thinkMsMax = 1_500;
 /** What one person does at the most after `lock`. */
 const commandsMax = 3;
+/** How often somebody tries to work when all is well, before that counts as broken. */
+const triesMax = 5;
 
 /** The host has died under the hands of who worked there. */
 class Died extends Error {}
@@ -20,6 +22,8 @@ export class Workload {
   readonly #world: World;
   readonly #chance: Chance;
   #commands = 0;
+  /** How many people are at work. */
+  busy = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -35,11 +39,17 @@ export class Workload {
 
   async #do(host: SimHost, what: Task["what"]): Promise<void> {
     if (!host.isUp || this.#world.isLiar(host)) return;
+    const { boots } = host;
+    this.busy++;
+    // Who works on a host that dies goes home: what it was doing comes to no end.
+    const left = this.#world.onDeath(host, boots, () => this.busy--);
     try {
       await this.#task(host, what);
     } catch (e) {
       if (e instanceof Fault || e instanceof Died) return;
       this.#world.failure ??= e as Error;
+    } finally {
+      left();
     }
   }
 
@@ -106,7 +116,7 @@ export class Workload {
   async work(host: SimHost, { steal = false, leaves = false } = {}): Promise<void> {
     const { checker } = this.#world;
     const { branch } = host.identity;
-    await this.#up(host);
+    if (host.host.wip.count() === 0) await this.#up(host);
     await this.#settleWork(host);
     const certain = checker.certainOf(branch);
     await this.#verb(host, steal ? "lock --steal" : "lock", () => locks.lock(host.call(), "why", steal));
@@ -210,9 +220,9 @@ export class Workload {
     const { branch } = host.identity;
     const before = host.journal.head(branch).seq;
     let last: unknown;
-    for (let tries = 0; tries < 4; tries++) {
+    for (let tries = 0; tries < triesMax; tries++) {
       try {
-        await this.#up(host);
+        if (host.host.wip.count() === 0) await this.#up(host);
         await this.#settleWork(host);
         await this.#verb(host, "lock", () => locks.lock(host.call(), "L2", tries > 0));
         await this.exec(host);
@@ -220,12 +230,37 @@ export class Workload {
         if (host.journal.head(branch).seq > before) return;
       } catch (e) {
         last = e;
-        if (!(e instanceof Fault) && !(e instanceof Died)) throw e;
+        if (!(e instanceof Fault)) throw e;
+        if (e.message.includes("keepers are being changed")) await this.#finishKeepers();
       }
     }
     throw new Broken(
       "L2",
       `${host.identity.name} cannot work on ${branch}: ${Fault.from("L2", last).message}`,
     );
+  }
+
+  /** A change of the keepers that came to no end: an owner on a keeper lets go of it, or makes one, as its hints say. */
+  async #finishKeepers(): Promise<void> {
+    for (const host of this.#world.hosts) {
+      const { keepers: now, revoked, grants } = host.journal.needPolicy("sim");
+      const { id, author, name } = host.identity;
+      const isOwner = grants.get(author)?.some(({ role, branch }) =>
+        role === "owner" && branch === "*"
+      ) === true;
+      if (!now.hosts.includes(id) || !isOwner || revoked.has(author) || this.#world.isLiar(host)) continue;
+      const other = this.#world.domain.members.find((one) =>
+        !now.hosts.includes(one.id) && !revoked.has(one.id)
+      );
+      const args = other === undefined
+        ? { add: [], remove: now.hosts.length > 1 ? [now.hosts.find((one) => one !== id)!] : [] }
+        : { add: [other.name], remove: [] };
+      try {
+        await this.#verb(host, `keepers again on ${name}`, () => keepers.change(host.call(), args));
+        return;
+      } catch (e) {
+        if (!(e instanceof Fault)) throw e;
+      }
+    }
   }
 }

@@ -32,6 +32,8 @@ export class World {
   /** By host: until when its disk refuses what is written, and how. */
   readonly #bad = new Map<SimHost, { untilMs: number; code: string }>();
   readonly #chance: Chance;
+  /** Who is to be told when a host dies. */
+  readonly #mourners = new Map<SimHost, Set<() => void>>();
 
   constructor(plan: Plan, isTraced: boolean) {
     this.plan = plan;
@@ -162,7 +164,22 @@ export class World {
       `loses its power, ${when}${before > 0 ? `, and ${Math.min(lost, before)} commits` : ""}`,
     );
     host.crash(lost);
+    for (const fn of [...this.#mourners.get(host) ?? []]) fn();
     this.kernel.after(forMs, () => host.isUp || this.boot(host));
+  }
+
+  /** Calls `fn` once: when this life of a host ends, or when what comes back is called. */
+  onDeath(host: SimHost, boots: number, fn: () => void): () => void {
+    let isOver = false;
+    const once = () => {
+      if (isOver) return;
+      isOver = true;
+      this.#mourners.get(host)?.delete(once);
+      fn();
+    };
+    if (!host.isUp || host.boots !== boots) return once;
+    this.#mourners.set(host, (this.#mourners.get(host) ?? new Set()).add(once));
+    return once;
   }
 
   /** Sets going all that fails. */
