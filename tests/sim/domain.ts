@@ -1,6 +1,6 @@
 // Domain: the hosts, persons and keepers that a simulation begins with, as a disk that every host starts from. Made once for
 // many seeds: keys are the same in all of them. Not what the hosts do.
-import { entries, type EntryRecord, Journal, openAgentDb, setMeta, takeIn, trust } from "../../agent/mod.ts";
+import { entries, type EntryRecord, Journal, openAgentDb, setMeta, takeIn } from "../../agent/mod.ts";
 import {
   encode,
   fromHex,
@@ -42,13 +42,13 @@ export interface Domain {
 export interface DomainOptions {
   hosts: number;
   keepers: number;
-  /** How many keepers have to agree; else more than half. */
-  quorum?: number;
+  /** How many keepers have to agree. */
+  quorum: number;
 }
 
 const known = new Map<string, Domain>();
 
-export function domainOf({ hosts, keepers, quorum = trust.majorityOf(keepers) }: DomainOptions): Domain {
+export function domainOf({ hosts, keepers, quorum }: DomainOptions): Domain {
   const name = `${hosts} ${keepers} ${quorum}`;
   let domain = known.get(name);
   if (domain === undefined) known.set(name, domain = make(hosts, keepers, quorum));

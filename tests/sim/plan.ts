@@ -1,6 +1,7 @@
 // Plan: everything about a simulation that its seed decides before it begins: how large the fleet is, what its network is
 // like, what people do and what fails, and when. Each list has chance of its own, so that one can be made shorter and the
 // others stay as they are. Not how any of it is done.
+import { trust } from "../../agent/mod.ts";
 import type { Link } from "../../mq/mod.ts";
 import type { DomainOptions } from "./domain.ts";
 import { Chance } from "./kernel.ts";
@@ -76,14 +77,14 @@ export interface PlanOptions {
   keep?: Partial<Record<keyof Lists, number>>;
 }
 
-/** Numbers of keepers, and of those that have to agree. */
-const QUORUMS: [keepers: number, quorum: number][] = [[1, 1], [3, 2], [2, 2], [4, 3], [5, 3], [5, 4]];
+/** Numbers of keepers, and of those that have to agree, where that is not what the product says. */
+const QUORUMS: [keepers: number, quorum?: number][] = [[1], [3], [3], [2], [4], [5], [5, 4]];
 const hostsUsual = 9;
 
 export function planOf({ seed, hosts: wanted, keep = {} }: PlanOptions): Plan {
   const shape = new Chance(seed, 1);
   const hosts = wanted ?? shape.from(1, hostsUsual);
-  const [keepers, quorum] = shape.one(QUORUMS.filter(([n]) => n <= hosts));
+  const [keepers, quorum = trust.majorityOf(keepers)] = shape.one(QUORUMS.filter(([n]) => n <= hosts));
   const host = (chance: Chance) => chance.is(0.6) ? chance.below(Math.min(hosts, 5)) : chance.below(hosts);
   const at = (chance: Chance) => chance.below(stormMs);
   const list = <K extends keyof Lists>(
