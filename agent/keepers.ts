@@ -372,7 +372,8 @@ function lockOf(answers: readonly { lock: Held | null }[], { keepers }: Policy):
   const locks = answers.flatMap(({ lock }) => lock ?? []);
   const term = Math.max(...locks.map((lock) => lock.term));
   const newest = locks.filter((lock) => lock.term === term);
-  const sameAs = (a: Held) => newest.filter((b) => b.holder === a.holder && b.host === a.host);
+  const sameAs = (a: Held) =>
+    newest.filter((b) => b.holder === a.holder && b.host === a.host && b.change === a.change);
   const [first] = [...newest].sort((a, b) => sameAs(b).length - sameAs(a).length);
   if (first === undefined) return null;
   const promises = sameAs(first);

@@ -13,7 +13,7 @@ export const stormMs = 20_000;
 export interface Task {
   atMs: number;
   host: number;
-  what: "work" | "steal" | "leave" | "drop" | "grant" | "revoke" | "evict" | "keepers" | "up";
+  what: "work" | "steal" | "leave" | "drop" | "grant" | "revoke" | "evict" | "keepers" | "up" | "rival";
 }
 
 /** Hosts of one group hear each other, others do not; `oneWay`: those of the second group hear the first. */
@@ -44,6 +44,19 @@ export interface BadDisk {
   code: "SQLITE_FULL" | "SQLITE_IOERR_WRITE";
 }
 
+/** Something happens while somebody is in the middle of a verb. */
+export interface Ambush {
+  verb: "lock" | "ci" | "keepers";
+  /** After so many others of that verb. */
+  skip: number;
+  /** After so many times the latency of the network. */
+  hops: number;
+  /** The host dies, or reaches only some others; another takes the lock over and checks in; the policy changes. */
+  what: "crash" | "cut" | "rival" | "policy";
+  forMs: number;
+  host: number;
+}
+
 export interface Step {
   atMs: number;
   host: number;
@@ -57,6 +70,7 @@ export interface Lists {
   crashes: Crash[];
   disks: BadDisk[];
   steps: Step[];
+  ambushes: Ambush[];
   /** Hosts that lie. */
   liars: number[];
 }
@@ -129,6 +143,14 @@ export function planOf({ seed, hosts: wanted, keep = {} }: PlanOptions): Plan {
       atMs: at(c),
       host: host(c),
       byMs: c.one([-86_400_000, -5_000, -100, 100, 5_000, 86_400_000]),
+    })),
+    ambushes: list("ambushes", 8, isAlone ? 0 : 5, (c) => ({
+      verb: c.one(["lock", "ci", "ci", "ci", "keepers"]),
+      skip: c.below(3),
+      hops: c.below(24) / 2,
+      what: c.one(["crash", "cut", "cut", "rival", "policy"]),
+      forMs: c.from(100, 6_000),
+      host: host(c),
     })),
     liars: list("liars", 7, isAlone ? 0 : 2, (c) => liarsMax > 0 && c.is(0.5) ? c.below(keepers) : hosts - 1)
       .filter((host, i, all) => all.indexOf(host) === i && (host >= keepers || i < liarsMax)),

@@ -5,7 +5,7 @@ import { Fault } from "../../mq/mod.ts";
 import type { SimHost } from "./host.ts";
 import { Chance } from "./kernel.ts";
 import { Broken } from "./ledger.ts";
-import type { Task } from "./plan.ts";
+import type { Ambush, Task } from "./plan.ts";
 import type { World } from "./world.ts";
 
 /** How long a person thinks between two steps at the most, in ms. */
@@ -24,10 +24,13 @@ export class Workload {
   #commands = 0;
   /** How many people are at work. */
   busy = 0;
+  /** What is still to happen in the middle of verbs. */
+  readonly #ambushes: Ambush[];
 
   constructor(world: World) {
     this.#world = world;
     this.#chance = new Chance(world.plan.seed, 12);
+    this.#ambushes = world.plan.ambushes.map((ambush) => ({ ...ambush }));
   }
 
   begin(): void {
@@ -60,6 +63,10 @@ export class Workload {
         return await this.work(host);
       case "steal":
         return await this.work(host, { steal: true });
+      case "rival":
+        await this.#verb(host, "lock --steal", () => locks.lock(host.call(), "rival", true));
+        await this.exec(host);
+        return void await this.ci(host);
       case "leave":
         return await this.work(host, { leaves: true });
       case "up":
@@ -198,6 +205,7 @@ export class Workload {
     if (!host.isUp) throw new Died();
     const { boots, identity } = host;
     const isSame = () => host.isUp && host.boots === boots;
+    this.#spring(host, name.split(" ")[0]!);
     try {
       const result = await host.host.turn.take(name.split(" ")[0]!, () => {
         if (!isSame()) throw new Died();
@@ -213,6 +221,21 @@ export class Workload {
       this.#world.bug(identity.name, e);
       throw e;
     }
+  }
+
+  /** Sets what is to happen in the middle of this verb. */
+  #spring(host: SimHost, verb: string): void {
+    const world = this.#world;
+    const at = world.isCalm ? -1 : this.#ambushes.findIndex((one) => one.verb === verb && one.skip-- <= 0);
+    if (at < 0) return;
+    const [{ what, hops, forMs, host: n }] = this.#ambushes.splice(at, 1) as [Ambush];
+    const other = world.hosts[n]!;
+    world.kernel.after(hops * world.plan.link.latencyMs!, () => {
+      if (world.isCalm) return;
+      if (what === "crash") world.crash(host, { when: `in ${verb}`, lost: 3, forMs });
+      else if (what === "cut") world.cutOff(host, this.#chance, forMs);
+      else if (other !== host) void this.#do(other, what === "rival" ? "rival" : "grant");
+    });
   }
 
   /** L2: whoever may can lock, work and check in, when all is well. */

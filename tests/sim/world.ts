@@ -227,6 +227,23 @@ export class World {
     }
   }
 
+  /** A host reaches only some of the others for a while. */
+  cutOff(host: SimHost, chance: Chance, forMs: number): void {
+    const lost = this.hosts.filter((other) => other !== host && chance.is(0.5));
+    const set = (cut: boolean) => {
+      for (const { identity: { id } } of lost) {
+        this.network.setLink(host.identity.id, id, { cut });
+        this.network.setLink(id, host.identity.id, { cut });
+      }
+    };
+    this.note(
+      "net",
+      `${host.identity.name} is cut off from ${lost.map(({ identity }) => identity.name).join(" ")}`,
+    );
+    set(true);
+    this.kernel.after(forMs, () => this.isCalm || set(false));
+  }
+
   /** From now on nothing fails: the network is whole and good, everybody has power. */
   heal(): void {
     this.isCalm = true;
