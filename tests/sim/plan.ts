@@ -8,6 +8,7 @@ import { Chance } from "./kernel.ts";
 
 /** How long things fail and people work, in ms of virtual time. */
 export const stormMs = 20_000;
+const rushedMs = 6_000;
 
 /** What a person begins to do: on which host, when. */
 export interface Task {
@@ -100,6 +101,8 @@ export function planOf({ seed, hosts: wanted, keep = {} }: PlanOptions): Plan {
   const hosts = wanted ?? shape.from(1, hostsUsual);
   const [keepers, quorum = trust.majorityOf(keepers)] = shape.one(QUORUMS.filter(([n]) => n <= hosts));
   const host = (chance: Chance) => chance.is(0.6) ? chance.below(Math.min(hosts, 5)) : chance.below(hosts);
+  // Half of the fleets are in a hurry: all that people do falls into a few seconds.
+  const rushMs = shape.is(0.5) ? stormMs : rushedMs;
   const at = (chance: Chance) => chance.below(stormMs);
   const list = <K extends keyof Lists>(
     name: K,
@@ -123,7 +126,7 @@ export function planOf({ seed, hosts: wanted, keep = {} }: PlanOptions): Plan {
     link: linkOf(shape),
     follows: Array.from({ length: hosts }, () => shape.is(0.7)),
     failing: shape.one([0, 0, 0.03, 0.1]),
-    tasks: list("tasks", 2, 14, (c) => ({ atMs: at(c), host: host(c), what: c.one(TASKS) })),
+    tasks: list("tasks", 2, 16, (c) => ({ atMs: c.below(rushMs), host: host(c), what: c.one(TASKS) })),
     cuts: list("cuts", 3, isAlone ? 0 : 5, (c) => cutOf(c, hosts, at(c))),
     crashes: list("crashes", 4, 6, (c) => ({
       atMs: at(c),
@@ -144,7 +147,7 @@ export function planOf({ seed, hosts: wanted, keep = {} }: PlanOptions): Plan {
       host: host(c),
       byMs: c.one([-86_400_000, -5_000, -100, 100, 5_000, 86_400_000]),
     })),
-    ambushes: list("ambushes", 8, isAlone ? 0 : 5, (c) => ({
+    ambushes: list("ambushes", 8, isAlone ? 0 : 8, (c) => ({
       verb: c.one(["lock", "ci", "ci", "ci", "keepers"]),
       skip: c.below(3),
       hops: c.below(24) / 2,

@@ -70,18 +70,31 @@ async function run(world: World): Promise<void> {
     if (kernel.now >= until) throw new Broken("L2", `${people.busy} people wait for ever`);
     await kernel.run(kernel.now + 1_000);
   }
-  const who = hosts.find((host) => mayStillWork(world, host));
-  if (who === undefined) return;
-  let isDone = false;
-  void people.mustWork(who).catch((e) => world.failure ??= e as Error).then(() => isDone = true);
-  const until = kernel.now + calmMs;
-  while (!isDone && kernel.now < until) await kernel.run(kernel.now + 1_000);
-  if (!isDone) throw new Broken("L2", `${who.identity.name} waits for ever: ${who.host.turn.doing}`);
+  if (!await somebodyWorks(world, people)) return;
   await settle(world, "after new work");
   for (const { identity, around } of hosts) {
     if (around.clock.pending <= idleTimersMax) continue;
     throw new Broken("L3", `${identity.name} has ${around.clock.pending} timers waiting, and nothing to do`);
   }
+}
+
+/** L2: somebody who may can work; false when there is nobody. Who loses his work to others by trying is not the one. */
+async function somebodyWorks(world: World, people: Workload): Promise<boolean> {
+  const { kernel, hosts } = world;
+  for (const host of hosts) {
+    if (!mayStillWork(world, host)) continue;
+    let outcome: Error | true | undefined;
+    void people.mustWork(host).then(() => outcome = true, (e) => outcome = e as Error);
+    for (const until = kernel.now + calmMs; outcome === undefined && kernel.now < until;) {
+      await kernel.run(kernel.now + 1_000);
+    }
+    if (outcome === true) return true;
+    if (outcome === undefined) {
+      throw new Broken("L2", `${host.identity.name} waits for ever: ${host.host.turn.doing}`);
+    }
+    if (mayStillWork(world, host)) throw outcome;
+  }
+  return false;
 }
 
 /** L1: all hosts come to have the same, within {@link calmMs}. */
