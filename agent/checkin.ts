@@ -70,12 +70,17 @@ export async function ci(call: Call): Promise<CheckedIn> {
   const sealed = sealedBefore(before, held, head);
   const { proof, again } = await proofOf(host, policy, held, author);
   if (again !== undefined && !isSame(again, sealed)) {
-    await finish(host, policy, branch, { held, proof, again });
+    await finish(host, policy, branch, { held, proof, again }, author);
     throw new Fault("ci", "notLocked", "what somebody else had begun to check in had to be finished first", {
       hint: "isconf wip, then isconf up",
     });
   }
-  const batch = sealed ?? seal(host, policy, held, head, items, author);
+  if (sealed !== undefined) {
+    await finish(host, policy, branch, { held, proof, again: sealed }, author);
+    settlePending(host);
+    return { branch, from: head.seq + 1, to: head.seq + sealed.length };
+  }
+  const batch = seal(host, policy, held, head, items, author);
   const rows = batch.map((proposal, i) => ({ ...proposal, n: items[i]?.n ?? 0 }));
   host.db.write((tx) => host.pending.keep(tx, rows));
   const records = await host.keepers.certify("ci", policy, branch, { term: held.term, proof }, batch);

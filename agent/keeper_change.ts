@@ -115,7 +115,7 @@ async function holdStill({ host, actor }: Call, branch: string): Promise<number>
     await letGo({ host, actor }, [branch]);
     const again = await claim(host, policy, branch, { ...want, after: granted.held.term }, person);
     if (again.again === undefined) await giveBack(host, policy, again.held, person);
-    else await finish(host, policy, branch, again);
+    else await finish(host, policy, branch, again, person);
   }
 }
 

@@ -253,7 +253,8 @@ async function decide(
   o.db.write((tx) => {
     const held = o.keeper.promise(tx, branch, holder, o.clock.wall(), {
       steal,
-      after: isSole(policy) ? undefined : claim.after,
+      // Of the control journal nobody keeps a term: what was promised there before is for an end that may have moved on.
+      after: isSole(policy) && branch !== CONTROL ? undefined : claim.after,
       change: isChange,
     });
     if (o.keeper.said(branch) !== undefined) return; // of the same term: the same words

@@ -383,14 +383,17 @@ const countIn = ({ hosts }: Policy["keepers"], some: { has(key: string): boolean
 
 /**
  * Who holds a lock, as keepers know it together: the newest term counts, and of that a word that it was given back. Who has
- * the promises of too few, also if all others had promised him, does not hold it.
+ * the promises of too few, also if all others had promised him, does not hold it; of two who have one term the one with more.
  */
 function lockOf(answers: readonly { lock: Held | null }[], { keepers }: Policy): Held | null {
   const locks = answers.flatMap(({ lock }) => lock ?? []);
   const term = Math.max(...locks.map((lock) => lock.term));
   const newest = locks.filter((lock) => lock.term === term);
-  const [first] = newest;
+  const sameAs = (a: Held) =>
+    newest.filter((b) => b.holder === a.holder && b.host === a.host && b.change === a.change);
+  const [first] = [...newest].sort((a, b) => sameAs(b).length - sameAs(a).length);
   if (first === undefined) return null;
+  const promises = sameAs(first);
   const others = keepers.hosts.length - answers.length;
-  return { ...first, held: newest.every(({ held }) => held) && newest.length + others >= keepers.quorum };
+  return { ...first, held: promises.every(({ held }) => held) && promises.length + others >= keepers.quorum };
 }

@@ -58,11 +58,15 @@ export async function lock(
   const after = isOwn ? now.term - 1 : now?.term ?? 0;
   const words = { message, after, steal, freed };
   const granted = await claim(host, policy, branch, words, person).catch(async (e) => {
+    // Too few keepers have promised what looked like one's own, and others have promised that term to somebody else.
+    if (isOwn && Fault.from("lock", e).kind === "notLocked") {
+      return await claim(host, policy, branch, { ...words, after: now.term }, person);
+    }
     if (!isOwn && policy.keepers.quorum > 1) await takeBack(host, policy, branch, words, person);
     throw e;
   });
   if (granted.again !== undefined) {
-    await finish(host, policy, branch, granted);
+    await finish(host, policy, branch, granted, person);
     return await lock(call, message, steal);
   }
   const { holder, holderName, host: at, hostName: name, held, term, sinceMs } = granted.held;
@@ -111,8 +115,30 @@ async function takeBack(
   }
 }
 
-/** Has certified what somebody began to check in before: the keepers would certify nothing else now. */
+/**
+ * Has certified what somebody began to check in before: the keepers would certify nothing else now. Made under a policy that
+ * has changed since, those who have not voted for it do so only in a higher term, whose promises show that others have.
+ */
 export async function finish(
+  host: Host,
+  policy: Policy,
+  branch: string,
+  granted: Granted,
+  person: KeyPair,
+): Promise<void> {
+  try {
+    await finishIn(host, policy, branch, granted);
+  } catch (e) {
+    if (Fault.from("lock", e).kind !== "refused") throw e;
+    const { message, term } = granted.held;
+    const higher = await claim(host, policy, branch, { message, after: term, steal: false }, person);
+    host.db.write((tx) => host.wip.moveTo(tx, higher.held.term));
+    if (higher.again === undefined) throw e;
+    await finishIn(host, policy, branch, higher);
+  }
+}
+
+async function finishIn(
   host: Host,
   policy: Policy,
   branch: string,

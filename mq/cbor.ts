@@ -26,10 +26,21 @@ export type Cbor =
  *   surrogates, a text that begins with a byte order mark, other objects, nesting beyond `cborDepthMax`
  */
 export function encode(value: Cbor): Uint8Array {
-  const writer = new Writer(512 + bytesIn(value, 0));
-  write(writer, value, 0);
-  return writer.take();
+  const bytes = 512 + bytesIn(value, 0);
+  const room = bytes <= spareBytes ? spare : undefined;
+  spare = undefined; // until this is written, should a value encode another while it is looked at
+  try {
+    const writer = new Writer(room ?? new Uint8Array(bytes));
+    write(writer, value, 0);
+    return writer.take(room);
+  } finally {
+    spare ??= room;
+  }
 }
+
+/** Room for one short value, used again and again: most values are short, and room of their own is most of their cost. */
+const spareBytes = 8 * 1024;
+let spare: Uint8Array | undefined = new Uint8Array(spareBytes);
 
 /**
  * What {@link encode} gives, in parts that follow each other: a long byte string of `value` is one of them, and not
@@ -37,7 +48,7 @@ export function encode(value: Cbor): Uint8Array {
  * @throws {Fault} usage, as {@link encode}
  */
 export function encodeParts(value: Cbor): Uint8Array[] {
-  const writer = new Writer(512, viewBytesMin);
+  const writer = new Writer(new Uint8Array(512), viewBytesMin);
   write(writer, value, 0);
   return writer.takeParts();
 }
@@ -95,16 +106,16 @@ class Writer {
   /** Up to where the parts have what was written. */
   #partsEnd = 0;
 
-  /** Byte strings of at least `partBytesMin` are kept as they are: {@link takeParts}. */
-  constructor(bytes = 512, partBytesMin = Infinity) {
-    this.#bytes = new Uint8Array(bytes);
+  /** Writes into `room` as long as it lasts. Byte strings of at least `partBytesMin` are kept as they are: {@link takeParts}. */
+  constructor(room: Uint8Array, partBytesMin = Infinity) {
+    this.#bytes = room;
     this.#partBytesMin = partBytesMin;
   }
 
-  /** All that was written; the writer is of no more use. A copy, unless little of the room was left over. */
-  take(): Uint8Array {
+  /** All that was written; the writer is of no more use. A copy, unless little was left over of room that is not `lent`. */
+  take(lent?: Uint8Array): Uint8Array {
     const all = this.#bytes.subarray(0, this.#length);
-    return this.#bytes.length - this.#length <= 512 ? all : all.slice();
+    return this.#bytes !== lent && this.#bytes.length - this.#length <= 512 ? all : all.slice();
   }
 
   /** All that was written, with the long byte strings where they belong; the writer is of no more use. */
@@ -177,6 +188,10 @@ class Writer {
 const utf8 = new TextEncoder();
 const ASCII = /^[\x00-\x7f]*$/;
 
+/** Whether a key is a text of ASCII whose length stands in the first byte of its head. */
+const isShortText = (key: unknown): key is string =>
+  typeof key === "string" && key.length < 24 && ASCII.test(key);
+
 function write(out: Writer, value: unknown, depth: number): void {
   if (value === null) out.head(MAJOR.simple, SIMPLE.null);
   else if (typeof value === "boolean") out.head(MAJOR.simple, value ? SIMPLE.true : SIMPLE.false);
@@ -216,7 +231,18 @@ function writeText(out: Writer, text: string): void {
 
 function writeMap(out: Writer, entries: [unknown, unknown][], depth: number): void {
   out.head(MAJOR.map, entries.length);
-  const keys = new Writer();
+  if (entries.every(([key]) => isShortText(key))) {
+    // What is shorter comes first: its head says so. Then bytes decide, which is how texts of ASCII compare.
+    const pairs = entries as [string, unknown][];
+    pairs.sort(([a], [b]) => a.length - b.length || (a < b ? -1 : 1));
+    for (const [key, value] of pairs) {
+      out.head(MAJOR.text, key.length);
+      out.ascii(key);
+      write(out, value, depth);
+    }
+    return;
+  }
+  const keys = new Writer(new Uint8Array(512));
   const places = entries.map(([key, value]) => {
     const start = keys.length;
     writeKey(keys, key);

@@ -32,6 +32,7 @@ export const MUTANTS: readonly Mutant[] = [
           "export const majorityOf = (n: number): number => Math.max(Math.min(n, 2), Math.floor(n / 2));",
       },
       { file: "agent/trust.ts", find: "quorum * 2 <= hosts.length || ", replace: "" },
+      { file: "agent/keeper_change.ts", find: "2 * needed <= hosts.length || ", replace: "" },
     ],
   },
   {
