@@ -52,6 +52,8 @@ export class Admin {
   readonly #o: AdminOptions;
   #count = 0;
   #refused = 0;
+  /** The place that work under the lock which this client had last is for. */
+  #from: number | undefined;
 
   constructor(host: Host, record: Recorder, dice: Dice, options: AdminOptions) {
     this.host = host;
@@ -129,6 +131,7 @@ export class Admin {
       if (said.exit === 0) {
         this.#record.ended(operation, { term: said.json.term as number });
         Object.assign(operation, await this.#seen());
+        this.#from = operation.length === undefined ? undefined : operation.length + 1;
         this.#refused = 0;
         if (steal) this.done.steals++;
         return true;
@@ -196,7 +199,9 @@ export class Admin {
 
   /** Checks work in, asking until something is certain. */
   async #finish(items: Item[]): Promise<void> {
-    const operation = this.#record.begin(this.name, "ci", { ids: items.map(({ text }) => workOf(text)) });
+    const ids = items.map(({ text }) => workOf(text));
+    const from = this.#from === undefined ? {} : { from: this.#from };
+    const operation = this.#record.begin(this.name, "ci", { ids, ...from });
     while (!this.#o.isOver()) {
       const { exit, json } = await this.#verb("ci");
       if (exit === 0) {
@@ -204,6 +209,7 @@ export class Admin {
         this.done.ci++;
         return;
       }
+      operation.again = true;
       if (ASK_AGAIN.includes(exit)) continue;
       if (exit === 221 && await this.#lock(false)) continue;
       if (exit === 221 || exit === 220 || exit === 224 || exit === 227) break;

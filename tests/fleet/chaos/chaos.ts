@@ -88,8 +88,10 @@ class Run {
     if (!canStep) this.#o.told?.(`skipped: steps of clocks: ${lacksClock()}`);
     this.#fleet = await makeDomain(this.#t, names);
     const first = this.#fleet.host(names[0] as string);
-    if (canStep) { for (const name of names) await giveClock(this.#fleet.host(name)); }
-    for (const name of names) await this.#fleet.host(name).ok("restart"); // with a clock that can be stepped
+    await Promise.all(names.map(async (name) => {
+      await this.#prepare(this.#fleet.host(name));
+      await this.#fleet.host(name).ok("restart"); // with a clock that can be stepped
+    }));
     await untilConnected(this.#fleet, ...names);
     for (const name of names.slice(1)) await grant(this.#fleet, names[0] as string, `root@${name}`, "owner");
     if (keepers > 1) await first.ok("keeper", "add", ...names.slice(1, keepers));
@@ -254,7 +256,8 @@ class Run {
 
   /** What agents have written, beside the trace. */
   async keepLogs(): Promise<void> {
-    writeHistory(this.#record.file("history.json"), { operations: this.#record.operations, final: [] });
+    const file = this.#record.file("history.json");
+    if (!fs.existsSync(file)) writeHistory(file, { operations: this.#record.operations, final: [] });
     if (this.#fleet === undefined) return;
     for (const name of this.#fleet.names) {
       const file = this.#record.file(`${name}.log`);

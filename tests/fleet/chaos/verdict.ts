@@ -32,7 +32,6 @@ export class Places {
 
 /**
  * Checks a healed fleet whose hosts have all applied everything; returns the work in the order of the journal.
- * `strays`: hosts that ran commands that were never checked in, of which more may be there than in the journal.
  */
 export async function checkFleet(
   fleet: Fleet,
@@ -49,8 +48,8 @@ export async function checkFleet(
   });
   const final = first.map(({ ops }) => workOf(ops.join(" ")));
   assert.equal(new Set(final).size, final.length, `an entry is there twice: ${final.join(" ")}`);
-  for (const { op, client, ids = [], from } of operations) {
-    if (op !== "ci" || from === undefined) continue;
+  for (const { op, client, ids = [], from = 0, returnUs } of operations) {
+    if (op !== "ci" || returnUs === null) continue;
     assert.deepEqual(
       final.slice(from - 1, from - 1 + ids.length),
       ids,
