@@ -123,7 +123,7 @@ test("property: an address is read as it was written, in one form, in both notat
 
 test("property: a text of chance is an address that is read the same again, or a usage fault", () => {
   const near = fc.array(
-    fc.constantFrom("[", "]", ":", "::", ".", "1", "255", "4726", "a", "%", " ", "-", "/"),
+    fc.constantFrom("[", "]", ":", "::", ".", "1", "255", "4726", "65536", "a", "%", " ", "-", "/"),
     {
       maxLength: 12,
     },
@@ -229,11 +229,11 @@ test("property: a ring gives what a list would, less what fell out, and says how
 
 /** A transport of which a test says what comes in. */
 class Inlet implements Transport {
-  readonly id = "me";
+  readonly self = "me" as PeerId;
   #message: (from: PeerId, bytes: Uint8Array) => void = () => {};
   start = (): Promise<void> => Promise.resolve();
   stop = (): Promise<void> => Promise.resolve();
-  peers = () => ["a", "b"];
+  peers = (): PeerId[] => ["a", "b"];
   send = () => true;
   onMessage(fn: (from: PeerId, bytes: Uint8Array) => void) {
     this.#message = fn;
@@ -248,18 +248,24 @@ class Inlet implements Transport {
 }
 
 test("property: an event is told once, as long as its id is among the latest of its sender", () => {
-  const turn = fc.tuple(fc.constantFrom("a", "b"), fc.oneof(fc.nat(40), fc.nat(2 * seenPerPeerMax)));
+  // What is new, or once more what was told some time ago, at times by so many events that it is forgotten.
+  const turn = fc.tuple(
+    fc.constantFrom("a", "a", "a", "b"),
+    fc.oneof({ weight: 5, arbitrary: fc.constant(0) }, fc.nat(2 * seenPerPeerMax)),
+  );
   fc.assert(
-    fc.property(fc.array(turn, { maxLength: 1200, size: "max" }), (turns) => {
+    fc.property(fc.array(turn, { minLength: 500, maxLength: 900, size: "max" }), (turns) => {
+      let last = 0;
       const inlet = new Inlet();
       const heard: string[] = [];
-      new MqNode(inlet as unknown as Transport, new VirtualClock(1)).subscribe(
+      new MqNode(inlet, new VirtualClock(1)).subscribe(
         "t",
         (from, n) => void heard.push(`${from} ${n}`),
       );
       const seen: { [from: string]: number[] } = { a: [], b: [] };
       const expected: string[] = [];
-      for (const [from, n] of turns) {
+      for (const [from, back] of turns) {
+        const n = back === 0 ? ++last : Math.max(0, last - back);
         inlet.receive(from, n);
         const latest = seen[from] as number[];
         if (latest.includes(n)) continue;
