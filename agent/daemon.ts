@@ -4,6 +4,7 @@ import * as path from "node:path";
 import { type Clock, Fault, keyId, sleep, toHex } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import { Again } from "./again.ts";
+import { Applied } from "./applied.ts";
 import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
 import * as bundle from "./bundle.ts";
@@ -14,15 +15,10 @@ import * as doctor from "./doctor.ts";
 import * as domain from "./domain.ts";
 import * as enrol from "./enrol.ts";
 import { openDoors } from "./door.ts";
-import { History } from "./history.ts";
-import { type Host, hostId, hostPair, Turn } from "./host.ts";
+import { makeEngine } from "./engine.ts";
+import { type Host, hostId, hostPair } from "./host.ts";
 import * as join from "./join.ts";
-import { Journal } from "./journal.ts";
-import { Keeper } from "./keeper.ts";
-import { serveKeeper } from "./keeper_service.ts";
-import { changeIn } from "./keeper_turns.ts";
 import * as keepers from "./keeper_change.ts";
-import { Keepers } from "./keepers.ts";
 import { KeyRing } from "./keys.ts";
 import { agentEndMs, copiesLookMs, settleInMs } from "./limits.ts";
 import * as locks from "./locks.ts";
@@ -34,8 +30,6 @@ import { NameSpread } from "./name_spread.ts";
 import { NameTable } from "./name_table.ts";
 import { type Home, makeHome } from "./paths.ts";
 import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
-import { Pending } from "./pending.ts";
-import { Replica } from "./replica.ts";
 import * as report from "./report.ts";
 import { Reports } from "./reports.ts";
 import * as roles from "./roles.ts";
@@ -50,7 +44,6 @@ import { makeUpgrade } from "./stream.ts";
 import { members } from "./trust.ts";
 import * as upkeep from "./upkeep.ts";
 import * as users from "./users.ts";
-import { Wip } from "./wip.ts";
 import * as work from "./work.ts";
 
 /** What differs between the shipped program and a test: time, the way to the net half, and what runs commands. */
@@ -95,28 +88,12 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   let tellNet = () => {};
   const seam = await around.openSeam(home, mesh.answers, (isThere) => isThere ? tellNet() : mesh.lost());
   mesh.open(seam.ask);
-  const journal = new Journal(db);
   const key = () => keys.obtain("host");
   const self = () => keyId(key().publicKey);
   const branch = () => getMeta(db, "branch");
-  const keeper = new Keeper(db, key);
   const { settleMs = settleInMs } = around;
-  const replica = new Replica({ db, journal, clock, mesh, branch, self, settleMs, log });
-  const door = serveKeeper({
-    db,
-    journal,
-    keeper,
-    key,
-    clock,
-    mesh,
-    log,
-    settled: () => replica.settled(),
-    pull: (from, branch) => replica.pull(from, branch),
-  });
-  journal.onKept((tx, { branch, seq, ops }, term) => {
-    keeper.settle(tx, branch, seq, term);
-    if (changeIn(ops) !== undefined) keeper.changed(tx);
-  });
+  const engine = makeEngine({ db, key, clock, mesh, settleMs, log });
+  const { journal, replica } = engine;
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });
   const host: Host = {
@@ -125,26 +102,20 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     clock,
     db,
     keys,
-    journal,
-    keeper,
-    keepers: new Keepers({ db, journal, local: keeper, door, key, clock, mesh }),
+    ...engine,
     mesh,
-    replica,
     reports: new Reports({ db, journal, mesh, clock, key, self, own: () => status.ownReport(host) }),
     names: new naming.Names({ journal, clock, table, spread, self }),
-    pending: new Pending(db),
-    wip: new Wip(db),
-    history: new History(db),
+    applied: new Applied({ db, ...engine }),
     store: new SeamStore(seam.ask),
     copies: new copies.Copies(() => host),
     shelf: new SeamShelf(seam.ask),
     runner: around.runner ?? new ProcessRunner(clock),
-    turn: new Turn(),
     settleMesh: () => settleMesh(host),
     log,
     boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
-  mesh.roots = () => upkeep.rootsHere(host);
+  mesh.roots = (which) => which === "kept" ? upkeep.rootsKept(host) : upkeep.rootsNeeded(host);
   mesh.answer("copies", (_, value) => host.copies.answer(value));
   mesh.answer("person", (_, value) => roles.vouch(host, value));
   mesh.strangers = {

@@ -2,6 +2,7 @@
 import type { Db } from "../fs/mod.ts";
 import { type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
+import type { Applied } from "./applied.ts";
 import type { Config } from "./config.ts";
 import type { Copies } from "./copies.ts";
 import type { History } from "./history.ts";
@@ -48,7 +49,9 @@ export interface Host {
   readonly pending: Pending;
   readonly wip: Wip;
   readonly history: History;
-  /** On how many hosts named contents are. */
+  /** What the applied entries of this host's branch need. */
+  readonly applied: Applied;
+  /** On how many hosts contents are that names and journals count on. */
   readonly copies: Copies;
   /** Contents, each checked against its hash on this side of the seam. */
   readonly store: SeamStore;

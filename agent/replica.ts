@@ -1,6 +1,6 @@
 // Replica: the journal from the other hosts: asked for from where ours ends, checked here, kept in order. Rumours say when
 // to ask and are only hints: a look at a random peer now and then brings what they lost.
-import { bytesEqual, type Cancel, type Cbor, Fault, pause, sleep } from "../mq/mod.ts";
+import { bytesEqual, type Cancel, type Cbor, Fault, sleep } from "../mq/mod.ts";
 import { Complaints } from "./complaints.ts";
 import { type EntryRecord, readEntry } from "./entry.ts";
 import { type Intake, readRecord, takeIn, writeRecord } from "./intake.ts";
@@ -166,7 +166,7 @@ export class Replica {
 
   /** Each answer must bring the chain further, else the host is not asked again. */
   async #pullNow(host: string, branch: string, until: number): Promise<void> {
-    const { journal, mesh } = this.#o;
+    const { journal, mesh, clock } = this.#o;
     while (!this.#stopped && journal.head(branch).seq < until) {
       const after = journal.head(branch).seq;
       const answer = await mesh.ask(host, "entries", [branch, after], pullAskMs);
@@ -176,7 +176,7 @@ export class Replica {
       const size = branch === CONTROL ? 1 : intakeGroupMax; // each control entry is checked under the one before
       for (let i = 0; i < records.length && !this.#stopped; i += size) {
         await this.#take(host, branch, records.slice(i, i + size), after + 1 + i);
-        await pause();
+        await clock.pause();
       }
     }
   }

@@ -222,7 +222,7 @@ export function settleRotations(host: Pick<Host, "keys" | "journal" | "names">):
     if (policy.persons.has(id)) {
       host.names.renew(keyId(host.keys.obtain(name).publicKey), host.keys.prepare(name));
     }
-    host.keys.promote(name);
+    host.keys.promote(name, name === "host"); // what was sealed for this host stays readable for it
   }
 }
 

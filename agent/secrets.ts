@@ -50,5 +50,5 @@ export async function openSecret({ host, actor }: Call, id: Id): Promise<AsyncIt
     });
   }
   const { identityOf, unseal } = await import("../mq/secret.ts");
-  return unseal(readFile(host.store, id), identityOf(hostPair(host)));
+  return unseal(readFile(host.store, id), ...[hostPair(host), ...host.keys.past("host")].map(identityOf));
 }

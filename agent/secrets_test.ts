@@ -5,6 +5,8 @@ import * as path from "node:path";
 import { test } from "node:test";
 import { putFile, readFile, readManifest } from "../fs/mod.ts";
 import { faultOf, makeDomain, type TestHost, until } from "../tests/world.ts";
+import { keyId } from "../mq/mod.ts";
+import { hostPair } from "./host.ts";
 import { openSecret, putSecret } from "./secrets.ts";
 
 const PLAIN = "the password is hunter2, and nothing else in this world says so. ".repeat(40);
@@ -80,4 +82,26 @@ test("what is no secret is said to be none; an evicted host gets no later ones",
   assert.equal(stanzas, 1);
   const { id } = await putFile(a.agent.host.store, bytes(PLAIN));
   assert.equal((await faultOf(() => open(a, id))).kind, "corrupt");
+});
+
+test("a host with a new key opens what was sealed for the old one, also when the rotation was cut off", async (t) => {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  await grant(a, "hosta");
+  const before = await put(a);
+  for (let turn = 0; turn < 2; turn++) {
+    const keys = path.join(a.home.state, "keys");
+    // As after a crash between the two steps: the past key has its name already.
+    const old = keyId(hostPair(a.agent.host).publicKey);
+    fs.linkSync(path.join(keys, "host.key"), path.join(keys, `host.past-${old}.key`));
+    await a.acts.roles.rotate(a.call(), "host");
+    const after = await put(a);
+    for (const { id } of [before, after]) assert.equal(await open(a, id), PLAIN);
+    await a.restart();
+    for (const { id } of [before, after]) assert.equal(await open(a, id), PLAIN);
+    assert.notEqual(keyId(hostPair(a.agent.host).publicKey), old);
+  }
+  assert.equal(a.agent.host.keys.past("host").length, 2);
+  for (const file of fs.readdirSync(path.join(a.home.state, "keys"))) {
+    assert.equal(fs.statSync(path.join(a.home.state, "keys", file)).mode & 0o777, 0o600);
+  }
 });

@@ -1,6 +1,6 @@
 // Stages: check-ins that hosts are bringing to this keeper, part by part; each entry is checked when it comes, and what is
 // never finished is forgotten. Not whether a check-in is certified (keeper_service.ts).
-import { bytesEqual, type Cancel, type Clock, Fault, pause, toHex } from "../mq/mod.ts";
+import { bytesEqual, type Cancel, type Clock, Fault, toHex } from "../mq/mod.ts";
 import { type Entry, type EntryRecord, readEntry } from "./entry.ts";
 import type { Checked, Head, Journal } from "./journal.ts";
 import type { RequestWords } from "./keeper_words.ts";
@@ -52,7 +52,7 @@ export class Stages {
       this.#makeRoom(from, stage, part);
       for (const [i, pair] of part.entries.entries()) {
         this.#check(stage, pair as [Uint8Array, Uint8Array], mayBring);
-        if (i % 64 === 63) await pause();
+        if (i % 64 === 63) await this.#clock.pause();
       }
       stage.parts++;
     } catch (e) {
