@@ -9,9 +9,9 @@ import { run } from "./run.ts";
 import { isconfThere } from "./servers.ts";
 
 const hosts = 6;
-const rounds = 20;
-const warmUps = 2;
-const deaths = 8;
+const rounds = 10;
+const warmUps = 1;
+const deaths = 5;
 /** The aim: what three keepers may take, as a multiple of what one takes. */
 const threeMax = 3;
 /** Milliseconds that a host gets to be heard by all again. */

@@ -8,7 +8,7 @@ import type { Dice, Recorder } from "./recorder.ts";
 /** Milliseconds that a verb may take before its client gives up on the answer. */
 const verbMs = 90_000;
 /** How often a lock is refused before somebody loses patience and steals it. */
-const patience = 4;
+const patience = 8;
 
 /** What a verb said. `exit` of -1: nobody knows, as the host went away under it. */
 interface Said {
