@@ -8,7 +8,7 @@ export interface Operation {
   client: string;
   /**
    * lock: nobody had it, or the same client, or it is stolen. unlock: the client had it; with `steal`, anybody had it.
-   * drop: gives it back if the client has it. ci: the client has it; `ids` follow what is there; gives it back.
+   * drop: gives it back if the client has it. ci: the client has it; `ids` follow what is there; nobody has it then.
    * read: how long the list is.
    */
   op: "lock" | "ci" | "unlock" | "drop" | "read";
@@ -23,8 +23,14 @@ export interface Operation {
   last?: string;
   /** What a ci appends, all of it or nothing; each id is of one ci only. */
   ids?: string[];
-  /** What a ci was told: the place of its first, from 1. */
+  /** The place of the first of a ci, from 1: as it was told, or as it was made for. */
   from?: number;
+  /**
+   * Of a ci: it was asked for more than once, as an answer stayed away. What some keepers have voted for, whoever locks later
+   * may have to finish, also when somebody else had the lock in between and checked nothing in: as if the client had taken
+   * the lock once more. So its client need not have the lock then; the same of a ci without an answer.
+   */
+  again?: true;
 }
 
 export interface History {
@@ -32,6 +38,9 @@ export interface History {
   /** The list as all had it when all was over. */
   final: string[];
 }
+
+/** Whether the client of a ci must have had the lock when it came to pass. */
+export const isByHolder = ({ returnUs, again }: Operation): boolean => returnUs !== null && again !== true;
 
 /** The history with what is known from its end: what is not in the final list was never checked in. */
 export function resolved({ operations, final }: History): History {

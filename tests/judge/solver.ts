@@ -3,7 +3,7 @@
 // follows from it, the solver finds.
 import { spawn } from "node:child_process";
 import { lacks } from "../programs.ts";
-import { type History, type Operation, resolved } from "./history.ts";
+import { type History, isByHolder, type Operation, resolved } from "./history.ts";
 
 export interface Judgement {
   isLinearizable: boolean;
@@ -92,7 +92,8 @@ function question(operations: readonly Operation[], final: readonly string[]): s
           (o.from === undefined || o.from === place + 1);
         if (!isThere) return "false";
         const after = number("l", place + (o.ids as string[]).length);
-        return `(and ${same([h, client], [l, number("l", place)], [l2, after], [h2, nobody], [t, t2])})`;
+        const had = isByHolder(o) ? same([h, client]) : "true";
+        return `(and ${had} ${same([l, number("l", place)], [l2, after], [h2, nobody], [t, t2])})`;
       }
       case "unlock": {
         const had = o.steal ? `(not (= ${h} ${nobody}))` : `(= ${h} ${client})`;

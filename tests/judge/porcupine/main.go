@@ -24,6 +24,7 @@ type operation struct {
 	Last     string
 	Ids      []string
 	From     *int
+	Again    bool
 }
 
 type history struct {
@@ -79,7 +80,8 @@ func apply(s state, o operation) (bool, state) {
 		s.holder = o.Client
 		return true, s
 	case "ci":
-		if s.holder != o.Client || o.From != nil && *o.From != s.length+1 {
+		byHolder := o.ReturnUs != nil && !o.Again
+		if byHolder && s.holder != o.Client || o.From != nil && *o.From != s.length+1 {
 			return false, s
 		}
 		s.holder = ""
