@@ -53,6 +53,8 @@ export const treeDepthMax = 512;
 export const runsMax = 16_384;
 /** A file of a tree of at most so many bytes is read at once. */
 export const smallFileBytes = 256 * KiB;
+/** Files with several names in one tree that are remembered while it is put; of those beyond, each name is read again. */
+export const linkGroupsMax = 65_536;
 /** Bytes read from a file at a time. */
 export const readBytes = MiB;
 /** Most symbolic links followed on the way to a path. */
