@@ -1,7 +1,7 @@
 // Content client: the command line's way to the store: a connection to the content thread of the net half, over which it
 // hands the file that is to be read or written. What verbs make of it is in content_main.ts.
 import type { Socket } from "node:net";
-import type { Id } from "../fs/mod.ts";
+import { type CaptureInto, type Id, PutBatch, StepSender } from "../fs/mod.ts";
 import { type Cbor, Fault, sendFiles, systemClock } from "../mq/mod.ts";
 import type { Term } from "./term.ts";
 import type { Library } from "./locate.ts";
@@ -77,6 +77,16 @@ export class ContentSession {
   /** Brings a root from other hosts, as far as it is not here. */
   async fetch(id: Id): Promise<void> {
     await this.ask("fetch", [id]);
+  }
+
+  /** Puts the tree that `walk` tells of; its id, when all of it is durable. */
+  async putTree(compress: boolean, walk: (into: CaptureInto) => Promise<unknown>): Promise<Id> {
+    const tree = new StepSender((steps, bytes) => this.ask("tree", [compress, steps, bytes]));
+    const store = new PutBatch(this.store(compress));
+    await walk({ tree, store });
+    await store.flush();
+    await tree.flush();
+    return readIds([await this.ask("treeEnd", null)])[0]!;
   }
 
   /** Reads the file that was handed over into the store. */

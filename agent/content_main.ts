@@ -3,7 +3,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import {
-  capture,
+  captureInto,
   type FileNode,
   PutBatch,
   putFile,
@@ -86,9 +86,9 @@ async function putPath(
 
 async function putTree(cli: ContentCli, dir: string, label: string, compress: boolean): Promise<ShelfRow> {
   return await withContent("put", cli.where, async (session) => {
-    const { id } = await withBar(cli, undefined, (bar) => {
+    const id = await withBar(cli, undefined, (bar) => {
       const progress = (files: number, bytes: number) => bar.at(bytes, `${files} files`);
-      return capture(session.store(compress), dir, { progress });
+      return session.putTree(compress, (into) => captureInto(into, dir, { progress }));
     });
     return await session.add(id, label);
   });

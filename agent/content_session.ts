@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { batchBytesMax, type Catalog, type Id, putWhole, readFile, type SqliteStore } from "../fs/mod.ts";
 import { type Cbor, type Clock, Fault, readAt, statAt, syncFd, writeAt } from "../mq/mod.ts";
 import type { CallerRequest, ContentRequest } from "./content.ts";
+import { ToldTree } from "./content_tree.ts";
 import { progressMs } from "./limits.ts";
 import { type Answers, malformed, openSeam, readIds, readObjects } from "./seam.ts";
 import { rowToCbor, shelve } from "./shelve.ts";
@@ -47,6 +48,8 @@ export async function serveContent(
       hint: "isconf help put",
     });
   };
+  let tree: ToldTree | undefined;
+  let put: { id: Id; share(): Promise<void> } | undefined;
   let toldMs = -Infinity;
   const tell = (bytes: number) => {
     const now = clock.now();
@@ -60,6 +63,18 @@ export async function serveContent(
     put: async (v) => {
       const [compresses, objects] = v as [Cbor, Cbor];
       return await storeOf(compresses).put(readObjects(objects));
+    },
+    tree: async (v) => {
+      const [compresses, steps, bytes] = v as [Cbor, Cbor, Cbor];
+      await (tree ??= new ToldTree(storeOf(compresses))).take(steps, bytes);
+      return null;
+    },
+    treeEnd: async () => {
+      if (tree === undefined) throw malformed();
+      const told = tree;
+      tree = undefined;
+      put = await told.finish();
+      return put.id;
     },
     get: async (v) => await plain.read(readIds(v), batchBytesMax),
     putFile: async (v) => {
@@ -99,6 +114,7 @@ export async function serveContent(
     },
     add: async (v) => {
       const { id, label } = v as { id: Cbor; label: Cbor };
+      if (put !== undefined && put.id === id) await put.share();
       const row = { id: readIds([id])[0]!, label: label as string, uid: caller.uid, pinned: false };
       return rowToCbor(await shelve({ ...parts, store: plain }, row));
     },

@@ -14,7 +14,7 @@ import {
   sortedNames,
 } from "./disk.ts";
 import type { Run } from "./disk.ts";
-import { linkGroupsMax, smallFileBytes } from "./limits.ts";
+import { smallFileBytes } from "./limits.ts";
 import { putFile } from "./manifest.ts";
 import { showPath } from "./path.ts";
 import { PutBatch } from "./put_batch.ts";
@@ -44,10 +44,14 @@ export interface CaptureInto {
   store: Store;
 }
 
-/** Several names of one file: how many this tree has, and once it was read its number and what it was then. */
+/**
+ * Several names of one file: how many this tree has, and its number once it was read. A large file is read once, and then
+ * there is the node that its names share; a small one is not worth being remembered.
+ */
 interface Group {
   names: number;
   hard?: number;
+  node?: FileNode;
   ctime?: string;
 }
 
@@ -210,8 +214,9 @@ async function captureFile(
 ): Promise<void> {
   const told = depth < 0 ? NO_NAME : name;
   const group = stat.nlink > 1 && depth >= 0 ? (await job.groups()).get(key(stat)) : undefined;
-  const isKnown = group?.hard !== undefined && group.hard < linkGroupsMax && group.ctime === String(stat.ctime);
-  if (isKnown) return await job.tree.again(told, group.hard!);
+  if (group?.node !== undefined && group.ctime === String(stat.ctime)) {
+    return await job.tree.node(told, group.node);
+  }
   using file = new Fd(openAt(dir, name, READ_FLAGS));
   checkSame(file.fd, stat);
   refuseDevice(job, file.fd, stat, path);
@@ -227,13 +232,14 @@ async function captureFile(
     isSameTime(after.ctime, stat.ctime);
   if (!isStill) throw new Changed();
   job.bytes += ref?.size ?? stat.size;
-  const isGroup = group !== undefined && group.names > 1;
-  const hard = isGroup ? group.hard ??= job.groupCount++ : undefined;
-  if (isGroup) group.ctime = String(stat.ctime);
+  const hard = group !== undefined && group.names > 1 ? group.hard ??= job.groupCount++ : undefined;
   if (bytes !== undefined) return await job.tree.file(told, meta, bytes, hard);
   const node: FileNode = { kind: "file", ...meta, size: stat.size, content: ref!.id };
   if (runs !== undefined) node.runs = runs;
-  if (hard !== undefined) node.hard = hard;
+  if (hard !== undefined) {
+    node.hard = hard;
+    Object.assign(group!, { node, ctime: String(stat.ctime) });
+  }
   await job.tree.node(told, node);
 }
 

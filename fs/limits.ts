@@ -53,8 +53,12 @@ export const treeDepthMax = 512;
 export const runsMax = 16_384;
 /** A file of a tree of at most so many bytes is read at once. */
 export const smallFileBytes = 256 * KiB;
-/** Files with several names in one tree that are remembered while it is put; of those beyond, each name is read again. */
-export const linkGroupsMax = 65_536;
+/** Contents of large files that are remembered while a tree is put; with more, what it reaches is looked for at the end. */
+export const othersMax = 65_536;
+/** Bytes of files, names and attributes that are told of a tree at once. */
+export const stepBytes = MiB;
+/** Items of CBOR after which what is told is sent; the largest node then still goes into one message with them. */
+export const stepItemsMax = 49_152;
 /** Bytes read from a file at a time. */
 export const readBytes = MiB;
 /** Most symbolic links followed on the way to a path. */

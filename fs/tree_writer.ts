@@ -1,7 +1,7 @@
 // tree_writer: makes the objects of a tree out of what somebody who walks through it tells. It looks at no disk and believes
 // no order, no name and no depth: who tells may sit on the other side of a socket.
 import { compareBytes, Fault } from "../mq/mod.ts";
-import { linkGroupsMax } from "./limits.ts";
+import { othersMax } from "./limits.ts";
 import { putBytes } from "./manifest.ts";
 import type { Id, KeyedStore } from "./store.ts";
 import { checkDepth, DirWriter, encodeNode, isName } from "./tree.ts";
@@ -19,8 +19,6 @@ export interface TreeSink {
   file(name: Uint8Array, meta: Meta, bytes: Uint8Array, hard?: number): Promise<void>;
   /** A link, or a file whose content is in the store. */
   node(name: Uint8Array, node: FileNode | LinkNode): Promise<void>;
-  /** One more name of the file that was told last with this number, which is below `linkGroupsMax`. */
-  again(name: Uint8Array, hard: number): Promise<void>;
 }
 
 interface Open {
@@ -32,10 +30,10 @@ interface Open {
 
 /** Puts what it is told into a store that takes our word for what hashes to what. */
 export class TreeWriter implements TreeSink {
+  /** Contents that were told by their ids, which somebody else has put; undefined when they are more than `othersMax`. */
+  others: Set<Id> | undefined = new Set();
   readonly #store: KeyedStore;
   readonly #open: Open[] = [];
-  /** Files with several names, by their numbers. */
-  readonly #files = new Map<number, FileNode>();
   #root: Node | undefined;
 
   constructor(store: KeyedStore) {
@@ -64,18 +62,12 @@ export class TreeWriter implements TreeSink {
     const { id, size } = await putBytes(this.#store, bytes);
     const node: FileNode = { kind: "file", ...meta, size, content: id };
     if (hard !== undefined) node.hard = hard;
-    await this.#addFile(name, node);
+    await this.#add(name, node);
   }
 
   async node(name: Uint8Array, node: FileNode | LinkNode): Promise<void> {
     this.#checkName(name);
-    await (node.kind === "file" ? this.#addFile(name, node) : this.#add(name, node));
-  }
-
-  async again(name: Uint8Array, hard: number): Promise<void> {
-    this.#checkName(name);
-    const node = this.#files.get(hard);
-    if (node === undefined) throw wrong("a second name of a file without a first");
+    if (node.kind === "file" && this.others?.add(node.content).size === othersMax + 1) this.others = undefined;
     await this.#add(name, node);
   }
 
@@ -84,11 +76,6 @@ export class TreeWriter implements TreeSink {
     if (this.#root === undefined || this.#open.length > 0) throw wrong("an end in the middle of it");
     const [id] = await this.#store.put([encodeNode(this.#root)]);
     return id!;
-  }
-
-  async #addFile(name: Uint8Array, node: FileNode): Promise<void> {
-    if (node.hard !== undefined && node.hard < linkGroupsMax) this.#files.set(node.hard, node);
-    await this.#add(name, node);
   }
 
   async #add(name: Uint8Array, node: Node): Promise<void> {
