@@ -2,7 +2,16 @@
 // thread that it runs in nor how its caller was identified.
 import { constants } from "node:fs";
 import type { Duplex } from "node:stream";
-import { batchBytesMax, type Catalog, type Id, putWhole, readFile, type SqliteStore } from "../fs/mod.ts";
+import {
+  batchBytesMax,
+  type Catalog,
+  type Id,
+  putWhole,
+  readFile,
+  type SqliteStore,
+  walkAhead,
+  type Walked,
+} from "../fs/mod.ts";
 import { type Cbor, type Clock, Fault, readAt, statAt, syncFd, writeAt } from "../mq/mod.ts";
 import type { CallerRequest, ContentRequest } from "./content.ts";
 import { ToldTree } from "./content_tree.ts";
@@ -48,6 +57,7 @@ export async function serveContent(
       hint: "isconf help put",
     });
   };
+  let walk: AsyncGenerator<Walked, void> | undefined;
   let tree: ToldTree | undefined;
   let put: { id: Id; share(): Promise<void> } | undefined;
   let toldMs = -Infinity;
@@ -63,6 +73,14 @@ export async function serveContent(
     put: async (v) => {
       const [compresses, objects] = v as [Cbor, Cbor];
       return await storeOf(compresses).put(readObjects(objects));
+    },
+    walk: (v) => {
+      walk = walkAhead(plain, readIds([v])[0]!);
+      return Promise.resolve(null);
+    },
+    walked: async () => {
+      const { value } = await walk?.next() ?? {};
+      return value === undefined ? [[], new Uint8Array(0)] : [value.lengths, value.bytes];
     },
     tree: async (v) => {
       const [compresses, steps, bytes] = v as [Cbor, Cbor, Cbor];

@@ -39,6 +39,11 @@ export const aheadNames = 256;
 /** Bytes of contents that are read together. */
 export const aheadBytes = 4 * MiB;
 
+/** Bytes after which objects that nobody has asked for yet are sent. */
+export const walkedBytes = 256 * KiB;
+/** Bytes of such objects that are kept until they are asked for. */
+export const walkedHeldBytes = 16 * MiB;
+
 /** Largest encoded node of a tree, in bytes: what the CBOR reader takes at once. */
 export const nodeBytesMax = MiB;
 /** A node that is longer than this stands as an object of its own and not inside its directory, in bytes. */

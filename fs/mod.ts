@@ -57,6 +57,8 @@ export { StepSender, tellSteps } from "./tree_steps.ts";
 export { Kept } from "./kept.ts";
 export { PutBatch } from "./put_batch.ts";
 export { Ahead } from "./ahead.ts";
+export type { Walked } from "./tree_ahead.ts";
+export { walkAhead, WalkedStore } from "./tree_ahead.ts";
 export { sweepPath, temporaryNames } from "./leftovers.ts";
 export type { Restored, RestoreOptions } from "./restore.ts";
 export { restore } from "./restore.ts";
