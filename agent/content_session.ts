@@ -83,6 +83,7 @@ export async function serveContent(
       return value === undefined ? [[], new Uint8Array(0)] : [value.lengths, value.bytes];
     },
     tree: async (v) => {
+      if (!Array.isArray(v)) throw malformed();
       const [compresses, steps, bytes] = v as [Cbor, Cbor, Cbor];
       await (tree ??= new ToldTree(storeOf(compresses))).take(steps, bytes);
       return null;

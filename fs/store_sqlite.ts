@@ -193,8 +193,7 @@ export class SqliteStore implements SharingStore {
 
   /** Shares the objects of these rows, for who has put them (kept.ts). */
   shareRows(first: number, last: number): void {
-    const sql =
-      "UPDATE object SET shared = 1, dead = 0 WHERE n BETWEEN ? AND ? AND (shared = 0 OR dead = 1)";
+    const sql = "UPDATE object SET shared = 1, dead = 0 WHERE n BETWEEN ? AND ? AND (shared = 0 OR dead = 1)";
     this.db.write((tx) => void tx.run(sql, first, last));
   }
 

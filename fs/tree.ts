@@ -90,9 +90,14 @@ export function encodeNode(node: Node): Uint8Array {
 }
 
 export function tooLarge(bytes: number): Fault {
-  return new Fault("tree.write", "refused", `attributes and runs of ${bytes} bytes, at most ${nodeBytesMax}`, {
-    hint: "isconf snap --help",
-  });
+  return new Fault(
+    "tree.write",
+    "refused",
+    `attributes and runs of ${bytes} bytes, at most ${nodeBytesMax}`,
+    {
+      hint: "isconf snap --help",
+    },
+  );
 }
 
 type Fields = Record<string, Cbor | undefined>;

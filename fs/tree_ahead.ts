@@ -2,7 +2,15 @@
 // and a store for who gets them so. Nobody is believed: an object is known by the hash of its bytes, and what does not come
 // is asked for.
 import { decode } from "../mq/mod.ts";
-import { aheadBytes, aheadNames, batchBytesMax, objectBytesMax, smallFileBytes, walkedBytes, walkedHeldBytes } from "./limits.ts";
+import {
+  aheadBytes,
+  aheadNames,
+  batchBytesMax,
+  objectBytesMax,
+  smallFileBytes,
+  walkedBytes,
+  walkedHeldBytes,
+} from "./limits.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
 import type { Expecting } from "./ahead.ts";
 import type { Id, Store } from "./store.ts";
@@ -121,7 +129,8 @@ async function* readAll(store: SqliteStore, ids: Id[]): AsyncGenerator<[Id, Uint
 export class WalkedStore implements Expecting {
   readonly #next: () => Promise<Walked>;
   readonly #below: Pick<Store, "get" | "missing">;
-  #held = new Map<Id, Uint8Array>();
+  /** What has come and was not needed yet, the oldest first, and how often: a walk comes to the same again. */
+  readonly #held = new Map<Id, { bytes: Uint8Array; times: number }>();
   #bytes = 0;
   #coming: Promise<Walked> | undefined;
   #isAtEnd = false;
@@ -145,13 +154,17 @@ export class WalkedStore implements Expecting {
     const come = new Map<Id, Uint8Array>();
     for (const id of ids) {
       while (!this.#held.has(id) && !this.#isAtEnd) await this.#pull();
-      const bytes = this.#held.get(id);
-      if (bytes === undefined) continue;
-      come.set(id, bytes);
-      this.#held.delete(id);
-      this.#bytes -= bytes.length;
+      const held = this.#held.get(id);
+      if (held === undefined) continue;
+      come.set(id, held.bytes);
+      if (--held.times === 0) this.#drop(id, held.bytes);
     }
     return come;
+  }
+
+  #drop(id: Id, { length }: Uint8Array): void {
+    this.#held.delete(id);
+    this.#bytes -= length;
   }
 
   async #pull(): Promise<void> {
@@ -163,13 +176,16 @@ export class WalkedStore implements Expecting {
     for (const length of lengths) {
       const object = bytes.subarray(at, at += length);
       const id = idOf(object);
-      if (!this.#held.has(id)) this.#bytes += length;
-      this.#held.set(id, object);
+      const held = this.#held.get(id);
+      if (held !== undefined) held.times++;
+      else {
+        this.#held.set(id, { bytes: object, times: 1 });
+        this.#bytes += object.length;
+      }
     }
-    for (const [id, { length }] of this.#held) {
+    for (const [id, { bytes }] of this.#held) {
       if (this.#bytes <= walkedHeldBytes) break;
-      this.#held.delete(id);
-      this.#bytes -= length;
+      this.#drop(id, bytes);
     }
   }
 }

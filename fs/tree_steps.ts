@@ -2,7 +2,15 @@
 // no socket: whoever sends them says how.
 import { type Cbor, Fault } from "../mq/mod.ts";
 import { nodeBytesMax, smallFileBytes, stepBytes, stepItemsMax } from "./limits.ts";
-import { type FileNode, type LinkNode, type Meta, nodeToCbor, parseMeta, parseNode, tooLarge } from "./tree.ts";
+import {
+  type FileNode,
+  type LinkNode,
+  type Meta,
+  nodeToCbor,
+  parseMeta,
+  parseNode,
+  tooLarge,
+} from "./tree.ts";
 import type { TreeSink } from "./tree_writer.ts";
 
 /** The first of what a step is made of. The others: */

@@ -67,7 +67,9 @@ export class TreeWriter implements TreeSink {
 
   async node(name: Uint8Array, node: FileNode | LinkNode): Promise<void> {
     this.#checkName(name);
-    if (node.kind === "file" && this.others?.add(node.content).size === othersMax + 1) this.others = undefined;
+    if (node.kind === "file" && this.others?.add(node.content).size === othersMax + 1) {
+      this.others = undefined;
+    }
     await this.#add(name, node);
   }
 
