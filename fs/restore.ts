@@ -2,7 +2,6 @@
 // of the directories that it holds open, never through a link, and never in place of a directory.
 import { constants } from "node:fs";
 import {
-  chmodFd,
   chownAt,
   type Clock,
   closeFd,
@@ -13,9 +12,7 @@ import {
   mkdirAt,
   openAt,
   pause,
-  removeXattr,
   renameAt,
-  setXattr,
   type Stat,
   statAt,
   symlinkAt,
@@ -27,17 +24,18 @@ import {
   writeAt,
 } from "../mq/mod.ts";
 import { differences } from "./differ.ts";
-import { procPath, readXattrs } from "./disk.ts";
+import { procPath } from "./disk.ts";
 import type { Run } from "./disk.ts";
 import { INNER, sweep, temporaryNames, unlinkIfThere } from "./leftovers.ts";
 import { Ahead, type Expecting } from "./ahead.ts";
 import { smallFileBytes } from "./limits.ts";
 import { bytesHeld, readFile, readManifest } from "./manifest.ts";
+import { type Fresh, freshOf, setMeta, setXattrs } from "./meta.ts";
 import { components, showPath } from "./path.ts";
 import { Fd, isDir, isSameFile, openDir, openPlace, statOf } from "./safepath.ts";
 import type { Id, Store } from "./store.ts";
 import { chunksAhead, groups } from "./tree_ahead.ts";
-import type { DirNode, Entry, FileNode, LinkNode, Meta, Node, Xattr } from "./tree.ts";
+import type { DirNode, Entry, FileNode, LinkNode, Node } from "./tree.ts";
 import { checkDepth, entriesOf, joinPath, listTree, readNode } from "./tree.ts";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
@@ -152,19 +150,6 @@ interface At {
   fresh?: Fresh | undefined;
 }
 
-/** Whose a file is that is made in a directory; it has no attributes, and nobody else can swap it for another. */
-interface Fresh {
-  uid: number;
-  gid: number;
-}
-
-/** What {@link Fresh} says, if it can be said of this directory, which we have made just now. */
-function freshOf(dir: number): Fresh | undefined {
-  const { uid, gid, mode } = statAt(dir);
-  const isOurs = uid === process.geteuid!() && gid === process.getegid!() && (mode & 0o077) === 0;
-  return isOurs && readXattrs(dir).length === 0 ? { uid, gid } : undefined;
-}
-
 async function restoreAt(job: Job, id: Id, given: Node, at: At, depth: number): Promise<void> {
   const node = job.isOwn ? own(given) : given;
   try {
@@ -258,29 +243,6 @@ async function expectFiles(job: Job, entries: Entry[], isNew: boolean): Promise<
     if (store.held(id) !== undefined) chunks.push(...chunksAhead(await readManifest(store, id)));
   }
   await store.expect(chunks);
-}
-
-/** Owner, attributes, mode, time: each of them may undo one that comes later, none an earlier one. */
-function setMeta(fd: number, meta: Meta, fresh?: Fresh): void {
-  if (fresh?.uid !== meta.uid || fresh.gid !== meta.gid) chownAt(fd, "", meta.uid, meta.gid);
-  if (fresh === undefined || meta.xattrs !== undefined) setXattrs(fd, meta.xattrs ?? []);
-  chmodFd(fd, meta.mode);
-  utimensAt("", BigInt(meta.mtime[0]), meta.mtime[1], false, fd);
-}
-
-/** Exactly these attributes and no other: a default ACL of the directory above may have added one. */
-function setXattrs(file: number | Uint8Array, wanted: Xattr[]): void {
-  const text = (name: Uint8Array) => Buffer.from(name).toString("latin1");
-  const have = new Map(readXattrs(file).map(([name, value]) => [text(name), value]));
-  for (const [name, value] of wanted) {
-    const old = have.get(text(name));
-    have.delete(text(name));
-    if (old === undefined || Buffer.compare(old, value) !== 0) setXattr(file, name, value);
-  }
-  for (const name of have.keys()) {
-    // The label of a security module cannot be taken away, only changed.
-    if (name !== "security.selinux") removeXattr(file, Buffer.from(name, "latin1"));
-  }
 }
 
 /** Writes to a file that nobody else can name beforehand, and gives it the name when it is complete. */
