@@ -17,7 +17,7 @@ import type { Runner } from "./run.ts";
 import { getMeta } from "./schema.ts";
 import type { SeamMesh } from "./mesh.ts";
 import type { Names } from "./naming.ts";
-import { notePast } from "./past.ts";
+import { isOffChain, notePast } from "./past.ts";
 import type { Pending } from "./pending.ts";
 import type { Replica } from "./replica.ts";
 import type { Reports } from "./reports.ts";
@@ -131,7 +131,9 @@ export function needCongruent(host: Host, op: string): void {
   const why = getMeta(host.db, "diverged") ?? notePast(host);
   if (why === undefined) return;
   throw new Fault(op, "diverged", `this host is diverged: ${why}`, {
-    hint: "isconf status, then rebuild this host from its base image and isconf up; or isconf rebase",
+    hint: `isconf status, then rebuild this host from its base image and isconf up${
+      isOffChain(host) ? "; or isconf rebase" : ""
+    }`,
   });
 }
 

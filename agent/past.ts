@@ -15,6 +15,12 @@ export function isOnChain(journal: Host["journal"], branch: string, { seq, id }:
   return at !== undefined && bytesEqual(at, id);
 }
 
+/** Whether this host has applied, last, what does not count: whoever puts that right can go on from what does. */
+export function isOffChain({ db, journal, history }: Here): boolean {
+  const [branch, last] = [getMeta(db, "branch"), history.last()];
+  return branch !== undefined && last !== undefined && !isOnChain(journal, branch, last);
+}
+
 /** What was taken out of the chain of this host, and was applied here already, makes it differ from all others. */
 export function noteCut({ db, journal, history }: Here, tx: Tx, { branch, from }: Cut): void {
   const own = getMeta(db, "branch");

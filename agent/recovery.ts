@@ -10,7 +10,7 @@ import { keepersMax } from "./limits.ts";
 import { needNoWip, needRole } from "./locks.ts";
 import { CONTROL, inert } from "./names.ts";
 import { memberNamed } from "./roles.ts";
-import { isOnChain } from "./past.ts";
+import { isOffChain, isOnChain } from "./past.ts";
 import { HERE } from "./report.ts";
 import { propose } from "./root_change.ts";
 import { getMeta, setMeta } from "./schema.ts";
@@ -224,8 +224,7 @@ export function rebase(call: Call, { yes }: { yes: boolean }): Rebased {
   const branch = branchOf(host, "rebase");
   needRole(call, "rebase", branch, keyId(personPair(host, actor).publicKey));
   const last = host.history.last();
-  const isOff = last !== undefined && !isOnChain(host.journal, branch, last);
-  if (getMeta(host.db, "diverged") === undefined || !isOff) {
+  if (getMeta(host.db, "diverged") === undefined || last === undefined || !isOffChain(host)) {
     throw new Fault("rebase", "refused", "this host has applied nothing that does not count any more", {
       hint: "isconf status",
     });
