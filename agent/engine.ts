@@ -3,6 +3,10 @@
 // simulator (tests/sim/) what it simulates.
 import type { Db } from "../fs/mod.ts";
 import { type Clock, keyId, type KeyPair } from "../mq/mod.ts";
+import { Contact } from "./contact.ts";
+import { forkText } from "./fork_proof.ts";
+import { ForkSpread } from "./fork_spread.ts";
+import { Heads } from "./heads.ts";
 import { History } from "./history.ts";
 import { type Host, Turn } from "./host.ts";
 import { Journal } from "./journal.ts";
@@ -11,6 +15,7 @@ import { serveKeeper } from "./keeper_service.ts";
 import { changeIn } from "./keeper_turns.ts";
 import { Keepers } from "./keepers.ts";
 import type { Mesh } from "./mesh.ts";
+import { Own } from "./own.ts";
 import { Pending } from "./pending.ts";
 import { Replica } from "./replica.ts";
 import { getMeta } from "./schema.ts";
@@ -28,36 +33,49 @@ export interface EngineParts {
 }
 
 /** The parts of a {@link Host} that decide. */
-export type Engine = Pick<
-  Host,
-  "journal" | "keeper" | "keepers" | "replica" | "pending" | "wip" | "history" | "turn"
->;
+export type Engine =
+  & Pick<
+    Host,
+    "journal" | "keeper" | "keepers" | "own" | "heads" | "replica" | "pending" | "wip" | "history" | "turn"
+  >
+  & { contact: Contact };
 
 export function makeEngine({ db, key, clock, mesh, settleMs, log }: EngineParts): Engine {
   const journal = new Journal(db);
   const keeper = new Keeper(db, key);
   const self = () => keyId(key().publicKey);
   const branch = () => getMeta(db, "branch");
-  const replica = new Replica({ db, journal, clock, mesh, branch, self, settleMs, log });
+  const own = new Own({ db, key, self, log });
+  const maySign = (): boolean => own.ahead() === undefined && replica.hasHeardEnough();
+  const heads = new Heads({ db, journal, clock, own, key, self, branch, maySign });
+  const contact = new Contact({ forks: new ForkSpread({ db, journal, mesh, clock, log }), heads, branch });
+  const replica = new Replica({ db, journal, clock, mesh, contact, branch, self, settleMs, log });
   const door = serveKeeper({
     db,
     journal,
     keeper,
+    own,
     key,
     clock,
     mesh,
     log,
     settled: () => replica.settled(),
+    hasHeardEnough: () => replica.hasHeardEnough(),
     pull: (from, branch) => replica.pull(from, branch),
   });
-  journal.onKept((tx, { branch, seq, ops }, term) => {
+  journal.onKept((tx, checked) => own.hear(tx, checked));
+  journal.forks.onKept((row) => log(`proven: ${forkText(journal.policy(), row)}`));
+  journal.onKept((tx, { entry: { branch, seq, ops }, term }) => {
     keeper.settle(tx, branch, seq, term);
     if (changeIn(ops) !== undefined) keeper.changed(tx);
   });
   return {
     journal,
     keeper,
-    keepers: new Keepers({ db, journal, local: keeper, door, key, clock, mesh }),
+    keepers: new Keepers({ db, journal, local: keeper, door, key, clock, mesh, heads }),
+    own,
+    heads,
+    contact,
     replica,
     pending: new Pending(db),
     wip: new Wip(db),

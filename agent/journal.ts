@@ -11,7 +11,9 @@ import {
   readEntry,
   votesOf,
 } from "./entry.ts";
-import { CONTROL } from "./names.ts";
+import { forkText } from "./fork_proof.ts";
+import { Forks } from "./forks.ts";
+import { CONTROL, inert } from "./names.ts";
 import { getMeta, setMeta } from "./schema.ts";
 import {
   authorKey,
@@ -61,16 +63,19 @@ export class TooNew extends Fault {
 const EMPTY: Head = { seq: 0, id: new Uint8Array(0), epoch: 0 };
 
 export class Journal {
+  /** What was proven of keys and keepers. */
+  readonly forks: Forks;
   readonly #db: Db;
   /** The policy after each control entry, by that entry's id; they share what is the same in them. */
   readonly #policies = new Map<string, Policy>();
   #policy: Policy | undefined;
   readonly #grown = new Set<(branch: string) => void>();
-  readonly #kept = new Set<(tx: Tx, entry: Entry, term: number) => void>();
+  readonly #kept = new Set<(tx: Tx, checked: Checked) => void>();
 
   /** Opens the journal in agent.db and follows the control journal to its end. */
   constructor(db: Db) {
     this.#db = db;
+    this.forks = new Forks(db);
     for (const row of this.#rows(CONTROL, 1, Number.MAX_SAFE_INTEGER)) {
       const { entry, id } = readEntry(row.entry);
       this.#keepPolicy(follow(this.#policy, entry, id));
@@ -256,7 +261,8 @@ export class Journal {
 
   /** Keeps checked entries, in order. The policy follows when the transaction commits. */
   append(tx: Tx, checked: readonly Checked[]): void {
-    for (const { record, entry, id, term } of checked) {
+    for (const one of checked) {
+      const { record, entry, id } = one;
       tx.run(
         "INSERT INTO entry (branch, seq, epoch, id, entry, origin, cert) VALUES (?, ?, ?, ?, ?, ?, ?)",
         entry.branch,
@@ -267,7 +273,7 @@ export class Journal {
         record.origin,
         record.cert,
       );
-      for (const fn of this.#kept) fn(tx, entry, term);
+      for (const fn of this.#kept) fn(tx, one);
       if (entry.branch !== CONTROL) continue;
       if (entry.seq === 1) setMeta(tx, "domain", toHex(id));
       tx.onCommit(() => this.#keepPolicy(follow(this.#policy, entry, id)));
@@ -283,7 +289,8 @@ export class Journal {
 
   /** Drops everything: for a host that has not come into any domain. */
   forget(tx: Tx): void {
-    for (const table of ["entry", "fork_proof"]) tx.run(`DELETE FROM ${table}`);
+    tx.run("DELETE FROM entry");
+    this.forks.forget(tx);
     setMeta(tx, "domain", undefined);
     tx.onCommit(() => {
       this.#policies.clear();
@@ -296,8 +303,8 @@ export class Journal {
     this.#grown.add(fn);
   }
 
-  /** Calls `fn` in the transaction that keeps an entry, with the term of its votes. */
-  onKept(fn: (tx: Tx, entry: Entry, term: number) => void): void {
+  /** Calls `fn` in the transaction that keeps an entry. */
+  onKept(fn: (tx: Tx, checked: Checked) => void): void {
     this.#kept.add(fn);
   }
 
@@ -312,32 +319,15 @@ export class Journal {
    * prove that agreement was broken. What is merely signed a second time, or wrong, proves nothing against the certified
    * one that is held. Throws corrupt, denied or refused then.
    */
-  checkFork(other: EntryRecord): void {
+  checkFork(other: EntryRecord): Checked {
     const { entry: { branch, seq, epoch, prev } } = readEntry(other.entry);
     if (branch === CONTROL && seq === 1) throw notProof(); // the beginning of another domain, which is none of ours
-    this.check(other, { seq: seq - 1, epoch, id: prev, policySeq: 0 });
+    return this.check(other, { seq: seq - 1, epoch, id: prev, policySeq: 0 });
   }
 
-  /** Keeps the proof that one key signed two entries for one place; the branch is frozen from then on. */
-  keepForkProof(
-    tx: Tx,
-    branch: string,
-    seq: number,
-    first: Uint8Array,
-    second: Uint8Array,
-    atMs: number,
-  ): void {
-    tx.run("INSERT OR IGNORE INTO fork_proof VALUES (?, ?, ?, ?, ?)", branch, seq, first, second, atMs);
-  }
-
-  /** The place at which a branch was forked, if a proof of that is held. */
+  /** The place at which a branch was forked, if two certified entries for it are known. */
   forkOf(branch: string): { seq: number; foundMs: number } | undefined {
-    return this.#db.read((r) =>
-      r.get<{ seq: number; foundMs: number }>(
-        "SELECT seq, found_ms AS foundMs FROM fork_proof WHERE branch = ? ORDER BY seq LIMIT 1",
-        branch,
-      )
-    );
+    return this.forks.certified(branch, this.head(branch).epoch);
   }
 
   /** Throws a forked fault when a proof is held that somebody signed two entries for one place of the branch. */
@@ -350,6 +340,22 @@ export class Journal {
       `${branch} is frozen: two different entries ${fork.seq} were certified`,
       {
         hint: "isconf status: shows the proof; an owner has to resolve it",
+      },
+    );
+  }
+
+  /** Throws a denied fault when a key was proven to have signed two entries for one place, and no owner has acknowledged it. */
+  needNotSuspended(op: string, author: string): void {
+    const policy = this.needPolicy(op);
+    const proof = this.forks.suspends(policy, author);
+    if (proof === undefined) return;
+    const name = nameOf(policy, author);
+    throw new Fault(
+      op,
+      "denied",
+      `${forkText(policy, proof)}: nothing of it is certified until that is acknowledged`,
+      {
+        hint: `isconf acknowledge ${inert(name)}, by an owner of the domain`,
       },
     );
   }

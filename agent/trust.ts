@@ -47,6 +47,8 @@ export interface Policy {
   readonly branches: ReadonlyMap<string, { branch: string; seq: number; id: Uint8Array } | null>;
   /** Revoked keys: the last seq each may have authored, by branch; branches not named have the cut 0. */
   readonly revoked: ById<Readonly<Record<string, number>>>;
+  /** Proofs that a key has signed two things for one place (fork_proof.ts), by id, of which an owner has said: understood. */
+  readonly acknowledged: ById<true>;
   /** The newest key of each kind and name, and of each network key the newest host: whatever is to be unique, hashed. */
   readonly holders: ById<string>;
 }
@@ -68,6 +70,7 @@ const NOTHING: Policy = {
   changes: [],
   branches: new Map(),
   revoked: ById.empty(),
+  acknowledged: ById.empty(),
   holders: ById.empty(),
 };
 
@@ -116,6 +119,9 @@ function step(next: Draft, op: Op): void {
       return;
     case "revoke":
       return revoke(next, toHex(op.key), op.cuts);
+    case "acknowledge":
+      for (const id of op.proofs) next.acknowledged = next.acknowledged.with(toHex(id), true);
+      return;
     case "keepers": {
       const hosts = [...new Set(op.hosts.map(toHex))];
       if (op.quorum * 2 <= hosts.length || op.quorum > hosts.length) {
@@ -217,6 +223,16 @@ function rotate(next: Draft, op: Op & { op: "rotate" }): void {
 
 function mustBeAllowed(policy: Policy, op: Op, author: string, origin: string): void {
   if (policy.roots.some((k) => keyId(k) === author)) return;
+  if (op.op === "acknowledge" && toHex(op.key) === author && hasOtherOwner(policy, author)) {
+    throw new Fault(
+      "trust",
+      "denied",
+      `${nameOf(policy, author)} cannot acknowledge what is proven of it itself`,
+      {
+        hint: "isconf status: shows the owners of this domain",
+      },
+    );
+  }
   if (op.op === "branch") {
     if (may(policy, author, "owner", op.from?.branch ?? CONTROL)) return;
   } else if (op.op === "host") {
@@ -230,6 +246,13 @@ function mustBeAllowed(policy: Policy, op: Op, author: string, origin: string): 
   throw new Fault("trust", "denied", `${nameOf(policy, author)} may not ${op.op} in the control journal`, {
     hint: "isconf status: shows the owners of this domain",
   });
+}
+
+/** Whether somebody else is an owner of the domain, too. */
+function hasOtherOwner(policy: Policy, key: string): boolean {
+  return [...policy.persons].some(([id]) =>
+    id !== key && !policy.revoked.has(id) && may(policy, id, "owner", CONTROL)
+  );
 }
 
 /** Whether the key has the role on the branch. `*` in a grant means every branch, the control journal too. */

@@ -15,6 +15,7 @@ import { rebootVerb } from "./reboot.ts";
 import { grantVerb, revokeVerb, rotateVerb } from "./roles.ts";
 import { snapVerb } from "./snap.ts";
 import { doctorVerb, envVerb, statusVerb } from "./status.ts";
+import { acknowledgeVerb, recoverVerb } from "./trust.ts";
 import { upVerb } from "./up.ts";
 import { wipVerb } from "./wip.ts";
 
@@ -43,6 +44,8 @@ export const VERBS: Verb[] = [
   revokeVerb,
   rotateVerb,
   keeperVerb,
+  acknowledgeVerb,
+  recoverVerb,
   lsVerb,
   statVerb,
   treeVerb,
