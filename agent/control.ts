@@ -56,6 +56,8 @@ export async function extendControl(
   make: (policy: Policy, ends: Ends) => Op[],
 ): Promise<Uint8Array> {
   host.journal.needUnforked(op, CONTROL);
+  host.own.need(op);
+  if (op !== "acknowledge") host.journal.needNotSuspended(op, keyId(author.publicKey));
   for (let tries = 1; tries <= controlTriesMax; tries++) {
     await host.replica.sync();
     const needsEnds = make.length > 1;
@@ -81,6 +83,8 @@ export async function extendControl(
       const sealed = sealIn(term);
       const batch: readonly Proposal[] = again ??
         [{ branch: CONTROL, epoch: head.epoch, seq: head.seq + 1, ...sealed }];
+      const place = { epoch: head.epoch, seq: head.seq + 1, term };
+      host.db.write((tx) => host.own.sign(tx, "entry", CONTROL, place));
       const sets = batch.flatMap(({ entry, id }) => keepersFor(policy, readEntry(entry).entry, id));
       const records = await host.keepers.certify(op, policy, CONTROL, { term, proof }, batch, sets);
       takeIn(host, records, { branch: CONTROL });

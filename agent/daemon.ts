@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { type Clock, Fault, keyId, sleep, toHex } from "../mq/mod.ts";
+import * as acknowledging from "./acknowledge.ts";
 import type { Acts } from "./acts.ts";
 import { Again } from "./again.ts";
 import { Applied } from "./applied.ts";
@@ -16,6 +17,7 @@ import * as domain from "./domain.ts";
 import * as enrol from "./enrol.ts";
 import { openDoors } from "./door.ts";
 import { makeEngine } from "./engine.ts";
+import { needNewest } from "./fresh.ts";
 import { type Host, hostId, hostPair } from "./host.ts";
 import * as join from "./join.ts";
 import * as keepers from "./keeper_change.ts";
@@ -30,6 +32,7 @@ import { NameSpread } from "./name_spread.ts";
 import { NameTable } from "./name_table.ts";
 import { type Home, makeHome } from "./paths.ts";
 import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
+import * as recovering from "./recover.ts";
 import * as recovery from "./recovery.ts";
 import * as report from "./report.ts";
 import { Reports } from "./reports.ts";
@@ -95,7 +98,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const branch = () => getMeta(db, "branch");
   const { settleMs = settleInMs } = around;
   const engine = makeEngine({ db, key, clock, mesh, settleMs, log });
-  const { journal, replica } = engine;
+  const { journal, replica, own, contact } = engine;
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });
   const host: Host = {
@@ -106,7 +109,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     keys,
     ...engine,
     mesh,
-    reports: new Reports({ db, journal, mesh, clock, key, self, own: () => status.ownReport(host) }),
+    reports: new Reports({ db, journal, mesh, clock, own, key, self, stands: () => status.ownReport(host) }),
     names: new naming.Names({ journal, clock, table, spread, self }),
     applied: new Applied({ db, ...engine }),
     store: new SeamStore(seam.ask),
@@ -140,6 +143,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     locks,
     checkin,
     work,
+    acknowledging,
+    recovering,
     apply,
     domain,
     naming,
@@ -192,6 +197,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     await host.turn.take("stop", async () => {
       host.turn.close();
       replica.stop();
+      contact.stop();
       host.names.stop();
       await doors.close();
       await seam.close();
@@ -256,7 +262,9 @@ async function follow(host: Host, acts: Acts): Promise<void> {
   const call = { host, acts, actor, emit: () => {} };
   const args = { reboot: false, step: false, dryRun: false, offline: true };
   await host.turn.take("follow", async () => {
-    if (host.history.applied() < host.journal.head(getMeta(host.db, "branch") ?? "").seq) {
+    const branch = getMeta(host.db, "branch") ?? "";
+    if (host.history.applied() < host.journal.head(branch).seq) {
+      await needNewest(host, branch);
       await apply.up(call, args);
     }
   });

@@ -3,7 +3,11 @@
 // simulator (tests/sim/) what it simulates.
 import type { Db } from "../fs/mod.ts";
 import { type Clock, keyId, type KeyPair } from "../mq/mod.ts";
+import { Contact } from "./contact.ts";
 import { epochIn } from "./epochs.ts";
+import { forkText } from "./fork_proof.ts";
+import { ForkSpread } from "./fork_spread.ts";
+import { Heads } from "./heads.ts";
 import { History } from "./history.ts";
 import { type Host, Turn } from "./host.ts";
 import { Journal } from "./journal.ts";
@@ -12,6 +16,7 @@ import { serveKeeper } from "./keeper_service.ts";
 import { changeIn } from "./keeper_turns.ts";
 import { Keepers } from "./keepers.ts";
 import type { Mesh } from "./mesh.ts";
+import { Own } from "./own.ts";
 import { noteCut } from "./past.ts";
 import { Pending } from "./pending.ts";
 import { Replica } from "./replica.ts";
@@ -30,30 +35,40 @@ export interface EngineParts {
 }
 
 /** The parts of a {@link Host} that decide. */
-export type Engine = Pick<
-  Host,
-  "journal" | "keeper" | "keepers" | "replica" | "pending" | "wip" | "history" | "turn"
->;
+export type Engine =
+  & Pick<
+    Host,
+    "journal" | "keeper" | "keepers" | "own" | "heads" | "replica" | "pending" | "wip" | "history" | "turn"
+  >
+  & { contact: Contact };
 
 export function makeEngine({ db, key, clock, mesh, settleMs, log }: EngineParts): Engine {
   const journal = new Journal(db);
   const keeper = new Keeper(db, key);
   const self = () => keyId(key().publicKey);
   const branch = () => getMeta(db, "branch");
-  const replica = new Replica({ db, journal, clock, mesh, branch, self, settleMs, log });
+  const own = new Own({ db, key, self, log });
+  const maySign = (): boolean => own.ahead() === undefined && replica.hasHeardEnough();
+  const heads = new Heads({ db, journal, clock, own, key, self, branch, maySign });
+  const contact = new Contact({ forks: new ForkSpread({ db, journal, mesh, clock, log }), heads, branch });
+  const replica = new Replica({ db, journal, clock, mesh, contact, branch, self, settleMs, log });
   const door = serveKeeper({
     db,
     journal,
     keeper,
+    own,
     key,
     clock,
     mesh,
     log,
     settled: () => replica.settled(),
+    hasHeardEnough: () => replica.hasHeardEnough(),
     pull: (from, branch) => replica.pull(from, branch),
   });
   const history = new History(db);
-  journal.onKept((tx, entry, term) => {
+  journal.onKept((tx, checked) => own.hear(tx, checked));
+  journal.forks.onKept((row) => log(`proven: ${forkText(journal.policy(), row)}`));
+  journal.onKept((tx, { entry, term }) => {
     keeper.settle(tx, entry.branch, entry.seq, term);
     if (changeIn(entry.ops) !== undefined) keeper.changed(tx);
     if (epochIn(entry) !== undefined) keeper.begin(tx);
@@ -62,7 +77,10 @@ export function makeEngine({ db, key, clock, mesh, settleMs, log }: EngineParts)
   return {
     journal,
     keeper,
-    keepers: new Keepers({ db, journal, local: keeper, door, key, clock, mesh }),
+    keepers: new Keepers({ db, journal, local: keeper, door, key, clock, mesh, heads }),
+    own,
+    heads,
+    contact,
     replica,
     pending: new Pending(db),
     wip: new Wip(db),

@@ -19,6 +19,7 @@ import {
   controlEntryBytesMax,
   dropsMax,
   entryBytesMax,
+  forksPerKeyMax,
   keepersMax,
   opsPerEntryMax,
   rootKeysMax,
@@ -49,6 +50,7 @@ export type Op =
   | { op: "grant"; key: Uint8Array; role: string; branch: string }
   | { op: "revoke"; key: Uint8Array; cuts: Record<string, number>; reason: string }
   | { op: "rotate"; old: Uint8Array; key: Uint8Array; net: Uint8Array | null; cuts: Record<string, number> }
+  | { op: "acknowledge"; key: Uint8Array; proofs: Uint8Array[] }
   | {
     op: "keepers";
     hosts: Uint8Array[];
@@ -113,6 +115,7 @@ export const TYPE = {
   claim: "isconf/claim/1",
   request: "isconf/request/1",
   reply: "isconf/reply/1",
+  head: "isconf/head/1",
   report: "isconf/report/1",
   present: "isconf/present/1",
   person: "isconf/person/1",
@@ -248,6 +251,10 @@ export const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> =
   grant: { key: isId, role: isText, branch: isText },
   revoke: { key: isId, cuts: isCuts, reason: isText },
   rotate: { old: isId, key: isId, net: (v) => v === null || isId(v), cuts: isCuts },
+  acknowledge: {
+    key: isId,
+    proofs: (v) => Array.isArray(v) && v.length > 0 && v.length <= forksPerKeyMax && v.every(isId),
+  },
   keepers: {
     hosts: (v) => Array.isArray(v) && v.length > 0 && v.length <= keepersMax && v.every(isId),
     quorum: isCount,

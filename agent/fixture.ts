@@ -83,6 +83,12 @@ export async function extend(
   const vote = { epoch: head.epoch, term: 0, seq: place.seq, id: sealed.id };
   const votes = others.map((key) => [sealVote(vote, domain, CONTROL, key)]);
   const [record] = withVotes(batch, [host.keeper.votes(domain, 0, batch), ...votes]);
+  host.journal.check(record as EntryRecord, head);
+  host.db.write((tx) => {
+    for (const what of ["entry", "vote"] as const) {
+      host.own.sign(tx, what, CONTROL, { epoch: 0, seq: place.seq, term: 0 }); // it does sign it
+    }
+  });
   takeIn(host, [record as EntryRecord]);
 }
 
@@ -312,7 +318,7 @@ export function recordsOf(a: TestHost, branch = "main"): EntryRecord[] {
 export const honest = (a: TestHost) => (method: string, value: Cbor): Cbor => {
   const { journal } = a.agent.host;
   const branches = [CONTROL, "main"];
-  if (method === "heads") return branches.map((b) => [b, journal.head(b).seq, journal.head(b).id]);
+  if (method === "heads") return [branches.map((b) => [b, journal.head(b).seq, journal.head(b).id]), null];
   const [branch, after] = value as [string, number];
   return recordsOf(a, branch).slice(after).map(writeRecord);
 };

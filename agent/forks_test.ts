@@ -26,8 +26,11 @@ async function forkedAt2(
 /** A host of the clone's side, with so many entries of it. */
 const of = (a: TestHost, twin: EntryRecord[], branch = "main") => (method: string, value: Cbor): Cbor => {
   if (method === "heads") {
-    const heads = honest(a)("heads", null) as [string, number, Uint8Array][];
-    return heads.map(([b, seq, id]) => b === branch ? [b, twin.length, new Uint8Array(32)] : [b, seq, id]);
+    const [heads] = honest(a)("heads", null) as [[string, number, Uint8Array][]];
+    return [
+      heads.map(([b, seq, id]) => b === branch ? [b, twin.length, new Uint8Array(32)] : [b, seq, id]),
+      null,
+    ];
   }
   const [asked, after] = value as [string, number];
   return asked === branch ? twin.slice(after).map(writeRecord) : honest(a)(method, value);

@@ -5,6 +5,7 @@ import type { Acts } from "./acts.ts";
 import type { Applied } from "./applied.ts";
 import type { Config } from "./config.ts";
 import type { Copies } from "./copies.ts";
+import type { Heads } from "./heads.ts";
 import type { History } from "./history.ts";
 import { hostVariables } from "./hostvars.ts";
 import type { Journal } from "./journal.ts";
@@ -12,6 +13,7 @@ import type { Keeper } from "./keeper.ts";
 import type { Keepers } from "./keepers.ts";
 import { turnsWaitingMax } from "./limits.ts";
 import type { KeyRing } from "./keys.ts";
+import type { Own } from "./own.ts";
 import type { Home } from "./paths.ts";
 import type { Runner } from "./run.ts";
 import { getMeta } from "./schema.ts";
@@ -42,6 +44,10 @@ export interface Host {
   readonly keeper: Keeper;
   /** The way to the domain's keeper, wherever it is. */
   readonly keepers: Keepers;
+  /** What this host has signed. */
+  readonly own: Own;
+  /** What keepers say of where branches end. */
+  readonly heads: Heads;
   readonly mesh: SeamMesh;
   readonly replica: Replica;
   readonly reports: Reports;

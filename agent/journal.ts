@@ -5,7 +5,9 @@ import { bytesEqual, Fault, toHex } from "../mq/mod.ts";
 import { certifiedIn } from "./certificate.ts";
 import { checkSeals, type Entry, ENTRY_LEVEL, type EntryRecord, readEntry } from "./entry.ts";
 import { type Cut, cutBack, epochIn, isSettled, wrongEpoch } from "./epochs.ts";
-import { CONTROL } from "./names.ts";
+import { forkText } from "./fork_proof.ts";
+import { Forks } from "./forks.ts";
+import { CONTROL, inert } from "./names.ts";
 import { getMeta, setMeta } from "./schema.ts";
 import {
   authorKey,
@@ -56,17 +58,20 @@ export class TooNew extends Fault {
 const EMPTY: Head = { seq: 0, id: new Uint8Array(0), epoch: 0 };
 
 export class Journal {
+  /** What was proven of keys and keepers. */
+  readonly forks: Forks;
   readonly #db: Db;
   /** The policy after each control entry, by that entry's id; they share what is the same in them. */
   readonly #policies = new Map<string, Policy>();
   #policy: Policy | undefined;
   readonly #grown = new Set<(branch: string) => void>();
-  readonly #kept = new Set<(tx: Tx, entry: Entry, term: number) => void>();
+  readonly #kept = new Set<(tx: Tx, checked: Checked) => void>();
   readonly #cut = new Set<(tx: Tx, cut: Cut) => void>();
 
   /** Opens the journal in agent.db and follows the control journal to its end. */
   constructor(db: Db) {
     this.#db = db;
+    this.forks = new Forks(db);
     for (const row of this.#rows(CONTROL, 1, Number.MAX_SAFE_INTEGER)) {
       const { entry, id } = readEntry(row.entry);
       this.#keepPolicy(follow(this.#policy, entry, id));
@@ -232,7 +237,8 @@ export class Journal {
    * it leaves behind.
    */
   append(tx: Tx, checked: readonly Checked[]): void {
-    for (const { record, entry, id, term } of checked) {
+    for (const one of checked) {
+      const { record, entry, id } = one;
       const cut = epochIn(entry) === undefined ? [] : cutBack(tx, this.#policy, entry);
       tx.run(
         "INSERT INTO entry (branch, seq, epoch, id, entry, origin, cert) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -244,8 +250,8 @@ export class Journal {
         record.origin,
         record.cert,
       );
-      for (const fn of this.#kept) fn(tx, entry, term);
-      for (const one of cut) this.#cut.forEach((fn) => fn(tx, one));
+      for (const fn of this.#kept) fn(tx, one);
+      for (const back of cut) this.#cut.forEach((fn) => fn(tx, back));
       if (entry.branch !== CONTROL) continue;
       if (entry.seq === 1) setMeta(tx, "domain", toHex(id));
       tx.onCommit(() => this.#keepPolicy(follow(this.#before(entry), entry, id)));
@@ -268,7 +274,8 @@ export class Journal {
 
   /** Drops everything: for a host that has not come into any domain. */
   forget(tx: Tx): void {
-    for (const table of ["entry", "fork_proof"]) tx.run(`DELETE FROM ${table}`);
+    tx.run("DELETE FROM entry");
+    this.forks.forget(tx);
     setMeta(tx, "domain", undefined);
     tx.onCommit(() => {
       this.#policies.clear();
@@ -281,8 +288,8 @@ export class Journal {
     this.#grown.add(fn);
   }
 
-  /** Calls `fn` in the transaction that keeps an entry, with the term of its votes. */
-  onKept(fn: (tx: Tx, entry: Entry, term: number) => void): void {
+  /** Calls `fn` in the transaction that keeps an entry. */
+  onKept(fn: (tx: Tx, checked: Checked) => void): void {
     this.#kept.add(fn);
   }
 
@@ -313,25 +320,13 @@ export class Journal {
    * prove that agreement was broken. What is merely signed a second time, or wrong, proves nothing against the certified
    * one that is held. Throws corrupt, denied or refused then.
    */
-  checkFork(other: EntryRecord): void {
+  checkFork(other: EntryRecord): Checked {
     const { entry: { branch, seq, epoch, prev } } = readEntry(other.entry);
     if (branch === CONTROL && seq === 1) throw notProof(); // the beginning of another domain, which is none of ours
-    this.check(other, { seq: seq - 1, epoch, id: prev, policySeq: 0 });
+    return this.check(other, { seq: seq - 1, epoch, id: prev, policySeq: 0 });
   }
 
-  /** Keeps the proof that one key signed two entries for one place; the branch is frozen from then on. */
-  keepForkProof(
-    tx: Tx,
-    branch: string,
-    seq: number,
-    first: Uint8Array,
-    second: Uint8Array,
-    atMs: number,
-  ): void {
-    tx.run("INSERT OR IGNORE INTO fork_proof VALUES (?, ?, ?, ?, ?)", branch, seq, first, second, atMs);
-  }
-
-  /** The place at which a branch was forked, if a proof of that is held, and nobody has said since what counts. */
+  /** The place at which a branch was forked, if that is proven and the root keys have not said since what counts. */
   forkOf(branch: string): { seq: number; foundMs: number } | undefined {
     const proof = this.forkProof(branch);
     return proof && { seq: proof.seq, foundMs: proof.foundMs };
@@ -341,17 +336,13 @@ export class Journal {
   forkProof(
     branch: string,
   ): { seq: number; foundMs: number; first: Uint8Array; second: Uint8Array } | undefined {
-    const proofs = this.#db.read((r) =>
-      r.all<{ seq: number; foundMs: number; first: Uint8Array; second: Uint8Array }>(
-        "SELECT seq, found_ms AS foundMs, first, second FROM fork_proof WHERE branch = ? ORDER BY seq",
-        branch,
-      )
-    );
-    const ids = (...entries: Uint8Array[]) => entries.map((bytes) => readEntry(bytes).id);
     const idAt = (seq: number) => this.at(branch, seq)?.id;
-    return proofs.find(({ seq, first, second }) =>
-      !isSettled(this.policy(), { branch, seq, ids: ids(first, second) }, idAt)
-    );
+    for (const { id, seq, foundMs } of this.forks.certified(branch)) {
+      const [first, second] = this.forks.entriesOf(id);
+      const ids = [first, second].map((bytes) => readEntry(bytes).id);
+      if (!isSettled(this.policy(), { branch, seq, ids }, idAt)) return { seq, foundMs, first, second };
+    }
+    return undefined;
   }
 
   /** Throws a forked fault when a proof is held that somebody signed two entries for one place of the branch. */
@@ -364,6 +355,22 @@ export class Journal {
       `${branch} is frozen: two different entries ${fork.seq} were certified`,
       {
         hint: `isconf resolve ${branch}, with the root keys of the domain`,
+      },
+    );
+  }
+
+  /** Throws a denied fault when a key was proven to have signed two entries for one place, and no owner has acknowledged it. */
+  needNotSuspended(op: string, author: string): void {
+    const policy = this.needPolicy(op);
+    const proof = this.forks.suspends(policy, author);
+    if (proof === undefined) return;
+    const name = nameOf(policy, author);
+    throw new Fault(
+      op,
+      "denied",
+      `${forkText(policy, proof)}: nothing of it is certified until that is acknowledged`,
+      {
+        hint: `isconf acknowledge ${inert(name)}, by an owner of the domain`,
       },
     );
   }

@@ -3,8 +3,9 @@
 import type { Db } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, type Clock, Fault, fromHex, keyId, type KeyPair, toHex } from "../mq/mod.ts";
 import { type EntryRecord, readEntry } from "./entry.ts";
-import { takeIn } from "./intake.ts";
+import { proveAuthors, takeIn } from "./intake.ts";
 import type { Journal } from "./journal.ts";
+import type { Own } from "./own.ts";
 import { certified, type Held, type Keeper, lockedBy, type Proposal } from "./keeper.ts";
 import {
   claimant,
@@ -29,7 +30,7 @@ import {
 import { termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { checkMessage, CONTROL, inert } from "./names.ts";
-import { encodeProof, sealPromise } from "./promises.ts";
+import { decodeProof, encodeProof, sealPromise, termPromisedBy } from "./promises.ts";
 import { isFrom, movedOn, type Stage, Stages } from "./stages.ts";
 import { authorKey, isCut, isMember, may, nameOf } from "./trust.ts";
 
@@ -37,11 +38,14 @@ export interface KeeperServiceOptions {
   db: Db;
   journal: Journal;
   keeper: Keeper;
+  own: Own;
   key(): KeyPair;
   clock: Clock;
   mesh: Mesh;
   /** Resolves when this host has compared its journal with others, or has waited long enough for that. */
   settled(): Promise<void>;
+  /** Whether it has heard from so many other keepers since its start that it may vote. */
+  hasHeardEnough(): boolean;
   /** Brings a chain up to what another host has. */
   pull(host: string, branch: string): Promise<void>;
   log(line: string): void;
@@ -65,6 +69,8 @@ export function serveKeeper(o: KeeperServiceOptions): KeeperDoor {
     if (!isKeeper && branch !== CONTROL) throw noKeeper();
     if (!isMember(policy, from)) throw denied("that host is not of this domain");
     const { nonce, body } = openRequest(bytes, policy, branch, from, fromHex(self));
+    o.own.need("keeper");
+    if (!o.hasHeardEnough()) throw tooEarly();
     const answer = await answerTo(o, stages, { policy, branch, from, self, body });
     return sealReply(answer, nonce, policy.domain, branch, key);
   };
@@ -201,6 +207,7 @@ async function decide(
   if (toHex(claim.host) !== from) throw denied("a claim that was made on another host");
   const next = o.journal.head(branch).seq + 1;
   const isRevoked = isCut(policy, author, branch, next);
+  if (branch !== CONTROL) o.journal.needNotSuspended(claim.what, author); // there its entries are judged one by one
   // Of the control journal nobody keeps a lock: who may say what there, its entries are judged by.
   const isChange = claim.what === "change";
   const isAllowed = branch === CONTROL
@@ -322,9 +329,18 @@ function certify(
   if (!policy.keepers.hosts.includes(asked.self) && !change?.hosts.some((k) => toHex(k) === asked.self)) {
     throw noKeeper();
   }
+  needMemory(o, asked, proof);
+  proveAuthors(o, branch, [
+    ...o.keeper.accepted(branch)?.records.map(([entry]) => entry!) ?? [],
+    ...batch.map(({ entry }) => entry),
+  ]);
   const turn = isSole(policy) && change === undefined
     ? needSole(o, asked, stage, term)
     : needTurn(o, asked, stage, term, proof ?? null);
+  for (const { entry } of turn.isAgain ? [] : stage.entries) {
+    const isOnlyThat = entry.ops.every(({ op }) => op === "acknowledge");
+    if (!(isControl && isOnlyThat)) o.journal.needNotSuspended("ci", toHex(entry.author));
+  }
   const locks = change === undefined || turn.proof === undefined
     ? []
     : needLocks(o, asked, change, turn.held, turn.isAgain);
@@ -340,6 +356,8 @@ function certify(
   }
   const votes = o.keeper.votes(policy.domain, term, batch);
   o.db.write((tx) => {
+    const last = batch.at(-1) as Proposal;
+    o.own.sign(tx, "vote", branch, { epoch: last.epoch, seq: last.seq, term });
     if (turn.proof === undefined) {
       const records = certified(batch, [votes]);
       return o.journal.append(
@@ -354,12 +372,30 @@ function certify(
   return votes;
 }
 
+/** Who proposes has to show promises: if one is this keeper's and it does not remember, it was put back from a backup. */
+function needMemory(
+  { keeper, own }: KeeperServiceOptions,
+  { policy, branch, self }: Asked,
+  proof: Uint8Array | undefined,
+): void {
+  if (proof === undefined || !policy.hosts.has(self)) return;
+  const term = termPromisedBy(decodeProof(proof), policy, branch, self);
+  if (term > (keeper.holder(branch)?.term ?? 0)) {
+    own.found(`this host has promised term ${term} of ${inert(branch)}`);
+    own.need("keeper");
+  }
+}
+
 const placeOf = ({ branch, epoch, seq }: { branch: string; epoch: number; seq: number }) => ({
   branch,
   epoch,
   seq,
 });
 
+const tooEarly = () =>
+  new Fault("keeper", "refused", "this keeper has started and not yet heard from enough others to vote", {
+    hint: "isconf keeper, then try again",
+  });
 const noKeeper = () => new Fault("keeper", "refused", "this host is no keeper", { hint: "isconf status" });
 const malformed = () =>
   new Fault("keeper", "corrupt", "a request to a keeper is malformed", { hint: "isconf version" });

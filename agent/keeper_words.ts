@@ -13,8 +13,8 @@ import {
   verify1,
 } from "../mq/mod.ts";
 import { context, readEntry, TYPE } from "./entry.ts";
-import type { Held, Proposal } from "./keeper.ts";
-import { messageBytesMax, stagePartBytesMax, timeMsMax } from "./limits.ts";
+import type { Held } from "./keeper.ts";
+import { messageBytesMax, timeMsMax } from "./limits.ts";
 import { batchId, decodeProof, type Proof, type Voted } from "./promises.ts";
 import { hostKey, type Policy } from "./trust.ts";
 
@@ -176,23 +176,6 @@ function readAccepted(v: Cbor): ClaimReply["accepted"] {
   }
   const batch = batchId(records.map(([entry]) => readEntry(entry!).id));
   return { term, batch, records, proof: decodeProof(proof ?? null) };
-}
-
-/** The entries of a check-in, in parts that go into one message each. */
-export function* partsOf(batch: readonly Proposal[]): IterableIterator<Uint8Array[][]> {
-  let part: Uint8Array[][] = [];
-  let bytes = 0;
-  for (const { entry, origin } of batch) {
-    const size = entry.length + origin.length + 16;
-    if (part.length > 0 && bytes + size > stagePartBytesMax) {
-      yield part;
-      part = [];
-      bytes = 0;
-    }
-    part.push([entry, origin]);
-    bytes += size;
-  }
-  if (part.length > 0) yield part;
 }
 
 /** A keeper's votes for a batch of so many entries. Throws a corrupt fault. */

@@ -58,6 +58,10 @@ export const opBytesMax = 960 * 1024;
 export const termStepMax = 1_048_576;
 /** At the most between two tries to extend the control journal where others do so too, in milliseconds. */
 export const controlAgainMs = 500;
+/** Proofs of one kind about one key, or one branch, that are kept while nobody has acknowledged them. */
+export const forksPerKeyMax = 64;
+/** Proofs that one comparison with a peer names. */
+export const forksToldMax = 4096;
 /** Keepers that a domain may have. */
 export const keepersMax = 7;
 /** Root keys of a domain: the signatures of all fit into one entry beside the ends of `branchesMax` branches. */
@@ -127,6 +131,14 @@ export const stagePartBytesMax = 900 * 1024;
 export const stageBytesMax = 256 * 1024 * 1024;
 export const stagesMax = 8;
 export const stageIdleMs = 120_000;
+/**
+ * Milliseconds after which a keeper says anew where a branch ends, and in which it does not although it has grown; milliseconds
+ * without a new word of a quorum after which a host is stale; bytes of such a word.
+ */
+export const headEveryMs = 60_000;
+export const headAgainMs = 1_000;
+export const headStaleMs = 600_000;
+export const headWordBytesMax = 512;
 /** Milliseconds that a host is given to say how it stands. */
 export const reportAskMs = 1_500;
 /** Bytes of a whole report, and milliseconds in which one that says the same is not made anew. */

@@ -23,6 +23,7 @@ export async function lock(
   const branch = branchOf(host, "lock");
   needCongruent(host, "lock");
   host.journal.needUnforked("lock", branch);
+  host.own.need("lock");
   await host.replica.settled();
   const { lock: now, keeper, seq: end, freed } = await host.keepers.look(
     "lock",
@@ -35,6 +36,8 @@ export async function lock(
   const person = personPair(host, actor);
   const author = keyId(person.publicKey);
   host.journal.needUnforked("lock", branch);
+  host.own.need("lock"); // what has come may be this host's own
+  host.journal.needNotSuspended("lock", author);
   needRole(call, "lock", branch, author, steal ? "owner" : "append");
   if (now?.held && !steal && (now.holder !== author || now.host !== hostId(host))) {
     throw lockedBy("lock", now, host.clock.wall());

@@ -92,8 +92,10 @@ export const HOST_METHODS = [
   "copies",
   "names",
   "nameRecords",
+  "proofs",
+  "proof",
 ] as const;
-export const RUMOURS = ["head", "report", "name"] as const;
+export const RUMOURS = ["head", "report", "name", "proof"] as const;
 
 /** Of which roots is asked: those that are to stay if they are here, or those that are to be here. */
 export type RootsAsked = "kept" | "needed";

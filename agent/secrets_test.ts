@@ -7,6 +7,7 @@ import { putFile, readFile, readManifest } from "../fs/mod.ts";
 import { faultOf, makeDomain, type TestHost, until } from "../tests/world.ts";
 import { keyId } from "../mq/mod.ts";
 import { hostPair } from "./host.ts";
+import { CONTROL } from "./names.ts";
 import { openSecret, putSecret } from "./secrets.ts";
 
 const PLAIN = "the password is hunter2, and nothing else in this world says so. ".repeat(40);
@@ -104,4 +105,23 @@ test("a host with a new key opens what was sealed for the old one, also when the
   for (const file of fs.readdirSync(path.join(a.home.state, "keys"))) {
     assert.equal(fs.statSync(path.join(a.home.state, "keys", file)).mode & 0o777, 0o600);
   }
+});
+
+test("a host that has heard of no quorum of keepers for long opens no secret: it may have been evicted", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await grant(a, "hostb");
+  const { journal, heads } = b.agent.host;
+  await until("b knows", () => journal.head(CONTROL).seq === a.agent.host.journal.head(CONTROL).seq);
+  const { id } = await put(b);
+  assert.equal(await open(b, id), PLAIN);
+  await a.stop();
+  await until("a is gone", () => b.agent.host.mesh.peers().length === 0);
+  assert.equal(await open(b, id), PLAIN, "it has heard from a just now");
+  const state = heads.state.bind(heads);
+  heads.state = (branch) => ({ ...state(branch), isStale: true });
+  const fault = await faultOf(() => open(b, id));
+  assert.equal(fault.kind, "noQuorum");
+  assert.match(fault.message, /no quorum of keepers was heard since .* may have been evicted/);
+  heads.state = (branch) => ({ ...state(branch), control: journal.head(CONTROL).seq + 1 });
+  assert.equal((await faultOf(() => open(b, id))).kind, "noQuorum", "there is something that it has not got");
 });

@@ -53,6 +53,8 @@ export interface Policy {
   readonly branches: ReadonlyMap<string, { branch: string; seq: number; id: Uint8Array } | null>;
   /** Revoked keys: the last seq each may have authored, by branch; branches not named have the cut 0. */
   readonly revoked: ById<Readonly<Record<string, number>>>;
+  /** Proofs that a key has signed two things for one place (fork_proof.ts), by id, of which an owner has said: understood. */
+  readonly acknowledged: ById<true>;
   /** The newest key of each kind and name, and of each network key the newest host: whatever is to be unique, hashed. */
   readonly holders: ById<string>;
 }
@@ -76,6 +78,7 @@ const NOTHING: Policy = {
   changes: [],
   branches: new Map(),
   revoked: ById.empty(),
+  acknowledged: ById.empty(),
   holders: ById.empty(),
 };
 
@@ -126,6 +129,9 @@ function step(next: Draft, op: Op, entry: Entry): void {
       return;
     case "revoke":
       return revoke(next, toHex(op.key), op.cuts);
+    case "acknowledge":
+      for (const id of op.proofs) next.acknowledged = next.acknowledged.with(toHex(id), true);
+      return;
     case "keepers":
       setKeepers(next, op);
       next.changes = [...next.changes, { seq: next.seq, cuts: op.cuts }];
@@ -247,6 +253,16 @@ function mustBeAllowed(policy: Policy, op: Op, author: string, origin: string): 
       hint: "isconf root grant or revoke; see isconf help root",
     });
   }
+  if (op.op === "acknowledge" && toHex(op.key) === author && hasOtherOwner(policy, author)) {
+    throw new Fault(
+      "trust",
+      "denied",
+      `${nameOf(policy, author)} cannot acknowledge what is proven of it itself`,
+      {
+        hint: "isconf status: shows the owners of this domain",
+      },
+    );
+  }
   if (op.op === "branch") {
     if (may(policy, author, "owner", op.from?.branch ?? CONTROL)) return;
   } else if (op.op === "host") {
@@ -274,6 +290,13 @@ export function needsRoots(policy: Policy, op: Op, author: string): boolean {
   if (op.op === "grant") return op.role === "owner" && [CONTROL, "*"].includes(op.branch);
   if (op.op === "revoke") return isOwners(toHex(op.key)) && toHex(op.key) !== author;
   return op.op === "rotate" && isOwners(toHex(op.old)) && toHex(op.old) !== author;
+}
+
+/** Whether somebody else is an owner of the domain, too. */
+function hasOtherOwner(policy: Policy, key: string): boolean {
+  return [...policy.persons].some(([id]) =>
+    id !== key && !policy.revoked.has(id) && may(policy, id, "owner", CONTROL)
+  );
 }
 
 /** Whether the key has the role on the branch. `*` in a grant means every branch, the control journal too. */

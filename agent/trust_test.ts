@@ -147,7 +147,11 @@ test("an owner far from the keeper revokes and evicts: what was certified on eve
   await checkIn(a, 3);
   const entry = forged(a, c, { branch: "web", seq: 5, prev: a.agent.host.journal.head("web").id });
   const { journal, db } = a.agent.host;
-  db.write((tx) => journal.append(tx, [journal.check(entry, journal.head("web"))]));
+  const checked = journal.check(entry, journal.head("web"));
+  db.write((tx) => {
+    a.agent.host.own.sign(tx, "vote", "web", { epoch: 0, seq: 5, term: 1 }); // it did vote
+    journal.append(tx, [checked]);
+  });
   await b.agent.host.replica.sync();
   assert.equal(b.agent.host.journal.head("web").seq, 1, "it knows of no entry of that branch");
   await b.acts.roles.revoke(b.call(), { person: "eve@hostc", reason: "left" });

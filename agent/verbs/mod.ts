@@ -16,6 +16,7 @@ import { grantVerb, revokeVerb, rotateVerb } from "./roles.ts";
 import { rebaseVerb, resolveVerb, rootVerb } from "./root.ts";
 import { snapVerb } from "./snap.ts";
 import { doctorVerb, envVerb, statusVerb } from "./status.ts";
+import { acknowledgeVerb, recoverVerb } from "./trust.ts";
 import { upVerb } from "./up.ts";
 import { wipVerb } from "./wip.ts";
 
@@ -47,6 +48,8 @@ export const VERBS: Verb[] = [
   rootVerb,
   resolveVerb,
   rebaseVerb,
+  acknowledgeVerb,
+  recoverVerb,
   lsVerb,
   statVerb,
   treeVerb,

@@ -1,8 +1,9 @@
 // Certificate: how long Node takes to read a certificate and to check each vote in it, as every host does for every entry. Run by
 // keepers.ts, prints JSON.
-import { openVote, sealVote, votesOf } from "../../agent/entry.ts";
+import { entries } from "../../agent/mod.ts";
 import { encode, generateKeyPair, sha256, VirtualClock } from "../../mq/mod.ts";
 
+const { openVote, sealVote, votesOf } = entries;
 const times = 2_000;
 const clock = new VirtualClock(1);
 const domain = sha256(Uint8Array.of(1)), id = sha256(Uint8Array.of(2));
