@@ -1,14 +1,8 @@
-// Properties of agent: what holds for any entry, promise, claim, record and token, and for any order of what is done to locks,
-// history and work, tried on many made by chance.
+// Properties of agent: what holds for any entry, promise, claim, record and token, tried on many made by chance.
 import assert from "node:assert/strict";
-import * as fs from "node:fs";
-import * as os from "node:os";
-import * as path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Db } from "../fs/mod.ts";
 import {
-  bytesEqual,
   type Cbor,
   compareBytes,
   decode,
@@ -32,16 +26,13 @@ import {
   type Entry,
   ENTRY_LEVEL,
   type EntryRecord,
-  type Op,
   openVote,
   readEntry,
   sealEntry,
   sealVote,
   TYPE,
 } from "./entry.ts";
-import { History } from "./history.ts";
 import { readRecord, writeRecord } from "./intake.ts";
-import { type Claim, type Held, Keeper } from "./keeper.ts";
 import {
   openClaim,
   openReply,
@@ -52,12 +43,11 @@ import {
   sealRequest,
 } from "./keeper_words.ts";
 import { type NameWords, readName, sealName } from "./name_records.ts";
+import { count, id, op, plain, word } from "./ops_fixture.ts";
 import { decodeProof, encodeProof, openPromise, type Proof, sealPromise } from "./promises.ts";
-import { openAgentDb } from "./schema.ts";
 import { parseWindowSize, STREAM } from "./streamtypes.ts";
 import { readToken, writeToken } from "./token.ts";
 import type { HostRecord, Policy } from "./trust.ts";
-import { Wip } from "./wip.ts";
 
 const clock = new VirtualClock(11);
 const [ALICE, HOST, OTHER] = Array.from({ length: 3 }, () => generateKeyPair(clock)) as [
@@ -68,13 +58,7 @@ const [ALICE, HOST, OTHER] = Array.from({ length: 3 }, () => generateKeyPair(clo
 const idBytes = (key: { publicKey: Uint8Array }) => sha256(key.publicKey);
 const DOMAIN = sha256(Uint8Array.of(1));
 
-const plain = { noNullPrototype: true };
 const isCorrupt = (e: unknown) => e instanceof Fault && e.kind === "corrupt";
-const id = fc.uint8Array({ minLength: 32, maxLength: 32 });
-const count = fc.oneof(fc.nat(), fc.nat(Number.MAX_SAFE_INTEGER));
-const word = fc.string({ unit: "grapheme", maxLength: 12 }).filter((s) =>
-  !s.includes("\0") && !s.startsWith("\ufeff")
-);
 const branch = fc.constantFrom("main", "web", "a-b");
 
 /** With one bit changed. */
@@ -85,29 +69,6 @@ function flip(bytes: Uint8Array, n: number): Uint8Array {
   return other;
 }
 
-const op: fc.Arbitrary<Op> = fc.oneof(
-  fc.record({
-    op: fc.constant("file" as const),
-    path: word,
-    tree: id,
-    kind: word,
-    files: count,
-    bytes: count,
-  }, plain),
-  fc.record({ op: fc.constant("delete" as const), path: word }, plain),
-  fc.record({
-    op: fc.constant("exec" as const),
-    argv: fc.array(word, { minLength: 1, maxLength: 4 }),
-    cwd: word,
-    umask: fc.nat(0o777),
-    env: fc.dictionary(word, word, { maxKeys: 3, noNullPrototype: true }),
-    user: word,
-    timeoutMs: count,
-    stdin: fc.option(id),
-  }, plain),
-  fc.constant({ op: "reboot" as const }),
-  fc.record({ op: fc.constant("grant" as const), key: id, role: word, branch: word }, plain),
-);
 const entry: fc.Arbitrary<Entry> = fc.record({
   level: fc.constant(ENTRY_LEVEL),
   domain: fc.constant(DOMAIN),
@@ -368,4 +329,3 @@ test("property: a token and a window size are read as they were written; other w
     { numRuns: 500, seed: 7 },
   );
 });
-
