@@ -68,8 +68,8 @@ export function makeEngine({ db, key, clock, mesh, settleMs, log }: EngineParts)
   const history = new History(db);
   journal.onKept((tx, checked) => own.hear(tx, checked));
   journal.forks.onKept((row) => log(`proven: ${forkText(journal.policy(), row)}`));
-  journal.onKept((tx, { entry, term }) => {
-    keeper.settle(tx, entry.branch, entry.seq, term);
+  journal.onKept((tx, { entry, id, term }) => {
+    keeper.settle(tx, entry.branch, { seq: entry.seq, id }, term);
     if (changeIn(entry.ops) !== undefined) keeper.changed(tx);
     if (epochIn(entry) !== undefined) keeper.begin(tx);
   });

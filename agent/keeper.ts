@@ -2,9 +2,9 @@
 // durable before it is given. On a host that is no keeper: what it last learnt of a lock. Nothing here reads a clock to
 // decide, and nothing knows who asks (keeper_service.ts).
 import type { Db, Tx } from "../fs/mod.ts";
-import { type Cbor, decode, encode, Fault, type KeyPair } from "../mq/mod.ts";
+import { bytesEqual, type Cbor, concat, decode, encode, Fault, type KeyPair } from "../mq/mod.ts";
 import { type EntryRecord, sealVote } from "./entry.ts";
-import { timeMsMax } from "./limits.ts";
+import { entriesPerCommitMax, stageBytesMax, timeMsMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import { batchId, decodeProof, encodeProof, type Proof, type Voted } from "./promises.ts";
 
@@ -26,6 +26,11 @@ export interface Held extends Claim {
   /** Nothing is checked in under it: it holds the branch still while the keepers of the domain are changed. */
   change: boolean;
 }
+
+const ID_BYTES = 32;
+
+/** What this keeper has kept itself may be as much as a check-in may be, and no message is. */
+const acceptedLimits = { bytesMax: 2 * stageBytesMax, itemsMax: 4 * entriesPerCommitMax };
 
 /** Why a branch stands still under a lock of that kind. */
 export const CHANGING = "the keepers are being changed";
@@ -198,36 +203,45 @@ export class Keeper {
     );
     return row && {
       ...row,
-      records: decode(row.records) as Uint8Array[][],
+      records: decode(row.records, acceptedLimits) as Uint8Array[][],
       proof: decodeProof(row.proof),
     };
   }
 
-  /** In which term, and from which place on, {@link accepted} is; without its records. */
-  voted(branch: string): { term: number; seq: number } | undefined {
-    const sql = "SELECT term, seq FROM accepted WHERE branch = ?";
-    return this.#db.read((r) => r.get<{ term: number; seq: number }>(sql, branch));
+  /** In which term, and from which place on, {@link accepted} is, and the ids of its entries; without its records. */
+  voted(branch: string): { term: number; seq: number; ids: Uint8Array } | undefined {
+    const sql = "SELECT term, seq, ids FROM accepted WHERE branch = ?";
+    return this.#db.read((r) => r.get<{ term: number; seq: number; ids: Uint8Array }>(sql, branch));
   }
 
   /** Notes for what it is about to vote: before the vote is given, by the caller's one transaction. */
   accept(tx: Tx, branch: string, term: number, batch: readonly Proposal[], proof: Proof): void {
     tx.run(
-      `INSERT INTO accepted VALUES (?, ?, ?, ?, ?, ?)
+      `INSERT INTO accepted VALUES (?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (branch) DO UPDATE SET term = excluded.term, seq = excluded.seq, batch = excluded.batch,
-         records = excluded.records, proof = excluded.proof`,
+         records = excluded.records, proof = excluded.proof, ids = excluded.ids`,
       branch,
       term,
       batch[0]!.seq,
       batchId(batch.map(({ id }) => id)),
       encode(batch.map(({ entry, origin }): Cbor => [entry, origin])),
       encodeProof(proof),
+      concat(...batch.map(({ id }) => id)),
     );
   }
 
-  /** A chain ends at `seq` now, by votes of this term: what was voted for up to there is done with, and so is the lock. */
-  settle(tx: Tx, branch: string, seq: number, term: number): void {
-    tx.run("DELETE FROM accepted WHERE branch = ? AND seq <= ?", branch, seq);
+  /**
+   * A chain ends with this entry now, by votes of this term: the lock is done with, and what was voted for when this is the last
+   * of it, or something else in its place. Of a check-in that has come in part the rest is certified, too: until it has
+   * come this keeper must not forget it, and has nothing to promise.
+   */
+  settle(tx: Tx, branch: string, { seq, id }: { seq: number; id: Uint8Array }, term: number): void {
     tx.run("UPDATE promise SET held = 0 WHERE branch = ? AND term <= ?", branch, term);
+    const voted = this.voted(branch);
+    if (voted === undefined || seq < voted.seq) return;
+    const at = ID_BYTES * (seq - voted.seq);
+    const isPart = at + ID_BYTES < voted.ids.length && bytesEqual(voted.ids.subarray(at, at + ID_BYTES), id);
+    if (!isPart) tx.run("DELETE FROM accepted WHERE branch = ?", branch);
   }
 
   /** Its vote for each entry, signed. Who asks has made them durable, or does so before anybody sees these. */

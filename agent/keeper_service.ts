@@ -180,7 +180,7 @@ function look(o: KeeperServiceOptions, branch: string): Cbor {
     id,
     freed,
     lock: held === undefined ? null : { ...held },
-    voted: voted === undefined ? null : { ...voted },
+    voted: voted === undefined ? null : { term: voted.term, seq: voted.seq },
   };
 }
 
@@ -225,7 +225,18 @@ async function decide(
     return release(o, branch, o.keeper.holder(branch), claim, { author, from, bytes });
   }
   checkMessage("lock", claim.message);
-  if (claim.seq > o.journal.head(branch).seq && !isSole(policy)) await bring(o, branch, from);
+  const isInPart = () => (o.keeper.voted(branch)?.seq ?? Infinity) <= o.journal.head(branch).seq;
+  if ((claim.seq > o.journal.head(branch).seq && !isSole(policy)) || isInPart()) await bring(o, branch, from);
+  if (isInPart()) {
+    throw new Fault(
+      "lock",
+      "refused",
+      `the keeper has a check-in into ${inert(branch)} only in part by now`,
+      {
+        hint: "isconf lock, again, when the hosts that have it are connected",
+      },
+    );
+  }
   const now = o.keeper.holder(branch);
   const own = now?.held === true && now.holder === author && now.host === from;
   // Who changes the keepers goes on with a change that somebody else has begun; nobody else takes that over.

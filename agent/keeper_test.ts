@@ -68,14 +68,42 @@ test("a term that others have promised meanwhile is passed over; what is learnt 
 
 test("what was voted for is remembered until the chain has grown over it, and the lock is given back then", async (t) => {
   const host = await makeFirstHost(t);
-  const { db, keeper } = host.agent.host;
   promise(host, claim("alice"));
-  db.write((tx) => keeper.accept(tx, "main", 1, [proposal, { ...proposal, seq: 2 }], NO_PROOF));
+  const accept = () => {
+    const { db, keeper } = host.agent.host;
+    db.write((tx) => keeper.accept(tx, "main", 1, [proposal, { ...proposal, seq: 2 }], NO_PROOF));
+  };
+  accept();
   await host.restart();
   const again = host.agent.host.keeper;
   assert.deepEqual([again.accepted("main")?.term, again.accepted("main")?.records.length], [1, 2]);
-  host.agent.host.db.write((tx) => again.settle(tx, "main", 0, 0));
+  const end = (seq: number, id: Uint8Array, term: number) =>
+    host.agent.host.db.write((tx) => again.settle(tx, "main", { seq, id }, term));
+  end(0, proposal.id, 0);
   assert.deepEqual([again.accepted("main")?.seq, again.holder("main")?.held], [1, true]);
-  host.agent.host.db.write((tx) => again.settle(tx, "main", 2, 1));
-  assert.deepEqual([again.accepted("main"), again.holder("main")?.held], [undefined, false]);
+  end(1, proposal.id, 1);
+  assert.deepEqual(
+    [again.accepted("main")?.seq, again.holder("main")?.held],
+    [1, false],
+    "a part of it came",
+  );
+  end(2, proposal.id, 1);
+  assert.equal(again.accepted("main"), undefined);
+  const other = proposal.id.map((byte) => byte ^ 1);
+  accept();
+  end(1, other, 2);
+  assert.equal(again.accepted("main"), undefined, "something else stands in its place");
+});
+
+test("a check-in that is longer than a message is remembered, too", async (t) => {
+  const host = await makeFirstHost(t);
+  const { db, keeper } = host.agent.host;
+  const entry = new Uint8Array(900_000);
+  const batch = [1, 2, 3].map((seq) => ({ ...proposal, seq, entry }));
+  db.write((tx) => keeper.accept(tx, "main", 1, batch, NO_PROOF));
+  assert.deepEqual(keeper.accepted("main")?.records.map(([bytes]) => bytes?.length), [
+    900_000,
+    900_000,
+    900_000,
+  ]);
 });

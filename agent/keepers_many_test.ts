@@ -7,7 +7,7 @@ import { faultOf, makeDomain, run, type TestHost, until, UP } from "../tests/wor
 import { readEntry, votesOf } from "./entry.ts";
 import { allOf, askKeeper, entriesOf, stolen, workOf } from "./fixture.ts";
 import { hostId, personPair } from "./host.ts";
-import { encodeProof } from "./promises.ts";
+import { encodeProof, NO_PROOF } from "./promises.ts";
 
 const idOf = (host: TestHost) => hostId(host.agent.host);
 const seqOf = (host: TestHost, branch = "main") => host.agent.host.journal.head(branch).seq;
@@ -285,4 +285,22 @@ test("two batches that one holder proposed in one term: the next who locks asks 
     "the author of both is known",
     () => hosts.some((h) => h.agent.host.journal.forks.all().length > 0),
   );
+});
+
+test("keepers that have only a part of what they voted for promise nothing until the rest has come", async (t) => {
+  const [a, b, c] = await withKeepers(t);
+  await checkIn(a);
+  await until("all have it", () => [a, b, c].every((host) => seqOf(host) === 1));
+  const rest = new Uint8Array(32).fill(7);
+  for (const { agent: { host: { db, journal, keeper } } } of [b, c]) {
+    const first = { ...journal.at("main", 1)!, epoch: 0 };
+    db.write((tx) => keeper.accept(tx, "main", 1, [first, { ...first, seq: 2, id: rest }], NO_PROOF));
+  }
+  const fault = await faultOf(() => a.acts.locks.lock(a.call(), "over the rest"));
+  assert.equal(fault.kind, "refused");
+  assert.match(fault.message, /a check-in into main only in part/);
+  for (const { agent: { host: { db, keeper } } } of [b, c]) {
+    db.write((tx) => keeper.settle(tx, "main", { seq: 2, id: rest }, 1));
+  }
+  await a.acts.locks.lock(a.call(), "with all of it");
 });

@@ -56,7 +56,7 @@ const MIGRATIONS: Migration[] = [{
     ALTER TABLE promise ADD COLUMN freed BLOB;
     CREATE TABLE accepted (
       branch TEXT PRIMARY KEY, term INTEGER NOT NULL, seq INTEGER NOT NULL, batch BLOB NOT NULL, records BLOB NOT NULL,
-      proof BLOB NOT NULL) STRICT;
+      proof BLOB NOT NULL, ids BLOB NOT NULL) STRICT;
     ALTER TABLE pending ADD COLUMN entry BLOB;
     ALTER TABLE pending ADD COLUMN origin BLOB;
   `,

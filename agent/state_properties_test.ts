@@ -103,7 +103,7 @@ const accept = (term: number, seq: number): Do =>
 
 const settle = (seq: number, term: number): Do =>
   command(`settle ${seq} ${term}`, (model, { db, keeper }) => {
-    db.write((tx) => keeper.settle(tx, "main", seq, term));
+    db.write((tx) => keeper.settle(tx, "main", { seq, id: DOMAIN }, term));
     if ((model.accepted?.seq ?? Infinity) <= seq) model.accepted = undefined;
     if (model.term <= term) model.held = false;
   });
