@@ -3,7 +3,7 @@
 import type { Runner } from "../../agent/mod.ts";
 import { Fault, MemoryNetwork } from "../../mq/mod.ts";
 import { Checker } from "./checker.ts";
-import { type Disk, PowerCut } from "./disk.ts";
+import { PowerCut } from "./disk.ts";
 import { diskOf, type Domain, domainOf } from "./domain.ts";
 import { SimHost } from "./host.ts";
 import { Chance, Kernel, MachineClock } from "./kernel.ts";
