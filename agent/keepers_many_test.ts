@@ -2,11 +2,11 @@
 // what becomes of a check-in that came to only some of them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Cbor, decode, Fault, open1 } from "../mq/mod.ts";
+import { type Cbor, decode, Fault, keyId, open1 } from "../mq/mod.ts";
 import { faultOf, makeDomain, run, type TestHost, until, UP } from "../tests/world.ts";
 import { readEntry, votesOf } from "./entry.ts";
 import { allOf, entriesOf } from "./fixture.ts";
-import { hostId } from "./host.ts";
+import { hostId, personPair } from "./host.ts";
 
 const idOf = (host: TestHost) => hostId(host.agent.host);
 const seqOf = (host: TestHost, branch = "main") => host.agent.host.journal.head(branch).seq;
@@ -223,4 +223,37 @@ test("a change of the keepers that was cut off leaves the old ones in charge, an
   assert.equal(a.agent.host.journal.needPolicy("test").keepers.hosts.length, 3);
   await checkIn(a);
   await until("all have it", () => [a, b, c].every((host) => seqOf(host) === 1));
+});
+
+test("of two who were promised one term by two keepers neither has it, and an owner takes a higher one", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await a.acts.roles.grant(a.call(), { person: "root@hostb", role: "owner", branch: "*" });
+  await until("both are connected", () => [a, b].every((h) => h.agent.host.mesh.peers().length === 1));
+  await a.acts.keepers.change(a.call(), { add: ["hostb"], remove: [] });
+  await until("both know", () => seqOf(b, "@domain") === seqOf(a, "@domain"));
+  for (const host of [a, b]) {
+    lossy(host, (_, what) => what === "claim"); // each has its own promise and not the other's
+    assert.equal((await faultOf(() => host.acts.locks.lock(host.call(), "mine"))).kind, "noQuorum");
+    host.agent.host.mesh.ask = Object.getPrototypeOf(host.agent.host.mesh).ask.bind(host.agent.host.mesh);
+  }
+  const split = [a, b].map((host) =>
+    host.agent.host.db.write((tx) => {
+      const { keeper } = host.agent.host;
+      const author = keyId(personPair(host.agent.host, host.call().actor).publicKey);
+      const claim = {
+        holder: author,
+        holderName: "root",
+        host: idOf(host),
+        hostName: "here",
+        message: "mine",
+      };
+      return keeper.promise(tx, "main", claim, 0, { after: 9 });
+    })
+  );
+  assert.deepEqual(split.map(({ term }) => term), [10, 10]);
+  const { term } = await a.acts.locks.lock(a.call(), "now", true);
+  assert.ok(term > 10);
+  await run(a, ["/bin/true"]);
+  await a.acts.checkin.ci(a.call());
+  assert.equal(seqOf(a), 1);
 });
