@@ -24,8 +24,10 @@ import {
   needForkPoints,
   needHolder,
   needLocks,
+  needNoCuts,
   needSole,
   needTurn,
+  votedFor,
 } from "./keeper_turns.ts";
 import { termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
@@ -276,14 +278,13 @@ async function decide(
       change: isChange,
     });
     if (o.keeper.said(branch) !== undefined) return; // of the same term: the same words
-    const accepted = o.keeper.accepted(branch);
-    if (accepted?.term === held.term) return; // it has voted in this term already, without having promised it
+    if (o.keeper.accepted(branch)?.term === held.term) return; // it has voted in this term already, without having promised it
     const words = {
       ...head,
       term: held.term,
       holder: fromHex(author),
       host: fromHex(from),
-      voted: accepted === undefined ? null : { term: accepted.term, batch: accepted.batch },
+      voted: votedFor(o, branch),
     };
     o.keeper.keepSaid(tx, branch, sealPromise(words, policy.domain, branch, o.key()));
   });
@@ -355,6 +356,7 @@ function certify(
   const locks = change === undefined || turn.proof === undefined
     ? []
     : needLocks(o, asked, change, turn.held, turn.isAgain);
+  if (!isControl) needNoCuts(o);
   for (const { entry } of stage.entries) {
     if (isControl) {
       needCutsNow(o, policy, entry.ops);

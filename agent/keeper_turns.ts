@@ -6,9 +6,9 @@ import type { Journal } from "./journal.ts";
 import { CHANGING, type Held, type Keeper, lockGone } from "./keeper.ts";
 import type { RequestWords } from "./keeper_words.ts";
 import { CONTROL, inert } from "./names.ts";
-import { batchId, decodeProof, judge, type Proof } from "./promises.ts";
+import { batchId, decodeProof, judge, type Proof, type Voted } from "./promises.ts";
 import { isFrom, movedOn, type Stage } from "./stages.ts";
-import { nameOf, type Policy } from "./trust.ts";
+import { isCut, nameOf, type Policy } from "./trust.ts";
 
 /** What a keeper knows. */
 export interface Knows {
@@ -80,9 +80,10 @@ export function needLocks(
 
 /** Whether this keeper has voted for other keepers and does not know what came of it. */
 export function isChanging(o: Knows): boolean {
-  return o.keeper.accepted(CONTROL)?.records.some(([entry]) =>
-    changeIn(readEntry(entry!).entry.ops) !== undefined
-  ) === true;
+  return votedFor(o, CONTROL) !== null &&
+    o.keeper.accepted(CONTROL)?.records.some(([entry]) =>
+        changeIn(readEntry(entry!).entry.ops) !== undefined
+      ) === true;
 }
 
 /** Throws unless this keeper, the only one, has promised the term; of the control journal it promises none. */
@@ -168,6 +169,40 @@ export function needCutsNow(o: Knows, policy: Policy, ops: readonly Op[]): void 
       if (cut !== end) throw movedOn(branch, end);
     }
   }
+}
+
+/**
+ * While this keeper has voted for a revocation and does not know what came of it, it votes for nothing on a branch: the
+ * revocation says where that ends, and would make worthless what is certified behind.
+ */
+export function needNoCuts(o: Knows): void {
+  const begun = votedFor(o, CONTROL) === null ? [] : o.keeper.accepted(CONTROL)?.records ?? [];
+  const isCutting = begun.some(([entry]) =>
+    readEntry(entry!).entry.ops.some(({ op }) => op === "revoke" || op === "rotate")
+  );
+  if (!isCutting) return;
+  throw new Fault("ci", "refused", "a key is being revoked, which somebody has begun and not finished", {
+    hint: "isconf revoke, evict or grant, by an owner: finishes it, then isconf ci",
+  });
+}
+
+/**
+ * What this keeper has voted for, and what a promise has to report. Not what a key made that was revoked since: a quorum has
+ * voted for that having voted for nothing on the branch, and votes for nothing of that key from then on. And not what says
+ * that a chain ends where it has gone on since: a quorum of those who vote for that holds the chain still.
+ */
+export function votedFor(o: Knows, branch: string): Voted | null {
+  const accepted = o.keeper.accepted(branch);
+  if (accepted === undefined) return null;
+  const policy = o.journal.needPolicy("keeper");
+  const hasMoved = (op: Op) =>
+    "cuts" in op && [...policy.branches.keys()].some((one) => o.journal.head(one).seq > (op.cuts[one] ?? 0));
+  const isOver = accepted.records.some(([bytes]) => {
+    const { entry } = readEntry(bytes!);
+    return (branch === CONTROL && entry.ops.some(hasMoved)) ||
+      [entry.author, entry.origin].some((key) => isCut(policy, toHex(key), branch, entry.seq));
+  });
+  return isOver ? null : { term: accepted.term, batch: accepted.batch };
 }
 
 /** A branch begins at an entry that exists: nobody could ever replay one that does not. */

@@ -304,3 +304,36 @@ test("keepers that have only a part of what they voted for promise nothing until
   }
   await a.acts.locks.lock(a.call(), "with all of it");
 });
+
+test("of two who were promised one term by two keepers neither has it, and an owner takes a higher one", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await a.acts.roles.grant(a.call(), { person: "root@hostb", role: "owner", branch: "*" });
+  await until("both are connected", () => [a, b].every((h) => h.agent.host.mesh.peers().length === 1));
+  await a.acts.keepers.change(a.call(), { add: ["hostb"], remove: [] });
+  await until("both know", () => seqOf(b, "@domain") === seqOf(a, "@domain"));
+  for (const host of [a, b]) {
+    lossy(host, (_, what) => what === "claim"); // each has its own promise and not the other's
+    assert.equal((await faultOf(() => host.acts.locks.lock(host.call(), "mine"))).kind, "noQuorum");
+    host.agent.host.mesh.ask = Object.getPrototypeOf(host.agent.host.mesh).ask.bind(host.agent.host.mesh);
+  }
+  const split = [a, b].map((host) =>
+    host.agent.host.db.write((tx) => {
+      const { keeper } = host.agent.host;
+      const author = keyId(personPair(host.agent.host, host.call().actor).publicKey);
+      const claim = {
+        holder: author,
+        holderName: "root",
+        host: idOf(host),
+        hostName: "here",
+        message: "mine",
+      };
+      return keeper.promise(tx, "main", claim, 0, { after: 9 });
+    })
+  );
+  assert.deepEqual(split.map(({ term }) => term), [10, 10]);
+  const { term } = await a.acts.locks.lock(a.call(), "now", true);
+  assert.ok(term > 10);
+  await run(a, ["/bin/true"]);
+  await a.acts.checkin.ci(a.call());
+  assert.equal(seqOf(a), 1);
+});

@@ -1,6 +1,6 @@
 // SQL, as much of it as the agent's tables are used with: statements are compiled once into functions over rows in memory.
 // What it does not know it refuses loudly. Not a database: rows are in table.ts, transactions and faults in disk.ts; that it says what SQLite says
-// is a test (sim_sqlite_test.ts).
+// is a test (sqlite_test.ts).
 import { compare, type Row, SqlFault, type Table, unknown, type Value } from "./table.ts";
 
 /** What a statement needs of the database that it runs in. */

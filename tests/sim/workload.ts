@@ -255,12 +255,28 @@ export class Workload {
         last = e;
         if (!(e instanceof Fault)) throw e;
         if (e.message.includes("keepers are being changed")) await this.#finishKeepers();
+        if (e.message.includes("a key is being revoked")) await this.#finishRevocation();
       }
     }
     throw new Broken(
       "L2",
       `${host.identity.name} cannot work on ${branch}: ${Fault.from("L2", last).message}`,
     );
+  }
+
+  /** A revocation that came to no end: whatever an owner says in the control journal then finishes it first. */
+  async #finishRevocation(): Promise<void> {
+    for (const host of this.#world.hosts) {
+      const { grants, revoked } = host.journal.needPolicy("sim");
+      const { author, name } = host.identity;
+      const isOwner = grants.get(author)?.some(({ role, branch }) =>
+        role === "owner" && branch === "*"
+      ) === true;
+      if (!isOwner || revoked.has(author) || this.#world.isLiar(host)) continue;
+      const args = { person: `root@${name}`, role: "publish", branch: "*" };
+      await this.#verb(host, "grant", () => roles.grant(host.call(), args)).catch(() => {});
+      return;
+    }
   }
 
   /** A change of the keepers that came to no end: an owner on a keeper lets go of it, or makes one, as its hints say. */
