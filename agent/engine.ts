@@ -62,7 +62,7 @@ export function makeEngine({ db, key, clock, mesh, settleMs, log }: EngineParts)
     mesh,
     log,
     settled: () => replica.settled(),
-    hasHeardEnough: () => replica.hasHeardEnough(),
+    hearEnough: () => replica.hearEnough(),
     pull: (from, branch) => replica.pull(from, branch),
   });
   const history = new History(db);

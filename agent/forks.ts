@@ -31,7 +31,9 @@ export class Forks {
 
   /** Every proof, in the order in which they were found. */
   all(): readonly ForkRow[] {
-    return this.#rows ??= this.#db.read((r) => r.all<ForkRow>(`SELECT ${COLUMNS} FROM proof ORDER BY rowid`));
+    return this.#rows ??= this.#db.read((r) =>
+      r.all<ForkRow>(`SELECT ${COLUMNS} FROM proof ORDER BY found_ms, id`)
+    );
   }
 
   has(id: Uint8Array): boolean {

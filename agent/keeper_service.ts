@@ -24,7 +24,9 @@ import {
   needForkPoints,
   needHolder,
   needLocks,
+  needMemory,
   needNoCuts,
+  needSameEnd,
   needSole,
   needTurn,
   votedFor,
@@ -32,7 +34,7 @@ import {
 import { termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { checkMessage, CONTROL, inert } from "./names.ts";
-import { decodeProof, encodeProof, sealPromise, termPromisedBy } from "./promises.ts";
+import { encodeProof, sealPromise } from "./promises.ts";
 import { isFrom, movedOn, type Stage, Stages } from "./stages.ts";
 import { authorKey, isCut, isMember, may, nameOf } from "./trust.ts";
 
@@ -47,7 +49,7 @@ export interface KeeperServiceOptions {
   /** Resolves when this host has compared its journal with others, or has waited long enough for that. */
   settled(): Promise<void>;
   /** Whether it has heard from so many other keepers since its start that it may vote. */
-  hasHeardEnough(): boolean;
+  hearEnough(): Promise<boolean>;
   /** Brings a chain up to what another host has. */
   pull(host: string, branch: string): Promise<void>;
   log(line: string): void;
@@ -72,7 +74,7 @@ export function serveKeeper(o: KeeperServiceOptions): KeeperDoor {
     if (!isMember(policy, from)) throw denied("that host is not of this domain");
     const { nonce, body } = openRequest(bytes, policy, branch, from, fromHex(self));
     o.own.need("keeper");
-    if (!o.hasHeardEnough()) throw tooEarly();
+    if (!await o.hearEnough()) throw tooEarly();
     const answer = await answerTo(o, stages, { policy, branch, from, self, body });
     return sealReply(answer, nonce, policy.domain, branch, key);
   };
@@ -252,17 +254,7 @@ async function decide(
     ? claim.after === term
     : claim.after >= term && claim.after <= term + termStepMax;
   if (!isNext && !(own && claim.after === term - 1)) throw stale(branch);
-  const head = o.journal.head(branch);
-  if (claim.seq !== head.seq || !bytesEqual(claim.id, head.id)) {
-    throw new Fault(
-      "lock",
-      "refused",
-      `that host is at entry ${claim.seq} of ${inert(branch)}, the keeper at ${head.seq}`,
-      {
-        hint: "isconf up",
-      },
-    );
-  }
+  const head = needSameEnd(o, branch, claim);
   const holder = {
     holder: author,
     holderName: nameOf(policy, author),
@@ -383,20 +375,6 @@ function certify(
     for (const held of locks) o.keeper.learn(tx, held);
   });
   return votes;
-}
-
-/** Who proposes has to show promises: if one is this keeper's and it does not remember, it was put back from a backup. */
-function needMemory(
-  { keeper, own }: KeeperServiceOptions,
-  { policy, branch, self }: Asked,
-  proof: Uint8Array | undefined,
-): void {
-  if (proof === undefined || !policy.hosts.has(self)) return;
-  const term = termPromisedBy(decodeProof(proof), policy, branch, self);
-  if (term > (keeper.holder(branch)?.term ?? 0)) {
-    own.found(`this host has promised term ${term} of ${inert(branch)}`);
-    own.need("keeper");
-  }
 }
 
 const placeOf = ({ branch, epoch, seq }: { branch: string; epoch: number; seq: number }) => ({

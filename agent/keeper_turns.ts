@@ -2,11 +2,12 @@
 // from it is in keeper_service.ts.
 import { bytesEqual, type Cbor, type Clock, Fault, toHex } from "../mq/mod.ts";
 import { type Entry, type Op, readEntry } from "./entry.ts";
-import type { Journal } from "./journal.ts";
+import type { Head, Journal } from "./journal.ts";
 import { CHANGING, type Held, type Keeper, lockGone } from "./keeper.ts";
 import type { RequestWords } from "./keeper_words.ts";
 import { CONTROL, inert } from "./names.ts";
-import { batchId, decodeProof, judge, type Proof, type Voted } from "./promises.ts";
+import type { Own } from "./own.ts";
+import { batchId, decodeProof, judge, type Proof, termPromisedBy, type Voted } from "./promises.ts";
 import { isFrom, movedOn, type Stage } from "./stages.ts";
 import { isCut, nameOf, type Policy } from "./trust.ts";
 
@@ -203,6 +204,28 @@ export function votedFor(o: Knows, branch: string): Voted | null {
       [entry.author, entry.origin].some((key) => isCut(policy, toHex(key), branch, entry.seq));
   });
   return isOver ? null : { term: accepted.term, batch: accepted.batch };
+}
+
+/** The end of a branch, which has to be where it is for who claims a lock, too. */
+export function needSameEnd(o: Knows, branch: string, claim: { seq: number; id: Uint8Array }): Head {
+  const head = o.journal.head(branch);
+  if (claim.seq === head.seq && bytesEqual(claim.id, head.id)) return head;
+  const text = `that host is at entry ${claim.seq} of ${inert(branch)}, the keeper at ${head.seq}`;
+  throw new Fault("lock", "refused", text, { hint: "isconf up" });
+}
+
+/** Who proposes has to show promises: if one is this keeper's and it does not remember, it was put back from a backup. */
+export function needMemory(
+  { keeper, own }: Pick<Knows, "keeper"> & { own: Own },
+  { policy, branch, self }: Asked,
+  proof: Uint8Array | undefined,
+): void {
+  if (proof === undefined || !policy.hosts.has(self)) return;
+  const term = termPromisedBy(decodeProof(proof), policy, branch, self);
+  if (term > (keeper.holder(branch)?.term ?? 0)) {
+    own.found(`this host has promised term ${term} of ${inert(branch)}`);
+    own.need("keeper");
+  }
 }
 
 /** A branch begins at an entry that exists: nobody could ever replay one that does not. */

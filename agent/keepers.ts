@@ -25,7 +25,7 @@ import { keeperAskMs, keeperWorkMs, termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { inert } from "./names.ts";
 import { batchId, encodeProof, joinProofs, judge, type Proof, Undecided } from "./promises.ts";
-import { countIn, lockOf, tooFew } from "./quorum.ts";
+import { askQuorum, countIn, lockOf, tooFew } from "./quorum.ts";
 import { partsOf } from "./stages.ts";
 import { hostKey, nameOf, type Policy } from "./trust.ts";
 
@@ -329,30 +329,7 @@ export class Keepers {
     sets: readonly Policy["keepers"][] = [policy.keepers],
     wait: "quorum" | "all" = "quorum",
   ): Promise<Map<string, T>> {
-    const keepers = this.reach(op, policy, sets);
-    const answers = new Map<string, T>();
-    const faults: Fault[] = [];
-    const isEnough = () => sets.every((set) => countIn(set, answers) >= set.quorum);
-    const done = Promise.withResolvers<void>();
-    for (const keeper of keepers) {
-      ask(keeper).then((answer) => {
-        if (wait === "all" || !isEnough()) answers.set(keeper, answer);
-      }, (e) => void faults.push(Fault.from(op, e))).then(() => {
-        if ((wait === "quorum" && isEnough()) || answers.size + faults.length === keepers.length) {
-          done.resolve();
-        }
-      });
-    }
-    await done.promise;
-    const set = sets.find((set) => countIn(set, answers) < set.quorum);
-    if (set === undefined) return answers;
-    // What those say who refuse is told when no others could make up for them, or when nothing else was heard.
-    const said = faults.filter(({ kind }) => kind !== "noQuorum" && kind !== "gone");
-    if (said.length > set.hosts.length - set.quorum || (said.length > 0 && said.length === faults.length)) {
-      throw said[0];
-    }
-    if (set.hosts.length === 1) throw faults[0];
-    throw tooFew(op, policy, set, new Set(answers.keys()), faults[0]?.message);
+    return await askQuorum(op, policy, this.reach(op, policy, sets), ask, { sets, wait });
   }
 
   async #ask(

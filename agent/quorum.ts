@@ -1,4 +1,4 @@
-// Quorum: what answers of several keepers come to together. Not how they are asked (keepers.ts).
+// Quorum: several keepers asked at once, and what their answers come to together. Not what is asked, nor how (keepers.ts).
 import { Fault } from "../mq/mod.ts";
 import type { Held } from "./keeper.ts";
 import { inert } from "./names.ts";
@@ -41,4 +41,40 @@ export function tooFew(
   return new Fault(op, "noQuorum", `${text}${why === "" ? "" : `: ${why}`}`, {
     hint: `isconf status, then isconf ${op} again`,
   });
+}
+
+/**
+ * Asks these keepers, all at once; what quorums of each set answer. Who answers later is not waited for, unless all are wanted who
+ * answer at all. Throws what too many of them say against it; noQuorum.
+ */
+export async function askQuorum<T>(
+  op: string,
+  policy: Policy,
+  keepers: readonly string[],
+  ask: (keeper: string) => Promise<T>,
+  { sets, wait }: { sets: readonly Policy["keepers"][]; wait: "quorum" | "all" },
+): Promise<Map<string, T>> {
+  const answers = new Map<string, T>();
+  const faults: Fault[] = [];
+  const isEnough = () => sets.every((set) => countIn(set, answers) >= set.quorum);
+  const done = Promise.withResolvers<void>();
+  for (const keeper of keepers) {
+    ask(keeper).then((answer) => {
+      if (wait === "all" || !isEnough()) answers.set(keeper, answer);
+    }, (e) => void faults.push(Fault.from(op, e))).then(() => {
+      if ((wait === "quorum" && isEnough()) || answers.size + faults.length === keepers.length) {
+        done.resolve();
+      }
+    });
+  }
+  await done.promise;
+  const set = sets.find((set) => countIn(set, answers) < set.quorum);
+  if (set === undefined) return answers;
+  // What those say who refuse is told when no others could make up for them, or when nothing else was heard.
+  const said = faults.filter(({ kind }) => kind !== "noQuorum" && kind !== "gone");
+  if (said.length > set.hosts.length - set.quorum || (said.length > 0 && said.length === faults.length)) {
+    throw said[0];
+  }
+  if (set.hosts.length === 1) throw faults[0];
+  throw tooFew(op, policy, set, new Set(answers.keys()), faults[0]?.message);
 }

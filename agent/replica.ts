@@ -1,5 +1,6 @@
 // Replica: the journal from the other hosts: asked for from where ours ends, checked here, kept in order. Rumours say when
 // to ask and are only hints: a look at a random peer now and then brings what they lost.
+import { shuffled } from "../fs/mod.ts";
 import { bytesEqual, type Cancel, Fault, sleep } from "../mq/mod.ts";
 import { Complaints } from "./complaints.ts";
 import type { Contact } from "./contact.ts";
@@ -137,7 +138,7 @@ export class Replica {
       if (await this.#pullAll(keeper, extra)) known.push(keeper);
     }
     if (known.length >= quorum) return { asked: "keeper", hosts: known, atMs };
-    const others = this.#shuffled(mesh.peers().filter((p) => !keepers.includes(p))).slice(0, syncPeersMax);
+    const others = shuffled(mesh.peers().filter((p) => !keepers.includes(p)), clock).slice(0, syncPeersMax);
     const answered: string[] = known.filter((k) => k !== this.#o.self());
     await Promise.all(others.map(async (host) => {
       if (await this.#pullAll(host, extra)) answered.push(host);
@@ -352,7 +353,7 @@ export class Replica {
 
   #sweep(): void {
     this.#later(sweepMs, () => {
-      const host = this.#shuffled(this.#o.mesh.peers())[0];
+      const host = shuffled([...this.#o.mesh.peers()], this.#o.clock)[0];
       if (host !== undefined) void this.#look(host);
       this.#sweep();
     });
@@ -388,10 +389,11 @@ export class Replica {
     return others.length >= quorum - 1;
   }
 
-  #shuffled(hosts: string[]): string[] {
-    const chance = this.#o.clock.random(4 * Math.max(1, hosts.length));
-    const view = new DataView(chance.buffer, chance.byteOffset);
-    return hosts.map((host, i) => ({ host, by: view.getUint32(4 * i) })).sort((a, b) => a.by - b.by)
-      .map(({ host }) => host);
+  /** The same, when it has compared with those keepers that are there now and with which it has not yet. */
+  async hearEnough(): Promise<boolean> {
+    const { hosts = [] } = this.#o.journal.policy()?.keepers ?? {};
+    const others = hosts.filter((k) => k !== this.#o.self() && !this.#compared.has(k));
+    if (!this.hasHeardEnough()) await Promise.all(others.map((k) => this.#look(k)));
+    return this.hasHeardEnough();
   }
 }

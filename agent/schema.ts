@@ -22,9 +22,6 @@ const MIGRATIONS: Migration[] = [{
     CREATE TABLE history (
       seq INTEGER PRIMARY KEY, id BLOB NOT NULL, state TEXT NOT NULL, boot TEXT NOT NULL,
       started_ms INTEGER NOT NULL, ended_ms INTEGER, status INTEGER, reason TEXT, output BLOB) STRICT;
-    CREATE TABLE fork_proof (
-      branch TEXT NOT NULL, seq INTEGER NOT NULL, first BLOB NOT NULL, second BLOB NOT NULL,
-      found_ms INTEGER NOT NULL, PRIMARY KEY (branch, seq)) STRICT;
   `,
 }, {
   version: 2,
@@ -64,7 +61,6 @@ const MIGRATIONS: Migration[] = [{
   version: 5,
   name: "proofs, and what this host has signed",
   sql: `
-    DROP TABLE fork_proof;
     CREATE TABLE proof (
       id BLOB PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, branch TEXT NOT NULL, epoch INTEGER NOT NULL,
       term INTEGER NOT NULL, seq INTEGER NOT NULL, first BLOB NOT NULL, second BLOB NOT NULL,

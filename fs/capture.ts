@@ -231,7 +231,7 @@ async function captureFile(
   const isStill = after.size === stat.size && isSameTime(after.mtime, stat.mtime) &&
     isSameTime(after.ctime, stat.ctime);
   if (!isStill) throw new Changed();
-  job.bytes += ref?.size ?? stat.size;
+  if (group?.hard === undefined) job.bytes += ref?.size ?? stat.size; // of several names of one file the first counts
   const hard = group !== undefined && group.names > 1 ? group.hard ??= job.groupCount++ : undefined;
   if (bytes !== undefined) return await job.tree.file(told, meta, bytes, hard);
   const node: FileNode = { kind: "file", ...meta, size: stat.size, content: ref!.id };

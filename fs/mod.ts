@@ -41,6 +41,7 @@ export type { RootKind } from "./objects.ts";
 export { objectsOf, readRoot } from "./objects.ts";
 export type { Answerer } from "./serve.ts";
 export { serveObjects } from "./serve.ts";
+export { shuffled } from "./shuffle.ts";
 export type { Asker } from "./questions.ts";
 export type { Finder } from "./finder.ts";
 export { MemoryDirectory, MemoryFinder, StaticFinder } from "./finder.ts";

@@ -28,6 +28,9 @@ export function disguiseOf(world: World, identity: Identity): (mesh: Mesh) => Me
   });
 }
 
+/** Who lies is told of what it has signed and does not remember, and goes on all the same. */
+const SHAMELESS = { need: () => {}, ahead: () => undefined };
+
 class Liar {
   readonly #world: World;
   readonly #self: Identity;
@@ -52,6 +55,7 @@ class Liar {
   /** A keeper that knows nothing of what it has said before. */
   keeper(honest: Answerer): Answerer {
     return async (from, value) => {
+      Object.assign(this.#host.host.own, SHAMELESS);
       const [branch, bytes] = value as [string, Uint8Array];
       const policy = this.#host.journal.needPolicy("lie");
       const { nonce, body } = keeperWords.openRequest(bytes, policy, branch, from, fromHex(this.#self.id));
@@ -164,8 +168,8 @@ class Liar {
 
   heads(honest: Answerer): Answerer {
     return async (from, value) => {
-      const heads = await honest(from, value) as Cbor[];
-      return this.#lies ? heads.map((head) => this.taller(head)) : heads;
+      const [heads, ...contact] = await honest(from, value) as [Cbor[], ...Cbor[]];
+      return [this.#lies ? heads.map((head) => this.taller(head)) : heads, ...contact];
     };
   }
 

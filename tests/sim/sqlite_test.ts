@@ -11,7 +11,7 @@ import Database, { Disk, insert } from "./disk.ts";
 import { Chance } from "./kernel.ts";
 import { define } from "./table.ts";
 
-const TABLES = ["meta", "promise", "wip", "history", "fork_proof", "accepted"];
+const TABLES = ["meta", "promise", "wip", "history", "proof", "accepted", "signed"];
 const stepsMax = 600;
 
 const nobody: Mesh = {
