@@ -10,6 +10,7 @@ import type { CatArgs, GetArgs, PutArgs } from "./content_main.ts";
 import type { OciArgs } from "./content_oci.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
+import { readRules } from "./rules_files.ts";
 import { unitFile } from "./unit.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
@@ -39,6 +40,10 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
     });
     return await ask(cli, verbNamed("join"), args);
   },
+  policy: async (cli, args) => {
+    if (args.action !== "check") return await ask(cli, verbNamed("policy"), { ...args, cwd: process.cwd() });
+    return checkPolicy(cli, args.words as string[]);
+  },
   agent: runAgent,
   put: (cli, args) => cli.loadHalf("content").put(cli, args as unknown as PutArgs),
   get: (cli, args) => cli.loadHalf("content").get(cli, args as unknown as GetArgs),
@@ -55,6 +60,18 @@ export async function doHere(cli: Cli, name: string, args: Args): Promise<number
     throw new Fault(name, "usage", `${inert(name)} cannot be done here`, { hint: "isconf help" });
   }
   return await verb(cli, args);
+}
+
+/** Reads policy files as the agent would, without one. */
+function checkPolicy(cli: Cli, files: string[]): number {
+  if (files.length === 0) {
+    throw new Fault("policy", "usage", "policy check needs a file", { hint: "isconf help policy" });
+  }
+  for (const file of files) {
+    const rules = readRules(file, VERBS.map(({ name }) => name));
+    cli.term.say(`${inert(file)}: ${rules.length} rules`);
+  }
+  return 0;
 }
 
 /** Becomes the agent, or its net half, or prints the unit that does so at every start of the machine. */

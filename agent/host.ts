@@ -13,6 +13,7 @@ import type { Keepers } from "./keepers.ts";
 import { turnsWaitingMax } from "./limits.ts";
 import type { KeyRing } from "./keys.ts";
 import type { Home } from "./paths.ts";
+import type { HostRules } from "./rules_here.ts";
 import type { Runner } from "./run.ts";
 import { getMeta } from "./schema.ts";
 import type { SeamMesh } from "./mesh.ts";
@@ -58,6 +59,8 @@ export interface Host {
   /** What people put on the shelf by name. */
   readonly shelf: Shelf;
   readonly runner: Runner;
+  /** Who may have what done on this host. */
+  readonly rules: HostRules;
   /** One change at a time. */
   readonly turn: Turn;
   /** Tells the net half who belongs to the domain now. */

@@ -11,7 +11,7 @@ async function connectAs(host: Host, uid: number, socket: string): Promise<strin
 }
 
 hostTest("a user without permission has no door, and cannot use another's", async (t) => {
-  const host = await makeHost(t, "doors", { conf: "permit = alice\n", users: ["alice", "bob"] });
+  const host = await makeHost(t, "doors", { policy: "permit alice\n", users: ["alice", "bob"] });
   await host.ok("init");
   const [alice, bob] = [Number(await host.sh("id -u alice")), Number(await host.sh("id -u bob"))];
   assert.equal(await host.sh('stat -c "%a %U" /run/isconf'), "711 root");
@@ -30,7 +30,7 @@ hostTest("a user without permission has no door, and cannot use another's", asyn
 }, "perl");
 
 hostTest("a permitted user sees, and changes only with the role", async (t) => {
-  const host = await makeHost(t, "roles", { conf: "permit = alice\n", users: ["alice"] });
+  const host = await makeHost(t, "roles", { policy: "permit alice\n", users: ["alice"] });
   await host.ok("init", "--branch", "main");
   const uid = Number(await host.sh("id -u alice"));
   const as = (...words: string[]) => host.run(["isconf", ...words], { uid, cwd: "/tmp" });
