@@ -51,3 +51,29 @@ hostTest("a permitted user sees, and changes only with the role", async (t) => {
   };
   assert.deepEqual(log.entries.map((e) => e.author), ["alice@roles"]);
 });
+
+hostTest("doors come and go with the policy, and with the groups that it names", async (t) => {
+  const host = await makeHost(t, "groups", { policy: "permit :ops\n", users: ["alice"] });
+  await host.sh("groupadd ops");
+  await host.ok("init");
+  const uid = await host.uidOf("alice");
+  const socket = `/run/isconf/${uid}.sock`;
+  const becomes = (words: string) =>
+    host.sh(`for i in $(seq 300); do ${words} && exit 0; sleep 0.1; done; exit 1`);
+  const isRefused = async () => (await host.run(["isconf", "status"], { uid })).status === 77;
+  assert.ok(await isRefused());
+  await host.sh("usermod -aG ops alice");
+  await becomes(`test -S ${socket}`);
+  assert.equal((await host.run(["isconf", "status"], { uid })).status, 0);
+  // A connection that is open when somebody loses the way in ends.
+  const open = host.run(["perl", "-e", `${CONNECT}; sysread($s, my $b, 1)`, socket], { uid });
+  await host.sh("gpasswd -d alice ops");
+  await becomes(`test ! -e ${socket}`);
+  assert.equal((await open).status, 0);
+  assert.ok(await isRefused());
+  await host.write("/etc/isconf/policy.d/more.policy", "permit alice do status\n");
+  await becomes(`test -S ${socket}`);
+  const denied = await host.run(["isconf", "lock", "work"], { uid });
+  assert.equal(denied.status, 77);
+  assert.match(denied.stderr, /alice may not lock on this host: no line of the policy permits it/);
+}, "perl");
