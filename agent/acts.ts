@@ -16,6 +16,7 @@ export interface Acts {
   domain: typeof import("./domain.ts");
   naming: typeof import("./naming.ts");
   bundle: typeof import("./bundle.ts");
+  rules: typeof import("./rules_say.ts");
   report: typeof import("./report.ts");
   status: typeof import("./status.ts");
   doctor: typeof import("./doctor.ts");

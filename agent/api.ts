@@ -12,22 +12,43 @@ import { addSecretRoutes } from "./api_secret.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
 import { requestBytesMax, streamQueueBytesMax } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
+import { getMeta } from "./schema.ts";
 import { nameIn } from "./upkeep.ts";
 import { checkArgs, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
 const NDJSON = "application/x-ndjson";
 
+/** Which verb of the policy a route is, where it is not named like one, and whether it only reads. */
+const ROUTES: Record<string, [verb: string, kind: "reads" | "changes"]> = {
+  "GET blob": ["get", "reads"],
+  "HEAD blob": ["get", "reads"],
+  "PUT blob": ["put", "changes"],
+  "GET secret": ["get", "reads"],
+  "PUT secret": ["put", "changes"],
+  "GET bundle": ["bundle", "reads"],
+  "PUT bundle": ["bundle", "changes"],
+};
+
 /** The app over one host. `fetch(request, { actor })` is its one door. */
 export function makeApi(host: Host, acts: Acts): Hono<Env> {
   const app = new Hono<Env>({ getPath: rawPath });
   const callOf: CallOf = (c, emit = () => {}) => ({ host, acts, actor: c.env.actor, emit });
 
+  app.use(async (c, next) => {
+    const [verb, reads] = ROUTES[`${c.req.method} ${c.req.path.split("/")[2]}`] ?? [];
+    if (verb !== undefined) {
+      host.rules.need(c.env.actor, { verb, reads: reads === "reads", ...onBranch(host) });
+    }
+    await next();
+  });
   addBlobRoutes(app, host);
   addSecretRoutes(app, host, callOf);
 
   app.post("/v1/content", async (c) => {
     const { name, by } = readQuestion(await jsonBody(c, "content"));
+    const verb = name === undefined ? "put" : "get";
+    host.rules.need(c.env.actor, { verb, reads: verb === "get", ...onBranch(host) });
     const id = name === undefined ? null : nameIn(host, name, by)?.id ?? null;
     return c.json({ socket: await host.store.open(c.env.actor.uid), id });
   });
@@ -115,7 +136,9 @@ export async function runVerb(
   hasGone = () => false,
 ): Promise<unknown> {
   const args = checkArgs(verb, value);
+  needPermission(call, verb, args);
   const run = async () => {
+    if (verb.kind === "changes") needPermission(call, verb, args); // the policy may have changed while it waited
     if (!hasGone()) return await verb.run?.({ ...call, hasGone }, args);
     throw new Fault(verb.name, "gone", "the caller went away before its turn", {
       hint: `isconf ${verb.name} again`,
@@ -127,6 +150,19 @@ export async function runVerb(
     run,
     (what) => call.emit({ event: "waiting", text: `waiting until ${what} has ended` }),
   );
+}
+
+/** Throws denied unless the policy of this host lets the caller have this done, with these arguments, now. */
+export function needPermission(call: Call, verb: Verb, args: Record<string, unknown>): void {
+  const { host, actor } = call;
+  const command = verb.command?.(call, args);
+  const want = { verb: verb.name, reads: verb.kind === "reads", ...onBranch(host) };
+  host.rules.need(actor, command === undefined ? want : { ...want, command });
+}
+
+function onBranch({ db }: Host): { branch?: string } {
+  const branch = getMeta(db, "branch");
+  return branch === undefined ? {} : { branch };
 }
 
 /** What a command line wants to know when it asks for the way to the contents: what a name means, perhaps by whose word. */

@@ -69,6 +69,7 @@ export async function runCli(
       where: { socket: socketOf(home, process.getuid?.() ?? 0) },
     };
     if (verb.kind === "here") return await doHere(cli, verb.name, args);
+    if (verb.name === "policy") return await doHere(cli, verb.name, args);
     if (["init", "join"].includes(verb.name)) return await doHere(cli, verb.name, withHost(args));
     if (verb.name === "exec") return await exec(cli, args);
     if (verb.name === "snap") args.path = (args.path as string[]).map(absolute);

@@ -11,6 +11,7 @@ import type { OciArgs } from "./content_oci.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
 import { makeKey, readText, signFile } from "./root_here.ts";
+import { readRules } from "./rules_files.ts";
 import { unitFile } from "./unit.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
@@ -40,6 +41,10 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
     });
     return await ask(cli, verbNamed("join"), args);
   },
+  policy: async (cli, args) => {
+    if (args.action !== "check") return await ask(cli, verbNamed("policy"), { ...args, cwd: process.cwd() });
+    return checkPolicy(cli, args.words as string[]);
+  },
   agent: runAgent,
   root,
   put: (cli, args) => cli.loadHalf("content").put(cli, args as unknown as PutArgs),
@@ -66,6 +71,18 @@ async function root(cli: Cli, args: Args): Promise<number> {
   if (action === "sign" && words.length === 1) return await signFile(cli, words[0] as string, key);
   const given = action === "submit" ? words.map((file) => readText(file).trim()) : words;
   return await ask(cli, verbNamed("root"), { ...rest, action, words: given });
+}
+
+/** Reads policy files as the agent would, without one. */
+function checkPolicy(cli: Cli, files: string[]): number {
+  if (files.length === 0) {
+    throw new Fault("policy", "usage", "policy check needs a file", { hint: "isconf help policy" });
+  }
+  for (const file of files) {
+    const rules = readRules(file, VERBS.map(({ name }) => name));
+    cli.term.say(`${inert(file)}: ${rules.length} rules`);
+  }
+  return 0;
 }
 
 /** Becomes the agent, or its net half, or prints the unit that does so at every start of the machine. */

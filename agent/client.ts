@@ -26,7 +26,7 @@ export function connect(where: Where): Promise<net.Socket> {
       if (isThere || code === "EACCES" || code === "EPERM") {
         reject(
           new Fault("connect", "denied", `you may not use isconf on this host (${where.socket})`, {
-            hint: "isconf.conf: permit = YOUR-NAME, set by root, then isconf restart",
+            hint: "a line permit YOUR-NAME in /etc/isconf/policy.d/site.policy, by root",
           }),
         );
       } else {

@@ -8,8 +8,6 @@ import { inert } from "./names.ts";
 import type { Home } from "./paths.ts";
 
 export interface Config {
-  /** Local users, beside root and the agent's own, who get a socket. */
-  permit: string[];
   /** What restarts this host: program and arguments, run without a shell. */
   rebootCommand: string[];
   /** A file whose content differs after each start of this host. Containers share the kernel's and name their own. */
@@ -35,7 +33,6 @@ export interface Config {
 type Setting = (config: Config, words: string[]) => void;
 
 const SETTINGS: Record<string, Setting> = {
-  permit: (c, words) => void c.permit.push(...words),
   reboot_command: (c, words) => void (c.rebootCommand = words),
   boot_id_file: (c, [file]) => void (c.bootIdFile = file as string),
   path: (c, [value]) => void (c.path = value as string),
@@ -85,7 +82,6 @@ function countOf(word: string | undefined): number {
 /** Reads isconf.conf of a home; without one, the defaults. Throws a usage fault that names file and line. */
 export function readConfig(home: Home, file = path.join(home.config, "isconf.conf")): Config {
   const config: Config = {
-    permit: [],
     rebootCommand: ["/sbin/reboot"],
     bootIdFile: "/proc/sys/kernel/random/boot_id",
     path: SECURE_PATH,

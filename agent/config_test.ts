@@ -20,19 +20,20 @@ function homeWith(t: { after(fn: () => void): void }, files: Record<string, stri
 
 test("settings are read, without a file the defaults hold", (t) => {
   const { home } = homeWith(t, {
-    "isconf.conf": "# a comment\npermit = alice bob\n\nreboot_command = /bin/systemctl reboot\n",
+    "isconf.conf": "# a comment\npeers = 192.0.2.1:1 192.0.2.2:2\n\nreboot_command = /bin/systemctl reboot\n",
   });
   const config = readConfig(home);
-  assert.deepEqual([config.permit, config.rebootCommand], [["alice", "bob"], ["/bin/systemctl", "reboot"]]);
-  assert.deepEqual(readConfig(homeWith(t, {}).home).permit, []);
+  assert.deepEqual(config.peers, ["192.0.2.1:1", "192.0.2.2:2"]);
+  assert.deepEqual(config.rebootCommand, ["/bin/systemctl", "reboot"]);
+  assert.deepEqual(readConfig(homeWith(t, {}).home).peers, []);
 });
 
 test("a line that is not understood is named; nothing is guessed", async (t) => {
   for (
     const bad of [
-      "permit alice",
-      "permitt = alice",
-      "permit =",
+      "peers a:1",
+      "peerss = a:1",
+      "peers =",
       "constructor = x",
       "__proto__ = x",
       "path = .:/bin",
@@ -46,7 +47,7 @@ test("a line that is not understood is named; nothing is guessed", async (t) => 
 });
 
 test("a configuration that others can write to, or that is a link, is not read", async (t) => {
-  const { home, conf } = homeWith(t, { "isconf.conf": "permit = alice\n" });
+  const { home, conf } = homeWith(t, { "isconf.conf": "peers = a:1\n" });
   fs.chmodSync(conf, 0o666);
   assert.equal((await faultOf(() => readConfig(home))).exit, 77);
   fs.rmSync(conf);

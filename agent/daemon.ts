@@ -15,14 +15,14 @@ import * as checkin from "./checkin.ts";
 import * as doctor from "./doctor.ts";
 import * as domain from "./domain.ts";
 import * as enrol from "./enrol.ts";
-import { openDoors } from "./door.ts";
+import { Doors } from "./door.ts";
 import { makeEngine } from "./engine.ts";
 import { needNewest } from "./fresh.ts";
 import { type Host, hostId, hostPair } from "./host.ts";
 import * as join from "./join.ts";
 import * as keepers from "./keeper_change.ts";
 import { KeyRing } from "./keys.ts";
-import { agentEndMs, copiesLookMs, settleInMs } from "./limits.ts";
+import { agentEndMs, copiesLookMs, rulesLookMs, settleInMs } from "./limits.ts";
 import * as locks from "./locks.ts";
 import { lockFile } from "./lockfile.ts";
 import { SeamMesh } from "./mesh.ts";
@@ -35,6 +35,9 @@ import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
 import * as recovering from "./recover.ts";
 import * as recovery from "./recovery.ts";
 import * as report from "./report.ts";
+import { HostRules } from "./rules_here.ts";
+import { RuleBook } from "./rules_files.ts";
+import * as said from "./rules_say.ts";
 import { Reports } from "./reports.ts";
 import * as roles from "./roles.ts";
 import * as roots from "./root_change.ts";
@@ -49,6 +52,7 @@ import { makeUpgrade } from "./stream.ts";
 import { members } from "./trust.ts";
 import * as upkeep from "./upkeep.ts";
 import * as users from "./users.ts";
+import { VERBS } from "./verbs/mod.ts";
 import * as work from "./work.ts";
 
 /** What differs between the shipped program and a test: time, the way to the net half, and what runs commands. */
@@ -99,6 +103,9 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const { settleMs = settleInMs } = around;
   const engine = makeEngine({ db, key, clock, mesh, settleMs, log });
   const { journal, replica, own, contact } = engine;
+  const dir = path.join(home.config, "policy.d");
+  const rules = new HostRules(new RuleBook(dir, ownUsers(), VERBS.map(({ name }) => name)), clock);
+  if (rules.wrong !== undefined) log(`policy: ${rules.wrong.message}`);
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });
   const host: Host = {
@@ -116,6 +123,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     copies: new copies.Copies(() => host),
     shelf: new SeamShelf(seam.ask),
     runner: around.runner ?? new ProcessRunner(clock),
+    rules,
     settleMesh: () => settleMesh(host),
     log,
     boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
@@ -150,6 +158,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     naming,
     bundle,
     report,
+    rules: said,
     status,
     doctor,
     users,
@@ -160,7 +169,15 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   };
   const request = nodeHandler(makeApi(host, acts));
   const handlers = { request, upgrade: makeUpgrade(host, acts) };
-  const doors = await openDoors(home, uidsAtDoors(config.permit, log), handlers, clock, log);
+  const doors = new Doors({ home, handlers, clock, log });
+  await doors.settle(rules.uids());
+  const watching = new Again(() => doors.settle(rules.uids()), (e) => log(`policy: ${e.message}`));
+  const watch = () => {
+    if (host.turn.isClosed) return;
+    watching.goOn();
+    clock.after(rulesLookMs, watch);
+  };
+  clock.after(rulesLookMs, watch);
   checkin.settlePending(host);
   const sharing = new Again(() => shareNew(host), (e) => log(`sharing contents: ${e.message}`));
   const following = new Again(() => follow(host, acts), (e) => log(`follow: ${e.message}`));
@@ -221,18 +238,8 @@ async function waitForLock(file: string, clock: Clock): Promise<ReturnType<typeo
   }
 }
 
-/** The uids that get a door: root or whoever runs this agent, and, for root's, those the configuration names. */
-function uidsAtDoors(permit: string[], log: (line: string) => void): number[] {
-  const uids = [process.geteuid?.() ?? 0];
-  for (const name of users.permitted(permit)) {
-    try {
-      uids.push(users.userByName("start", name).uid);
-    } catch (e) {
-      log(`isconf.conf permits ${name}: ${Fault.from("start", e).message}`);
-    }
-  }
-  return uids;
-}
+/** Whom every policy permits everything, unless it denies it: root, and who runs this agent. */
+const ownUsers = (): string[] => [...new Set(["root", users.userOfAgent().name])];
 
 /** Tells the net half who belongs to the domain and where others may be; without a domain there is nobody to talk to. */
 async function settleMesh(host: Host): Promise<void> {

@@ -15,45 +15,57 @@ export interface DoorHandlers {
   upgrade(actor: Actor, req: http.IncomingMessage, socket: Duplex, head: Uint8Array): void;
 }
 
-/** Opens the doors of these uids. Each is a file of mode 0600 that belongs to its uid. */
-export async function openDoors(
-  home: Home,
-  uids: number[],
-  handlers: DoorHandlers,
-  clock: Clock,
-  log: (line: string) => void,
-): Promise<{ close(): Promise<void> }> {
-  const servers: { server: http.Server; file: string }[] = [];
-  for (const name of fs.readdirSync(home.run)) {
-    if (name.endsWith(".sock")) fs.rmSync(`${home.run}/${name}`, { force: true }); // the lock on this home is ours
+/** The doors of one agent. Each is a file of mode 0600 that belongs to its uid. */
+export class Doors {
+  readonly #o: { home: Home; handlers: DoorHandlers; clock: Clock; log(line: string): void };
+  readonly #open = new Map<number, { server: http.Server; sockets: Set<net.Socket> }>();
+
+  /** Takes away what an agent before has left: the lock on this home is ours. */
+  constructor(options: { home: Home; handlers: DoorHandlers; clock: Clock; log(line: string): void }) {
+    this.#o = options;
+    const { run } = options.home;
+    for (const name of fs.readdirSync(run)) {
+      if (name.endsWith(".sock")) fs.rmSync(`${run}/${name}`, { force: true });
+    }
   }
-  const sockets = new Set<net.Socket>(); // those of executed commands too, which a server forgets at the Upgrade
-  for (const uid of new Set(uids)) {
-    const actor: Actor = { uid, name: userByUid(uid)?.name ?? String(uid) };
-    const file = socketOf(home, uid);
-    const server = makeServer(actor, handlers, log);
+
+  /** Opens a door for each of these uids, and shuts those of all others, whose connections end. */
+  async settle(uids: readonly number[]): Promise<void> {
+    for (const uid of [...this.#open.keys()]) if (!uids.includes(uid)) void this.#shut(uid, 0);
+    for (const uid of uids) if (!this.#open.has(uid)) await this.#add(uid);
+  }
+
+  async #add(uid: number): Promise<void> {
+    const { home, handlers, log } = this.#o;
+    const server = makeServer({ uid, name: userByUid(uid)?.name ?? String(uid) }, handlers, log);
+    const sockets = new Set<net.Socket>(); // those of executed commands too, which a server forgets at the Upgrade
     server.on("connection", (socket: net.Socket) => {
       sockets.add(socket);
       socket.once("close", () => sockets.delete(socket));
     });
+    const file = socketOf(home, uid);
     await listen(server, file);
     if (process.geteuid?.() === 0) fs.chownSync(file, uid, 0);
-    servers.push({ server, file });
+    this.#open.set(uid, { server, sockets });
   }
-  return {
-    async close() {
-      // Answers that are under way are given; who waits for a turn that will not come is cut off.
-      const cut = clock.after(doorCloseMs, () => sockets.forEach((socket) => socket.destroy()));
-      await Promise.all(servers.map(({ server, file }) => {
-        fs.rmSync(file, { force: true });
-        return new Promise<void>((resolve) => {
-          server.close(() => resolve());
-          server.closeIdleConnections();
-        });
-      }));
-      cut();
-    },
-  };
+
+  /** Shuts one. Answers that are under way are given in `graceMs`; who still waits then is cut off. */
+  async #shut(uid: number, graceMs: number): Promise<void> {
+    const { server, sockets } = this.#open.get(uid)!;
+    this.#open.delete(uid);
+    fs.rmSync(socketOf(this.#o.home, uid), { force: true });
+    const cut = this.#o.clock.after(graceMs, () => sockets.forEach((socket) => socket.destroy()));
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeIdleConnections();
+    });
+    cut();
+  }
+
+  /** Shuts all. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#open.keys()].map((uid) => this.#shut(uid, doorCloseMs)));
+  }
 }
 
 /** Binds with a umask under which the file is nobody's but ours until it is handed over. */

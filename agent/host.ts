@@ -15,6 +15,7 @@ import { turnsWaitingMax } from "./limits.ts";
 import type { KeyRing } from "./keys.ts";
 import type { Own } from "./own.ts";
 import type { Home } from "./paths.ts";
+import type { HostRules } from "./rules_here.ts";
 import type { Runner } from "./run.ts";
 import { getMeta } from "./schema.ts";
 import type { SeamMesh } from "./mesh.ts";
@@ -65,6 +66,8 @@ export interface Host {
   /** What people put on the shelf by name. */
   readonly shelf: Shelf;
   readonly runner: Runner;
+  /** Who may have what done on this host. */
+  readonly rules: HostRules;
   /** One change at a time. */
   readonly turn: Turn;
   /** Tells the net half who belongs to the domain now. */

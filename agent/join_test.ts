@@ -195,7 +195,7 @@ test("a host joins a domain whose control journal is longer than one answer", as
 });
 
 test("who asks for the keys of all users of a host makes it make none but for those who have a socket there", async (t) => {
-  const a = await makeFirstHost(t, { conf: "listen = none\npermit = daemon nobody-at-all\n" });
+  const a = await makeFirstHost(t, { policy: "permit daemon\npermit nobody-at-all\n" });
   const b = await addOther(a, "hostb");
   const { host } = a.agent;
   const keys = () => fs.readdirSync(`${a.home.state}/keys`).sort();

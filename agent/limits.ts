@@ -216,3 +216,12 @@ export const copiesLookMs = 60_000;
 export const rebuildPollMs = 200;
 /** Such looks without anybody there, until that is given up. */
 export const rebuildPollsMax = 300;
+/** Bytes of a policy file, characters of a line of it, and lines that say something. */
+export const rulesBytesMax = 256 * 1024;
+export const ruleLineMax = 4096;
+export const rulesMax = 2048;
+/** Policy files, and milliseconds between two looks whether they, or the users they speak of, have changed. */
+export const ruleFilesMax = 64;
+export const rulesLookMs = 5_000;
+/** Symbolic links that the way to a command may lead through, as the kernel has it. */
+export const pathLinksMax = 40;

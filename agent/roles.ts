@@ -7,7 +7,7 @@ import { branchOf, type Call, type Host, hostId, hostName, hostPair, personPair 
 import { needNoWip } from "./locks.ts";
 import { checkName, checkReason, CONTROL, inert } from "./names.ts";
 import { hostKey, isCut, may, members, nameOf, type Policy, type Role, ROLES } from "./trust.ts";
-import { hasSocket, userByName } from "./users.ts";
+import { userByName } from "./users.ts";
 
 /** Gives a person a role on a branch (`*`: on every one): a user of this host, or `user@host` of another. */
 export async function grant(
@@ -97,7 +97,7 @@ async function askThere(host: Host, there: string, user: string, at: string): Pr
     const [who, where] = [inert(user), inert(at)];
     if (kind === "notFound") {
       throw new Fault("grant", kind, `no user ${who} is permitted on ${where}`, {
-        hint: `isconf restart, on ${where}, after a line permit = ${who} in its isconf.conf`,
+        hint: `on ${where}, a line permit ${who} in /etc/isconf/policy.d/site.policy`,
       });
     }
     if (kind !== "gone") throw e;
@@ -112,9 +112,9 @@ async function askThere(host: Host, there: string, user: string, at: string): Pr
  * but for who has a socket here: nobody else could ever use it.
  */
 export function vouch(host: Host, value: Cbor): Uint8Array {
-  if (typeof value !== "string" || !hasSocket(host.config.permit, value)) {
+  if (typeof value !== "string" || !host.rules.lets(value)) {
     throw new Fault("person", "notFound", "no user of that name is permitted on this host", {
-      hint: "isconf restart, after a line permit = NAME in isconf.conf",
+      hint: "a line permit NAME in /etc/isconf/policy.d/site.policy",
     });
   }
   const user = userByName("person", value);

@@ -107,23 +107,9 @@ export class ProcessRunner implements Runner {
         },
       );
     }
-    if (name.includes("/")) {
-      const file = path.resolve(command.cwd, name);
-      const st = fs.statSync(file, { throwIfNoEntry: false });
-      if (st === undefined) throw notFound(name);
-      if (!st.isFile() || (st.mode & 0o111) === 0) throw notExecutable(name);
-      return file;
-    }
-    let seen = false;
-    for (const dir of (command.env.PATH ?? "").split(":")) {
-      if (!dir.startsWith("/")) continue;
-      const file = path.join(dir, name);
-      const st = fs.statSync(file, { throwIfNoEntry: false });
-      if (st === undefined) continue;
-      if (st.isFile() && (st.mode & 0o111) !== 0) return file;
-      seen = true;
-    }
-    throw seen ? notExecutable(name) : notFound(name);
+    const { file, is } = fileOf(name, command.cwd, command.env.PATH ?? "");
+    if (is === "executable") return file;
+    throw is === "there" ? notExecutable(name) : notFound(name);
   }
 
   start(command: Command, options: RunOptions): Promise<Running> {
@@ -232,6 +218,27 @@ interface Flow {
   bytes: number;
   /** How many streams wait for the sink. */
   held: number;
+}
+
+/**
+ * The file that a command's name means: with a slash that one, from `cwd`; else the first of the directories in `searched` that has
+ * one to execute. What is not there or cannot be executed is still called what it would be.
+ */
+export function fileOf(
+  name: string,
+  cwd: string,
+  searched: string,
+): { file: string; is: "executable" | "there" | "missing" } {
+  const files = name.includes("/")
+    ? [path.resolve(cwd, name)]
+    : searched.split(":").filter((dir) => dir.startsWith("/")).map((dir) => path.join(dir, name));
+  let found: string | undefined;
+  for (const file of files) {
+    const st = fs.statSync(file, { throwIfNoEntry: false });
+    if (st?.isFile() && (st.mode & 0o111) !== 0) return { file, is: "executable" };
+    if (st !== undefined) found ??= file;
+  }
+  return { file: found ?? files[0] ?? name, is: found === undefined ? "missing" : "there" };
 }
 
 /** Throws unless an agent like this one can become that user. */

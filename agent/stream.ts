@@ -5,11 +5,12 @@ import type * as http from "node:http";
 import type { Duplex } from "node:stream";
 import { encodeFrame, Fault, type Frame, readFrames } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
+import { needPermission } from "./api.ts";
 import type { Actor, Call, Host } from "./host.ts";
 import { requestBytesMax } from "./limits.ts";
 import type { Sink } from "./run.ts";
 import { isForwarded, parseWindowSize, STREAM, STREAM_PROTOCOL } from "./streamtypes.ts";
-import { checkArgs } from "./verb.ts";
+import { checkArgs, type Verb } from "./verb.ts";
 import { execVerb } from "./verbs/exec.ts";
 import type { Execution } from "./work.ts";
 
@@ -51,10 +52,14 @@ async function serve(call: Call, socket: Duplex, send: Send): Promise<void> {
     write: (fd, bytes) => send(fd === 1 ? STREAM.stdout : STREAM.stderr, bytes),
     drained: () => drained(socket),
   };
+  const need = () =>
+    needPermission(call, execVerb as unknown as Verb, args as unknown as Record<string, unknown>);
+  need();
   await call.host.turn.take(
     `exec ${args.command[0]}`,
     async () => {
       await needCaller(socket, send);
+      need(); // the policy may have changed while it waited
       const execution = await call.acts.work.exec(call, execVerb.toWork(args), sink);
       const reader = feed(frames, execution);
       const end = await execution.recorded;

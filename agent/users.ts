@@ -30,39 +30,57 @@ function parseLine(line: string): User | undefined {
   return { name: f[0], uid, gid, home: f[5] || "/", shell: f[6] || "/bin/sh" };
 }
 
-/** One line of the user database: /etc/passwd first, then `getent` for users kept elsewhere. */
-function lookUp(key: string, matches: (user: User) => boolean): User | undefined {
-  let lines = "";
+function linesOf(database: "passwd" | "group"): string[] {
   try {
-    lines = fs.readFileSync("/etc/passwd", "utf8");
+    return fs.readFileSync(`/etc/${database}`, "utf8").split("\n");
   } catch (e) {
     if ((e as { code?: string }).code !== "ENOENT") throw Fault.from("users", e);
+    return [];
   }
-  for (const line of lines.split("\n")) {
-    const user = parseLine(line);
-    if (user !== undefined && matches(user)) return user;
+}
+
+/** One line of a database of users or groups: the file in /etc first, then `getent` for what is kept elsewhere. */
+function lookUp<T>(
+  database: "passwd" | "group",
+  key: string,
+  read: (line: string) => T | undefined,
+): T | undefined {
+  for (const line of linesOf(database)) {
+    const found = read(line);
+    if (found !== undefined) return found;
   }
   try {
-    const out = execFileSync("/usr/bin/getent", ["passwd", "--", key], {
+    const out = execFileSync("/usr/bin/getent", [database, "--", key], {
       env: {},
       stdio: ["ignore", "pipe", "ignore"],
       timeout: 5_000,
     });
-    const user = parseLine(out.toString("utf8").trim());
-    return user !== undefined && matches(user) ? user : undefined;
+    return read(out.toString("utf8").trim());
   } catch {
-    return undefined; // getent says "no such user" by its status, and may be missing: either way, nobody.
+    return undefined; // getent says "there is none" by its status, and may be missing: either way, nobody.
   }
 }
 
 /** The user with this uid, or undefined. */
 export function userByUid(uid: number): User | undefined {
-  return lookUp(String(uid), (u) => u.uid === uid);
+  return lookUp("passwd", String(uid), (line) => {
+    const user = parseLine(line);
+    return user?.uid === uid ? user : undefined;
+  });
 }
 
-/** The user with this name. A name made of digits is never taken for a uid. Throws notFound. */
+/** The user with this name, or undefined. A name made of digits is never taken for a uid. */
+export function userNamed(name: string): User | undefined {
+  if (!/^[A-Za-z_][-A-Za-z0-9_.]*\$?$/.test(name)) return undefined;
+  return lookUp("passwd", name, (line) => {
+    const user = parseLine(line);
+    return user?.name === name ? user : undefined;
+  });
+}
+
+/** The same. Throws notFound. */
 export function userByName(op: string, name: string): User {
-  const user = /^[A-Za-z_][-A-Za-z0-9_.]*\$?$/.test(name) ? lookUp(name, (u) => u.name === name) : undefined;
+  const user = userNamed(name);
   if (user === undefined) {
     throw new Fault(op, "notFound", `there is no user ${inert(name)} on this host`, {
       hint: "getent passwd: lists the users of this host",
@@ -71,14 +89,28 @@ export function userByName(op: string, name: string): User {
   return user;
 }
 
-/** The names of those, beside the user of the agent, who get a socket; an agent that is not root's can give none away. */
-export function permitted(permit: readonly string[]): readonly string[] {
-  return (process.geteuid?.() ?? 0) === 0 ? permit : [];
+/** A group of this host: its number, and the names of those who are in it beside those whose first group it is. */
+export interface Group {
+  gid: number;
+  members: readonly string[];
 }
 
-/** Whether a user gets a socket, going by the name alone: of others it is not even looked up who they are. */
-export function hasSocket(permit: readonly string[], name: string): boolean {
-  return permitted(permit).includes(name) || name === userOfAgent().name;
+/** The group of this name; undefined: there is none. A name made of digits is never taken for a number. */
+export function groupByName(name: string): Group | undefined {
+  if (!/^[A-Za-z_][-A-Za-z0-9_.]*\$?$/.test(name)) return undefined;
+  return lookUp("group", name, (line) => {
+    const f = line.split(":");
+    const gid = parseUid(f[2] ?? "");
+    if (f.length !== 4 || f[0] !== name || gid === undefined) return undefined;
+    return { gid, members: f[3] === "" ? [] : f[3]!.split(",") };
+  });
+}
+
+/** The users of this host that are in a group, those of a directory service only when the group names them. */
+export function usersIn({ gid, members }: Group): User[] {
+  const first = linesOf("passwd").flatMap((line) => parseLine(line) ?? []).filter((user) => user.gid === gid);
+  const named = members.flatMap((name) => userNamed(name) ?? []);
+  return [...new Map([...first, ...named].map((user) => [user.uid, user])).values()];
 }
 
 /** The user commands run as unless told otherwise: root, or whoever runs an agent without root. */

@@ -2,8 +2,11 @@
 // Loaded by the thin command line: imports nothing heavy.
 import { Fault } from "../mq/mod.ts";
 import type { Call } from "./host.ts";
+import type { Wish } from "./rules.ts";
 import { inert } from "./names.ts";
 import type { Term } from "./term.ts";
+
+type CommandWish = NonNullable<Wish["command"]>;
 
 /** One argument: on the command line an option or a positional, in JSON a field of the same name. */
 export interface Arg {
@@ -34,6 +37,8 @@ export interface Verb<A extends object = Record<string, unknown>, R = unknown> {
   wholeRest?: boolean;
   /** In the agent. */
   run?(call: Call, args: A): R | Promise<R>;
+  /** In the agent: the command that it would run, by which the policy judges, too. */
+  command?(call: Call, args: A): CommandWish;
   /** On the command line: prints the result for people. */
   show?(result: R, term: Term, args: A): void;
   /** On the command line: the exit code of a result, when it is not always 0. */

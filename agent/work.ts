@@ -11,7 +11,8 @@ import type { Held } from "./keeper.ts";
 import { opBytesMax, pathBytesMax, stdinBytesMax } from "./limits.ts";
 import { giveBack, needLock, needRole } from "./locks.ts";
 import { checkPath, commandLine, inert, isPlainText } from "./names.ts";
-import type { Running, Sink } from "./run.ts";
+import type { Wish } from "./rules.ts";
+import { fileOf, type Running, type Sink } from "./run.ts";
 import type { WindowSize } from "./streamtypes.ts";
 import { setMeta } from "./schema.ts";
 import { userByName, userOfAgent } from "./users.ts";
@@ -126,6 +127,18 @@ export async function exec(call: Call, args: ExecArgs, sink?: Sink): Promise<Exe
       await running.stdin.write(bytes);
     },
     feedEnd: () => running.stdin.end(),
+  };
+}
+
+/** The command as the policy judges it: the file is what would be run, and it is not said whether there is one. */
+export function wish({ host }: Call, args: ExecArgs): NonNullable<Wish["command"]> {
+  const [name = "", ...rest] = args.argv;
+  const as = args.as === "" ? userOfAgent().name : args.as;
+  return {
+    as,
+    file: fileOf(name, args.cwd, host.config.path).file,
+    args: rest,
+    terminal: args.terminal !== undefined,
   };
 }
 

@@ -44,6 +44,8 @@ export interface HostOptions {
   lower?: string;
   /** The host's isconf.conf; null: none, and no boot-id file or restart command of the test either. */
   conf?: string | null;
+  /** The host's policy file; else it has none. */
+  policy?: string;
   /** Users to make before anything runs. */
   users?: string[];
   /** What its network is; else it has none. */
@@ -285,8 +287,9 @@ export class Host {
     if (this.#holder.isOn) await this.off();
     this.#disk.wipe();
     await this.#begin();
-    const { conf = "", users = [] } = this.#options;
+    const { conf = "", policy, users = [] } = this.#options;
     await this.sh(INSTALL, this.name, ...conf === null ? [] : [CONF + conf]);
+    if (policy !== undefined) await this.write("/etc/isconf/policy.d/site.policy", policy);
     for (const user of users) await this.sh('useradd --create-home --shell /bin/sh "$1"', user);
   }
 

@@ -40,6 +40,7 @@ export interface Options {
   clock: Clock;
   runner: Runner;
   conf: string;
+  policy: string;
   bootId: string;
 }
 
@@ -56,6 +57,9 @@ export async function makeHost(
     fs.writeFileSync(path.join(dir, "boot-id"), `${o.bootId ?? "boot-1"}\n`);
     const conf = `boot_id_file = ${dir}/boot-id\nreboot_command = /bin/true\n${o.conf ?? "listen = none\n"}`;
     fs.writeFileSync(path.join(home.config, "isconf.conf"), conf);
+    if (o.policy === undefined) return;
+    fs.mkdirSync(path.join(home.config, "policy.d"), { recursive: true });
+    fs.writeFileSync(path.join(home.config, "policy.d/site.policy"), o.policy);
   };
   const start = async (o: Partial<Options>) => {
     const clock = o.clock ?? systemClock;

@@ -60,6 +60,7 @@ export const execVerb: ExecVerb = {
     const execution = await call.acts.work.exec(call, execVerb.toWork({ ...args, stdin: false }), sink);
     return await execution.recorded;
   },
+  command: (call, args) => call.acts.work.wish(call, execVerb.toWork(args)),
   toWork: (args) => ({
     argv: args.command,
     cwd: args.cwd ?? "/",

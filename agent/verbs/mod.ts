@@ -11,6 +11,7 @@ import { lockVerb, unlockVerb } from "./lock.ts";
 import { logVerb, showVerb, verifyVerb } from "./log.ts";
 import { lsVerb } from "./ls.ts";
 import { namesVerb, nameVerb } from "./names.ts";
+import { policyVerb } from "./policy.ts";
 import { rebootVerb } from "./reboot.ts";
 import { grantVerb, revokeVerb, rotateVerb } from "./roles.ts";
 import { rebaseVerb, resolveVerb, rootVerb } from "./root.ts";
@@ -62,6 +63,7 @@ export const VERBS: Verb[] = [
   nameVerb,
   namesVerb,
   envVerb,
+  policyVerb,
   doctorVerb,
   ...HERE_VERBS,
 ] as unknown as Verb[];

@@ -8,7 +8,7 @@ export const grantVerb: Verb<{ user: string; role: string; branch?: string }, Gr
   name: "grant",
   summary: "give a person a role on a branch",
   about:
-    "A person is a user of a host: alice here, or alice@hostb. When first named, that host must be connected and must\npermit the user in its isconf.conf, without which nobody has a socket. Roles: owner (everything, append included),\nappend (lock, snap, exec, reboot, ci), enrol, keeper, secret, release, publish (name what is in isfs: on images for\nnames like images/base, on @domain for any).",
+    "A person is a user of a host: alice here, or alice@hostb. When first named, that host must be connected and must\npermit the user in its policy, without which nobody has a socket. Roles: owner (everything, append included),\nappend (lock, snap, exec, reboot, ci), enrol, keeper, secret, release, publish (name what is in isfs: on images for\nnames like images/base, on @domain for any).",
   examples: [
     "isconf grant alice append",
     "isconf grant alice@hostb append web",

@@ -223,7 +223,7 @@ test(
   skipIf("idle connections", lacks({ root: true, programs: ["setpriv"] })),
   async (t) => {
     const box = makeBox(t);
-    box.conf("permit = nobody\n");
+    box.policy("permit nobody\n");
     await box.begin();
     const [pid, rss] = [box.agentPid(), box.rssMiB()];
     const sockets = await Promise.all(Array.from({ length: 300 }, () => {

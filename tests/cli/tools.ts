@@ -116,6 +116,13 @@ export class Box {
     fs.writeFileSync(path.join(this.home, "etc/isconf.conf"), text);
   }
 
+  /** Writes the policy of this host. */
+  policy(text: string): void {
+    const dir = path.join(this.home, "etc/policy.d");
+    fs.mkdirSync(dir, { recursive: true });
+    fs.writeFileSync(path.join(dir, "site.policy"), text);
+  }
+
   get socket(): string {
     return path.join(this.home, `run/${own}.sock`);
   }

@@ -37,6 +37,8 @@ async function play(file: string): Promise<void> {
     for (; at < lines.length && !isCommand(lines[at] as string); at++) {
       const conf = /^@ conf (.*)$/.exec(lines[at] as string);
       if (conf !== null) { for (const name of ["a", "b"]) boxOf(name).conf(`${conf[1]}\n`); }
+      const policy = /^@ policy (.*)$/.exec(lines[at] as string);
+      if (policy !== null) { for (const name of ["a", "b"]) boxOf(name).policy(`${policy[1]}\n`); }
       out.push(lines[at] as string);
     }
     for (const step of stepsOf(lines, at)) {

@@ -27,7 +27,7 @@ async function holding(host: Host, bytes: string): Promise<number> {
 fleetTest("work on one host is nowhere else before ci, and everywhere the same after up", async (t) => {
   const fleet = await makeDomain(t, ["hosta", "hostb", "hostc", "hostd"], {
     users: ["alice"],
-    conf: "permit = alice\n",
+    policy: "permit alice\n",
   });
   const [a, b, c, d] = fleet.names.map((name) => fleet.host(name)) as [Host, Host, Host, Host];
   await untilConnected(fleet, ...fleet.names);

@@ -11,7 +11,7 @@ async function connectAs(host: Host, uid: number, socket: string): Promise<strin
 }
 
 hostTest("a user without permission has no door, and cannot use another's", async (t) => {
-  const host = await makeHost(t, "doors", { conf: "permit = alice\n", users: ["alice", "bob"] });
+  const host = await makeHost(t, "doors", { policy: "permit alice\n", users: ["alice", "bob"] });
   await host.ok("init");
   const [alice, bob] = [Number(await host.sh("id -u alice")), Number(await host.sh("id -u bob"))];
   assert.equal(await host.sh('stat -c "%a %U" /run/isconf'), "711 root");
@@ -30,7 +30,7 @@ hostTest("a user without permission has no door, and cannot use another's", asyn
 }, "perl");
 
 hostTest("a permitted user sees, and changes only with the role", async (t) => {
-  const host = await makeHost(t, "roles", { conf: "permit = alice\n", users: ["alice"] });
+  const host = await makeHost(t, "roles", { policy: "permit alice\n", users: ["alice"] });
   await host.ok("init", "--branch", "main");
   const uid = Number(await host.sh("id -u alice"));
   const as = (...words: string[]) => host.run(["isconf", ...words], { uid, cwd: "/tmp" });
@@ -51,3 +51,29 @@ hostTest("a permitted user sees, and changes only with the role", async (t) => {
   };
   assert.deepEqual(log.entries.map((e) => e.author), ["alice@roles"]);
 });
+
+hostTest("doors come and go with the policy, and with the groups that it names", async (t) => {
+  const host = await makeHost(t, "groups", { policy: "permit :ops\n", users: ["alice"] });
+  await host.sh("groupadd ops");
+  await host.ok("init");
+  const uid = await host.uidOf("alice");
+  const socket = `/run/isconf/${uid}.sock`;
+  const becomes = (words: string) =>
+    host.sh(`for i in $(seq 300); do ${words} && exit 0; sleep 0.1; done; exit 1`);
+  const isRefused = async () => (await host.run(["isconf", "status"], { uid })).status === 77;
+  assert.ok(await isRefused());
+  await host.sh("usermod -aG ops alice");
+  await becomes(`test -S ${socket}`);
+  assert.equal((await host.run(["isconf", "status"], { uid })).status, 0);
+  // A connection that is open when somebody loses the way in ends.
+  const open = host.run(["perl", "-e", `${CONNECT}; sysread($s, my $b, 1)`, socket], { uid });
+  await host.sh("gpasswd -d alice ops");
+  await becomes(`test ! -e ${socket}`);
+  assert.equal((await open).status, 0);
+  assert.ok(await isRefused());
+  await host.write("/etc/isconf/policy.d/more.policy", "permit alice do status\n");
+  await becomes(`test -S ${socket}`);
+  const denied = await host.run(["isconf", "lock", "work"], { uid });
+  assert.equal(denied.status, 77);
+  assert.match(denied.stderr, /alice may not lock on this host: no line of the policy permits it/);
+}, "perl");

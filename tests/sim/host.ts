@@ -85,7 +85,7 @@ export class SimHost {
     const host = {
       ...engine,
       home: { config: "/nowhere" },
-      config: { path: "/bin", rebootCommand: ["/sbin/reboot"], permit: [], peers: [] },
+      config: { path: "/bin", rebootCommand: ["/sbin/reboot"], peers: [] },
       clock,
       db,
       mesh,
