@@ -22,16 +22,16 @@ export const CORPUS: (PlanOptions & { why: string })[] = [
 
 /** In how many seeds, from which on, of how many hosts each mutant is noticed, and by which invariants. */
 export const NOTICED_WITHIN: Record<string, { hosts: number; from: number; seeds: number; by: string[] }> = {
-  "small-quorum": { hosts: 4, from: 121, seeds: 40, by: ["I2", "I6", "I7", "I10"] },
-  "forget-accepted": { hosts: 5, from: 1, seeds: 30, by: ["I2", "I7"] },
+  "small-quorum": { hosts: 4, from: 561, seeds: 40, by: ["I2", "I6", "I7", "I10"] },
+  "forget-accepted": { hosts: 5, from: 1, seeds: 40, by: ["I2", "I7"] },
   "same-term": { hosts: 5, from: 1, seeds: 10, by: ["I6"] },
   "unsynced": { hosts: 5, from: 1, seeds: 5, by: ["I9"] },
-  "unchecked-lock": { hosts: 4, from: 231, seeds: 40, by: ["I6"] },
-  "kept-partial-lock": { hosts: 4, from: 231, seeds: 40, by: ["L2"] },
+  "unchecked-lock": { hosts: 4, from: 581, seeds: 40, by: ["I6"] },
+  "kept-partial-lock": { hosts: 4, from: 321, seeds: 40, by: ["L2"] },
   "no-certificate": { hosts: 5, from: 1, seeds: 15, by: ["I3"] },
   "skip-failed": { hosts: 5, from: 1, seeds: 40, by: ["I4"] },
   "early-done": { hosts: 5, from: 1, seeds: 5, by: ["I5"] },
   "ignored-revocation": { hosts: 5, from: 1, seeds: 40, by: ["I10"] },
-  "old-policy": { hosts: 4, from: 231, seeds: 40, by: ["I10"] },
+  "old-policy": { hosts: 4, from: 651, seeds: 40, by: ["I10"] },
   "new-quorum-only": { hosts: 5, from: 1, seeds: 20, by: ["I3"] },
 };
