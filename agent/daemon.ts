@@ -7,9 +7,11 @@ import { Again } from "./again.ts";
 import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
 import * as bundle from "./bundle.ts";
-import { readConfig } from "./config.ts";
+import { type Cells, NoCells } from "./cells.ts";
+import { readConfig, readRegister } from "./config.ts";
 import * as copies from "./copies.ts";
 import * as checkin from "./checkin.ts";
+import { bringDecided, type Chains, fetchDecided } from "./decided.ts";
 import * as doctor from "./doctor.ts";
 import * as domain from "./domain.ts";
 import * as enrol from "./enrol.ts";
@@ -19,6 +21,7 @@ import { type Host, hostId, hostPair, Turn } from "./host.ts";
 import * as join from "./join.ts";
 import { Journal } from "./journal.ts";
 import { Keeper } from "./keeper.ts";
+import { KeeperRegister } from "./keeper_register.ts";
 import { serveKeeper } from "./keeper_service.ts";
 import { changeIn } from "./keeper_turns.ts";
 import * as keepers from "./keeper_change.ts";
@@ -42,6 +45,7 @@ import * as roles from "./roles.ts";
 import { ProcessRunner, type Runner } from "./run.ts";
 import { getMeta, openAgentDb } from "./schema.ts";
 import type { Answers, Ask, NetRequest, RootRequest } from "./seam.ts";
+import { SeamCells } from "./seam_cells.ts";
 import { SeamShelf, SeamStore } from "./seam_store.ts";
 import * as secrets from "./secrets.ts";
 import { shareNew } from "./sharing.ts";
@@ -67,6 +71,8 @@ export interface Surroundings {
   configFile?: string;
   /** How long connections are waited for after the start, in ms; 0 where there can be none. */
   settleMs?: number;
+  /** What stands for the etcd that the configuration names. */
+  cells?: Cells;
 }
 
 /** A running agent. `ended` resolves when somebody asked it to stop and everything is closed. */
@@ -87,6 +93,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     });
   }
   const config = readConfig(home, around.configFile);
+  const etcd = readRegister(config);
   const { clock, log } = around;
   const db = openAgentDb(path.join(home.state, "agent.db"));
   fs.chmodSync(path.join(home.state, "agent.db"), 0o600);
@@ -101,7 +108,19 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const branch = () => getMeta(db, "branch");
   const keeper = new Keeper(db, key);
   const { settleMs = settleInMs } = around;
-  const replica = new Replica({ db, journal, clock, mesh, branch, self, settleMs, log });
+  const chains: Chains = { journal, mesh, self, log, pull: (...args) => replica.pull(...args) };
+  const decided = (branches: string[]) => bringDecided(chains, host.keepers, branches);
+  const replica = new Replica({ db, journal, clock, mesh, branch, self, settleMs, decided, log });
+  const far = new SeamCells(seam.ask);
+  const register = new KeeperRegister({
+    db,
+    journal,
+    keeper,
+    clock,
+    cells: around.cells ?? (etcd === null ? new NoCells() : far),
+    fetch: (branch, seq) => fetchDecided(chains, branch, seq),
+    log,
+  });
   const door = serveKeeper({
     db,
     journal,
@@ -109,6 +128,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     key,
     clock,
     mesh,
+    register,
     log,
     settled: () => replica.settled(),
     pull: (from, branch) => replica.pull(from, branch),
@@ -127,6 +147,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     keys,
     journal,
     keeper,
+    register,
     keepers: new Keepers({ db, journal, local: keeper, door, key, clock, mesh }),
     mesh,
     replica,
@@ -187,6 +208,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const meshing = new Again(() => settleMesh(host), (e) => log(`mesh: ${e.message}`));
   tellNet = () => {
     host.store.limit(config).catch((e) => log(`limits of the store: ${Fault.from("start", e).message}`));
+    far.settle(etcd).catch((e) => log(`etcd: ${Fault.from("start", e).message}`));
     meshing.goOn();
     sharing.goOn();
   };

@@ -48,6 +48,14 @@ export type Op =
     cuts: Record<string, number>;
     terms: Record<string, number>;
   }
+  | {
+    op: "register";
+    /** What decides from then on: an etcd cluster, or the keepers themselves. */
+    kind: string;
+    quorum: number;
+    cuts: Record<string, number>;
+    terms: Record<string, number>;
+  }
   | { op: "branch"; name: string; from: null | { branch: string; seq: number; id: Uint8Array } };
 
 /** The signed content of an entry. Binary fields: ids are SHA-256 (32 bytes), keys are ids of public keys. */
@@ -233,6 +241,7 @@ export const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> =
     cuts: isCuts,
     terms: isCuts,
   },
+  register: { kind: isText, quorum: isCount, cuts: isCuts, terms: isCuts },
   branch: {
     name: isText,
     from: (v) =>

@@ -363,7 +363,7 @@ export class Journal {
 /** Whose votes an entry needs that is made under a policy: of those who are keepers then, and of those whom it makes so. */
 export function keepersFor(policy: Policy, entry: Entry, id: Uint8Array): Policy["keepers"][] {
   const isChange = entry.level <= ENTRY_LEVEL && entry.seq > 1 &&
-    entry.ops.some(({ op }) => op === "keepers");
+    entry.ops.some(({ op }) => op === "keepers" || op === "register");
   return isChange ? [policy.keepers, follow(policy, entry, id).keepers] : [policy.keepers];
 }
 

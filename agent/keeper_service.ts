@@ -27,9 +27,10 @@ import {
   needTurn,
 } from "./keeper_turns.ts";
 import { termStepMax } from "./limits.ts";
+import type { KeeperRegister, Seen } from "./keeper_register.ts";
 import type { Mesh } from "./mesh.ts";
 import { checkMessage, CONTROL, inert } from "./names.ts";
-import { encodeProof, sealPromise } from "./promises.ts";
+import { encodeProof, NO_PROOF, sealPromise } from "./promises.ts";
 import { isFrom, movedOn, type Stage, Stages } from "./stages.ts";
 import { authorKey, isCut, isMember, may, nameOf } from "./trust.ts";
 
@@ -40,6 +41,8 @@ export interface KeeperServiceOptions {
   key(): KeyPair;
   clock: Clock;
   mesh: Mesh;
+  /** What decides before this keeper does, in a domain that says so. */
+  register: KeeperRegister;
   /** Resolves when this host has compared its journal with others, or has waited long enough for that. */
   settled(): Promise<void>;
   /** Brings a chain up to what another host has. */
@@ -73,7 +76,7 @@ export function serveKeeper(o: KeeperServiceOptions): KeeperDoor {
 }
 
 async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): Promise<Cbor> {
-  const { branch, from, body } = asked;
+  const { policy, branch, from, body } = asked;
   if (branch !== CONTROL && !asked.policy.branches.has(branch)) {
     throw new Fault("keeper", "notFound", `there is no branch ${inert(branch)}`, { hint: "isconf status" });
   }
@@ -82,17 +85,20 @@ async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): 
   }
   switch (body.what) {
     case "look":
-      return look(o, branch);
+      return await o.register.deciding(asked, () => Promise.resolve(look(o, branch)));
     case "claim":
       try {
-        if (body.freed !== undefined) hear(o, asked, body.freed);
+        if (body.freed !== undefined && policy.keepers.etcd === undefined) hear(o, asked, body.freed);
       } catch (e) {
         o.log(`keeper: what was said of ${inert(branch)}: ${Fault.from("keeper", e).message}`);
       }
-      await decide(o, asked, body.claim);
-      return { ...look(o, branch) as { [name: string]: Cbor }, ...promised(o, branch) };
+      return await o.register.deciding(asked, async (asked) => {
+        await decide(o, asked, body.claim);
+        return { ...look(o, branch) as { [name: string]: Cbor }, ...promised(o, branch) };
+      });
     case "stage":
       o.journal.needUnforked("ci", branch);
+      if (body.part === 0) await o.register.deciding(asked, () => Promise.resolve());
       if (body.part === 0) await catchUp(o, asked, body.entries[0]?.[0]);
       await stages.take(from, branch, body, (entry) => {
         if (!isSole(asked.policy)) return; // the promises say whose it may be, when all has come
@@ -105,8 +111,11 @@ async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): 
       return look(o, branch);
     case "certify": {
       const stage = stages.finish(from, branch, body.batch, body.parts);
-      const votes = certify(o, asked, stage, body.term, body.proof);
-      return { ...look(o, branch) as { [name: string]: Cbor }, votes };
+      return await o.register.deciding(asked, async (asked) => {
+        await o.register.begin(asked, stage.entries);
+        const votes = await certify(o, asked, stage, body.term, body.proof);
+        return { ...look(o, branch) as { [name: string]: Cbor }, votes };
+      });
     }
   }
 }
@@ -186,7 +195,7 @@ function hear(o: KeeperServiceOptions, { policy, branch }: Asked, bytes: Uint8Ar
 /** Grants a lock or takes it back, when everything is as it must be. */
 async function decide(
   o: KeeperServiceOptions,
-  { policy, branch, from }: Asked,
+  { policy, branch, from, seen }: Asked,
   bytes: Uint8Array,
 ): Promise<void> {
   const author = claimant(bytes);
@@ -208,7 +217,7 @@ async function decide(
   }
   o.journal.needUnforked(claim.what, branch);
   if (claim.what === "unlock") {
-    return release(o, branch, o.keeper.holder(branch), claim, { author, from, bytes });
+    return await release(o, branch, o.keeper.holder(branch), claim, { author, from, bytes }, seen);
   }
   checkMessage("lock", claim.message);
   if (claim.seq > o.journal.head(branch).seq && !isSole(policy)) await bring(o, branch, from);
@@ -243,12 +252,12 @@ async function decide(
     hostName: nameOf(policy, from),
     message: claim.message,
   };
+  const nowMs = o.clock.wall();
+  const how = { steal, after: isSole(policy) ? undefined : claim.after, change: isChange };
+  const held = o.keeper.next(branch, holder, nowMs, how);
+  if (seen !== undefined) await seen.lock(held, bytes);
   o.db.write((tx) => {
-    const held = o.keeper.promise(tx, branch, holder, o.clock.wall(), {
-      steal,
-      after: isSole(policy) ? undefined : claim.after,
-      change: isChange,
-    });
+    o.keeper.follow(tx, held);
     if (o.keeper.said(branch) !== undefined) return; // of the same term: the same words
     const accepted = o.keeper.accepted(branch);
     if (accepted?.term === held.term) return; // it has voted in this term already, without having promised it
@@ -263,13 +272,14 @@ async function decide(
   });
 }
 
-function release(
+async function release(
   o: KeeperServiceOptions,
   branch: string,
   now: Held | undefined,
   claim: ClaimWords,
   who: { author: string; from: string; bytes: Uint8Array },
-): void {
+  seen: Seen | undefined,
+): Promise<void> {
   if (now?.term !== claim.after) throw stale(branch);
   if (!now.held) return;
   if (now.change && isChanging(o)) {
@@ -279,6 +289,7 @@ function release(
   }
   const own = now.holder === who.author && now.host === who.from;
   if (!own && !claim.steal) throw lockedBy("unlock", now, o.clock.wall());
+  if (seen !== undefined) await seen.free();
   o.db.write((tx) => o.keeper.release(tx, branch, who.bytes));
   if (!own) {
     o.log(
@@ -291,14 +302,14 @@ function release(
  * Votes for the whole of a check-in, or for nothing of it; the votes, by entry. Where no other keeper is needed it is
  * certified with that, and kept in the same transaction.
  */
-function certify(
+async function certify(
   o: KeeperServiceOptions,
   asked: Asked,
   stage: Stage,
   term: number,
   proof: Uint8Array | undefined,
-): Uint8Array[] {
-  const { policy, branch } = asked;
+): Promise<Uint8Array[]> {
+  const { policy, branch, seen } = asked;
   o.journal.needUnforked("ci", branch);
   const head = o.journal.head(branch);
   if (!bytesEqual(head.id, stage.base.id)) throw movedOn(branch, head.seq);
@@ -311,7 +322,7 @@ function certify(
   const change = isControl
     ? stage.entries.map(({ entry }) => changeIn(entry.ops)).find((op) => op)
     : undefined;
-  if (!policy.keepers.hosts.includes(asked.self) && !change?.hosts.some((k) => toHex(k) === asked.self)) {
+  if (!policy.keepers.hosts.includes(asked.self) && !isToBeKeeper(change, asked.self)) {
     throw noKeeper();
   }
   const turn = isSole(policy) && change === undefined
@@ -331,6 +342,13 @@ function certify(
     }
   }
   const votes = o.keeper.votes(policy.domain, term, batch);
+  if (seen !== undefined) {
+    await seen.entries(term, batch, turn.proof ?? NO_PROOF);
+    if (turn.proof === undefined) {
+      takeIn(o, certified(batch, [votes]), { branch }); // perhaps they have come from another keeper by now
+      return votes;
+    }
+  }
   o.db.write((tx) => {
     if (turn.proof === undefined) {
       const records = certified(batch, [votes]);
@@ -345,6 +363,9 @@ function certify(
   });
   return votes;
 }
+
+const isToBeKeeper = (change: ReturnType<typeof changeIn>, self: string): boolean =>
+  change?.op === "keepers" && change.hosts.some((k) => toHex(k) === self);
 
 const placeOf = ({ branch, epoch, seq }: { branch: string; epoch: number; seq: number }) => ({
   branch,

@@ -5,7 +5,7 @@ import type { Db } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, type Clock, Fault, fromHex, keyId, type KeyPair } from "../mq/mod.ts";
 import { type EntryRecord, openVote, readEntry } from "./entry.ts";
 import type { Journal } from "./journal.ts";
-import { certified, type Held, type Keeper, type Proposal } from "./keeper.ts";
+import { certified, type Held, type Keeper, partsOf, type Proposal } from "./keeper.ts";
 import type { KeeperDoor } from "./keeper_service.ts";
 import {
   type ClaimReply,
@@ -19,7 +19,7 @@ import {
   sealClaim,
   sealRequest,
 } from "./keeper_words.ts";
-import { keeperAskMs, keeperWorkMs, stagePartBytesMax, termStepMax } from "./limits.ts";
+import { keeperAskMs, keeperWorkMs, registerAskMs, termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { inert } from "./names.ts";
 import { batchId, encodeProof, joinProofs, judge, type Proof } from "./promises.ts";
@@ -72,7 +72,7 @@ export class Keepers {
 
   /** Whether this host is the domain's only keeper. */
   isAlone({ keepers }: Policy): boolean {
-    return keepers.quorum === 1 && keepers.hosts.includes(this.#self);
+    return keepers.quorum === 1 && keepers.etcd === undefined && keepers.hosts.includes(this.#self);
   }
 
   /** The keepers that can be reached now. Throws noQuorum, naming who is missing, when they are too few. */
@@ -286,6 +286,7 @@ export class Keepers {
     sets: readonly Policy["keepers"][] = [policy.keepers],
   ): Promise<Map<string, T>> {
     const keepers = this.reach(op, policy, sets);
+    if (policy.keepers.etcd !== undefined && sets.length === 1) return await this.#any(op, keepers, ask);
     const answers = new Map<string, T>();
     const faults: Fault[] = [];
     const isEnough = () => sets.every((set) => countIn(set, answers) >= set.quorum);
@@ -309,13 +310,26 @@ export class Keepers {
     throw this.#tooFew(op, policy, set, new Set(answers.keys()), faults[0]?.message);
   }
 
+  /** Asks one keeper after the other, this host first: where an etcd decides each of them can say what that was. */
+  async #any<T>(op: string, keepers: string[], ask: (keeper: string) => Promise<T>): Promise<Map<string, T>> {
+    const faults: Fault[] = [];
+    for (const keeper of keepers.sort((a, b) => Number(b === this.#self) - Number(a === this.#self))) {
+      try {
+        return new Map([[keeper, await ask(keeper)]]);
+      } catch (e) {
+        faults.push(Fault.from(op, e));
+      }
+    }
+    throw faults.find(({ kind }) => kind !== "noQuorum" && kind !== "gone") ?? faults[0];
+  }
+
   async #ask(
     op: string,
     policy: Policy,
     branch: string,
     keeper: string,
     body: RequestWords,
-    waitMs = keeperAskMs,
+    waitMs = policy.keepers.etcd === undefined ? keeperAskMs : registerAskMs,
   ): Promise<Cbor> {
     const nonce = this.#o.clock.random(16);
     const to = { domain: policy.domain, branch, keeper: fromHex(keeper), nonce };
@@ -376,20 +390,4 @@ function lockOf(answers: readonly { lock: Held | null }[], { keepers }: Policy):
   if (first === undefined) return null;
   const others = keepers.hosts.length - answers.length;
   return { ...first, held: newest.every(({ held }) => held) && newest.length + others >= keepers.quorum };
-}
-
-function* partsOf(batch: readonly Proposal[]): IterableIterator<Uint8Array[][]> {
-  let part: Uint8Array[][] = [];
-  let bytes = 0;
-  for (const { entry, origin } of batch) {
-    const size = entry.length + origin.length + 16;
-    if (part.length > 0 && bytes + size > stagePartBytesMax) {
-      yield part;
-      part = [];
-      bytes = 0;
-    }
-    part.push([entry, origin]);
-    bytes += size;
-  }
-  if (part.length > 0) yield part;
 }

@@ -6,6 +6,7 @@ export { type EntryRecord } from "./entry.ts";
 export { takeIn } from "./intake.ts";
 export { Journal } from "./journal.ts";
 export { type Mesh } from "./mesh.ts";
+export { type Cells, MemoryCells } from "./cells.ts";
 export { openSeamInside } from "./net.ts";
 export { type Home, homeOf } from "./paths.ts";
 export { Replica } from "./replica.ts";

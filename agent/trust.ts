@@ -38,7 +38,8 @@ export interface Policy {
   readonly persons: ById<KeyRecord>;
   /** What each key may. */
   readonly grants: ById<readonly Grant[]>;
-  readonly keepers: { hosts: readonly string[]; quorum: number };
+  /** `etcd`: the id of the control entry since which an etcd cluster decides, and any one keeper attests that. */
+  readonly keepers: { hosts: readonly string[]; quorum: number; etcd?: string };
   /**
    * Each change of the keepers: the control entry that made it, and where every chain ended. What the keepers before have
    * certified ends there.
@@ -115,12 +116,19 @@ function step(next: Draft, op: Op): void {
       return revoke(next, toHex(op.key), op.cuts);
     case "keepers": {
       const hosts = [...new Set(op.hosts.map(toHex))];
-      if (op.quorum * 2 <= hosts.length || op.quorum > hosts.length) {
-        throw wrong("quorums that need not intersect");
-      }
+      mustIntersect(hosts, op.quorum, next.keepers.etcd !== undefined);
       const stranger = hosts.find((k) => !next.hosts.has(k) || next.revoked.has(k));
       if (stranger !== undefined) throw wrong(`a keeper that is no host of the domain`);
-      next.keepers = { hosts, quorum: op.quorum };
+      next.keepers = { ...next.keepers, hosts, quorum: op.quorum };
+      next.changes = [...next.changes, { seq: next.seq, cuts: op.cuts }];
+      return;
+    }
+    case "register": {
+      const isEtcd = op.kind === "etcd";
+      if (!isEtcd && op.kind !== "keepers") throw wrong("a register that nobody knows");
+      const { hosts } = next.keepers;
+      mustIntersect(hosts, op.quorum, isEtcd);
+      next.keepers = { hosts, quorum: op.quorum, ...(isEtcd && { etcd: toHex(next.head) }) };
       next.changes = [...next.changes, { seq: next.seq, cuts: op.cuts }];
       return;
     }
@@ -134,6 +142,12 @@ function step(next: Draft, op: Op): void {
     default:
       throw wrong(`${op.op} does not belong into the control journal`);
   }
+}
+
+/** Any two quorums have a keeper in common; where etcd decides each keeper only says what that was. */
+function mustIntersect(hosts: readonly string[], quorum: number, isEtcd: boolean): void {
+  const isEnough = isEtcd ? quorum === 1 : quorum * 2 > hosts.length;
+  if (!isEnough || quorum > hosts.length) throw wrong("quorums that need not intersect");
 }
 
 function addHost(next: Draft, host: HostRecord): void {
