@@ -253,7 +253,8 @@ async function decide(
     message: claim.message,
   };
   const nowMs = o.clock.wall();
-  const how = { steal, after: isSole(policy) ? undefined : claim.after, change: isChange };
+  const isAlone = isSole(policy) && seen === undefined;
+  const how = { steal, after: isAlone ? undefined : claim.after, change: isChange };
   const held = o.keeper.next(branch, holder, nowMs, how);
   if (seen !== undefined) await seen.lock(held, bytes);
   o.db.write((tx) => {

@@ -114,10 +114,8 @@ export class EtcdCells implements Cells {
     const { user, password } = this.#settings;
     for (let isFresh = false;; isFresh = true) {
       if (user !== "" && (this.#token === "" || isFresh)) {
-        const { status, answer } = await this.#post(member, "/v3/auth/authenticate", {
-          name: user,
-          password,
-        });
+        const who = { name: user, password };
+        const { status, answer } = await this.#post(member, "/v3/auth/authenticate", who, "");
         if (status !== 200 || typeof answer.token !== "string") throw refusal(member, status, answer);
         this.#token = answer.token;
       }
@@ -128,7 +126,12 @@ export class EtcdCells implements Cells {
     }
   }
 
-  #post(member: string, path: string, body: object): Promise<{ status: number; answer: Json }> {
+  #post(
+    member: string,
+    path: string,
+    body: object,
+    token = this.#token,
+  ): Promise<{ status: number; answer: Json }> {
     const url = new URL(path, member);
     const isSecure = url.protocol === "https:";
     const bytes = Buffer.from(JSON.stringify(body));
@@ -145,7 +148,7 @@ export class EtcdCells implements Cells {
         headers: {
           "content-type": "application/json",
           "content-length": bytes.length,
-          ...(this.#token === "" ? {} : { authorization: this.#token }),
+          ...(token === "" ? {} : { authorization: token }),
         },
       }, (response) => {
         const pieces: Buffer[] = [];

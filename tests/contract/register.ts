@@ -67,9 +67,13 @@ export async function allSame(hosts: TestHost[], seq: number, branch = "main"): 
 }
 
 /** Runs the contract. `make` gives three connected hosts whose roots are owners of everything. */
-export function registerContract(name: string, make: (t: Ctx) => Promise<TestHost[]>): void {
+export function registerContract(
+  name: string,
+  make: (t: Ctx) => Promise<TestHost[]>,
+  skip: string | false = false,
+): void {
   const promise = (title: string, fn: (a: TestHost, b: TestHost, c: TestHost) => Promise<void>) =>
-    test(`${name}: ${title}`, async (t) => {
+    test(`${name}: ${title}`, { skip }, async (t) => {
       const [a, b, c] = await make(t) as [TestHost, TestHost, TestHost];
       await fn(a, b, c);
     });
