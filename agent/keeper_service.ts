@@ -101,7 +101,8 @@ async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): 
       if (body.part === 0) await o.register.deciding(asked, () => Promise.resolve());
       if (body.part === 0) await catchUp(o, asked, body.entries[0]?.[0]);
       await stages.take(from, branch, body, (entry) => {
-        if (!isSole(asked.policy)) return; // the promises say whose it may be, when all has come
+        // The promises say whose it may be, when all has come.
+        if (!isSole(policy) || changeIn(entry.ops) !== undefined) return;
         if (!isFrom(entry, from)) throw denied("an entry that was made on another host");
         if (branch !== CONTROL) needHolder(o, branch, from, entry);
       });
