@@ -5,9 +5,13 @@ export interface Acts {
   join: typeof import("./join.ts");
   roles: typeof import("./roles.ts");
   keepers: typeof import("./keeper_change.ts");
+  recovery: typeof import("./recovery.ts");
+  roots: typeof import("./root_change.ts");
   locks: typeof import("./locks.ts");
   checkin: typeof import("./checkin.ts");
   work: typeof import("./work.ts");
+  acknowledging: typeof import("./acknowledge.ts");
+  recovering: typeof import("./recover.ts");
   apply: typeof import("./apply.ts");
   domain: typeof import("./domain.ts");
   naming: typeof import("./naming.ts");

@@ -6,6 +6,7 @@ import { Fault, toHex } from "../mq/mod.ts";
 import { type Op, readEntry } from "./entry.ts";
 import { commandEnv } from "./environment.ts";
 import { branchOf, type Call, type Host, hostEnv, needCongruent } from "./host.ts";
+import { needNewest } from "./fresh.ts";
 import { aheadBytesMin, prefetchEntriesMax } from "./limits.ts";
 import { commandLine, inert } from "./names.ts";
 import { opText } from "./optext.ts";
@@ -76,6 +77,7 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
     : await host.replica.sync();
   needNoWip(call, "up");
   host.journal.needUnforked("up", branch);
+  if (!args.offline && !args.dryRun) await needNewest(host, branch);
   const head = host.journal.head(branch);
   const to = Math.min(args.to ?? head.seq, head.seq);
   if (!args.dryRun) settleStopped(host, args);

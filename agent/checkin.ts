@@ -10,7 +10,7 @@ import type { Head } from "./journal.ts";
 import { certified, type Held, type Proposal } from "./keeper.ts";
 import type { Granted } from "./keepers.ts";
 import { entriesPerCommitMax } from "./limits.ts";
-import { claim, finish, needLock, needRole } from "./locks.ts";
+import { claim, finish, giveBack, needLock, needRole } from "./locks.ts";
 import { commandLine, inert } from "./names.ts";
 import type { PendingRow } from "./pending.ts";
 import { NO_PROOF } from "./promises.ts";
@@ -43,12 +43,14 @@ export async function ci(call: Call): Promise<CheckedIn> {
     }
   }
   host.journal.needUnforked("ci", branch);
+  host.own.need("ci");
   const items = host.wip.items();
-  const held = await needLock(call, "ci");
+  let held = await needLock(call, "ci");
   const policy = host.journal.needPolicy("ci");
   const author = personPair(host, actor);
   // Asked again: the role may have been taken while the lock was held, and every other host will ask.
   needRole(call, "ci", branch, held.holder);
+  host.journal.needNotSuspended("ci", held.holder);
   if (items.length === 0) {
     throw new Fault("ci", "refused", "there is nothing to check in", {
       hint: "isconf snap, isconf exec, or isconf unlock",
@@ -68,16 +70,25 @@ export async function ci(call: Call): Promise<CheckedIn> {
   }
   // Keepers that have voted in this term for what was sealed before vote for nothing else in it.
   const sealed = sealedBefore(before, held, head);
+  if (sealed === undefined && hasSealed(host, held, head)) held = await nextTerm(host, policy, held, author);
   const { proof, again } = await proofOf(host, policy, held, author);
   if (again !== undefined && !isSame(again, sealed)) {
-    await finish(host, policy, branch, { held, proof, again });
+    await finish(host, policy, branch, { held, proof, again }, author);
     throw new Fault("ci", "notLocked", "what somebody else had begun to check in had to be finished first", {
       hint: "isconf wip, then isconf up",
     });
   }
-  const batch = sealed ?? seal(host, policy, held, head, items, author);
+  if (sealed !== undefined) {
+    await finish(host, policy, branch, { held, proof, again: sealed }, author);
+    settlePending(host);
+    return { branch, from: head.seq + 1, to: head.seq + sealed.length };
+  }
+  const batch = seal(host, policy, held, head, items, author);
   const rows = batch.map((proposal, i) => ({ ...proposal, n: items[i]?.n ?? 0 }));
-  host.db.write((tx) => host.pending.keep(tx, rows));
+  host.db.write((tx) => {
+    host.pending.keep(tx, rows);
+    signs(tx, host, batch, held.term);
+  });
   try {
     const records = await host.keepers.certify("ci", policy, branch, { term: held.term, proof }, batch);
     takeIn(host, records, { branch });
@@ -100,9 +111,32 @@ function keepOwn(
   batch: readonly Proposal[],
 ): void {
   const records = certified(batch, [host.keeper.votes(policy.domain, term, batch)]);
+  signs(tx, host, batch, term);
+  host.own.sign(tx, "vote", batch[0]!.branch, { ...batch.at(-1)!, term });
   host.journal.append(tx, records.map((record) => ({ record, term, ...readEntry(record.entry) })));
   for (const [i, item] of items.entries()) recordDone(tx, host, item, batch[i] as Proposal);
   host.wip.dropAll(tx);
+}
+
+/** Notes which entries this host has signed, before anybody sees them. */
+function signs(tx: Tx, host: Host, batch: readonly Proposal[], term: number): void {
+  const { branch, epoch, seq } = batch.at(-1) as Proposal;
+  host.own.sign(tx, "entry", branch, { epoch, seq, term });
+}
+
+/** Whether something was signed for the next place in this term that is not to be checked in any more: it was given up. */
+function hasSealed(host: Host, { branch, term }: Held, head: Head): boolean {
+  const last = host.own.last("entry", branch);
+  return last !== undefined && last.epoch === head.epoch && last.seq > head.seq && last.term === term;
+}
+
+/** The same lock in a higher term: in one term nobody signs two entries for one place. */
+async function nextTerm(host: Host, policy: Policy, held: Held, author: KeyPair): Promise<Held> {
+  await giveBack(host, policy, held, author);
+  const what = { message: held.message, after: held.term, steal: false };
+  const granted = await claim(host, policy, held.branch, what, author);
+  host.db.write((tx) => host.wip.moveTo(tx, granted.held.term));
+  return granted.held;
 }
 
 /** Entries made of the work, in order, signed. */
@@ -142,7 +176,8 @@ function seal(
 function sealedBefore(rows: readonly PendingRow[], held: Held, head: Head): Proposal[] | undefined {
   const [first] = rows;
   if (first === undefined || first.seq !== head.seq + 1 || first.branch !== held.branch) return undefined;
-  if (readEntry(first.entry).entry.term !== held.term) return undefined;
+  const { entry } = readEntry(first.entry);
+  if (entry.term !== held.term || entry.epoch !== head.epoch) return undefined;
   return rows.map(({ n: _n, ...row }) => ({ ...row, epoch: head.epoch }));
 }
 

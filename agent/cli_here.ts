@@ -10,6 +10,7 @@ import type { CatArgs, GetArgs, PutArgs } from "./content_main.ts";
 import type { OciArgs } from "./content_oci.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
+import { makeKey, readText, signFile } from "./root_here.ts";
 import { unitFile } from "./unit.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
@@ -40,6 +41,7 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
     return await ask(cli, verbNamed("join"), args);
   },
   agent: runAgent,
+  root,
   put: (cli, args) => cli.loadHalf("content").put(cli, args as unknown as PutArgs),
   get: (cli, args) => cli.loadHalf("content").get(cli, args as unknown as GetArgs),
   cat: (cli, args) => cli.loadHalf("content").cat(cli, args as unknown as CatArgs),
@@ -55,6 +57,15 @@ export async function doHere(cli: Cli, name: string, args: Args): Promise<number
     throw new Fault(name, "usage", `${inert(name)} cannot be done here`, { hint: "isconf help" });
   }
   return await verb(cli, args);
+}
+
+/** What needs a root key's secret is done in this process; the rest is the agent's, which is given what stands in files. */
+async function root(cli: Cli, args: Args): Promise<number> {
+  const { action, words, key, ...rest } = args as { action?: string; words: string[]; key?: string };
+  if (action === "key") return makeKey(cli);
+  if (action === "sign" && words.length === 1) return await signFile(cli, words[0] as string, key);
+  const given = action === "submit" ? words.map((file) => readText(file).trim()) : words;
+  return await ask(cli, verbNamed("root"), { ...rest, action, words: given });
 }
 
 /** Becomes the agent, or its net half, or prints the unit that does so at every start of the machine. */

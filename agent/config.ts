@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { Fault } from "../mq/mod.ts";
 import { SECURE_PATH } from "./environment.ts";
-import { configBytesMax, etcdMembersMax, storeReserveBytes } from "./limits.ts";
+import { configBytesMax, etcdMembersMax, nameCopiesMax, storeReserveBytes } from "./limits.ts";
 import { inert } from "./names.ts";
 import type { EtcdSettings } from "./net_etcd.ts";
 import type { Home } from "./paths.ts";
@@ -38,6 +38,8 @@ export interface Config {
   quotaBytes: number;
   /** Bytes of the store's disk that stay free. */
   reserveBytes: number;
+  /** On how many hosts of the branch contents of the journal stay, when they are applied; Infinity: on each. */
+  journalCopies: number;
 }
 
 type Setting = (config: Config, words: string[]) => void;
@@ -59,6 +61,7 @@ const SETTINGS: Record<string, Setting> = {
   register_password: (c, [file]) => void (c.registerPassword = file as string),
   quota: (c, [word]) => void (c.quotaBytes = word === "none" ? Infinity : bytesOf(word)),
   reserve: (c, [word]) => void (c.reserveBytes = bytesOf(word)),
+  journal_copies: (c, [word]) => void (c.journalCopies = word === "all" ? Infinity : countOf(word)),
 };
 
 /** The port on which hosts of isconf wait for each other: ISCO on the keys of a telephone. */
@@ -81,6 +84,20 @@ function bytesOf(word: string | undefined): number {
   });
 }
 
+/** On how many hosts something is to be: 1 to `nameCopiesMax`. */
+function countOf(word: string | undefined): number {
+  const count = /^[1-9][0-9]{0,3}$/.test(word ?? "") ? Number(word) : Infinity;
+  if (count <= nameCopiesMax) return count;
+  throw new Fault(
+    "config",
+    "usage",
+    `is neither all nor a number up to ${nameCopiesMax}: ${inert(word ?? "")}`,
+    {
+      hint: "isconf restart",
+    },
+  );
+}
+
 /** Reads isconf.conf of a home; without one, the defaults. Throws a usage fault that names file and line. */
 export function readConfig(home: Home, file = path.join(home.config, "isconf.conf")): Config {
   const config: Config = {
@@ -101,6 +118,7 @@ export function readConfig(home: Home, file = path.join(home.config, "isconf.con
     registerPassword: "",
     quotaBytes: Infinity,
     reserveBytes: storeReserveBytes,
+    journalCopies: Infinity,
   };
   const text = readOwnFile(file);
   for (const [i, line] of (text ?? "").split("\n").entries()) {

@@ -92,6 +92,21 @@ test("a home whose socket path would not fit is refused in words", async () => {
   assert.equal((await faultOf(() => socketOf(homeOf(`/tmp/${"x".repeat(100)}`), 0))).exit, 22);
 });
 
+test("journal_copies is all or a number of hosts", (t) => {
+  const read = (text: string) => readConfig(homeWith(t, { "isconf.conf": text }).home);
+  assert.deepEqual(
+    ["", "journal_copies = all", "journal_copies = 3"].map((text) => read(text).journalCopies),
+    [
+      Infinity,
+      Infinity,
+      3,
+    ],
+  );
+  for (const word of ["0", "-1", "1.5", "some", "1025", "99999", "3x"]) {
+    assert.throws(() => read(`journal_copies = ${word}\n`), { kind: "usage" }, word);
+  }
+});
+
 test("quota and reserve are bytes with a unit", (t) => {
   const read = (text: string) => readConfig(homeWith(t, { "isconf.conf": text }).home);
   assert.deepEqual([read("").quotaBytes, read("").reserveBytes], [Infinity, 64 * 2 ** 20]);

@@ -9,6 +9,10 @@ export const CONTENT_REQUESTS = [
   "missing", // [id…] → those that are not in the store
   "put", // [whether to compress, [bytes…]] → their ids
   "get", // [id…] → as many of the objects as fit into one answer, at least one
+  "walk", // id of a tree → null; "walked" gives its objects from now on
+  "walked", // null → [lengths, bytes]: objects, one after the other, in the order in which they are needed; none at the end
+  "tree", // [whether to compress, steps of a walk through a tree, bytes of files in them] → null, when they are taken
+  "treeEnd", // null → id of the tree that was told of, durable
   "putFile", // whether to compress → FileRef of the file that was handed over, which is read from its beginning
   "getFile", // id of a file → its bytes, written and synced into the file that was handed over; how many
   "find", // what people call it → a ShelfRow, or null

@@ -1,13 +1,13 @@
 // Content client: the command line's way to the store: a connection to the content thread of the net half, over which it
 // hands the file that is to be read or written. What verbs make of it is in content_main.ts.
 import type { Socket } from "node:net";
-import type { Id } from "../fs/mod.ts";
+import { type CaptureInto, type Id, PutBatch, StepSender, type Walked, WalkedStore } from "../fs/mod.ts";
 import { type Cbor, Fault, sendFiles, systemClock } from "../mq/mod.ts";
 import type { Term } from "./term.ts";
 import type { Library } from "./locate.ts";
 import { connect, needOk, request, textOf, type Where } from "./client.ts";
 import type { CallerRequest, ContentRequest } from "./content.ts";
-import { openSeam, readIds, type Seam, type ShelfRow } from "./seam.ts";
+import { malformed, openSeam, readIds, type Seam, type ShelfRow } from "./seam.ts";
 import { FarStore, shelfRow } from "./seam_store.ts";
 
 /** What the verbs need of the command line. */
@@ -61,6 +61,18 @@ export class ContentSession {
     });
   }
 
+  /** The same for who restores the tree `id`: its objects come before they are asked for. `told` hears how many bytes came. */
+  async walking(id: Id, told: (bytes: number) => void): Promise<WalkedStore> {
+    await this.ask("walk", id);
+    let bytes = 0;
+    const next = async () => {
+      const walked = readWalked(await this.ask("walked", null));
+      told(bytes += walked.bytes.length);
+      return walked;
+    };
+    return new WalkedStore(next, this.store(false));
+  }
+
   readonly ask = (what: ContentRequest, value: Cbor): Promise<Cbor> => this.#seam.ask(what, value, Infinity);
 
   /** What is on the shelf under that id, beginning of an id, SHA-256 or label. */
@@ -79,6 +91,16 @@ export class ContentSession {
     await this.ask("fetch", [id]);
   }
 
+  /** Puts the tree that `walk` tells of; its id, when all of it is durable. */
+  async putTree(compress: boolean, walk: (into: CaptureInto) => Promise<unknown>): Promise<Id> {
+    const tree = new StepSender((steps, bytes) => this.ask("tree", [compress, steps, bytes]));
+    const store = new PutBatch(this.store(compress));
+    await walk({ tree, store });
+    await store.flush();
+    await tree.flush();
+    return readIds([await this.ask("treeEnd", null)])[0]!;
+  }
+
   /** Reads the file that was handed over into the store. */
   async putFile(compress: boolean): Promise<Id> {
     const ref = await this.ask("putFile", compress) as { id?: unknown };
@@ -89,6 +111,14 @@ export class ContentSession {
   async getFile(id: Id): Promise<number> {
     return Number(await this.ask("getFile", id));
   }
+}
+
+function readWalked(v: Cbor): Walked {
+  const [lengths, bytes] = Array.isArray(v) ? v : [];
+  const isRight = Array.isArray(lengths) && bytes instanceof Uint8Array &&
+    lengths.every((length) => Number.isSafeInteger(length) && Number(length) >= 0);
+  if (!isRight) throw malformed();
+  return { lengths: lengths as number[], bytes };
 }
 
 /**

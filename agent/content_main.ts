@@ -3,7 +3,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import {
-  capture,
+  captureInto,
   type FileNode,
   PutBatch,
   putFile,
@@ -11,7 +11,6 @@ import {
   readNodeFile,
   restore,
   type RootKind,
-  type Store,
   sweepPath,
   temporaryNames,
 } from "../fs/mod.ts";
@@ -86,9 +85,9 @@ async function putPath(
 
 async function putTree(cli: ContentCli, dir: string, label: string, compress: boolean): Promise<ShelfRow> {
   return await withContent("put", cli.where, async (session) => {
-    const { id } = await withBar(cli, undefined, (bar) => {
+    const id = await withBar(cli, undefined, (bar) => {
       const progress = (files: number, bytes: number) => bar.at(bytes, `${files} files`);
-      return capture(session.store(compress), dir, { progress });
+      return session.putTree(compress, (into) => captureInto(into, dir, { progress }));
     });
     return await session.add(id, label);
   });
@@ -122,8 +121,10 @@ export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
     if (what.kind === "file") return what;
     const owners = process.geteuid?.() === 0 ? "kept" : "own";
     await withBar(cli, undefined, async (bar) => {
-      const store = watched(session.store(false), (bytes) => bar.at(bytes));
-      await restore(store, what.node, path.resolve(args.file), { owners, durable: "end" });
+      const isTree = what.node.kind === "dir";
+      const store = isTree ? await session.walking(what.at, (bytes) => bar.at(bytes)) : session.store(false);
+      const tree = isTree ? what.at : what.node;
+      await restore(store, tree, path.resolve(args.file), { owners, durable: "end" });
     });
     return undefined;
   });
@@ -203,20 +204,6 @@ export async function cat(cli: ContentCli, { name, by, offset, length }: CatArgs
     });
   });
   return 0;
-}
-
-/** What of the store a restore needs, telling how many bytes have come out of it. */
-function watched(store: Store, told: (bytes: number) => void): Pick<Store, "get" | "missing"> {
-  let bytes = 0;
-  return {
-    missing: (ids) => store.missing(ids),
-    async get(ids) {
-      const objects = await store.get(ids);
-      for (const { length } of objects) bytes += length;
-      told(bytes);
-      return objects;
-    },
-  };
 }
 
 export { bundle } from "./content_bundle.ts";

@@ -6,6 +6,7 @@ import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
+import { idOf } from "../fs/mod.ts";
 import { type Cbor, encodeFrame, Fault, sendFiles, systemClock } from "../mq/mod.ts";
 import { type ContentRequest } from "./content.ts";
 import { ContentServer } from "./content_server.ts";
@@ -123,6 +124,45 @@ test("nothing is put on the shelf that is not there, or not there as a whole", a
   const [id] = await seam.ask("put", [false, [new TextEncoder().encode("no manifest")]]) as string[];
   assert.equal(await kindOf(seam.ask("add", { id: id!, label: "no file" })), "corrupt");
   assert.equal(await seam.ask("find", "no file"), null);
+});
+
+test("a tree is told of, shared when it is on the shelf and not before, and comes in the order of a walk", async (t) => {
+  const { open, server } = await makeServer(t);
+  const { plain } = server.parts.stores;
+  const meta: Cbor[] = [0o755, 0, 0, [1, 2], null];
+  const name = (text: string) => new TextEncoder().encode(text);
+  const seam = await open();
+  const whole: string[] = [];
+  for (const bytes of ["one", "two"]) {
+    await seam.ask("tree", [false, [[1, name(""), ...meta]], new Uint8Array(0)]);
+    await seam.ask("tree", [false, [[2, name("f"), ...meta, 3, null], [0]], name(bytes)]);
+    whole.push(await seam.ask("treeEnd", null) as string);
+  }
+  assert.ok(whole.every((id) => !plain.isWhole(id)));
+  for (const id of whole) await seam.ask("add", { id, label: "told" });
+  assert.ok(whole.every((id) => plain.isWhole(id)), "also the one that was told of first");
+  await seam.ask("walk", whole[1]!);
+  const [lengths, bytes] = await seam.ask("walked", null) as [number[], Uint8Array];
+  assert.equal(lengths.length, 2);
+  assert.equal(idOf(bytes.subarray(0, lengths[0])), whole[1]);
+  assert.deepEqual(await seam.ask("walked", null), [[], new Uint8Array(0)]);
+  assert.deepEqual(await (await open()).ask("walked", null), [[], new Uint8Array(0)], "no walk was begun");
+});
+
+test("what is told wrongly of a tree spoils that tree and nothing else", async (t) => {
+  const { open } = await makeServer(t);
+  const seam = await open();
+  assert.equal(await kindOf(seam.ask("treeEnd", null)), "corrupt");
+  for (const value of [null, 7, {}] as Cbor[]) assert.equal(await kindOf(seam.ask("tree", value)), "corrupt");
+  for (const value of [[], [false, 7, 7], [false, [[2]], new Uint8Array(0)]] as Cbor[]) {
+    const bad = await open();
+    assert.notEqual(await kindOf(bad.ask("tree", value)), "done", JSON.stringify(value));
+    assert.notEqual(await kindOf(bad.ask("tree", [false, [], new Uint8Array(0)])), "done", "from then on");
+    assert.notEqual(await kindOf(bad.ask("treeEnd", null)), "done");
+  }
+  assert.equal(await kindOf(seam.ask("treeEnd", null)), "corrupt");
+  assert.equal(await kindOf(seam.ask("walk", "x")), "corrupt");
+  assert.deepEqual(await seam.ask("missing", []), []);
 });
 
 test("who says nothing is not waited for, and who goes away leaves nothing open", async (t) => {

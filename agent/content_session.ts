@@ -2,9 +2,19 @@
 // thread that it runs in nor how its caller was identified.
 import { constants } from "node:fs";
 import type { Duplex } from "node:stream";
-import { batchBytesMax, type Catalog, type Id, putWhole, readFile, type SqliteStore } from "../fs/mod.ts";
+import {
+  batchBytesMax,
+  type Catalog,
+  type Id,
+  putWhole,
+  readFile,
+  type SqliteStore,
+  walkAhead,
+  type Walked,
+} from "../fs/mod.ts";
 import { type Cbor, type Clock, Fault, readAt, statAt, syncFd, writeAt } from "../mq/mod.ts";
 import type { CallerRequest, ContentRequest } from "./content.ts";
+import { ToldTree } from "./content_tree.ts";
 import { progressMs } from "./limits.ts";
 import { type Answers, malformed, openSeam, readIds, readObjects } from "./seam.ts";
 import { rowToCbor, shelve } from "./shelve.ts";
@@ -47,6 +57,9 @@ export async function serveContent(
       hint: "isconf help put",
     });
   };
+  let walk: AsyncGenerator<Walked, void> | undefined;
+  let tree: ToldTree | undefined;
+  let put: { id: Id; share(): Promise<void> } | undefined;
   let toldMs = -Infinity;
   const tell = (bytes: number) => {
     const now = clock.now();
@@ -60,6 +73,27 @@ export async function serveContent(
     put: async (v) => {
       const [compresses, objects] = v as [Cbor, Cbor];
       return await storeOf(compresses).put(readObjects(objects));
+    },
+    walk: (v) => {
+      walk = walkAhead(plain, readIds([v])[0]!);
+      return Promise.resolve(null);
+    },
+    walked: async () => {
+      const { value } = await walk?.next() ?? {};
+      return value === undefined ? [[], new Uint8Array(0)] : [value.lengths, value.bytes];
+    },
+    tree: async (v) => {
+      if (!Array.isArray(v)) throw malformed();
+      const [compresses, steps, bytes] = v as [Cbor, Cbor, Cbor];
+      await (tree ??= new ToldTree(storeOf(compresses))).take(steps, bytes);
+      return null;
+    },
+    treeEnd: async () => {
+      if (tree === undefined) throw malformed();
+      const told = tree;
+      tree = undefined;
+      put = await told.finish();
+      return put.id;
     },
     get: async (v) => await plain.read(readIds(v), batchBytesMax),
     putFile: async (v) => {
@@ -99,6 +133,7 @@ export async function serveContent(
     },
     add: async (v) => {
       const { id, label } = v as { id: Cbor; label: Cbor };
+      if (put !== undefined && put.id === id) await put.share();
       const row = { id: readIds([id])[0]!, label: label as string, uid: caller.uid, pinned: false };
       return rowToCbor(await shelve({ ...parts, store: plain }, row));
     },

@@ -5,6 +5,7 @@ import { fsck, type FsckOptions, gc, type Id, type RoomLimits, setNativeBinding 
 import { systemClock } from "../mq/mod.ts";
 import { ContentServer } from "./content_server.ts";
 import { openPort } from "./port.ts";
+import type { RootsAsked } from "./seam.ts";
 
 /** What the thread is started with. */
 export interface ContentThreadData {
@@ -31,12 +32,12 @@ async function run({ dir, socket, addon, limits }: ContentThreadData): Promise<v
     admit: (uid: number) => server.admit(uid),
     sessions: () => server.sessions,
     room: (limits: RoomLimits) => server.limit(limits),
-    gc: (isTrial: boolean) => gc(server.parts.stores.plain, roots, { isTrial }),
-    fsck: (options: FsckOptions) => fsck(server.parts.stores.plain, roots, options),
+    gc: (isTrial: boolean) => gc(server.parts.stores.plain, () => roots("kept"), { isTrial }),
+    fsck: (options: FsckOptions) => fsck(server.parts.stores.plain, () => roots("needed"), options),
     stop: () => server.close(),
   });
-  const roots = async () => [
-    ...await port.ask("roots") as Id[],
+  const roots = async (which: RootsAsked) => [
+    ...await port.ask("roots", which) as Id[],
     ...server.parts.catalog.list().map(({ id }) => id),
   ];
   const server = new ContentServer({

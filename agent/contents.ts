@@ -7,6 +7,7 @@ import type { ContentThreadData } from "./content_thread.ts";
 import { contentIdleMs } from "./limits.ts";
 import { openPort, type Port } from "./port.ts";
 import { isSea, loadedAddonPath, threadSource } from "./sea.ts";
+import type { RootsAsked } from "./seam.ts";
 
 export interface ContentsOptions {
   clock: Clock;
@@ -14,8 +15,8 @@ export interface ContentsOptions {
   dir: string;
   fetch(roots: Id[]): Promise<void>;
   announce(roots: Id[]): void;
-  /** The roots that the root half counts on. */
-  roots(): Promise<Id[]>;
+  /** The roots that the root half counts on: what is to stay, or what is to be here. */
+  roots(which: RootsAsked): Promise<Id[]>;
   /** Path of the socket that callers find it at. */
   socket: string;
 }

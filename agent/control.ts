@@ -5,7 +5,7 @@ import { type Entry, ENTRY_LEVEL, type Op, readEntry, sealEntry } from "./entry.
 import { type Host, hostId, hostPair } from "./host.ts";
 import type { Proposal } from "./keeper.ts";
 import { takeIn } from "./intake.ts";
-import { keepersFor } from "./journal.ts";
+import { keepersFor } from "./certificate.ts";
 import type { Granted } from "./keepers.ts";
 import { changeIn } from "./keeper_turns.ts";
 import { controlAgainMs, controlTriesMax } from "./limits.ts";
@@ -20,13 +20,13 @@ export function sealControl(
   author: KeyPair,
   ops: Op[],
   message: string,
-  place: { domain: Uint8Array; prev: Uint8Array; seq: number; term: number },
+  place: { domain: Uint8Array; prev: Uint8Array; epoch: number; seq: number; term: number },
 ): ReturnType<typeof sealEntry> {
   const entry: Entry = {
     level: ENTRY_LEVEL,
     domain: place.domain,
     branch: CONTROL,
-    epoch: 0,
+    epoch: place.epoch,
     seq: place.seq,
     prev: place.prev,
     term: place.term,
@@ -57,6 +57,8 @@ export async function extendControl(
   make: (policy: Policy, ends: Ends) => Op[],
 ): Promise<Uint8Array> {
   host.journal.needUnforked(op, CONTROL);
+  host.own.need(op);
+  if (op !== "acknowledge") host.journal.needNotSuspended(op, keyId(author.publicKey));
   for (let tries = 1; tries <= controlTriesMax; tries++) {
     await host.replica.sync();
     const needsEnds = make.length > 1;
@@ -70,7 +72,7 @@ export async function extendControl(
     // Of a keeper that is alone its word is enough, unless others are to come.
     const isSole = policy.keepers.quorum === 1 && changeIn(ops) === undefined;
     const sealIn = (term: number) => {
-      const place = { domain: policy.domain, prev: head.id, seq: head.seq + 1, term };
+      const place = { domain: policy.domain, prev: head.id, epoch: head.epoch, seq: head.seq + 1, term };
       return sealControl(host, author, ops, message, place);
     };
     // Checked here first: what this host would refuse is not for the keepers to be asked.
@@ -81,7 +83,9 @@ export async function extendControl(
         : await turnAt(host, policy, op, author);
       const sealed = sealIn(term);
       const batch: readonly Proposal[] = again ??
-        [{ branch: CONTROL, epoch: 0, seq: head.seq + 1, ...sealed }];
+        [{ branch: CONTROL, epoch: head.epoch, seq: head.seq + 1, ...sealed }];
+      const place = { epoch: head.epoch, seq: head.seq + 1, term };
+      host.db.write((tx) => host.own.sign(tx, "entry", CONTROL, place));
       const sets = batch.flatMap(({ entry, id }) => keepersFor(policy, readEntry(entry).entry, id));
       const records = await host.keepers.certify(op, policy, CONTROL, { term, proof }, batch, sets);
       takeIn(host, records, { branch: CONTROL });

@@ -1,10 +1,9 @@
-// Copies: on how many hosts of the domain a named content is, and on which: each host works that out by itself, from the same
-// names and the same members. It moves no bytes, and it drops none: it says what may be dropped here.
+// Copies: on how many hosts of the domain a content is that a name or the journal counts on, and on which: each host works that
+// out by itself, from the same names and the same members. It drops nothing: it says what may be dropped here.
 import type { Id } from "../fs/mod.ts";
 import { type Cbor, compareBytes, concat, Fault, fromHex, pause, sha256 } from "../mq/mod.ts";
-import { type Call, type Host, hostId, hostName } from "./host.ts";
+import { branchOf, type Call, type Host, hostId, hostName } from "./host.ts";
 import { copiesAskMs, copiesIdsMax } from "./limits.ts";
-import type { NameRoot } from "./naming.ts";
 import { malformed, readIds } from "./seam.ts";
 import { members } from "./trust.ts";
 
@@ -19,24 +18,65 @@ export function keepersOf(root: Id, copies: number, hosts: Iterable<string>): st
     .sort(([a], [b]) => compareBytes(b, a)).slice(0, copies).map(([, host]) => host);
 }
 
-/** Whether this host is to keep what has a name. */
-function isOurs(host: Host, { id, copies }: NameRoot): boolean {
+/** That something counts on a content: on how many copies, and on which hosts they are to be. */
+interface Want {
+  id: Id;
+  copies: number;
+  among: readonly string[];
+  /** Whether it is to be brought where it is not yet. */
+  isCurrent: boolean;
+}
+
+/** All that is wanted of a content, put together. */
+interface Root {
+  id: Id;
+  copies: number;
+  /** Whether this host is to keep it, and to bring it. */
+  isOurs: boolean;
+  isBrought: boolean;
+}
+
+/** What is wanted here of these contents, or of all. */
+function* wants(host: Host, applied: ReadonlySet<Id>, some?: readonly Id[]): IterableIterator<Want> {
   const policy = host.journal.policy();
-  if (policy === undefined) return false;
-  return keepersOf(id, copies, members(policy).keys()).includes(hostId(host));
-}
-
-/** The named roots that this host is to keep, and the others. */
-async function sorted(host: Host): Promise<{ ours: NameRoot[]; others: NameRoot[] }> {
-  const ours: NameRoot[] = [], others: NameRoot[] = [];
-  for (const root of host.names.roots()) {
-    (isOurs(host, root) ? ours : others).push(root);
-    if ((ours.length + others.length) % 16 === 0) await pause(); // in a large domain each takes a millisecond
+  if (policy === undefined) return;
+  const everybody = [...members(policy).keys()];
+  const named = some?.flatMap((id) => host.names.root(id) ?? []) ?? host.names.roots();
+  for (const { id, copies, isCurrent } of named) yield { id, copies, isCurrent, among: everybody };
+  const copies = host.config.journalCopies;
+  const isEach = copies === Infinity; // then whoever has applied an entry keeps its contents
+  const among = isEach ? [] : onBranch(host, everybody);
+  for (const id of some?.filter((id) => applied.has(id)) ?? applied) {
+    yield { id, copies, isCurrent: !isEach, among };
   }
-  return { ours, others };
 }
 
-/** What this host has and keeps of named contents, and what it may drop because enough others do. */
+/** The hosts that are on this host's branch, as far as is known here. Who is not known to be is not counted on. */
+function onBranch(host: Host, everybody: readonly string[]): string[] {
+  const branch = branchOf(host, "copies");
+  const there = new Set(host.reports.known().filter((r) => r.branch === branch).map((r) => r.host));
+  return everybody.filter((id) => id === hostId(host) || there.has(id));
+}
+
+/** The contents that something counts on here, or which of `some` are such, by id. */
+async function rootsWanted(host: Host, some?: readonly Id[]): Promise<Map<Id, Root>> {
+  const roots = new Map<Id, Root>();
+  let count = 0;
+  for (const { id, copies, among, isCurrent } of wants(host, await host.applied.contents(), some)) {
+    const before = roots.get(id);
+    const isOurs = copies === Infinity || keepersOf(id, copies, among).includes(hostId(host));
+    roots.set(id, {
+      id,
+      copies: Math.max(copies, before?.copies ?? 0),
+      isOurs: isOurs || (before?.isOurs ?? false),
+      isBrought: (isOurs && isCurrent) || (before?.isBrought ?? false),
+    });
+    if (++count % 16 === 0) await pause(); // in a large domain each takes a millisecond
+  }
+  return roots;
+}
+
+/** What this host has and keeps of such contents, and what it may drop because enough others do. */
 export class Copies {
   readonly #host: () => Host;
   /** What we are about to drop: nobody may count on it from the moment on that we ask others. */
@@ -56,21 +96,23 @@ export class Copies {
     if (ids.length > copiesIdsMax) throw malformed();
     const host = this.#host();
     const whole = await host.store.whole(ids, "peers");
-    const isKept = (id: Id) => {
-      const root = host.names.root(id);
-      return root !== undefined && isOurs(host, root) && !this.#leaving.has(id);
-    };
-    return [whole, whole.filter(isKept)];
+    const roots = await rootsWanted(host, whole);
+    return [whole, whole.filter((id) => roots.get(id)?.isOurs && !this.#leaving.has(id))];
   }
 
-  /** The named roots that are to stay in the store here: all, but for what may be dropped while that is being done. */
-  stay(): Id[] {
-    return this.#host().names.roots().map(({ id }) => id).filter((id) => !this.#safe.has(id));
+  /** Whether a root may be dropped here now, though something counts on it. */
+  isSafe(id: Id): boolean {
+    return this.#safe.has(id);
+  }
+
+  /** The roots that this host is to have: what others are to keep need not be here. */
+  async ours(): Promise<Id[]> {
+    return [...(await rootsWanted(this.#host())).values()].filter(({ isOurs }) => isOurs).map(({ id }) => id);
   }
 
   /**
-   * Runs `fn`, during which a named root does not stay here of which this host is no keeper and as many others as the name
-   * wants have just said that they keep it. Until `fn` has ended this host says of itself that it does not.
+   * Runs `fn`, during which a root need not stay here of which this host is no keeper and as many others as are wanted have
+   * just said that they keep it. Until `fn` has ended this host says of itself that it does not.
    */
   dropping<T>(fn: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(() => this.#drop(fn));
@@ -80,7 +122,7 @@ export class Copies {
 
   async #drop<T>(fn: () => Promise<T>): Promise<T> {
     const host = this.#host();
-    const others = (await sorted(host)).others;
+    const others = [...(await rootsWanted(host)).values()].filter(({ isOurs }) => !isOurs);
     const here = new Set<Id>();
     for (let i = 0; i < others.length; i += copiesIdsMax) {
       const ids = others.slice(i, i + copiesIdsMax).map(({ id }) => id);
@@ -90,7 +132,7 @@ export class Copies {
     this.#leaving = new Set(asked.map(({ id }) => id));
     try {
       const kept = await this.#keptElsewhere([...this.#leaving]);
-      const isSafe = ({ id, copies }: NameRoot) => (kept.get(id) ?? 0) >= copies;
+      const isSafe = ({ id, copies }: Root) => (kept.get(id) ?? 0) >= copies;
       this.#safe = new Set(asked.filter(isSafe).map(({ id }) => id));
       return await fn();
     } finally {
@@ -102,7 +144,7 @@ export class Copies {
   async bring(): Promise<boolean> {
     let isAll = true;
     const host = this.#host();
-    const ours = (await sorted(host)).ours.filter(({ isCurrent }) => isCurrent).map(({ id }) => id);
+    const ours = [...(await rootsWanted(host)).values()].filter((r) => r.isBrought).map(({ id }) => id);
     for (let i = 0; i < ours.length; i += copiesIdsMax) {
       const some = ours.slice(i, i + copiesIdsMax);
       const here = new Set(await host.store.whole(some, "us"));

@@ -2,8 +2,10 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { type Clock, Fault, keyId, sleep, toHex } from "../mq/mod.ts";
+import * as acknowledging from "./acknowledge.ts";
 import type { Acts } from "./acts.ts";
 import { Again } from "./again.ts";
+import { Applied } from "./applied.ts";
 import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
 import * as bundle from "./bundle.ts";
@@ -11,21 +13,15 @@ import { type Cells, NoCells } from "./cells.ts";
 import { readConfig, readRegister } from "./config.ts";
 import * as copies from "./copies.ts";
 import * as checkin from "./checkin.ts";
-import { bringDecided, type Chains, fetchDecided } from "./decided.ts";
 import * as doctor from "./doctor.ts";
 import * as domain from "./domain.ts";
 import * as enrol from "./enrol.ts";
 import { openDoors } from "./door.ts";
-import { History } from "./history.ts";
-import { type Host, hostId, hostPair, Turn } from "./host.ts";
+import { makeEngine } from "./engine.ts";
+import { needNewest } from "./fresh.ts";
+import { type Host, hostId, hostPair } from "./host.ts";
 import * as join from "./join.ts";
-import { Journal } from "./journal.ts";
-import { Keeper } from "./keeper.ts";
-import { KeeperRegister } from "./keeper_register.ts";
-import { serveKeeper } from "./keeper_service.ts";
-import { changeIn } from "./keeper_turns.ts";
 import * as keepers from "./keeper_change.ts";
-import { Keepers } from "./keepers.ts";
 import { KeyRing } from "./keys.ts";
 import { agentEndMs, copiesLookMs, settleInMs } from "./limits.ts";
 import * as locks from "./locks.ts";
@@ -37,11 +33,12 @@ import { NameSpread } from "./name_spread.ts";
 import { NameTable } from "./name_table.ts";
 import { type Home, makeHome } from "./paths.ts";
 import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
-import { Pending } from "./pending.ts";
-import { Replica } from "./replica.ts";
+import * as recovering from "./recover.ts";
+import * as recovery from "./recovery.ts";
 import * as report from "./report.ts";
 import { Reports } from "./reports.ts";
 import * as roles from "./roles.ts";
+import * as roots from "./root_change.ts";
 import { ProcessRunner, type Runner } from "./run.ts";
 import { getMeta, openAgentDb } from "./schema.ts";
 import type { Answers, Ask, NetRequest, RootRequest } from "./seam.ts";
@@ -54,7 +51,6 @@ import { makeUpgrade } from "./stream.ts";
 import { members } from "./trust.ts";
 import * as upkeep from "./upkeep.ts";
 import * as users from "./users.ts";
-import { Wip } from "./wip.ts";
 import * as work from "./work.ts";
 
 /** What differs between the shipped program and a test: time, the way to the net half, and what runs commands. */
@@ -102,41 +98,14 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   let tellNet = () => {};
   const seam = await around.openSeam(home, mesh.answers, (isThere) => isThere ? tellNet() : mesh.lost());
   mesh.open(seam.ask);
-  const journal = new Journal(db);
   const key = () => keys.obtain("host");
   const self = () => keyId(key().publicKey);
   const branch = () => getMeta(db, "branch");
-  const keeper = new Keeper(db, key);
   const { settleMs = settleInMs } = around;
-  const chains: Chains = { journal, mesh, self, log, pull: (...args) => replica.pull(...args) };
-  const decided = (branches: string[]) => bringDecided(chains, host.keepers, branches);
-  const replica = new Replica({ db, journal, clock, mesh, branch, self, settleMs, decided, log });
   const far = new SeamCells(seam.ask);
-  const register = new KeeperRegister({
-    db,
-    journal,
-    keeper,
-    clock,
-    cells: around.cells ?? (etcd === null ? new NoCells() : far),
-    fetch: (branch, seq) => fetchDecided(chains, branch, seq),
-    log,
-  });
-  const door = serveKeeper({
-    db,
-    journal,
-    keeper,
-    key,
-    clock,
-    mesh,
-    register,
-    log,
-    settled: () => replica.settled(),
-    pull: (from, branch) => replica.pull(from, branch),
-  });
-  journal.onKept((tx, { branch, seq, ops }, term) => {
-    keeper.settle(tx, branch, seq, term);
-    if (changeIn(ops) !== undefined) keeper.changed(tx);
-  });
+  const cells = around.cells ?? (etcd === null ? new NoCells() : far);
+  const engine = makeEngine({ db, key, clock, mesh, settleMs, cells, log });
+  const { journal, replica, own, contact } = engine;
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });
   const host: Host = {
@@ -145,27 +114,20 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     clock,
     db,
     keys,
-    journal,
-    keeper,
-    register,
-    keepers: new Keepers({ db, journal, local: keeper, door, key, clock, mesh }),
+    ...engine,
     mesh,
-    replica,
-    reports: new Reports({ db, journal, mesh, clock, key, self, own: () => status.ownReport(host) }),
+    reports: new Reports({ db, journal, mesh, clock, own, key, self, stands: () => status.ownReport(host) }),
     names: new naming.Names({ journal, clock, table, spread, self }),
-    pending: new Pending(db),
-    wip: new Wip(db),
-    history: new History(db),
+    applied: new Applied({ db, ...engine }),
     store: new SeamStore(seam.ask),
     copies: new copies.Copies(() => host),
     shelf: new SeamShelf(seam.ask),
     runner: around.runner ?? new ProcessRunner(clock),
-    turn: new Turn(),
     settleMesh: () => settleMesh(host),
     log,
     boot: fs.readFileSync(config.bootIdFile, "utf8").trim(),
   };
-  mesh.roots = () => upkeep.rootsHere(host);
+  mesh.roots = (which) => which === "kept" ? upkeep.rootsKept(host) : upkeep.rootsNeeded(host);
   mesh.answer("copies", (_, value) => host.copies.answer(value));
   mesh.answer("person", (_, value) => roles.vouch(host, value));
   mesh.strangers = {
@@ -183,9 +145,13 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     join,
     roles,
     keepers,
+    recovery,
+    roots,
     locks,
     checkin,
     work,
+    acknowledging,
+    recovering,
     apply,
     domain,
     naming,
@@ -239,6 +205,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     await host.turn.take("stop", async () => {
       host.turn.close();
       replica.stop();
+      contact.stop();
       host.names.stop();
       await doors.close();
       await seam.close();
@@ -303,7 +270,9 @@ async function follow(host: Host, acts: Acts): Promise<void> {
   const call = { host, acts, actor, emit: () => {} };
   const args = { reboot: false, step: false, dryRun: false, offline: true };
   await host.turn.take("follow", async () => {
-    if (host.history.applied() < host.journal.head(getMeta(host.db, "branch") ?? "").seq) {
+    const branch = getMeta(host.db, "branch") ?? "";
+    if (host.history.applied() < host.journal.head(branch).seq) {
+      await needNewest(host, branch);
       await apply.up(call, args);
     }
   });

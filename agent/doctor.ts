@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import { Fault, keyId } from "../mq/mod.ts";
 import { MESH_CHECKS } from "./doctor_mesh.ts";
-import { type Call, hostPair } from "./host.ts";
+import { type Call, hostPair, needCongruent } from "./host.ts";
 import { hostVariables } from "./hostvars.ts";
 import { inert } from "./names.ts";
 import { isEvicted } from "./outcast.ts";
@@ -54,6 +54,14 @@ const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
     host.journal.policy() !== undefined && getMeta(host.db, "branch") === undefined
       ? { text: "this host is on no branch", hint: "isconf migrate BRANCH" }
       : undefined,
+  congruent: ({ host }) => {
+    try {
+      return void needCongruent(host, "doctor");
+    } catch (e) {
+      const { message, hint } = Fault.from("doctor", e);
+      return { text: inert(message), hint };
+    }
+  },
   "boot id": ({ host }) =>
     host.boot === "" ? { text: `${host.config.bootIdFile} is empty`, hint: "edit isconf.conf" } : undefined,
   "restart command": ({ host }) => {

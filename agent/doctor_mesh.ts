@@ -5,6 +5,8 @@ import type { Bad } from "./doctor.ts";
 import type { Call } from "./host.ts";
 import { clockOffMs } from "./limits.ts";
 import { inert } from "./names.ts";
+import { getMeta } from "./schema.ts";
+import { proofLine } from "./status.ts";
 import { nameOf } from "./trust.ts";
 
 /** The group in which hosts on one network look for each other (mDNS, RFC 6762), as a number. */
@@ -39,6 +41,28 @@ export const MESH_CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
       text: `not connected with ${names}: nothing can be locked or checked in from here`,
       hint: `isconf status on ${names}; perhaps peers in isconf.conf here, then isconf restart`,
     };
+  },
+  freshness: ({ host }) => {
+    const branch = getMeta(host.db, "branch");
+    if (host.journal.policy() === undefined || branch === undefined) return undefined;
+    const { isStale, sinceMs } = host.heads.state(branch);
+    if (!isStale) return undefined;
+    return {
+      text: `stale: no quorum of keepers was heard since ${new Date(sinceMs).toISOString()}`,
+      hint: "isconf keeper, then isconf status on those that are not connected",
+    };
+  },
+  equivocation: ({ host }) => {
+    const ahead = host.own.ahead();
+    if (ahead !== undefined) return { text: ahead, hint: "isconf recover" };
+    const policy = host.journal.policy();
+    const open = policy === undefined
+      ? []
+      : host.journal.forks.all().filter((row) => proofLine(policy, row).open);
+    const [first] = open;
+    if (policy === undefined || first === undefined) return undefined;
+    const text = `${open.length} proof${open.length === 1 ? "" : "s"}: ${proofLine(policy, first).text}`;
+    return { text, hint: "isconf status: shows what to do about each" };
   },
   clock: async ({ host }) => {
     const heard = (await host.reports.gather()).filter((report) => report.live);

@@ -53,6 +53,7 @@ export async function init(call: Call, args: { host: string; branch: string }): 
   const { id, ...sealed } = sealControl(host, root, ops, message, {
     domain: none,
     prev: none,
+    epoch: 0,
     seq: 1,
     term: 0,
   });
@@ -60,6 +61,9 @@ export async function init(call: Call, args: { host: string; branch: string }): 
   const [record] = certified(batch, [host.keeper.votes(none, 0, batch)]);
   const checked = host.journal.check(record as EntryRecord, host.journal.head(CONTROL));
   host.db.write((tx) => {
+    for (const what of ["entry", "vote"] as const) {
+      host.own.sign(tx, what, CONTROL, { epoch: 0, seq: 1, term: 0 });
+    }
     host.journal.append(tx, [checked]);
     setMeta(tx, "host_name", args.host);
     setMeta(tx, "branch", args.branch);

@@ -14,7 +14,16 @@ import {
   toHex,
   verify1,
 } from "../mq/mod.ts";
-import { certBytesMax, controlEntryBytesMax, entryBytesMax, keepersMax, opsPerEntryMax } from "./limits.ts";
+import {
+  certBytesMax,
+  controlEntryBytesMax,
+  dropsMax,
+  entryBytesMax,
+  forksPerKeyMax,
+  keepersMax,
+  opsPerEntryMax,
+  rootKeysMax,
+} from "./limits.ts";
 import { CONTROL } from "./names.ts";
 
 /** What this agent can apply: an entry that needs a higher number stops replay before it. */
@@ -41,6 +50,7 @@ export type Op =
   | { op: "grant"; key: Uint8Array; role: string; branch: string }
   | { op: "revoke"; key: Uint8Array; cuts: Record<string, number>; reason: string }
   | { op: "rotate"; old: Uint8Array; key: Uint8Array; net: Uint8Array | null; cuts: Record<string, number> }
+  | { op: "acknowledge"; key: Uint8Array; proofs: Uint8Array[] }
   | {
     op: "keepers";
     hosts: Uint8Array[];
@@ -56,7 +66,16 @@ export type Op =
     cuts: Record<string, number>;
     terms: Record<string, number>;
   }
-  | { op: "branch"; name: string; from: null | { branch: string; seq: number; id: Uint8Array } };
+  | { op: "branch"; name: string; from: null | { branch: string; seq: number; id: Uint8Array } }
+  | {
+    op: "epoch";
+    hosts: Uint8Array[];
+    quorum: number;
+    /** The last entry of each chain that counts, the control journal's too: its seq and id. */
+    bases: Record<string, [seq: number, id: Uint8Array]>;
+    drops: Uint8Array[];
+  }
+  | { op: "signed"; after: Uint8Array; signatures: Uint8Array[] };
 
 /** The signed content of an entry. Binary fields: ids are SHA-256 (32 bytes), keys are ids of public keys. */
 export interface Entry {
@@ -104,11 +123,13 @@ export const TYPE = {
   claim: "isconf/claim/1",
   request: "isconf/request/1",
   reply: "isconf/reply/1",
+  head: "isconf/head/1",
   report: "isconf/report/1",
   present: "isconf/present/1",
   person: "isconf/person/1",
   join: "isconf/join/1",
   name: "isconf/name/1",
+  root: "isconf/root/1",
 } as const;
 
 /** What a signature of ours is good for, and nothing else. */
@@ -229,12 +250,19 @@ export const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> =
     stdin: (v) => v === null || isId(v),
   },
   reboot: {},
-  roots: { keys: (v) => Array.isArray(v) && v.length > 0 && v.every(isId), threshold: isCount },
+  roots: {
+    keys: (v) => Array.isArray(v) && v.length > 0 && v.length <= rootKeysMax && v.every(isId),
+    threshold: isCount,
+  },
   host: { key: isId, net: isId, name: isText },
   person: { key: isId, name: isText },
   grant: { key: isId, role: isText, branch: isText },
   revoke: { key: isId, cuts: isCuts, reason: isText },
   rotate: { old: isId, key: isId, net: (v) => v === null || isId(v), cuts: isCuts },
+  acknowledge: {
+    key: isId,
+    proofs: (v) => Array.isArray(v) && v.length > 0 && v.length <= forksPerKeyMax && v.every(isId),
+  },
   keepers: {
     hosts: (v) => Array.isArray(v) && v.length > 0 && v.length <= keepersMax && v.every(isId),
     quorum: isCount,
@@ -249,7 +277,23 @@ export const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> =
       (isPlainMap(v) && isText((v as { branch?: unknown }).branch) && isCount((v as { seq?: unknown }).seq) &&
         isId((v as { id?: unknown }).id) && Object.keys(v as object).length === 3),
   },
+  epoch: {
+    hosts: (v) => Array.isArray(v) && v.length > 0 && v.length <= keepersMax && v.every(isId),
+    quorum: isCount,
+    bases: (v) => isPlainMap(v) && Object.values(v as object).every(isBase),
+    drops: (v) => Array.isArray(v) && v.length <= dropsMax && v.every(isId),
+  },
+  signed: {
+    after: isId,
+    signatures: (v) =>
+      Array.isArray(v) && v.length <= rootKeysMax && v.every((one) => one instanceof Uint8Array),
+  },
 };
+
+function isBase(v: unknown): boolean {
+  const [seq, id] = Array.isArray(v) && v.length === 2 ? v : [];
+  return isCount(seq) && (seq === 0 ? id instanceof Uint8Array && id.length === 0 : isId(id));
+}
 
 function isCuts(v: unknown): boolean {
   return isPlainMap(v) && Object.values(v as object).every(isCount);

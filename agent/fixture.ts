@@ -31,7 +31,9 @@ import { readRecord, takeIn, writeRecord } from "./intake.ts";
 import { Journal } from "./journal.ts";
 import { certified as withVotes } from "./keeper.ts";
 import { Replica } from "./replica.ts";
+import { sealRoot } from "./roots.ts";
 import { openAgentDb } from "./schema.ts";
+import type { Policy } from "./trust.ts";
 import { type ClaimWords, openReply, type RequestWords, sealClaim, sealRequest } from "./keeper_words.ts";
 import type { Mesh } from "./mesh.ts";
 import { CONTROL } from "./names.ts";
@@ -75,13 +77,26 @@ export async function extend(
 ): Promise<void> {
   const { domain } = await Promise.resolve(host.journal.needPolicy("test"));
   const head = host.journal.head(CONTROL);
-  const place = { domain, prev: head.id, seq: head.seq + 1, term: 0 };
+  const place = { domain, prev: head.id, epoch: head.epoch, seq: head.seq + 1, term: 0 };
   const sealed = sealControl(host, personPair(host, call().actor), ops, "test", place);
-  const batch = [{ branch: CONTROL, epoch: 0, seq: place.seq, ...sealed }];
-  const vote = { epoch: 0, term: 0, seq: place.seq, id: sealed.id };
+  const batch = [{ branch: CONTROL, epoch: head.epoch, seq: place.seq, ...sealed }];
+  const vote = { epoch: head.epoch, term: 0, seq: place.seq, id: sealed.id };
   const votes = others.map((key) => [sealVote(vote, domain, CONTROL, key)]);
   const [record] = withVotes(batch, [host.keeper.votes(domain, 0, batch), ...votes]);
+  host.journal.check(record as EntryRecord, head);
+  host.db.write((tx) => {
+    for (const what of ["entry", "vote"] as const) {
+      host.own.sign(tx, what, CONTROL, { epoch: 0, seq: place.seq, term: 0 }); // it does sign it
+    }
+  });
   takeIn(host, [record as EntryRecord]);
+}
+
+/** An entry with the signatures of these root keys, over all that it says. */
+export function bySignatures(policy: Policy, entry: Entry, ...keys: KeyPair[]): Entry {
+  const { domain, author, origin, ops } = { ...entry, domain: policy.domain };
+  const signatures = keys.map((key) => sealRoot({ domain, after: policy.rooted, author, origin, ops }, key));
+  return { ...entry, domain, ops: [...ops, { op: "signed", after: policy.rooted, signatures }] };
 }
 
 /** Revokes a key beyond these places. */
@@ -150,13 +165,13 @@ export function workOf(
   const { journal } = keeper.agent.host;
   const policy = journal.needPolicy("test");
   const branch = change.branch ?? "main";
-  let { seq, id: prev } = journal.head(branch);
+  let { seq, id: prev, epoch } = journal.head(branch);
   return Array.from({ length: n }, () => {
     const entry: Entry = {
       level: ENTRY_LEVEL,
       domain: policy.domain,
       branch,
-      epoch: 0,
+      epoch,
       seq: ++seq,
       prev,
       term,
@@ -303,7 +318,7 @@ export function recordsOf(a: TestHost, branch = "main"): EntryRecord[] {
 export const honest = (a: TestHost) => (method: string, value: Cbor): Cbor => {
   const { journal } = a.agent.host;
   const branches = [CONTROL, "main"];
-  if (method === "heads") return branches.map((b) => [b, journal.head(b).seq, journal.head(b).id]);
+  if (method === "heads") return [branches.map((b) => [b, journal.head(b).seq, journal.head(b).id]), null];
   const [branch, after] = value as [string, number];
   return recordsOf(a, branch).slice(after).map(writeRecord);
 };

@@ -95,4 +95,9 @@ export class History {
   neverStarted(tx: Tx, seq: number): void {
     tx.run("DELETE FROM history WHERE seq = ? AND state IN ('intent', 'reboot')", seq);
   }
+
+  /** Forgets what was applied after an entry: somebody has put it right by hand. */
+  forget(tx: Tx, after: number): void {
+    tx.run("DELETE FROM history WHERE seq > ?", after);
+  }
 }

@@ -2,8 +2,10 @@
 import type { Db } from "../fs/mod.ts";
 import { type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
+import type { Applied } from "./applied.ts";
 import type { Config } from "./config.ts";
 import type { Copies } from "./copies.ts";
+import type { Heads } from "./heads.ts";
 import type { History } from "./history.ts";
 import { hostVariables } from "./hostvars.ts";
 import type { Journal } from "./journal.ts";
@@ -12,11 +14,13 @@ import type { KeeperRegister } from "./keeper_register.ts";
 import type { Keepers } from "./keepers.ts";
 import { turnsWaitingMax } from "./limits.ts";
 import type { KeyRing } from "./keys.ts";
+import type { Own } from "./own.ts";
 import type { Home } from "./paths.ts";
 import type { Runner } from "./run.ts";
 import { getMeta } from "./schema.ts";
 import type { SeamMesh } from "./mesh.ts";
 import type { Names } from "./naming.ts";
+import { isOffChain, notePast } from "./past.ts";
 import type { Pending } from "./pending.ts";
 import type { Replica } from "./replica.ts";
 import type { Reports } from "./reports.ts";
@@ -43,6 +47,10 @@ export interface Host {
   readonly register: KeeperRegister;
   /** The way to the domain's keeper, wherever it is. */
   readonly keepers: Keepers;
+  /** What this host has signed. */
+  readonly own: Own;
+  /** What keepers say of where branches end. */
+  readonly heads: Heads;
   readonly mesh: SeamMesh;
   readonly replica: Replica;
   readonly reports: Reports;
@@ -51,7 +59,9 @@ export interface Host {
   readonly pending: Pending;
   readonly wip: Wip;
   readonly history: History;
-  /** On how many hosts named contents are. */
+  /** What the applied entries of this host's branch need. */
+  readonly applied: Applied;
+  /** On how many hosts contents are that names and journals count on. */
   readonly copies: Copies;
   /** Contents, each checked against its hash on this side of the seam. */
   readonly store: SeamStore;
@@ -125,12 +135,14 @@ export function hostEnv(host: Host): Record<string, string> {
   };
 }
 
-/** Throws a diverged fault when this host ran something that can no longer be checked in. */
+/** Throws a diverged fault when this host ran something that can no longer be checked in, or that does not count any more. */
 export function needCongruent(host: Host, op: string): void {
-  const why = getMeta(host.db, "diverged");
+  const why = getMeta(host.db, "diverged") ?? notePast(host);
   if (why === undefined) return;
   throw new Fault(op, "diverged", `this host is diverged: ${why}`, {
-    hint: "isconf status, then rebuild this host from its base image and isconf up",
+    hint: `isconf status, then rebuild this host from its base image and isconf up${
+      isOffChain(host) ? "; or isconf rebase" : ""
+    }`,
   });
 }
 

@@ -2,9 +2,12 @@
 // Not where they came from (replica.ts, bundle.ts).
 import type { Db } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, type Clock, Fault, fromHex } from "../mq/mod.ts";
-import { type EntryRecord, readEntry } from "./entry.ts";
+import { type EntryRecord, readEntry, votesOf } from "./entry.ts";
+import { epochIn } from "./epochs.ts";
+import { certifiedHalf, checkForkProof, type ForkKind } from "./fork_proof.ts";
 import type { Checked, Journal } from "./journal.ts";
 import { CONTROL, inert } from "./names.ts";
+import type { Policy } from "./trust.ts";
 
 /** Where records go. */
 export interface Intake {
@@ -20,6 +23,8 @@ export interface Must {
   /** Their branch, and the place of the first. */
   branch?: string;
   from?: number;
+  /** Also of a branch that is frozen: for who is about to say what counts. */
+  isResolving?: boolean;
 }
 
 /**
@@ -42,7 +47,7 @@ function checkAll(
   into: Intake,
   records: readonly EntryRecord[],
   checked: Checked[],
-  { domain, branch: asked, from }: Must,
+  { domain, branch: asked, from, isResolving = false }: Must,
 ): void {
   let head: Parameters<Journal["check"]>[1] | undefined;
   for (const [i, record] of records.entries()) {
@@ -62,10 +67,13 @@ function checkAll(
     }
     const held = into.journal.at(branch, seq);
     if (held !== undefined && held.branch === branch) {
-      if (!bytesEqual(held.id, id)) throw proven(into, record, held);
-      continue;
+      if (bytesEqual(held.id, id)) continue;
+      if (!into.journal.endsHere(entry)) throw proven(into, record, held);
+      const now = into.journal.policyAt(entry.prev) as Policy;
+      head = { seq: seq - 1, id: entry.prev, epoch: now.epoch, now };
+    } else if (!isResolving && epochIn(entry) === undefined) {
+      into.journal.needUnforked("journal", branch);
     }
-    into.journal.needUnforked("journal", branch);
     head ??= into.journal.head(branch);
     const one = into.journal.check(record, head);
     checked.push(one);
@@ -73,19 +81,74 @@ function checkAll(
   }
 }
 
-/** Keeps the proof that two entries were certified for one place. Throws corrupt when they are no proof of that. */
+/**
+ * What a second entry for a place that is taken comes to. Two certificates stop the branch. One that nobody certified is
+ * discarded, but what it proves of who signed it, or voted for it, is kept. Throws corrupt when it proves nothing.
+ */
 function proven(into: Intake, record: EntryRecord, held: EntryRecord): Fault {
   const { entry: { branch, seq } } = readEntry(record.entry);
-  into.journal.checkFork(record);
-  into.db.write((tx) =>
-    into.journal.keepForkProof(tx, branch, seq, held.entry, record.entry, into.clock.wall())
-  );
+  for (const [first, second] of votesOfBoth(held.cert, record.cert)) {
+    prove(into, "keeper", branch, first, second);
+  }
+  try {
+    into.journal.checkFork(record);
+  } catch (e) {
+    prove(into, "author", branch, held.entry, record.entry);
+    return Fault.from("journal", e);
+  }
+  prove(into, "certified", branch, certifiedHalf(held), certifiedHalf(record));
   return new Fault(
     "journal",
     "forked",
     `two different entries ${seq} of ${inert(branch)} were certified`,
-    { hint: "isconf status: the branch is frozen until an owner resolves it" },
+    { hint: `isconf resolve ${inert(branch)}, with the root keys of the domain` },
   );
+}
+
+/**
+ * Keeps what two statements prove, when they prove anything; whether they do. In a transaction of its own: it counts
+ * whatever becomes of what they came with.
+ */
+export function prove(
+  { db, journal, clock }: Intake,
+  kind: ForkKind,
+  branch: string,
+  first: Uint8Array,
+  second: Uint8Array,
+): boolean {
+  try {
+    const proof = checkForkProof(journal, kind, branch, first, second);
+    db.write((tx) => journal.forks.keep(tx, journal.needPolicy("proof"), proof, clock.wall()));
+    return true;
+  } catch (e) {
+    if (e instanceof Fault) return false;
+    throw e;
+  }
+}
+
+/** The author proofs among entries for one branch, none of which need be certified: of each place the first two that differ. */
+export function proveAuthors(into: Intake, branch: string, entries: readonly Uint8Array[]): void {
+  const first = new Map<string, Uint8Array>();
+  for (const bytes of entries) {
+    const { entry: { epoch, term, seq }, kid } = readEntry(bytes);
+    const place = `${kid} ${epoch} ${term} ${seq}`;
+    const before = first.get(place);
+    if (before === undefined) first.set(place, bytes);
+    else if (!bytesEqual(before, bytes)) prove(into, "author", branch, before, bytes);
+  }
+}
+
+/** The votes of each keeper that has voted in both certificates. */
+function votesOfBoth(ours: Uint8Array, theirs: Uint8Array): [Uint8Array, Uint8Array][] {
+  try {
+    const votes = votesOf(ours);
+    return votesOf(theirs).flatMap(({ kid, bytes }) =>
+      votes.filter((vote) => vote.kid === kid).map((vote): [Uint8Array, Uint8Array] => [vote.bytes, bytes])
+    );
+  } catch (e) {
+    if (e instanceof Fault) return []; // no certificate at all
+    throw e;
+  }
 }
 
 /** A record as it travels. */

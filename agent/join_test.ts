@@ -239,6 +239,7 @@ test("whatever an owner does, others can still join: no entry of the control jou
   const place = {
     domain: fromHex(journal(a).domain() as string),
     prev: journal(a).head("@domain").id,
+    epoch: 0,
     seq: 2,
     term: 0,
   };

@@ -2,16 +2,12 @@
 // Not who votes (keeper.ts), not what this host has applied (history.ts).
 import type { Db, Tx } from "../fs/mod.ts";
 import { bytesEqual, Fault, toHex } from "../mq/mod.ts";
-import {
-  checkSeals,
-  type Entry,
-  ENTRY_LEVEL,
-  type EntryRecord,
-  openVote,
-  readEntry,
-  votesOf,
-} from "./entry.ts";
-import { CONTROL } from "./names.ts";
+import { certifiedIn } from "./certificate.ts";
+import { checkSeals, type Entry, ENTRY_LEVEL, type EntryRecord, readEntry } from "./entry.ts";
+import { type Cut, cutBack, epochIn, isSettled, wrongEpoch } from "./epochs.ts";
+import { forkText } from "./fork_proof.ts";
+import { Forks } from "./forks.ts";
+import { CONTROL, inert } from "./names.ts";
 import { getMeta, setMeta } from "./schema.ts";
 import {
   authorKey,
@@ -30,6 +26,7 @@ import { termStepMax } from "./limits.ts";
 export interface Head {
   seq: number;
   id: Uint8Array;
+  /** Of what follows it. */
   epoch: number;
 }
 
@@ -61,16 +58,20 @@ export class TooNew extends Fault {
 const EMPTY: Head = { seq: 0, id: new Uint8Array(0), epoch: 0 };
 
 export class Journal {
+  /** What was proven of keys and keepers. */
+  readonly forks: Forks;
   readonly #db: Db;
   /** The policy after each control entry, by that entry's id; they share what is the same in them. */
   readonly #policies = new Map<string, Policy>();
   #policy: Policy | undefined;
   readonly #grown = new Set<(branch: string) => void>();
-  readonly #kept = new Set<(tx: Tx, entry: Entry, term: number) => void>();
+  readonly #kept = new Set<(tx: Tx, checked: Checked) => void>();
+  readonly #cut = new Set<(tx: Tx, cut: Cut) => void>();
 
   /** Opens the journal in agent.db and follows the control journal to its end. */
   constructor(db: Db) {
     this.#db = db;
+    this.forks = new Forks(db);
     for (const row of this.#rows(CONTROL, 1, Number.MAX_SAFE_INTEGER)) {
       const { entry, id } = readEntry(row.entry);
       this.#keepPolicy(follow(this.#policy, entry, id));
@@ -101,11 +102,15 @@ export class Journal {
   /** The end of a branch's chain; of a branch forked off without entries of its own: the fork point. */
   head(branch: string): Head {
     const row = this.#db.read((r) =>
-      r.get<Head>("SELECT seq, id, epoch FROM entry WHERE branch = ? ORDER BY seq DESC LIMIT 1", branch)
+      r.get<Omit<Head, "epoch">>(
+        "SELECT seq, id FROM entry WHERE branch = ? ORDER BY seq DESC LIMIT 1",
+        branch,
+      )
     );
-    if (row !== undefined) return row;
-    const from = this.policy()?.branches.get(branch);
-    return from ? { seq: from.seq, id: from.id, epoch: 0 } : EMPTY;
+    const policy = this.policy();
+    const from = policy?.branches.get(branch);
+    const { seq, id } = row ?? from ?? EMPTY;
+    return { seq, id, epoch: policy?.epoch ?? 0 };
   }
 
   /** The stored entry at a place of a branch's chain, which may lie in the branch it was forked from. */
@@ -160,11 +165,12 @@ export class Journal {
   /**
    * Checks everything that can be checked of one entry that is to follow `head` on its branch: place, chain,
    * policy, role, revocation, both signatures, certificate. Nothing is kept. Throws corrupt, denied or refused.
-   * A keeper that is asked for its vote checks a `proposal`: all but the certificate, which is not there yet.
+   * A keeper that is asked for its vote checks a `proposal`: all but the certificate, which is not there yet. `head.now`: the
+   * policy that is to be the newest, where what is held beyond it does not count.
    */
   check(
     record: EntryRecord,
-    head: Head & { policySeq?: number },
+    head: Head & { policySeq?: number; now?: Policy },
     as: "certified" | "proposal" = "certified",
   ): Checked & { policySeq: number } {
     const read = readEntry(record.entry);
@@ -173,10 +179,9 @@ export class Journal {
     const bad = (why: string) =>
       new Fault("journal", "corrupt", `${where} ${why}`, { hint: "isconf verify, then ask another host" });
     if (entry.seq !== head.seq + 1) throw bad(`does not follow entry ${head.seq}`);
-    if (entry.epoch !== head.epoch) throw bad(`is of another epoch, ${entry.epoch}`);
     if (!bytesEqual(entry.prev, head.id)) throw bad("names another predecessor: the chain is broken there");
     const genesis = entry.branch === CONTROL && entry.seq === 1;
-    const now = genesis ? follow(undefined, entry, id) : this.needPolicy("journal");
+    const now = genesis ? follow(undefined, entry, id) : head.now ?? this.needPolicy("journal");
     const then = genesis ? now : this.policyAt(entry.policy);
     if (!genesis && !bytesEqual(entry.domain, now.domain)) throw bad("belongs to another domain");
     if (then === undefined) {
@@ -184,6 +189,8 @@ export class Journal {
         hint: "isconf up when a keeper can be reached, or isconf bundle import a newer bundle",
       });
     }
+    const wrong = wrongEpoch(now, then, entry, id);
+    if (wrong !== undefined) throw bad(wrong);
     const before = head.policySeq ?? this.#policySeqOf(this.at(entry.branch, head.seq));
     if (then.seq < before) throw bad("names a policy older than the entry before it");
     if (!now.branches.has(entry.branch) && entry.branch !== CONTROL) throw bad("is of a branch nobody made");
@@ -205,8 +212,8 @@ export class Journal {
     if (entry.term > termStepMax && entry.term > this.#termBefore(entry) + termStepMax) {
       throw bad("jumps in its term");
     }
-    checkSeals(record, read, authorKey(then, kid), hostKey(then, toHex(entry.origin)));
-    const term = as === "certified" ? this.#certifiedIn(record, entry, id, then, now, bad) : 0;
+    checkSeals(record, read, authorKey(then, kid, entry.ops), hostKey(then, toHex(entry.origin)));
+    const term = as === "certified" ? certifiedIn({ record, entry, id }, then, now, bad) : 0;
     if (isNewer) throw new TooNew(where, entry.level);
     if (entry.branch === CONTROL && !genesis) {
       if (!bytesEqual(entry.policy, entry.prev)) throw bad("does not follow the policy it names");
@@ -225,38 +232,14 @@ export class Journal {
     return before === undefined ? 0 : readEntry(before.entry).entry.term;
   }
 
-  /** The term of the votes that certify an entry. Throws when they are too few. */
-  #certifiedIn(
-    record: EntryRecord,
-    entry: Entry,
-    id: Uint8Array,
-    policy: Policy,
-    now: Policy,
-    bad: (why: string) => Fault,
-  ): number {
-    const sets = keepersFor(policy, entry, id);
-    const known = new Set(sets.flatMap(({ hosts }) => hosts));
-    const votes = new Map<number, Set<string>>();
-    for (const { kid, bytes } of votesOf(record.cert)) {
-      if (!known.has(kid) || isCut(now, kid, entry.branch, entry.seq)) continue;
-      const vote = openVote(bytes, entry.domain, entry.branch, hostKey(policy, kid));
-      const same = vote.seq === entry.seq && vote.epoch === entry.epoch && bytesEqual(vote.id, id);
-      if (!same || vote.term < entry.term) continue;
-      votes.set(vote.term, (votes.get(vote.term) ?? new Set()).add(kid));
-    }
-    let most = 0;
-    for (const [term, by] of votes) {
-      const missing = sets.find(({ hosts, quorum }) => hosts.filter((host) => by.has(host)).length < quorum);
-      if (missing === undefined) return term;
-      most = Math.max(most, by.size);
-    }
-    const { quorum } = sets.at(-1) as Policy["keepers"];
-    throw bad(`has the votes of ${most} keepers and needs ${quorum}: it was never certain`);
-  }
-
-  /** Keeps checked entries, in order. The policy follows when the transaction commits. */
+  /**
+   * Keeps checked entries, in order. The policy follows when the transaction commits. With the beginning of an epoch goes what
+   * it leaves behind.
+   */
   append(tx: Tx, checked: readonly Checked[]): void {
-    for (const { record, entry, id, term } of checked) {
+    for (const one of checked) {
+      const { record, entry, id } = one;
+      const cut = epochIn(entry) === undefined ? [] : cutBack(tx, this.#policy, entry);
       tx.run(
         "INSERT INTO entry (branch, seq, epoch, id, entry, origin, cert) VALUES (?, ?, ?, ?, ?, ?, ?)",
         entry.branch,
@@ -267,13 +250,21 @@ export class Journal {
         record.origin,
         record.cert,
       );
-      for (const fn of this.#kept) fn(tx, entry, term);
+      for (const fn of this.#kept) fn(tx, one);
+      for (const back of cut) this.#cut.forEach((fn) => fn(tx, back));
       if (entry.branch !== CONTROL) continue;
       if (entry.seq === 1) setMeta(tx, "domain", toHex(id));
-      tx.onCommit(() => this.#keepPolicy(follow(this.#policy, entry, id)));
+      tx.onCommit(() => this.#keepPolicy(follow(this.#before(entry), entry, id)));
     }
     const branches = new Set(checked.map(({ entry }) => entry.branch));
     tx.onCommit(() => branches.forEach((branch) => this.#grown.forEach((fn) => fn(branch))));
+  }
+
+  /** The policy that a control entry follows. With the beginning of an epoch, what was held in its place is forgotten. */
+  #before(entry: Entry): Policy | undefined {
+    if (epochIn(entry) === undefined) return this.#policy;
+    for (const [id, { seq }] of this.#policies) if (seq >= entry.seq) this.#policies.delete(id);
+    return this.policyAt(entry.prev);
   }
 
   #keepPolicy(policy: Policy): void {
@@ -283,7 +274,8 @@ export class Journal {
 
   /** Drops everything: for a host that has not come into any domain. */
   forget(tx: Tx): void {
-    for (const table of ["entry", "fork_proof"]) tx.run(`DELETE FROM ${table}`);
+    tx.run("DELETE FROM entry");
+    this.forks.forget(tx);
     setMeta(tx, "domain", undefined);
     tx.onCommit(() => {
       this.#policies.clear();
@@ -296,9 +288,25 @@ export class Journal {
     this.#grown.add(fn);
   }
 
-  /** Calls `fn` in the transaction that keeps an entry, with the term of its votes. */
-  onKept(fn: (tx: Tx, entry: Entry, term: number) => void): void {
+  /** Calls `fn` in the transaction that keeps an entry. */
+  onKept(fn: (tx: Tx, checked: Checked) => void): void {
     this.#kept.add(fn);
+  }
+
+  /** Calls `fn` in the transaction that takes entries out of a chain, after that. */
+  onCut(fn: (tx: Tx, cut: Cut) => void): void {
+    this.#cut.add(fn);
+  }
+
+  /**
+   * Whether a control entry begins an epoch in the place of what is held there: the root keys go on from its predecessor, and
+   * have not spoken of this epoch in what is held.
+   */
+  endsHere(entry: Entry): boolean {
+    const { seq, epoch, prev } = entry;
+    if (epochIn(entry) === undefined || epoch <= this.needPolicy("journal").epoch) return false;
+    const before = this.at(CONTROL, seq - 1)?.id;
+    return before !== undefined && bytesEqual(before, prev);
   }
 
   /** A branch and those it was forked from, the oldest first. */
@@ -312,32 +320,29 @@ export class Journal {
    * prove that agreement was broken. What is merely signed a second time, or wrong, proves nothing against the certified
    * one that is held. Throws corrupt, denied or refused then.
    */
-  checkFork(other: EntryRecord): void {
+  checkFork(other: EntryRecord): Checked {
     const { entry: { branch, seq, epoch, prev } } = readEntry(other.entry);
     if (branch === CONTROL && seq === 1) throw notProof(); // the beginning of another domain, which is none of ours
-    this.check(other, { seq: seq - 1, epoch, id: prev, policySeq: 0 });
+    return this.check(other, { seq: seq - 1, epoch, id: prev, policySeq: 0 });
   }
 
-  /** Keeps the proof that one key signed two entries for one place; the branch is frozen from then on. */
-  keepForkProof(
-    tx: Tx,
-    branch: string,
-    seq: number,
-    first: Uint8Array,
-    second: Uint8Array,
-    atMs: number,
-  ): void {
-    tx.run("INSERT OR IGNORE INTO fork_proof VALUES (?, ?, ?, ?, ?)", branch, seq, first, second, atMs);
-  }
-
-  /** The place at which a branch was forked, if a proof of that is held. */
+  /** The place at which a branch was forked, if that is proven and the root keys have not said since what counts. */
   forkOf(branch: string): { seq: number; foundMs: number } | undefined {
-    return this.#db.read((r) =>
-      r.get<{ seq: number; foundMs: number }>(
-        "SELECT seq, found_ms AS foundMs FROM fork_proof WHERE branch = ? ORDER BY seq LIMIT 1",
-        branch,
-      )
-    );
+    const proof = this.forkProof(branch);
+    return proof && { seq: proof.seq, foundMs: proof.foundMs };
+  }
+
+  /** The same with the two entries. */
+  forkProof(
+    branch: string,
+  ): { seq: number; foundMs: number; first: Uint8Array; second: Uint8Array } | undefined {
+    const idAt = (seq: number) => this.at(branch, seq)?.id;
+    for (const { id, seq, foundMs } of this.forks.certified(branch)) {
+      const [first, second] = this.forks.entriesOf(id);
+      const ids = [first, second].map((bytes) => readEntry(bytes).id);
+      if (!isSettled(this.policy(), { branch, seq, ids }, idAt)) return { seq, foundMs, first, second };
+    }
+    return undefined;
   }
 
   /** Throws a forked fault when a proof is held that somebody signed two entries for one place of the branch. */
@@ -349,7 +354,23 @@ export class Journal {
       "forked",
       `${branch} is frozen: two different entries ${fork.seq} were certified`,
       {
-        hint: "isconf status: shows the proof; an owner has to resolve it",
+        hint: `isconf resolve ${branch}, with the root keys of the domain`,
+      },
+    );
+  }
+
+  /** Throws a denied fault when a key was proven to have signed two entries for one place, and no owner has acknowledged it. */
+  needNotSuspended(op: string, author: string): void {
+    const policy = this.needPolicy(op);
+    const proof = this.forks.suspends(policy, author);
+    if (proof === undefined) return;
+    const name = nameOf(policy, author);
+    throw new Fault(
+      op,
+      "denied",
+      `${forkText(policy, proof)}: nothing of it is certified until that is acknowledged`,
+      {
+        hint: `isconf acknowledge ${inert(name)}, by an owner of the domain`,
       },
     );
   }
@@ -358,13 +379,6 @@ export class Journal {
   domain(): string | undefined {
     return getMeta(this.#db, "domain");
   }
-}
-
-/** Whose votes an entry needs that is made under a policy: of those who are keepers then, and of those whom it makes so. */
-export function keepersFor(policy: Policy, entry: Entry, id: Uint8Array): Policy["keepers"][] {
-  const isChange = entry.level <= ENTRY_LEVEL && entry.seq > 1 &&
-    entry.ops.some(({ op }) => op === "keepers" || op === "register");
-  return isChange ? [policy.keepers, follow(policy, entry, id).keepers] : [policy.keepers];
 }
 
 function notProof(): Fault {

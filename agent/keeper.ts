@@ -4,7 +4,7 @@
 import type { Db, Tx } from "../fs/mod.ts";
 import { type Cbor, decode, encode, Fault, type KeyPair } from "../mq/mod.ts";
 import { type EntryRecord, sealVote } from "./entry.ts";
-import { stagePartBytesMax, timeMsMax } from "./limits.ts";
+import { timeMsMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import { batchId, decodeProof, encodeProof, type Proof, type Voted } from "./promises.ts";
 
@@ -189,6 +189,11 @@ export class Keeper {
     tx.run("UPDATE promise SET held = 0 WHERE change = 1");
   }
 
+  /** A new epoch has begun: terms start anew, and what was promised or voted for before is worth nothing any more. */
+  begin(tx: Tx): void {
+    for (const table of ["promise", "accepted"]) tx.run(`DELETE FROM ${table}`);
+  }
+
   /** What this keeper has voted for and does not know to be certified. */
   accepted(branch: string): Accepted | undefined {
     const row = this.#db.read((r) =>
@@ -202,6 +207,12 @@ export class Keeper {
       records: decode(row.records) as Uint8Array[][],
       proof: decodeProof(row.proof),
     };
+  }
+
+  /** In which term, and from which place on, {@link accepted} is; without its records. */
+  voted(branch: string): { term: number; seq: number } | undefined {
+    const sql = "SELECT term, seq FROM accepted WHERE branch = ?";
+    return this.#db.read((r) => r.get<{ term: number; seq: number }>(sql, branch));
   }
 
   /** Notes for what it is about to vote: before the vote is given, by the caller's one transaction. */
@@ -243,25 +254,6 @@ export function certified(
     origin,
     cert: encode(votes.map((of) => of[i] as Uint8Array)),
   }));
-}
-
-/** A batch in parts that each fit into one message: of each entry the bytes of entry and origin. */
-export function* partsOf(
-  batch: readonly Pick<Proposal, "entry" | "origin">[],
-): IterableIterator<Uint8Array[][]> {
-  let part: Uint8Array[][] = [];
-  let bytes = 0;
-  for (const { entry, origin } of batch) {
-    const size = entry.length + origin.length + 16;
-    if (part.length > 0 && bytes + size > stagePartBytesMax) {
-      yield part;
-      part = [];
-      bytes = 0;
-    }
-    part.push([entry, origin]);
-    bytes += size;
-  }
-  if (part.length > 0) yield part;
 }
 
 /** The fault of a check-in under a term that is not, or no longer, the promised one; names both. */

@@ -8,7 +8,7 @@ import { keepersMax } from "./limits.ts";
 import { claim, finish, giveBack } from "./locks.ts";
 import { CONTROL, inert } from "./names.ts";
 import { memberNamed } from "./roles.ts";
-import { may, nameOf, type Policy } from "./trust.ts";
+import { majorityOf, may, nameOf, type Policy } from "./trust.ts";
 
 /** The keepers of a domain. */
 export interface KeepersNow {
@@ -117,7 +117,7 @@ function wanted(
   }
   if (hosts.length === 0 || hosts.length > keepersMax) throw usage(`a domain has 1 to ${keepersMax} keepers`);
   const isEtcd = register === "etcd";
-  const needed = quorum ?? (isEtcd ? 1 : Math.floor(hosts.length / 2) + 1);
+  const needed = quorum ?? (isEtcd ? 1 : majorityOf(hosts.length));
   if (isEtcd && needed !== 1) throw usage("where etcd decides one keeper is enough to say so");
   if (!isEtcd && (2 * needed <= hosts.length || needed > hosts.length)) {
     throw usage(`of ${hosts.length} keepers more than half have to agree, and not more than there are`);
@@ -143,7 +143,7 @@ async function holdStill({ host, actor }: Call, branch: string): Promise<number>
     await letGo({ host, actor }, [branch]);
     const again = await claim(host, policy, branch, { ...want, after: granted.held.term }, person);
     if (again.again === undefined) await giveBack(host, policy, again.held, person);
-    else await finish(host, policy, branch, again);
+    else await finish(host, policy, branch, again, person);
   }
 }
 

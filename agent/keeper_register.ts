@@ -15,6 +15,7 @@ import { type Asked, changeIn } from "./keeper_turns.ts";
 import { claimant, openClaim } from "./keeper_words.ts";
 import { etcdPutsMax, registerAgainMs, registerTriesMax } from "./limits.ts";
 import { CONTROL, inert } from "./names.ts";
+import type { Own } from "./own.ts";
 import type { Proof } from "./promises.ts";
 import {
   getContents,
@@ -31,6 +32,7 @@ export interface KeeperRegisterOptions {
   db: Db;
   journal: Journal;
   keeper: Keeper;
+  own: Own;
   clock: Clock;
   cells: Cells;
   /** Brings a chain up to `seq` from other hosts, as far as they have it. */
@@ -90,7 +92,9 @@ export class KeeperRegister {
     const mine = this.#tail.then(async () => {
       for (let tries = 1;; tries++) {
         try {
-          return await fn(await this.#catchUp(branch));
+          const seen = await this.#catchUp(branch);
+          this.#o.own.need("keeper"); // what has just come may show that it does not remember its own votes
+          return await fn(seen);
         } catch (e) {
           if (!(e instanceof Moved) || tries === registerTriesMax) throw e;
           await sleep(this.#o.clock, registerAgainMs * this.#o.clock.random(1)[0]! / 256);
@@ -171,7 +175,7 @@ export class KeeperRegister {
 
   /** Brings what was decided elsewhere: from who has it certified, or out of the register, attested here then. */
   async #bring(policy: Policy, names: Names, branch: string, stand: Stood): Promise<void> {
-    const { db, journal, keeper } = this.#o;
+    const { db, journal, keeper, own } = this.#o;
     const isNext = (head: Head) => stand.parts > 0 && stand.from === head.seq + 1;
     if (branch === CONTROL || !isNext(journal.head(branch))) await this.#o.fetch(branch, stand.seq);
     const head = journal.head(branch);
@@ -191,6 +195,9 @@ export class KeeperRegister {
       // Of this others have to be asked for their votes: whoever wants to go on does that (control.ts).
       return db.write((tx) => keeper.accept(tx, branch, term, batch, proof));
     }
+    own.need("keeper"); // what has just come may show that it does not remember its own votes
+    const { epoch, seq } = batch.at(-1) as Proposal;
+    db.write((tx) => own.sign(tx, "vote", branch, { epoch, seq, term }));
     takeIn(this.#o, certified(batch, [keeper.votes(policy.domain, term, batch)]), { branch });
     this.#o.log(
       `keeper: ${inert(branch)}: entries ${stand.from} to ${stand.seq}, decided elsewhere, are attested here`,
@@ -349,7 +356,7 @@ function needStand(branch: string, stand: Stood | undefined, head: Head): Stood 
 /** Nothing goes on then: what was certified could be certified otherwise. */
 const back = (why: string) =>
   new Fault("keeper", "refused", `${why}: nothing is decided until that is mended`, {
-    hint: "etcdctl snapshot restore, with a newer snapshot, or isconf status",
+    hint: "etcdctl snapshot restore, with a newer snapshot; if there is none, isconf keeper recover",
   });
 const over = () =>
   new Fault("keeper", "refused", "etcd does not decide any more in this domain", { hint: "isconf up" });

@@ -25,11 +25,11 @@ async function under(t: Parameters<typeof makeFirstHost>[0]) {
   const a = await makeFirstHost(t);
   const k = await addOther(a, "keeper");
   await extend(a, [keepersAre(k)], k.host);
-  const { db, journal, keeper } = a.agent.host;
+  const { db, journal, keeper, heads } = a.agent.host;
   const mesh = new FakeMesh();
   const key = () => hostPair(a.agent.host);
   const door = () => assert.fail("this host is no keeper");
-  const keepers = new Keepers({ db, journal, local: keeper, door, key, clock: systemClock, mesh });
+  const keepers = new Keepers({ db, journal, local: keeper, door, key, clock: systemClock, mesh, heads });
   const policy = journal.needPolicy("test");
   const answer = (fn: (nonce: Uint8Array) => Cbor) =>
     mesh.hosts.set(k.id, (_, value) => {

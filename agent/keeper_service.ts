@@ -2,10 +2,12 @@
 // request and its own journal, and nothing else; what it grants is durable before it is said.
 import type { Db } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, type Clock, Fault, fromHex, keyId, type KeyPair, toHex } from "../mq/mod.ts";
-import { type EntryRecord, readEntry } from "./entry.ts";
+import { readEntry } from "./entry.ts";
 import { takeIn } from "./intake.ts";
 import type { Journal } from "./journal.ts";
-import { certified, type Held, type Keeper, lockedBy, type Proposal } from "./keeper.ts";
+import type { Own } from "./own.ts";
+import { type Held, type Keeper, lockedBy } from "./keeper.ts";
+import type { KeeperRegister, Seen } from "./keeper_register.ts";
 import {
   claimant,
   type ClaimWords,
@@ -14,30 +16,20 @@ import {
   type RequestWords,
   sealReply,
 } from "./keeper_words.ts";
-import {
-  type Asked,
-  changeIn,
-  isChanging,
-  isSole,
-  needCutsNow,
-  needForkPoints,
-  needHolder,
-  needLocks,
-  needSole,
-  needTurn,
-} from "./keeper_turns.ts";
+import { type Asked, changeIn, isChanging, isSole, needHolder } from "./keeper_turns.ts";
+import { certify, noKeeper } from "./keeper_vote.ts";
 import { termStepMax } from "./limits.ts";
-import type { KeeperRegister, Seen } from "./keeper_register.ts";
 import type { Mesh } from "./mesh.ts";
 import { checkMessage, CONTROL, inert } from "./names.ts";
-import { encodeProof, NO_PROOF, sealPromise } from "./promises.ts";
-import { isFrom, movedOn, type Stage, Stages } from "./stages.ts";
+import { encodeProof, sealPromise } from "./promises.ts";
+import { isFrom, Stages } from "./stages.ts";
 import { authorKey, isCut, isMember, may, nameOf } from "./trust.ts";
 
 export interface KeeperServiceOptions {
   db: Db;
   journal: Journal;
   keeper: Keeper;
+  own: Own;
   key(): KeyPair;
   clock: Clock;
   mesh: Mesh;
@@ -45,6 +37,8 @@ export interface KeeperServiceOptions {
   register: KeeperRegister;
   /** Resolves when this host has compared its journal with others, or has waited long enough for that. */
   settled(): Promise<void>;
+  /** Whether it has heard from so many other keepers since its start that it may vote. */
+  hasHeardEnough(): boolean;
   /** Brings a chain up to what another host has. */
   pull(host: string, branch: string): Promise<void>;
   log(line: string): void;
@@ -68,6 +62,8 @@ export function serveKeeper(o: KeeperServiceOptions): KeeperDoor {
     if (!isKeeper && branch !== CONTROL) throw noKeeper();
     if (!isMember(policy, from)) throw denied("that host is not of this domain");
     const { nonce, body } = openRequest(bytes, policy, branch, from, fromHex(self));
+    o.own.need("keeper");
+    if (!o.hasHeardEnough()) throw tooEarly();
     const answer = await answerTo(o, stages, { policy, branch, from, self, body });
     return sealReply(answer, nonce, policy.domain, branch, key);
   };
@@ -178,7 +174,14 @@ function look(o: KeeperServiceOptions, branch: string): Cbor {
   const { seq, id } = o.journal.head(branch);
   const held = o.keeper.holder(branch);
   const freed = o.keeper.freed(branch) ?? null;
-  return { seq, id, freed, lock: held === undefined ? null : { ...held } };
+  const voted = o.keeper.voted(branch);
+  return {
+    seq,
+    id,
+    freed,
+    lock: held === undefined ? null : { ...held },
+    voted: voted === undefined ? null : { ...voted },
+  };
 }
 
 /** A lock was given back, and this keeper was not there: the words of who gave it back are as good from anybody. */
@@ -204,6 +207,7 @@ async function decide(
   if (toHex(claim.host) !== from) throw denied("a claim that was made on another host");
   const next = o.journal.head(branch).seq + 1;
   const isRevoked = isCut(policy, author, branch, next);
+  if (branch !== CONTROL) o.journal.needNotSuspended(claim.what, author); // there its entries are judged one by one
   // Of the control journal nobody keeps a lock: who may say what there, its entries are judged by.
   const isChange = claim.what === "change";
   const isAllowed = branch === CONTROL
@@ -254,8 +258,12 @@ async function decide(
     message: claim.message,
   };
   const nowMs = o.clock.wall();
-  const isAlone = isSole(policy) && seen === undefined;
-  const how = { steal, after: isAlone ? undefined : claim.after, change: isChange };
+  const how = {
+    steal,
+    // Of the control journal nobody keeps a term: what was promised there before is for an end that may have moved on.
+    after: isSole(policy) && seen === undefined && branch !== CONTROL ? undefined : claim.after,
+    change: isChange,
+  };
   const held = o.keeper.next(branch, holder, nowMs, how);
   if (seen !== undefined) await seen.lock(held, bytes);
   o.db.write((tx) => {
@@ -300,82 +308,10 @@ async function release(
   }
 }
 
-/**
- * Votes for the whole of a check-in, or for nothing of it; the votes, by entry. Where no other keeper is needed it is
- * certified with that, and kept in the same transaction.
- */
-async function certify(
-  o: KeeperServiceOptions,
-  asked: Asked,
-  stage: Stage,
-  term: number,
-  proof: Uint8Array | undefined,
-): Promise<Uint8Array[]> {
-  const { policy, branch, seen } = asked;
-  o.journal.needUnforked("ci", branch);
-  const head = o.journal.head(branch);
-  if (!bytesEqual(head.id, stage.base.id)) throw movedOn(branch, head.seq);
-  const isControl = branch === CONTROL;
-  const batch: Proposal[] = stage.entries.map(({ record, entry, id }) => ({
-    ...record,
-    ...placeOf(entry),
-    id,
-  }));
-  const change = isControl
-    ? stage.entries.map(({ entry }) => changeIn(entry.ops)).find((op) => op)
-    : undefined;
-  if (!policy.keepers.hosts.includes(asked.self) && !isToBeKeeper(change, asked.self)) {
-    throw noKeeper();
-  }
-  const turn = isSole(policy) && change === undefined
-    ? needSole(o, asked, stage, term)
-    : needTurn(o, asked, stage, term, proof ?? null);
-  const locks = change === undefined || turn.proof === undefined
-    ? []
-    : needLocks(o, asked, change, turn.held, turn.isAgain);
-  for (const { entry } of stage.entries) {
-    if (isControl) {
-      needCutsNow(o, policy, entry.ops);
-      needForkPoints(o, entry.ops);
-    } else if (!turn.isAgain && !bytesEqual(entry.policy, policy.head)) {
-      throw new Fault("ci", "refused", "the policy of the domain has changed meanwhile", {
-        hint: "isconf ci",
-      });
-    }
-  }
-  const votes = o.keeper.votes(policy.domain, term, batch);
-  if (seen !== undefined) {
-    await seen.entries(term, batch, turn.proof ?? NO_PROOF);
-    if (turn.proof === undefined) {
-      takeIn(o, certified(batch, [votes]), { branch }); // perhaps they have come from another keeper by now
-      return votes;
-    }
-  }
-  o.db.write((tx) => {
-    if (turn.proof === undefined) {
-      const records = certified(batch, [votes]);
-      return o.journal.append(
-        tx,
-        stage.entries.map((checked, i) => ({ ...checked, term, record: records[i] as EntryRecord })),
-      );
-    }
-    o.keeper.learn(tx, { ...turn.held, message: stage.entries[0]!.entry.message });
-    o.keeper.accept(tx, branch, term, batch, turn.proof);
-    for (const held of locks) o.keeper.learn(tx, held);
+const tooEarly = () =>
+  new Fault("keeper", "refused", "this keeper has started and not yet heard from enough others to vote", {
+    hint: "isconf keeper, then try again",
   });
-  return votes;
-}
-
-const isToBeKeeper = (change: ReturnType<typeof changeIn>, self: string): boolean =>
-  change?.op === "keepers" && change.hosts.some((k) => toHex(k) === self);
-
-const placeOf = ({ branch, epoch, seq }: { branch: string; epoch: number; seq: number }) => ({
-  branch,
-  epoch,
-  seq,
-});
-
-const noKeeper = () => new Fault("keeper", "refused", "this host is no keeper", { hint: "isconf status" });
 const malformed = () =>
   new Fault("keeper", "corrupt", "a request to a keeper is malformed", { hint: "isconf version" });
 const denied = (why: string) =>

@@ -45,6 +45,8 @@ export interface LookReply {
   freed: Uint8Array | null;
   seq: number;
   id: Uint8Array;
+  /** In which term, and from which place on, that keeper has voted for what it does not know to be certified. */
+  voted: { term: number; seq: number } | null;
 }
 
 interface Envelope {
@@ -145,16 +147,13 @@ export function openReply(
 
 /** What a keeper says of a branch, when it has the right form. Throws a corrupt fault. */
 export function readLook(body: Cbor, branch: string): LookReply {
-  const { lock, seq, id, freed = null } = (body ?? {}) as {
-    lock?: Cbor;
-    seq?: Cbor;
-    id?: Cbor;
-    freed?: Cbor;
-  };
+  const { lock, seq, id, freed = null, voted = null } = (body ?? {}) as { [name: string]: Cbor | undefined };
   const isEnd = isCount(seq) && id instanceof Uint8Array && (id.length === 32 || id.length === 0);
   if (!isEnd || (lock !== null && !isHeld(lock, branch))) throw malformed("a keeper's word about a lock");
   if (freed !== null && !(freed instanceof Uint8Array)) throw malformed("a keeper's word about a lock");
-  return { lock: lock === null ? null : { ...lock as unknown as Held }, seq, id, freed };
+  const { term, seq: first } = (voted ?? {}) as { term?: Cbor; seq?: Cbor };
+  const pending = isCount(term) && isCount(first) ? { term, seq: first } : null;
+  return { lock: lock === null ? null : { ...lock as unknown as Held }, seq, id, freed, voted: pending };
 }
 
 /** What a keeper answers to a claim beside: its promise, and what it has voted for and does not know to be certified. */

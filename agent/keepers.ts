@@ -4,8 +4,10 @@ import { isDeepStrictEqual } from "node:util";
 import type { Db } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, type Clock, Fault, fromHex, keyId, type KeyPair } from "../mq/mod.ts";
 import { type EntryRecord, openVote, readEntry } from "./entry.ts";
+import type { Heads } from "./heads.ts";
+import { proveAuthors } from "./intake.ts";
 import type { Journal } from "./journal.ts";
-import { certified, type Held, type Keeper, partsOf, type Proposal } from "./keeper.ts";
+import { certified, type Held, type Keeper, type Proposal } from "./keeper.ts";
 import type { KeeperDoor } from "./keeper_service.ts";
 import {
   type ClaimReply,
@@ -22,7 +24,9 @@ import {
 import { keeperAskMs, keeperWorkMs, registerAskMs, termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { inert } from "./names.ts";
-import { batchId, encodeProof, joinProofs, judge, type Proof } from "./promises.ts";
+import { batchId, encodeProof, joinProofs, judge, type Proof, Undecided } from "./promises.ts";
+import { askOne, askQuorum, countIn, lockOf, tooFew } from "./quorum.ts";
+import { partsOf } from "./stages.ts";
 import { hostKey, nameOf, type Policy } from "./trust.ts";
 
 export interface KeepersOptions {
@@ -35,6 +39,8 @@ export interface KeepersOptions {
   key(): KeyPair;
   clock: Clock;
   mesh: Mesh;
+  /** Hears of every keeper that has answered to a nonce. */
+  heads: Pick<Heads, "heard">;
 }
 
 /** A lock as a quorum has promised it, and its promises. */
@@ -54,7 +60,7 @@ export class Keepers {
   readonly #o: KeepersOptions;
 
   /** The promises under which locks are held here, as long as this agent runs. */
-  readonly #proofs = new Map<string, { term: number; proof: Proof }>();
+  readonly #proofs = new Map<string, { epoch: number; term: number; proof: Proof }>();
 
   constructor(options: KeepersOptions) {
     this.#o = options;
@@ -63,7 +69,8 @@ export class Keepers {
   /** The promises under which a lock was taken from here; undefined when they have been forgotten. */
   proofOf({ branch, term }: Held): Proof | undefined {
     const known = this.#proofs.get(branch);
-    return known?.term === term ? known.proof : undefined;
+    const isOfNow = known?.term === term && known.epoch === this.#o.journal.head(branch).epoch;
+    return isOfNow ? known.proof : undefined;
   }
 
   get #self(): string {
@@ -84,25 +91,8 @@ export class Keepers {
     const here = new Set(
       sets.flatMap(({ hosts }) => hosts).filter((k) => k === this.#self || peers.includes(k)),
     );
-    for (const set of sets) if (countIn(set, here) < set.quorum) throw this.#tooFew(op, policy, set, here);
+    for (const set of sets) if (countIn(set, here) < set.quorum) throw tooFew(op, policy, set, here);
     return [...here];
-  }
-
-  #tooFew(
-    op: string,
-    policy: Policy,
-    set: Policy["keepers"],
-    answered: ReadonlySet<string>,
-    why = "",
-  ): Fault {
-    const { hosts } = set;
-    const missing = hosts.filter((k) => !answered.has(k)).map((k) => inert(nameOf(policy, k)));
-    const text = `${countIn(set, answered)} of ${hosts.length} keepers reachable from here; missing: ${
-      missing.join(", ")
-    }`;
-    return new Fault(op, "noQuorum", `${text}${why === "" ? "" : `: ${why}`}`, {
-      hint: `isconf status, then isconf ${op} again`,
-    });
   }
 
   /**
@@ -120,17 +110,54 @@ export class Keepers {
 
   /** What the keepers know of a branch, noted here. Throws noQuorum. */
   async look(op: string, policy: Policy, branch: string): Promise<Looked> {
-    const answers = await this.#quorum(op, policy, async (keeper) => {
-      const reply = readLook(await this.#ask(op, policy, branch, keeper, { what: "look" }), branch);
-      this.#checkTerm(reply.lock);
-      return reply;
-    });
+    const answers = await this.#quorum(op, policy, (keeper) => this.#lookAt(op, policy, branch, keeper));
     const lock = lockOf([...answers.values()], policy);
     if (lock !== null) this.#note(lock);
     const [keeper, end] = [...answers].reduce((a, b) => b[1].seq > a[1].seq ? b : a);
     const freed = [...answers.values()].find((one) => one.freed !== null && one.lock?.term === lock?.term)
       ?.freed;
     return { ...end, keeper, lock, freed: freed ?? null };
+  }
+
+  /** What each keeper that answers has voted for on a branch and does not know to be certified. Throws nothing. */
+  async voted(policy: Policy, branch: string): Promise<{ keeper: string; term: number; seq: number }[]> {
+    const { hosts } = policy.keepers;
+    const here = hosts.filter((k) => k === this.#self || this.#o.mesh.peers().includes(k));
+    const answers = await Promise.all(here.map(async (keeper) => {
+      try {
+        const reply = readLook(await this.#ask("keeper", policy, branch, keeper, { what: "look" }), branch);
+        return reply.voted === null ? [] : [{ keeper, ...reply.voted }];
+      } catch {
+        return []; // who does not answer says nothing
+      }
+    }));
+    return answers.flat();
+  }
+
+  /** What one keeper says of a branch now: its answer names the question's nonce, and so is not an old one. */
+  async #lookAt(op: string, policy: Policy, branch: string, keeper: string): Promise<LookReply> {
+    const reply = readLook(await this.#ask(op, policy, branch, keeper, { what: "look" }), branch);
+    this.#checkTerm(reply.lock);
+    this.#o.heads.heard(keeper, branch);
+    return reply;
+  }
+
+  /** What each keeper that answers says of where a branch ends now, be they a quorum or not; by their ids. */
+  async ends(
+    op: string,
+    policy: Policy,
+    branch: string,
+  ): Promise<Map<string, Pick<LookReply, "seq" | "id">>> {
+    const here = policy.keepers.hosts.filter((k) => k === this.#self || this.#o.mesh.peers().includes(k));
+    const ends = new Map<string, Pick<LookReply, "seq" | "id">>();
+    await Promise.all(here.map(async (keeper) => {
+      try {
+        ends.set(keeper, await this.#lookAt(op, policy, branch, keeper));
+      } catch (e) {
+        if (!(e instanceof Fault)) throw e; // it does not answer, or not as a keeper does
+      }
+    }));
+    return ends;
   }
 
   /**
@@ -146,7 +173,7 @@ export class Keepers {
   ): Promise<Granted> {
     const isSole = policy.keepers.quorum === 1;
     const claim = sealClaim(words, policy.domain, branch, person);
-    const answers = await this.#quorum("lock", policy, async (keeper) => {
+    const ask = async (keeper: string) => {
       const reply = readClaimed(
         await this.#ask("lock", policy, branch, keeper, {
           what: "claim",
@@ -163,11 +190,18 @@ export class Keepers {
       throw new Fault("lock", "corrupt", "the keeper answered with a lock of somebody else", {
         hint: "isconf status",
       });
-    });
-    const replies = [...answers.values()];
+    };
+    const replies = [...(await this.#quorum("lock", policy, ask)).values()];
     const held = replies[0]!.lock as Held;
     this.#note(held);
-    return this.#granted(policy, branch, held, words, replies);
+    try {
+      return this.#granted(policy, branch, held, words, replies);
+    } catch (e) {
+      if (!(e instanceof Undecided)) throw e;
+      // The first that answered do not know enough; a claim that comes again is answered in the same words.
+      const all = await this.#quorum("lock", policy, ask, [policy.keepers], "all");
+      return this.#granted(policy, branch, held, words, [...all.values()]);
+    }
   }
 
   /** What promises of a quorum come to. */
@@ -180,6 +214,7 @@ export class Keepers {
   ): Granted {
     const said = replies.map((reply) => reply.said as Uint8Array);
     const accepted = replies.flatMap((reply) => reply.accepted ?? []);
+    proveAuthors(this.#o, branch, accepted.flatMap(({ records }) => records.map(([entry]) => entry!)));
     const proof = joinProofs(
       said,
       ...accepted.map(({ term, batch, proof }) => ({ voted: { term, batch }, proof })),
@@ -190,7 +225,7 @@ export class Keepers {
       term === held.term || (must !== undefined && bytesEqual(batch, must.batch))
     );
     if (found === undefined && must === undefined) {
-      this.#proofs.set(branch, { term: held.term, proof });
+      this.#proofs.set(branch, { epoch, term: held.term, proof });
       return { held, proof, again: undefined };
     }
     if (found === undefined) {
@@ -244,6 +279,11 @@ export class Keepers {
       const why = isSole ? {} : { proof: encodeProof(proof) };
       const votes = readVotes(await ask({ what: "certify", batch: id, parts, term, ...why }), batch.length);
       for (const [i, bytes] of votes.entries()) {
+        if (this.#o.journal.forks.hasVotedTwice(keeper, { ...batch[i]!, term })) {
+          throw new Fault(op, "denied", "a keeper has voted for something else there, too", {
+            hint: "isconf status",
+          });
+        }
         const vote = openVote(bytes, policy.domain, branch, hostKey(policy, keeper));
         const { epoch, seq, id } = batch[i]!;
         if (isDeepStrictEqual({ ...vote }, { epoch, term, seq, id })) continue;
@@ -278,49 +318,22 @@ export class Keepers {
     }
   }
 
-  /** Asks all keepers that can be reached; what quorums of them answer. Who answers later is not waited for. */
+  /**
+   * Asks all keepers that can be reached; what quorums of them answer. Who answers later is not waited for, unless `wait` says
+   * that all are wanted who answer at all.
+   */
   async #quorum<T>(
     op: string,
     policy: Policy,
     ask: (keeper: string) => Promise<T>,
     sets: readonly Policy["keepers"][] = [policy.keepers],
+    wait: "quorum" | "all" = "quorum",
   ): Promise<Map<string, T>> {
     const keepers = this.reach(op, policy, sets);
-    if (policy.keepers.etcd !== undefined && sets.length === 1) return await this.#any(op, keepers, ask);
-    const answers = new Map<string, T>();
-    const faults: Fault[] = [];
-    const isEnough = () => sets.every((set) => countIn(set, answers) >= set.quorum);
-    const done = Promise.withResolvers<void>();
-    for (const keeper of keepers) {
-      ask(keeper).then((answer) => {
-        if (!isEnough()) answers.set(keeper, answer);
-      }, (e) => void faults.push(Fault.from(op, e))).then(() => {
-        if (isEnough() || answers.size + faults.length === keepers.length) done.resolve();
-      });
+    if (policy.keepers.etcd === undefined || sets.length > 1) {
+      return await askQuorum(op, policy, keepers, ask, { sets, wait });
     }
-    await done.promise;
-    const set = sets.find((set) => countIn(set, answers) < set.quorum);
-    if (set === undefined) return answers;
-    // What those say who refuse is told when no others could make up for them, or when nothing else was heard.
-    const said = faults.filter(({ kind }) => kind !== "noQuorum" && kind !== "gone");
-    if (said.length > set.hosts.length - set.quorum || (said.length > 0 && said.length === faults.length)) {
-      throw said[0];
-    }
-    if (set.hosts.length === 1) throw faults[0];
-    throw this.#tooFew(op, policy, set, new Set(answers.keys()), faults[0]?.message);
-  }
-
-  /** Asks one keeper after the other, this host first: where an etcd decides each of them can say what that was. */
-  async #any<T>(op: string, keepers: string[], ask: (keeper: string) => Promise<T>): Promise<Map<string, T>> {
-    const faults: Fault[] = [];
-    for (const keeper of keepers.sort((a, b) => Number(b === this.#self) - Number(a === this.#self))) {
-      try {
-        return new Map([[keeper, await ask(keeper)]]);
-      } catch (e) {
-        faults.push(Fault.from(op, e));
-      }
-    }
-    throw faults.find(({ kind }) => kind !== "noQuorum" && kind !== "gone") ?? faults[0];
+    return await askOne(op, keepers.sort((a, b) => Number(b === this.#self) - Number(a === this.#self)), ask);
   }
 
   async #ask(
@@ -372,22 +385,4 @@ export class Keepers {
     if (journal.policy()?.keepers.hosts.includes(this.#self)) return;
     if (!isDeepStrictEqual(local.holder(lock.branch), lock)) db.write((tx) => local.learn(tx, lock));
   }
-}
-
-/** How many of a set of keepers are among these. */
-const countIn = ({ hosts }: Policy["keepers"], some: { has(key: string): boolean }): number =>
-  hosts.filter((host) => some.has(host)).length;
-
-/**
- * Who holds a lock, as keepers know it together: the newest term counts, and of that a word that it was given back. Who has
- * the promises of too few, also if all others had promised him, does not hold it.
- */
-function lockOf(answers: readonly { lock: Held | null }[], { keepers }: Policy): Held | null {
-  const locks = answers.flatMap(({ lock }) => lock ?? []);
-  const term = Math.max(...locks.map((lock) => lock.term));
-  const newest = locks.filter((lock) => lock.term === term);
-  const [first] = newest;
-  if (first === undefined) return null;
-  const others = keepers.hosts.length - answers.length;
-  return { ...first, held: newest.every(({ held }) => held) && newest.length + others >= keepers.quorum };
 }

@@ -2,11 +2,12 @@
 // what becomes of a check-in that came to only some of them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Cbor, decode, Fault, open1 } from "../mq/mod.ts";
+import { type Cbor, decode, Fault, fromHex, keyId, open1, sleep, systemClock } from "../mq/mod.ts";
 import { faultOf, makeDomain, run, type TestHost, until, UP } from "../tests/world.ts";
 import { readEntry, votesOf } from "./entry.ts";
-import { allOf, entriesOf } from "./fixture.ts";
-import { hostId } from "./host.ts";
+import { allOf, askKeeper, entriesOf, stolen, workOf } from "./fixture.ts";
+import { hostId, personPair } from "./host.ts";
+import { encodeProof } from "./promises.ts";
 
 const idOf = (host: TestHost) => hostId(host.agent.host);
 const seqOf = (host: TestHost, branch = "main") => host.agent.host.journal.head(branch).seq;
@@ -223,4 +224,65 @@ test("a change of the keepers that was cut off leaves the old ones in charge, an
   assert.equal(a.agent.host.journal.needPolicy("test").keepers.hosts.length, 3);
   await checkIn(a);
   await until("all have it", () => [a, b, c].every((host) => seqOf(host) === 1));
+});
+
+test("a keeper that has just started votes for nothing before it has heard from so many others that they are a quorum", async (t) => {
+  const hosts = await withKeepers(t);
+  const [a, b, c] = hosts;
+  await checkIn(a);
+  await c.stop();
+  await b.stop();
+  await b.start();
+  const { replica } = b.agent.host;
+  await until("b has heard a", () => replica.hasHeardEnough());
+  await a.stop();
+  await b.restart();
+  await until("b has waited", async () => {
+    await b.agent.host.replica.settled();
+    return true;
+  });
+  assert.equal(b.agent.host.replica.hasHeardEnough(), false);
+  const { keepers, journal } = b.agent.host;
+  assert.equal((await keepers.ends("t", journal.needPolicy("t"), "main")).size, 0, "not even itself answers");
+  await c.start();
+  await until("b has heard c", () => b.agent.host.replica.hasHeardEnough());
+  await checkIn(b);
+});
+
+test("two batches that one holder proposed in one term: the next who locks asks the other keepers too which may be certified", async (t) => {
+  const hosts = await withKeepers(t);
+  const [a, b, c] = hosts;
+  const { host } = c.agent;
+  const policy = host.journal.needPolicy("t");
+  const { seq, id } = host.journal.head("main");
+  const person = personPair(host, c.call().actor);
+  const { lock, freed } = await host.keepers.look("t", policy, "main");
+  const claim = { host: fromHex(idOf(c)), message: "x", after: lock?.term ?? 0, steal: false, seq, id };
+  const words = { what: "lock" as const, ...claim };
+  const { held, proof } = await host.keepers.lock(policy, "main", words, person, freed);
+  const other = { ...stolen(c), author: keyId(person.publicKey), person };
+  const one = workOf(c, other, held.term), two = workOf(c, other, held.term, 1, { message: "other" });
+  const certify = async (to: TestHost, work: Uint8Array[][]) => {
+    const batch = new Uint8Array(32).fill(7);
+    await askKeeper(to, other, { what: "stage", batch, part: 0, entries: work });
+    const proven = encodeProof(proof);
+    await askKeeper(to, other, { what: "certify", batch, parts: 1, term: held.term, proof: proven });
+  };
+  await certify(a, one);
+  await certify(b, two);
+  await certify(c, two); // b's and c's are a quorum, of which nobody has told them
+  const { mesh } = a.agent.host;
+  const ask = mesh.ask.bind(mesh);
+  mesh.ask = async (to, method, value, waitMs) => {
+    if (method === "keeper" && to === idOf(b)) await sleep(systemClock, 300); // a and c answer first
+    return await ask(to, method, value, waitMs);
+  };
+  const fault = await faultOf(() => a.acts.locks.lock(a.call(), "next", true));
+  assert.equal(fault.hint, "isconf up", fault.message);
+  await until("the second is certified", () => hosts.every((h) => seqOf(h) === 1));
+  assert.equal(readEntry(a.agent.host.journal.at("main", 1)!.entry).entry.message, "other");
+  await until(
+    "the author of both is known",
+    () => hosts.some((h) => h.agent.host.journal.forks.all().length > 0),
+  );
 });

@@ -383,7 +383,10 @@ test("a keeper that knows of a fork promises and certifies nothing there any mor
   await askKeeper(a, b, stage(work));
   const { db, journal } = a.agent.host;
   const proof = work[0]?.[0] as Uint8Array;
-  db.write((tx) => journal.keepForkProof(tx, "main", 1, proof, proof, 1));
+  const place = { kind: "certified" as const, key: "", branch: "main", epoch: 0, term: 0, seq: 1 };
+  db.write((tx) =>
+    journal.forks.keep(tx, journal.needPolicy("test"), { ...place, first: proof, second: proof }, 1)
+  );
   await refused(a, "forked", /frozen/, () => askKeeper(a, b, certify(1)));
   await refused(a, "forked", /frozen/, () => askKeeper(a, b, stage(work)));
   await refused(a, "forked", /frozen/, () => askKeeper(a, b, claimOf(a, b)));

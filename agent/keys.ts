@@ -8,6 +8,7 @@ import {
   Fault,
   fromHex,
   generateKeyPair,
+  keyId,
   type KeyPair,
   keyPairFromSecret,
   toHex,
@@ -56,14 +57,28 @@ export class KeyRing {
     return [...this.#held.keys()].filter((name) => name.endsWith(".next")).map((name) => name.slice(0, -5));
   }
 
-  /** Puts the prepared key in the place of the one called `name`, of which nothing is kept. */
-  promote(name: string): void {
+  /** Puts the prepared key in the place of the one called `name`, which is kept as a past one, or not at all. */
+  promote(name: string, keepsPast: boolean): void {
     const next = this.#held.get(`${name}.next`);
     if (next === undefined) return;
-    fs.renameSync(path.join(this.#dir, `${name}.next.key`), path.join(this.#dir, `${name}.key`));
+    const file = path.join(this.#dir, `${name}.key`);
+    const now = this.#held.get(name);
+    if (keepsPast && now !== undefined) {
+      const past = `${name}.past-${keyId(now.publicKey)}`;
+      const kept = path.join(this.#dir, `${past}.key`);
+      if (!fs.existsSync(kept)) fs.linkSync(file, kept); // a crash may have come after it
+      syncDir(this.#dir);
+      this.#held.set(past, now);
+    }
+    fs.renameSync(path.join(this.#dir, `${name}.next.key`), file);
     syncDir(this.#dir);
     this.#held.set(name, next);
     this.#held.delete(`${name}.next`);
+  }
+
+  /** The keys that were in use as `name` before, and kept: to open what was sealed for them, and to sign nothing. */
+  past(name: string): KeyPair[] {
+    return [...this.#held].filter(([held]) => held.startsWith(`${name}.past-`)).map(([, pair]) => pair);
   }
 
   #load(name: string): void {

@@ -58,8 +58,18 @@ export const opBytesMax = 960 * 1024;
 export const termStepMax = 1_048_576;
 /** At the most between two tries to extend the control journal where others do so too, in milliseconds. */
 export const controlAgainMs = 500;
+/** Proofs of one kind about one key, or one branch, that are kept while nobody has acknowledged them. */
+export const forksPerKeyMax = 64;
+/** Proofs that one comparison with a peer names. */
+export const forksToldMax = 4096;
 /** Keepers that a domain may have. */
 export const keepersMax = 7;
+/** Root keys of a domain: the signatures of all fit into one entry beside the ends of `branchesMax` branches. */
+export const rootKeysMax = 15;
+/** Entries that one new epoch can say do not count, and so forks that it can end. */
+export const dropsMax = 16;
+/** Characters of a proposal to the root keys: an entry of the control journal with as many signatures again, in base64. */
+export const proposalCharsMax = 64 * 1024;
 /** Terms in a row that may end without anything certified, each of which a proof has to explain; and its length in bytes. */
 export const proofTermsMax = 64;
 export const proofBytesMax = 256 * 1024;
@@ -138,6 +148,14 @@ export const stagePartBytesMax = 900 * 1024;
 export const stageBytesMax = 256 * 1024 * 1024;
 export const stagesMax = 8;
 export const stageIdleMs = 120_000;
+/**
+ * Milliseconds after which a keeper says anew where a branch ends, and in which it does not although it has grown; milliseconds
+ * without a new word of a quorum after which a host is stale; bytes of such a word.
+ */
+export const headEveryMs = 60_000;
+export const headAgainMs = 1_000;
+export const headStaleMs = 600_000;
+export const headWordBytesMax = 512;
 /** Milliseconds that a host is given to say how it stands. */
 export const reportAskMs = 1_500;
 /** Bytes of a whole report, and milliseconds in which one that says the same is not made anew. */

@@ -23,6 +23,7 @@ export async function lock(
   const branch = branchOf(host, "lock");
   needCongruent(host, "lock");
   host.journal.needUnforked("lock", branch);
+  host.own.need("lock");
   await host.replica.settled();
   const { lock: now, keeper, seq: end, freed } = await host.keepers.look(
     "lock",
@@ -35,6 +36,8 @@ export async function lock(
   const person = personPair(host, actor);
   const author = keyId(person.publicKey);
   host.journal.needUnforked("lock", branch);
+  host.own.need("lock"); // what has come may be this host's own
+  host.journal.needNotSuspended("lock", author);
   needRole(call, "lock", branch, author, steal ? "owner" : "append");
   if (now?.held && !steal && (now.holder !== author || now.host !== hostId(host))) {
     throw lockedBy("lock", now, host.clock.wall());
@@ -58,11 +61,15 @@ export async function lock(
   const after = isOwn ? now.term - 1 : now?.term ?? 0;
   const words = { message, after, steal, freed };
   const granted = await claim(host, policy, branch, words, person).catch(async (e) => {
+    // Too few keepers have promised what looked like one's own, and others have promised that term to somebody else.
+    if (isOwn && Fault.from("lock", e).kind === "notLocked") {
+      return await claim(host, policy, branch, { ...words, after: now.term }, person);
+    }
     if (!isOwn && policy.keepers.quorum > 1) await takeBack(host, policy, branch, words, person);
     throw e;
   });
   if (granted.again !== undefined) {
-    await finish(host, policy, branch, granted);
+    await finish(host, policy, branch, granted, person);
     return await lock(call, message, steal);
   }
   const { holder, holderName, host: at, hostName: name, held, term, sinceMs } = granted.held;
@@ -111,8 +118,30 @@ async function takeBack(
   }
 }
 
-/** Has certified what somebody began to check in before: the keepers would certify nothing else now. */
+/**
+ * Has certified what somebody began to check in before: the keepers would certify nothing else now. Made under a policy that
+ * has changed since, those who have not voted for it do so only in a higher term, whose promises show that others have.
+ */
 export async function finish(
+  host: Host,
+  policy: Policy,
+  branch: string,
+  granted: Granted,
+  person: KeyPair,
+): Promise<void> {
+  try {
+    await finishIn(host, policy, branch, granted);
+  } catch (e) {
+    if (Fault.from("lock", e).kind !== "refused") throw e;
+    const { message, term } = granted.held;
+    const higher = await claim(host, policy, branch, { message, after: term, steal: false }, person);
+    host.db.write((tx) => host.wip.moveTo(tx, higher.held.term));
+    if (higher.again === undefined) throw e;
+    await finishIn(host, policy, branch, higher);
+  }
+}
+
+async function finishIn(
   host: Host,
   policy: Policy,
   branch: string,
@@ -220,8 +249,10 @@ function lostLock(
   const moved = item !== undefined && item.baseSeq !== head.seq;
   const ran = host.wip.items().some((i) => i.op.op === "exec");
   const was = item?.term ?? term ?? 0;
-  const who = held === undefined ? "nobody" : inert(held.holderName);
-  const text = `your lock (term ${was}) was taken over by ${who} (term ${held?.term ?? 0})`;
+  const who = inert(held?.holderName ?? "");
+  const text = held === undefined
+    ? `your lock (term ${was}) has ended with its epoch`
+    : `your lock (term ${was}) was taken over by ${who} (term ${held.term})`;
   if (moved && ran) {
     host.db.write((tx) =>
       setMeta(

@@ -9,6 +9,7 @@ import {
   type MeshSettings,
   type NetRequest,
   type RootRequest,
+  type RootsAsked,
 } from "./seam.ts";
 
 type Answerer = (host: string, value: Cbor) => Promise<Cbor> | Cbor;
@@ -62,7 +63,7 @@ export class SeamMesh implements Mesh {
   }
 
   /** The roots that this half counts on. Set by who knows. */
-  roots: () => Promise<Id[]> = () => Promise.reject(unready());
+  roots: (which: RootsAsked) => Promise<Id[]> = () => Promise.reject(unready());
 
   /** Root's side of the seam's table. */
   readonly answers: Answers<RootRequest> = {
@@ -99,8 +100,8 @@ export class SeamMesh implements Mesh {
       return await this.strangers.meet(net, answer);
     },
     roots: async (v) => {
-      if (v !== null) throw malformed();
-      return concat(...(await this.roots()).map(fromHex));
+      if (v !== "kept" && v !== "needed") throw malformed();
+      return concat(...(await this.roots(v)).map(fromHex));
     },
   };
 

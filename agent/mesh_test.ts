@@ -224,6 +224,8 @@ test("with the keeper gone a lock fails at once and says who is missing; replay 
   const [a, b, c] = await makeDomain(t, ["hosta", "hostb", "hostc"]) as [TestHost, TestHost, TestHost];
   await a.acts.roles.grant(a.call(), { person: "root@hostb", role: "append", branch: "main" });
   await checkIn(a, "1");
+  await up(c);
+  await checkIn(a, "2");
   await up(b);
   await until("b and c are connected", () => isConnected(b, c) && isConnected(c, b));
   await a.stop();
@@ -234,7 +236,7 @@ test("with the keeper gone a lock fails at once and says who is missing; replay 
   assert.match(fault.message, /missing: hosta/);
   assert.ok(performance.now() - began < 4_000);
   const done = await up(c);
-  assert.deepEqual([done.at, done.asked, done.hosts], [1, "peer", ["hostb"]]);
+  assert.deepEqual([done.at, done.asked, done.hosts], [2, "peer", ["hostb"]]);
   await b.stop();
   await until("b is gone too", () => c.agent.host.mesh.peers().length === 0);
   assert.equal((await up(c)).asked, "nobody");
@@ -324,6 +326,14 @@ test("a keeper put back from a backup learns from the others what it had certifi
   fs.rmSync(a.home.state, { recursive: true });
   fs.cpSync(backup, a.home.state, { recursive: true });
   await a.start();
+  const fault = await faultOf(() => lock(a));
+  assert.match(
+    fault.message,
+    /was put back from a backup, or runs twice: entry 2 of main was made on this host/,
+  );
+  assert.equal(fault.hint, "isconf recover");
+  const recovered = await a.acts.recovering.recover(a.call(), { alone: false });
+  assert.deepEqual([recovered.asked, recovered.missing, recovered.entries], [["hostb"], [], 1]);
   assert.match((await faultOf(() => lock(a))).message, /has applied 1 of 2 entries/);
   await up(a);
   await checkIn(a, "3");

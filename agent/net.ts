@@ -28,6 +28,7 @@ import {
   readIds,
   readObjects,
   type RootRequest,
+  type RootsAsked,
   type Seam,
 } from "./seam.ts";
 import { answerCells } from "./seam_cells.ts";
@@ -71,7 +72,7 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
   const announce = (roots: Id[]) => mesh.announce(roots);
   const parts = { store, catalog, clock: around.clock, announce };
   const { close: closeEtcd, ...etcd } = answerCells((settings) => new EtcdCells(settings, around.clock));
-  const roots = async () => readRoots(await around.ask("roots", null));
+  const roots = async (which: RootsAsked) => readRoots(await around.ask("roots", which));
   const contents = new Contents({ ...around, dir, socket, fetch, announce, roots });
   const answers: Answers<NetRequest> = {
     missing: async (v) => await store.missing(readIds(v)),

@@ -25,12 +25,22 @@ export function opText(op: Op): string {
       return `revoke ${toHex(op.key).slice(0, 12)}: ${inert(op.reason)}`;
     case "rotate":
       return `rotate ${toHex(op.old).slice(0, 12)}`;
+    case "acknowledge":
+      return `acknowledge ${op.proofs.length} proofs about ${toHex(op.key).slice(0, 12)}`;
     case "register":
       return `register ${inert(op.kind)}, quorum ${op.quorum}`;
     case "keepers":
       return `keepers ${op.hosts.map((h) => toHex(h).slice(0, 12)).join(", ")}, quorum ${op.quorum}`;
     case "roots":
       return `root keys ${op.keys.length}, threshold ${op.threshold}`;
+    case "epoch": {
+      const ends = Object.entries(op.bases).map(([branch, [seq]]) => `${inert(branch)}@${seq}`).join(", ");
+      const drops = op.drops.map((id) => `, without ${toHex(id).slice(0, 12)}`).join("");
+      const keepers = op.hosts.map((h) => toHex(h).slice(0, 12)).join(", ");
+      return `epoch from ${ends}${drops}; keepers ${keepers}, quorum ${op.quorum}`;
+    }
+    case "signed":
+      return `signed by root keys ${op.signatures.length}`;
     case "reboot":
       return "reboot";
   }

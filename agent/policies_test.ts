@@ -30,6 +30,7 @@ function controlOf(t: { after(fn: () => void): void }, n: number) {
         { op: "roots", keys: [root.publicKey], threshold: 1 },
         { op: "host", key: self.publicKey, net: newKey().publicKey, name: "host1" },
         { op: "keepers", hosts: [fromHex(keyId(self.publicKey))], quorum: 1, cuts: {}, terms: {} },
+        { op: "grant", key: fromHex(keyId(root.publicKey)), role: "owner", branch: "*" },
         { op: "branch", name: "main", from: null },
       ];
     }

@@ -140,9 +140,19 @@ function mustOf(
   const others = hosts.length - words.length + liarsMax(policy);
   const able = [...last.values()].filter(({ count }) => count + others >= quorum);
   if (able.length <= 1) return able[0]?.voted;
-  throw refused(
-    `two batches were proposed in term ${highest}, and it takes more keepers to know which counts`,
-  );
+  throw new Undecided(highest);
+}
+
+/** The fault of promises that do not tell which of two batches counts; those of more keepers do. */
+export class Undecided extends Fault {
+  constructor(term: number) {
+    super(
+      "keeper",
+      "refused",
+      `two batches were proposed in term ${term}, and it takes more keepers to know which counts`,
+      { hint: "isconf status" },
+    );
+  }
 }
 
 /** How many keepers may lie before two batches can be certified for one place. */
@@ -169,6 +179,13 @@ function quorumOf(place: Place, term: number, promises: readonly Uint8Array[]): 
   }
   if (said.size >= policy.keepers.quorum) return [...said.values()];
   throw refused(`term ${term} has the promises of ${said.size} keepers and needs ${policy.keepers.quorum}`);
+}
+
+/** The highest term for which a proof has a promise of this keeper, its signature checked; 0: none. */
+export function termPromisedBy(proof: Proof, policy: Policy, branch: string, keeper: string): number {
+  const own = proof.promises.slice(0, 2 * keepersMax).filter((bytes) => open1(bytes).kid === keeper);
+  const key = hostKey(policy, keeper);
+  return Math.max(0, ...own.map((bytes) => openPromise(bytes, policy.domain, branch, key).term));
 }
 
 /** Two proofs as one: promises of one term together, and what explains the votes that they report. */

@@ -2,9 +2,10 @@
 // its lock, and what came last. Content first, pointer last. Not when it is put there (keeper_register.ts).
 import { type Cbor, decode, encode, Fault, toHex } from "../mq/mod.ts";
 import type { Cell, Cells, Range } from "./cells.ts";
-import { partsOf, type Proposal } from "./keeper.ts";
+import type { Proposal } from "./keeper.ts";
 import { etcdBatchBytesMax, stagePartBytesMax, standBytesMax } from "./limits.ts";
 import { decodeProof, encodeProof, type Proof } from "./promises.ts";
+import { partsOf } from "./stages.ts";
 import type { Policy } from "./trust.ts";
 
 /** How a branch stands: decided is what this says, in one value that is compared and swapped. */

@@ -1,14 +1,14 @@
 // Replica: the journal from the other hosts: asked for from where ours ends, checked here, kept in order. Rumours say when
 // to ask and are only hints: a look at a random peer now and then brings what they lost.
-import { bytesEqual, type Cancel, type Cbor, Fault, pause, sleep } from "../mq/mod.ts";
+import { bytesEqual, type Cancel, Fault, sleep } from "../mq/mod.ts";
 import { Complaints } from "./complaints.ts";
-import { type EntryRecord, readEntry } from "./entry.ts";
-import { type Intake, readRecord, takeIn, writeRecord } from "./intake.ts";
+import type { Contact } from "./contact.ts";
+import type { EntryRecord } from "./entry.ts";
+import { type Intake, readRecord, takeIn } from "./intake.ts";
 import { TooNew } from "./journal.ts";
 import {
   intakeGroupMax,
   lookAgainMs,
-  pageBytesMax,
   pageEntriesMax,
   pullAskMs,
   sweepMs,
@@ -17,6 +17,8 @@ import {
 } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { CONTROL } from "./names.ts";
+import { whereTheyPart } from "./parting.ts";
+import { headsOf, pageOf, readHead } from "./replica_words.ts";
 import { members } from "./trust.ts";
 
 export interface ReplicaOptions extends Intake {
@@ -25,6 +27,8 @@ export interface ReplicaOptions extends Intake {
   branch(): string | undefined;
   /** This host's id. */
   self(): string;
+  /** What is told and heard beside the ends of chains, and taken in before entries are asked for. */
+  contact?: Pick<Contact, "ask" | "answer" | "heard">;
   /** How long connections are waited for after the start, in ms. */
   settleMs: number;
   /** Brings chains up to where an etcd says they end; which keepers asked it. Undefined: none decides, or none answers. */
@@ -48,7 +52,7 @@ export class Replica {
   readonly #complaints: Complaints;
   /** Hosts that are pulled from because of what they told, and whether they told more meanwhile. */
   readonly #rounds = new Map<string, boolean>();
-  readonly #looking = new Set<string>();
+  readonly #looking = new Map<string, Promise<boolean>>();
   /** Hosts of which nothing came, or nothing right: how often in a row, and until when they are not listened to. */
   readonly #failed = new Map<string, { times: number; untilMs: number; cancel: Cancel }>();
   /** Stays until a newer agent runs here. */
@@ -56,8 +60,8 @@ export class Replica {
   /** Branches of which a rumour has just gone out, and whether there is something newer to tell. */
   readonly #told = new Map<string, boolean>();
   readonly #startMs: number;
-  /** Whether a peer's journal was looked at since this agent began. */
-  #compared = false;
+  /** The hosts whose journal was looked at since this agent began. */
+  readonly #compared = new Set<string>();
   readonly #timers = new Set<Cancel>();
   #stopped = false;
 
@@ -66,8 +70,8 @@ export class Replica {
     const { mesh, journal, clock } = options;
     this.#startMs = clock.now();
     this.#complaints = new Complaints((line) => this.#stopped || options.log(line));
-    mesh.answer("heads", () => this.#heads());
-    mesh.answer("entries", (_, value) => this.#page(value));
+    mesh.answer("heads", (host, value) => [headsOf(journal), options.contact?.answer(host, value) ?? null]);
+    mesh.answer("entries", (_, value) => pageOf(journal, value));
     mesh.onRumour("head", (host, value) => {
       const [branch, seq] = Array.isArray(value) ? value : [];
       if (typeof branch === "string" && typeof seq === "number") this.#hear(host, branch, seq);
@@ -77,7 +81,15 @@ export class Replica {
       this.#forgive(host); // perhaps it could not answer because it was on its way out
       void this.#look(host);
     });
-    journal.onGrown((branch) => this.#tell(branch));
+    let epoch = journal.policy()?.epoch;
+    journal.onGrown((branch) => {
+      this.#tell(branch);
+      const now = journal.policy()?.epoch;
+      if (now !== epoch) {
+        this.#later(lookAgainMs, () => mesh.peers().forEach((host) => void this.#look(host)));
+      }
+      epoch = now;
+    });
     this.#sweep();
   }
 
@@ -143,11 +155,11 @@ export class Replica {
    * Brings one chain up to what `host` has, or to `until` when that is known to be enough. Throws its fault, or what was
    * wrong with what it sent.
    */
-  async pull(host: string, branch: string, until = Infinity): Promise<void> {
+  async pull(host: string, branch: string, until = Infinity, isResolving = false): Promise<void> {
     const before = this.#pulls.get(branch);
     const mine = (async () => {
       if (before !== undefined) await this.#ended(before);
-      await this.#pullNow(host, branch, until);
+      await this.#pullNow(host, branch, until, isResolving);
     })();
     this.#pulls.set(branch, mine);
     try {
@@ -170,8 +182,8 @@ export class Replica {
   }
 
   /** Each answer must bring the chain further, else the host is not asked again. */
-  async #pullNow(host: string, branch: string, until: number): Promise<void> {
-    const { journal, mesh } = this.#o;
+  async #pullNow(host: string, branch: string, until: number, isResolving = false): Promise<void> {
+    const { journal, mesh, clock } = this.#o;
     while (!this.#stopped && journal.head(branch).seq < until) {
       const after = journal.head(branch).seq;
       const answer = await mesh.ask(host, "entries", [branch, after], pullAskMs);
@@ -180,55 +192,46 @@ export class Replica {
       if (records.length === 0) return;
       const size = branch === CONTROL ? 1 : intakeGroupMax; // each control entry is checked under the one before
       for (let i = 0; i < records.length && !this.#stopped; i += size) {
-        await this.#take(host, branch, records.slice(i, i + size), after + 1 + i);
-        await pause();
+        const epoch = journal.policy()?.epoch;
+        await this.#take(host, branch, records.slice(i, i + size), { from: after + 1 + i, isResolving });
+        if (journal.policy()?.epoch !== epoch) break; // what was asked for may follow something else now
+        await clock.pause();
       }
     }
   }
 
-  async #take(host: string, branch: string, records: EntryRecord[], from: number): Promise<void> {
+  async #take(
+    host: string,
+    branch: string,
+    records: EntryRecord[],
+    must: { from: number; isResolving: boolean },
+  ): Promise<void> {
     const { journal } = this.#o;
+    const epoch = journal.policy()?.epoch;
     try {
-      takeIn(this.#o, records, { branch, from });
+      takeIn(this.#o, records, { branch, ...must });
     } catch (e) {
       const fault = Fault.from("journal", e);
       if (fault.kind === "corrupt") {
         await this.#findFork(host, branch, journal.head(branch).seq).catch((found) => {
           throw Fault.from("journal", found).kind === "forked" ? found : e;
         });
+        if (journal.policy()?.epoch !== epoch) return; // where the chains part, an epoch begins
       }
       if (fault.kind !== "refused" || e instanceof TooNew || branch === CONTROL) throw e;
       // Made under a policy that has come up since we asked for the control journal: once we have that, all is well.
       const policy = journal.head(CONTROL).seq;
       await this.#pullNow(host, CONTROL, Infinity);
       if (journal.head(CONTROL).seq === policy) throw e;
-      takeIn(this.#o, records, { branch, from });
+      takeIn(this.#o, records, { branch, ...must });
     }
   }
 
-  /** Does this host have another entry than we at a place? Then the first in which the chains differ is a proof. */
+  /** Does this host have another entry than we at a place? Then the first in which the chains differ is a proof, or an epoch. */
   async #findFork(host: string, branch: string, seq: number): Promise<void> {
-    const { journal } = this.#o;
-    let same = journal.policy()?.branches.get(branch)?.seq ?? 0;
-    let differs = seq;
-    let proof = seq > same ? await this.#differing(host, branch, seq) : undefined;
-    while (proof !== undefined && differs - same > 1) {
-      const middle = same + Math.floor((differs - same) / 2);
-      const earlier = await this.#differing(host, branch, middle);
-      if (earlier === undefined) same = middle;
-      else [differs, proof] = [middle, earlier];
-    }
-    if (proof !== undefined) takeIn(this.#o, [proof], { branch, from: differs });
-  }
-
-  /** What a host has at a place where we have something else. */
-  async #differing(host: string, branch: string, seq: number): Promise<EntryRecord | undefined> {
-    const answer = await this.#o.mesh.ask(host, "entries", [branch, seq - 1], pullAskMs);
-    const first = Array.isArray(answer) ? answer[0] : undefined;
-    if (this.#stopped || first === undefined) return undefined;
-    const record = readRecord(first);
-    const ours = this.#o.journal.at(branch, seq)?.id;
-    return ours === undefined || bytesEqual(readEntry(record.entry).id, ours) ? undefined : record;
+    const { journal, mesh } = this.#o;
+    const found = await whereTheyPart(journal, mesh, { host, branch, seq });
+    if (found !== undefined && !this.#stopped) takeIn(this.#o, [found.record], { branch, from: found.seq });
   }
 
   async #pullAll(host: string, extra?: string): Promise<boolean> {
@@ -290,13 +293,28 @@ export class Replica {
     this.#failed.delete(host);
   }
 
-  /** Compares heads with a peer: pulls what it has more, and finds out where it has something else. */
-  async #look(host: string): Promise<void> {
-    if (this.#stopped || this.#looking.has(host) || !this.#o.mesh.peers().includes(host)) return;
-    this.#looking.add(host);
+  /** Compares with every connected host; those of which that came to an end. */
+  async compareAll(): Promise<string[]> {
+    const hosts = this.#o.mesh.peers();
+    const done = await Promise.all(hosts.map((host) => this.#look(host)));
+    return hosts.filter((_, i) => done[i]);
+  }
+
+  /** Compares heads with a peer: pulls what it has more, finds where it has something else. Whether that came to an end. */
+  async #look(host: string): Promise<boolean> {
+    if (this.#stopped || !this.#o.mesh.peers().includes(host)) return false;
+    const looking = this.#looking.get(host) ?? this.#lookNow(host);
+    this.#looking.set(host, looking);
+    return await looking;
+  }
+
+  async #lookNow(host: string): Promise<boolean> {
     try {
-      const answer = await this.#o.mesh.ask(host, "heads", null, pullAskMs);
-      const heads = new Map((Array.isArray(answer) ? answer : []).map(readHead));
+      const answer = await this.#o.mesh.ask(host, "heads", this.#o.contact?.ask() ?? null, pullAskMs);
+      if (this.#stopped) return false;
+      const [theirs, beside] = Array.isArray(answer) ? answer : [];
+      const heads = new Map((Array.isArray(theirs) ? theirs : []).map(readHead));
+      await this.#o.contact?.heard(host, beside ?? null).catch((e) => this.#complaints.note(host, e));
       const { journal, clock } = this.#o;
       const isBehind = () => this.wanted().some((b) => (heads.get(b)?.seq ?? 0) > journal.head(b).seq);
       if (!this.#stopped && isBehind() && clock.now() >= (this.#failed.get(host)?.untilMs ?? 0)) {
@@ -309,10 +327,12 @@ export class Replica {
         const ours = head && journal.at(branch, head.seq)?.id;
         if (ours !== undefined && !bytesEqual(ours, head!.id)) await this.#findFork(host, branch, head!.seq);
       }
-      this.#compared = true;
+      if (!this.#stopped) this.#compared.add(host);
+      return !this.#stopped;
     } catch (e) {
       this.#complaints.note(host, e);
       this.#lookAgain(host);
+      return false;
     } finally {
       this.#looking.delete(host);
     }
@@ -339,37 +359,9 @@ export class Replica {
     });
   }
 
-  #heads(): Cbor {
-    const { journal } = this.#o;
-    const branches = [CONTROL, ...journal.policy()?.branches.keys() ?? []];
-    return branches.map((branch) => {
-      const { seq, id } = journal.head(branch);
-      return [branch, seq, id];
-    });
-  }
-
-  /** The entries of a chain after a place, as many as fit into one message. */
-  #page(value: Cbor): Cbor {
-    const [branch, after] = Array.isArray(value) ? value : [];
-    if (typeof branch !== "string" || typeof after !== "number" || after < 0) {
-      throw new Fault("entries", "usage", "entries are asked for by branch and place", {
-        hint: "isconf version",
-      });
-    }
-    const page: Uint8Array[][] = [];
-    let bytes = 0;
-    for (const row of this.#o.journal.range(branch, after + 1, after + pageEntriesMax)) {
-      const record = writeRecord(row);
-      bytes += record.reduce((sum, part) => sum + part.length + 8, 0);
-      if (page.length > 0 && bytes > pageBytesMax) break;
-      page.push(record);
-    }
-    return page;
-  }
-
   /**
    * In the first moments of an agent's life connections are still being made: waits for a keeper's a little. A keeper
-   * waits until it has compared its journal with some peer, which knows more if this keeper was put back from a backup.
+   * waits until it has compared its journal with those who know more if this keeper was put back from a backup.
    */
   async settled(): Promise<void> {
     const { clock, mesh, journal, settleMs } = this.#o;
@@ -378,9 +370,23 @@ export class Replica {
     const isKeeper = keepers.includes(this.#o.self());
     const isAlone = policy === undefined || members(policy).size < 2;
     while (!isAlone && !this.#stopped && clock.now() - this.#startMs < settleMs) {
-      if (isKeeper ? this.#compared : keepers.some((k) => mesh.peers().includes(k))) return;
+      const isDone = isKeeper
+        ? this.#compared.size > 0 && this.hasHeardEnough()
+        : keepers.some((k) => mesh.peers().includes(k));
+      if (isDone) return;
       await sleep(clock, 50);
     }
+  }
+
+  /**
+   * Whether this host, if it is one of several keepers, has compared with so many others that they and it are a quorum. It
+   * costs nothing to wait for them: without them nothing is certain. One that is alone has nobody that must be there.
+   */
+  hasHeardEnough(): boolean {
+    const { hosts, quorum } = this.#o.journal.policy()?.keepers ?? { hosts: [], quorum: 1 };
+    if (!hosts.includes(this.#o.self())) return true;
+    const others = hosts.filter((k) => k !== this.#o.self() && this.#compared.has(k));
+    return others.length >= quorum - 1;
   }
 
   #shuffled(hosts: string[]): string[] {
@@ -389,12 +395,4 @@ export class Replica {
     return hosts.map((host, i) => ({ host, by: view.getUint32(4 * i) })).sort((a, b) => a.by - b.by)
       .map(({ host }) => host);
   }
-}
-
-function readHead(value: Cbor): [branch: string, head: { seq: number; id: Uint8Array }] {
-  const [branch, seq, id] = Array.isArray(value) ? value : [];
-  if (typeof branch !== "string" || typeof seq !== "number" || !(id instanceof Uint8Array)) {
-    throw new Fault("journal", "corrupt", "the ends of its chains are malformed", { hint: "isconf status" });
-  }
-  return [branch, { seq, id }];
 }

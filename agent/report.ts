@@ -5,6 +5,7 @@ import { compare, type Id, listTree, showPath } from "../fs/mod.ts";
 import { Fault, pause, toHex } from "../mq/mod.ts";
 import { opText } from "./optext.ts";
 import { type Op, readEntry } from "./entry.ts";
+import { forkText } from "./fork_proof.ts";
 import { branchOf, type Call, type Host, hostEnv } from "./host.ts";
 import type { HistoryRow } from "./history.ts";
 import { logEntriesDefault, logEntriesMax } from "./limits.ts";
@@ -24,6 +25,8 @@ export interface LogLine {
   ops: string[];
   /** applied, failed, uncertain, restarting or pending: how this host stands to it. */
   here: string;
+  /** What is proven of two things signed for its place, in words. */
+  proofs: string[];
 }
 
 export const HERE: Record<HistoryRow["state"], string> = {
@@ -46,6 +49,7 @@ function logLine(host: Host, bytes: Uint8Array, row: HistoryRow | undefined): Lo
     message: entry.message,
     ops: entry.ops.map(opText),
     here: row === undefined ? "pending" : HERE[row.state],
+    proofs: host.journal.forks.at(entry.branch, entry.seq).map((proof) => forkText(policy, proof)),
   };
 }
 

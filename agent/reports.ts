@@ -26,7 +26,8 @@ import {
   timeMsMax,
 } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
-import { getMeta, setMeta } from "./schema.ts";
+import type { Own } from "./own.ts";
+import { getMeta } from "./schema.ts";
 import { hostKey, isMember, members } from "./trust.ts";
 
 /** How a host can stand. */
@@ -38,6 +39,7 @@ export const STATES = [
   "restarting",
   "diverged",
   "forked",
+  "restored",
 ];
 
 /** How a host stands, in its own words. */
@@ -71,10 +73,11 @@ export interface ReportsOptions {
   journal: Journal;
   mesh: Mesh;
   clock: Clock;
+  own: Own;
   key(): KeyPair;
   self(): string;
   /** How this host stands now; undefined while it is on no branch. */
-  own(): Omit<ReportWords, "n" | "timeMs"> | undefined;
+  stands(): Omit<ReportWords, "n" | "timeMs"> | undefined;
 }
 
 export class Reports {
@@ -100,13 +103,12 @@ export class Reports {
   /** This host's report of now, signed; nothing while it is on no branch. Whoever asks, it is not made anew each time. */
   sign(): Uint8Array | undefined {
     const { db, clock, journal } = this.#o;
-    const own = this.#o.own();
+    const own = this.#o.stands();
     const policy = journal.policy();
     if (own === undefined || policy === undefined) return undefined;
     const made = JSON.stringify([own, this.#o.self()]);
     if (this.#last?.own === made && clock.now() - this.#last.atMs < reportFreshMs) return this.#last.bytes;
-    const n = Math.max(clock.wall(), Number(getMeta(db, "report") ?? 0) + 1);
-    db.write((tx) => setMeta(tx, "report", String(n)));
+    const n = db.write((tx) => this.#o.own.count(tx, "report", clock.wall()));
     const words: ReportWords = {
       n,
       timeMs: clock.wall(),
@@ -161,6 +163,22 @@ export class Reports {
       for (const bytes of Array.isArray(answer) ? answer : []) this.#keep(bytes);
     }
     return this.known().map((report) => ({ ...report, live: live.has(report.host) }));
+  }
+
+  /** The number of this host's last report; 0 before the first. */
+  last(): number {
+    return Number(getMeta(this.#o.db, "report") ?? 0);
+  }
+
+  /** What was last heard of a host, if that is later than the report with this number. */
+  later(host: string, n: number): Uint8Array | undefined {
+    const sql = "SELECT bytes FROM report WHERE host = ? AND n > ?";
+    return this.#o.db.read((r: Reader) => r.get<{ bytes: Uint8Array }>(sql, host, n)?.bytes);
+  }
+
+  /** Somebody has a report of this host. */
+  hearOwn(bytes: Uint8Array): void {
+    this.#keep(bytes);
   }
 
   /** What is known of other hosts without asking anybody. */
@@ -236,9 +254,13 @@ export class Reports {
     }
     try {
       const host = open1(value).kid;
-      if (!isMember(policy, host) || host === this.#o.self()) return false;
+      if (!isMember(policy, host)) return false;
       const words = readWords(verify1(value, context(TYPE.report, policy.domain, ""), hostKey(policy, host)));
       if (words === undefined) return false;
+      if (host === this.#o.self()) {
+        this.#o.own.hearCount("report", words.n); // is there another host that speaks with our key?
+        return false;
+      }
       const held = db.read((r: Reader) =>
         r.get<{ n: number }>("SELECT n FROM report WHERE host = ?", host)?.n ?? -1
       );

@@ -66,7 +66,10 @@ export async function giveRole(
 }
 
 /** The public key of a person: known already, a user of this host, or a user of a host that can be asked. */
-async function keyOf({ host }: Call, person: string): Promise<{ name: string; key: Uint8Array }> {
+export async function keyOf(
+  { host }: Pick<Call, "host">,
+  person: string,
+): Promise<{ name: string; key: Uint8Array }> {
   const [user, at] = person.split("@") as [string, string | undefined];
   const name = `${user}@${at ?? hostName(host)}`;
   const policy = host.journal.needPolicy("grant");
@@ -222,7 +225,7 @@ export function settleRotations(host: Pick<Host, "keys" | "journal" | "names">):
     if (policy.persons.has(id)) {
       host.names.renew(keyId(host.keys.obtain(name).publicKey), host.keys.prepare(name));
     }
-    host.keys.promote(name);
+    host.keys.promote(name, name === "host"); // what was sealed for this host stays readable for it
   }
 }
 

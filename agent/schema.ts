@@ -60,6 +60,22 @@ const MIGRATIONS: Migration[] = [{
     ALTER TABLE pending ADD COLUMN entry BLOB;
     ALTER TABLE pending ADD COLUMN origin BLOB;
   `,
+}, {
+  version: 5,
+  name: "proofs, and what this host has signed",
+  sql: `
+    DROP TABLE fork_proof;
+    CREATE TABLE proof (
+      id BLOB PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, branch TEXT NOT NULL, epoch INTEGER NOT NULL,
+      term INTEGER NOT NULL, seq INTEGER NOT NULL, first BLOB NOT NULL, second BLOB NOT NULL,
+      found_ms INTEGER NOT NULL) STRICT;
+    CREATE TABLE signed (
+      what TEXT NOT NULL, branch TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, term INTEGER NOT NULL,
+      PRIMARY KEY (what, branch)) STRICT;
+    CREATE TABLE head_word (
+      keeper TEXT NOT NULL, branch TEXT NOT NULL, n INTEGER NOT NULL, bytes BLOB NOT NULL, heard_ms INTEGER NOT NULL,
+      PRIMARY KEY (keeper, branch)) STRICT;
+  `,
 }];
 
 /** Opens agent.db. FULL: a lost row could repeat a command or fork a journal. */
@@ -76,7 +92,9 @@ export type MetaName =
   | "resume"
   | "shared"
   | "report"
-  | "joining";
+  | "joining"
+  | "head"
+  | "ahead";
 
 export function getMeta(db: Db, name: MetaName): string | undefined {
   return db.read((r: Reader) =>

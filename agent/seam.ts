@@ -82,7 +82,7 @@ export const ROOT_REQUESTS = [
   "peer", // [host, up] → null
   "question", // [peer's public key, bytes] → the answer to somebody who met us
   "meet", // [peer's public key, its last answer or null] → the next question to it, or null
-  "roots", // null → the ids of all roots that root counts on, one after the other, 32 bytes each
+  "roots", // kept or needed → the ids of all roots that are to stay, or to be here, one after the other, 32 bytes each
 ] as const;
 /** What hosts of the domain may ask each other of their root halves, and what rumours are about. There is no other. */
 export const HOST_METHODS = [
@@ -95,8 +95,13 @@ export const HOST_METHODS = [
   "copies",
   "names",
   "nameRecords",
+  "proofs",
+  "proof",
 ] as const;
-export const RUMOURS = ["head", "report", "name"] as const;
+export const RUMOURS = ["head", "report", "name", "proof"] as const;
+
+/** Of which roots is asked: those that are to stay if they are here, or those that are to be here. */
+export type RootsAsked = "kept" | "needed";
 
 export type NetRequest = typeof NET_REQUESTS[number];
 export type RootRequest = typeof ROOT_REQUESTS[number];

@@ -2,6 +2,7 @@
 // byte of them goes anywhere, and opened here. The ciphering is mq/secret.ts; what is stored is a content like any other.
 import { type Id, putFile, readFile } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
+import { needStillIn } from "./fresh.ts";
 import { branchOf, type Call, hostPair } from "./host.ts";
 import { inert } from "./names.ts";
 import type { ShelfRow } from "./seam.ts";
@@ -49,6 +50,7 @@ export async function openSecret({ host, actor }: Call, id: Id): Promise<AsyncIt
       hint: "sudo isconf get --secret",
     });
   }
+  await needStillIn(host);
   const { identityOf, unseal } = await import("../mq/secret.ts");
-  return unseal(readFile(host.store, id), identityOf(hostPair(host)));
+  return unseal(readFile(host.store, id), ...[hostPair(host), ...host.keys.past("host")].map(identityOf));
 }

@@ -5,6 +5,9 @@ import * as path from "node:path";
 import { test } from "node:test";
 import { putFile, readFile, readManifest } from "../fs/mod.ts";
 import { faultOf, makeDomain, type TestHost, until } from "../tests/world.ts";
+import { keyId } from "../mq/mod.ts";
+import { hostPair } from "./host.ts";
+import { CONTROL } from "./names.ts";
 import { openSecret, putSecret } from "./secrets.ts";
 
 const PLAIN = "the password is hunter2, and nothing else in this world says so. ".repeat(40);
@@ -80,4 +83,45 @@ test("what is no secret is said to be none; an evicted host gets no later ones",
   assert.equal(stanzas, 1);
   const { id } = await putFile(a.agent.host.store, bytes(PLAIN));
   assert.equal((await faultOf(() => open(a, id))).kind, "corrupt");
+});
+
+test("a host with a new key opens what was sealed for the old one, also when the rotation was cut off", async (t) => {
+  const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
+  await grant(a, "hosta");
+  const before = await put(a);
+  for (let turn = 0; turn < 2; turn++) {
+    const keys = path.join(a.home.state, "keys");
+    // As after a crash between the two steps: the past key has its name already.
+    const old = keyId(hostPair(a.agent.host).publicKey);
+    fs.linkSync(path.join(keys, "host.key"), path.join(keys, `host.past-${old}.key`));
+    await a.acts.roles.rotate(a.call(), "host");
+    const after = await put(a);
+    for (const { id } of [before, after]) assert.equal(await open(a, id), PLAIN);
+    await a.restart();
+    for (const { id } of [before, after]) assert.equal(await open(a, id), PLAIN);
+    assert.notEqual(keyId(hostPair(a.agent.host).publicKey), old);
+  }
+  assert.equal(a.agent.host.keys.past("host").length, 2);
+  for (const file of fs.readdirSync(path.join(a.home.state, "keys"))) {
+    assert.equal(fs.statSync(path.join(a.home.state, "keys", file)).mode & 0o777, 0o600);
+  }
+});
+
+test("a host that has heard of no quorum of keepers for long opens no secret: it may have been evicted", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await grant(a, "hostb");
+  const { journal, heads } = b.agent.host;
+  await until("b knows", () => journal.head(CONTROL).seq === a.agent.host.journal.head(CONTROL).seq);
+  const { id } = await put(b);
+  assert.equal(await open(b, id), PLAIN);
+  await a.stop();
+  await until("a is gone", () => b.agent.host.mesh.peers().length === 0);
+  assert.equal(await open(b, id), PLAIN, "it has heard from a just now");
+  const state = heads.state.bind(heads);
+  heads.state = (branch) => ({ ...state(branch), isStale: true });
+  const fault = await faultOf(() => open(b, id));
+  assert.equal(fault.kind, "noQuorum");
+  assert.match(fault.message, /no quorum of keepers was heard since .* may have been evicted/);
+  heads.state = (branch) => ({ ...state(branch), control: journal.head(CONTROL).seq + 1 });
+  assert.equal((await faultOf(() => open(b, id))).kind, "noQuorum", "there is something that it has not got");
 });

@@ -1,10 +1,11 @@
 // Stages: check-ins that hosts are bringing to this keeper, part by part; each entry is checked when it comes, and what is
 // never finished is forgotten. Not whether a check-in is certified (keeper_service.ts).
-import { bytesEqual, type Cancel, type Clock, Fault, pause, toHex } from "../mq/mod.ts";
+import { bytesEqual, type Cancel, type Clock, Fault, toHex } from "../mq/mod.ts";
 import { type Entry, type EntryRecord, readEntry } from "./entry.ts";
 import type { Checked, Head, Journal } from "./journal.ts";
 import type { RequestWords } from "./keeper_words.ts";
-import { entriesPerCommitMax, stageBytesMax, stageIdleMs, stagesMax } from "./limits.ts";
+import type { Proposal } from "./keeper.ts";
+import { entriesPerCommitMax, stageBytesMax, stageIdleMs, stagePartBytesMax, stagesMax } from "./limits.ts";
 import { inert } from "./names.ts";
 
 /** A check-in as far as it has come. */
@@ -52,7 +53,7 @@ export class Stages {
       this.#makeRoom(from, stage, part);
       for (const [i, pair] of part.entries.entries()) {
         this.#check(stage, pair as [Uint8Array, Uint8Array], mayBring);
-        if (i % 64 === 63) await pause();
+        if (i % 64 === 63) await this.#clock.pause();
       }
       stage.parts++;
     } catch (e) {
@@ -147,4 +148,21 @@ export const isFrom = (entry: Entry, host: string): boolean => toHex(entry.origi
 
 function refused(why: string): Fault {
   return new Fault("ci", "refused", why, { hint: "isconf ci" });
+}
+
+/** A check-in in pieces that fit into one message each. */
+export function* partsOf(batch: readonly Proposal[]): IterableIterator<Uint8Array[][]> {
+  let part: Uint8Array[][] = [];
+  let bytes = 0;
+  for (const { entry, origin } of batch) {
+    const size = entry.length + origin.length + 16;
+    if (part.length > 0 && bytes + size > stagePartBytesMax) {
+      yield part;
+      part = [];
+      bytes = 0;
+    }
+    part.push([entry, origin]);
+    bytes += size;
+  }
+  if (part.length > 0) yield part;
 }

@@ -1,6 +1,8 @@
 // Status: how this host stands to its branch, and how every other host of the domain does, as far as anybody can say.
 // Not the journal (report.ts) and not how it is printed (verbs/).
 import { Fault } from "../mq/mod.ts";
+import { forkText } from "./fork_proof.ts";
+import { type ForkRow, isOpen } from "./forks.ts";
 import { type Call, type Host, hostId, hostName } from "./host.ts";
 import type { Held } from "./keeper.ts";
 import type { Listening } from "./mesh.ts";
@@ -8,7 +10,7 @@ import { isEvicted } from "./outcast.ts";
 import { HERE } from "./report.ts";
 import type { ReportWords } from "./reports.ts";
 import { getMeta } from "./schema.ts";
-import { members, nameOf } from "./trust.ts";
+import { members, nameOf, type Policy } from "./trust.ts";
 
 /** One host of the domain, as this host knows it. */
 export interface HostLine {
@@ -16,7 +18,7 @@ export interface HostLine {
   branch: string;
   at: number;
   of: number;
-  /** As the host said: current, behind, failed, uncertain, restarting, diverged, forked; "unknown": never heard. */
+  /** As the host said: current, behind, failed, uncertain, restarting, diverged, forked, restored; "unknown": never heard. */
   state: string;
   why: string;
   /** Since when it stands there, by its own clock. */
@@ -52,6 +54,10 @@ export function standing(host: Host) {
       branches: [],
       owners: [],
       fork: null,
+      proofs: [] as ProofLine[],
+      ahead: null,
+      stale: null,
+      quorum: null,
     };
   }
   const head = host.journal.head(branch);
@@ -59,6 +65,10 @@ export function standing(host: Host) {
   const held = host.keeper.holder(branch);
   const fork = host.journal.forkOf(branch);
   const at = host.history.applied();
+  const ahead = host.own.ahead() ?? null;
+  const heads = host.heads.state(branch);
+  // What a quorum of keepers has said it has counts, whether anybody has given it to this host or not.
+  const of = Math.max(head.seq, heads.seq);
   const stopped = last === undefined || last.state === "done"
     ? null
     : { seq: last.seq, why: HERE[last.state], status: last.status, reason: last.reason };
@@ -68,15 +78,17 @@ export function standing(host: Host) {
     ? "diverged"
     : fork !== undefined
     ? "forked"
+    : ahead !== null
+    ? "restored"
     : stopped !== null
     ? stopped.why
-    : at < head.seq
+    : at < of
     ? "behind"
     : "current";
   return {
     ...base,
     at,
-    of: head.seq,
+    of,
     state,
     stopped,
     lock: lockLine(held),
@@ -90,8 +102,41 @@ export function standing(host: Host) {
     owners: [...policy.grants].flatMap(([key, grants]) =>
       grants.filter((g) => g.role === "owner").map((g) => `${nameOf(policy, key)} on ${g.branch}`)
     ).sort(),
-    fork: fork === undefined ? null : fork,
+    fork: fork === undefined ? null : { seq: fork.seq, foundMs: fork.foundMs },
+    proofs: host.journal.forks.all().map((row) => proofLine(policy, row)),
+    ahead,
+    stale: heads.isStale ? { sinceMs: heads.sinceMs } : null,
+    quorum: keepersNear(host, policy),
   };
+}
+
+/** A fork proof as people see it. */
+export interface ProofLine {
+  kind: string;
+  /** Whose key it is about; "" where it is about none. */
+  name: string;
+  branch: string;
+  seq: number;
+  term: number;
+  text: string;
+  /** Whether something is still to be done about it. */
+  open: boolean;
+  foundMs: number;
+}
+
+/** A proof in words, and whether it matters still. */
+export function proofLine(policy: Policy, row: ForkRow): ProofLine {
+  const { kind, key, branch, seq, term, foundMs } = row;
+  const open = kind === "certified" || isOpen(policy, row);
+  const name = key === "" ? "" : nameOf(policy, key);
+  return { kind, name, branch, seq, term, text: forkText(policy, row), open, foundMs };
+}
+
+/** How many keepers this host can reach now, itself among them, and how many it takes. */
+function keepersNear(host: Host, { keepers }: Policy) {
+  const near = new Set([hostId(host), ...host.mesh.peers()]);
+  const reached = keepers.hosts.filter((k) => near.has(k)).length;
+  return { need: keepers.quorum, reached, of: keepers.hosts.length };
 }
 
 /** How this host stands, the lock as the keeper knows it, and every other host as far as it can be asked. */
@@ -149,10 +194,10 @@ type Own = Omit<ReportWords, "n" | "timeMs">;
 
 /** What this host says of itself to others. */
 export function ownReport(host: Host): Own | undefined {
-  const { branch, at, of, state, stopped, diverged } = standing(host);
+  const { branch, at, of, state, stopped, diverged, ahead } = standing(host);
   if (branch === null) return undefined;
   const last = host.history.last();
-  const why = diverged ??
+  const why = diverged ?? ahead ??
     (stopped === null ? "" : `entry ${stopped.seq} is ${stopped.why}: ${stopped.reason ?? ""}`);
   return { branch, at, of, state, sinceMs: last?.endedMs ?? last?.startedMs ?? 0, why };
 }

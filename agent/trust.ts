@@ -3,10 +3,12 @@
 import { checkPublicKey, Fault, keyId, sha256, toHex } from "../mq/mod.ts";
 import { ById } from "./byid.ts";
 import type { Entry, Op } from "./entry.ts";
+import { type Base, changeOf } from "./epochs.ts";
 import { branchesMax } from "./limits.ts";
 import { checkName, CONTROL } from "./names.ts";
+import { isRooted } from "./roots.ts";
 
-/** What a key may do. `owner` includes `append`; a root key may do everything in the control journal. */
+/** What a key may do. `owner` includes `append`. Root keys have no role: what they say, they say together (roots.ts). */
 export const ROLES = ["owner", "append", "enrol", "keeper", "secret", "release", "publish"] as const;
 export type Role = typeof ROLES[number];
 
@@ -34,6 +36,10 @@ export interface Policy {
   readonly head: Uint8Array;
   readonly roots: readonly Uint8Array[];
   readonly threshold: number;
+  /** Id of the entry with what the root keys said last. */
+  readonly rooted: Uint8Array;
+  /** How often they have said from where the chains go on. */
+  readonly epoch: number;
   readonly hosts: ById<HostRecord>;
   readonly persons: ById<KeyRecord>;
   /** What each key may. */
@@ -42,15 +48,20 @@ export interface Policy {
   readonly keepers: { hosts: readonly string[]; quorum: number; etcd?: string };
   /**
    * Each change of the keepers: the control entry that made it, and where every chain ended. What the keepers before have
-   * certified ends there.
+   * certified ends there. With a `base` where no keepers said so, but the root keys.
    */
-  readonly changes: readonly { seq: number; cuts: Readonly<Record<string, number>> }[];
+  readonly changes: readonly { seq: number; cuts: Readonly<Record<string, number>>; base?: Base }[];
   readonly branches: ReadonlyMap<string, { branch: string; seq: number; id: Uint8Array } | null>;
   /** Revoked keys: the last seq each may have authored, by branch; branches not named have the cut 0. */
   readonly revoked: ById<Readonly<Record<string, number>>>;
+  /** Proofs that a key has signed two things for one place (fork_proof.ts), by id, of which an owner has said: understood. */
+  readonly acknowledged: ById<true>;
   /** The newest key of each kind and name, and of each network key the newest host: whatever is to be unique, hashed. */
   readonly holders: ById<string>;
 }
+
+/** How many of `n` keepers have to agree where nobody says otherwise: so many that any two such sets have one in common. */
+export const majorityOf = (n: number): number => Math.floor(n / 2) + 1;
 
 /** The state before any entry. */
 const NOTHING: Policy = {
@@ -59,6 +70,8 @@ const NOTHING: Policy = {
   head: new Uint8Array(0),
   roots: [],
   threshold: 1,
+  rooted: new Uint8Array(0),
+  epoch: 0,
   hosts: ById.empty(),
   persons: ById.empty(),
   grants: ById.empty(),
@@ -66,6 +79,7 @@ const NOTHING: Policy = {
   changes: [],
   branches: new Map(),
   revoked: ById.empty(),
+  acknowledged: ById.empty(),
   holders: ById.empty(),
 };
 
@@ -77,9 +91,11 @@ export function follow(before: Policy | undefined, entry: Entry, id: Uint8Array)
   const policy = before ?? NOTHING;
   const genesis = before === undefined;
   const next: Draft = { ...policy, domain: genesis ? id : policy.domain, seq: entry.seq, head: id };
+  if (genesis) next.rooted = id;
+  const bySomebody = !genesis && !isRooted(policy, entry);
   for (const op of entry.ops) {
-    if (!genesis) mustBeAllowed(policy, op, toHex(entry.author), toHex(entry.origin));
-    step(next, op);
+    if (bySomebody) mustBeAllowed(policy, op, toHex(entry.author), toHex(entry.origin));
+    step(next, op, entry);
   }
   if (genesis && (next.roots.length === 0 || next.keepers.hosts.length === 0 || next.branches.size === 0)) {
     throw wrong("a genesis entry names root keys, keepers and a branch");
@@ -92,7 +108,7 @@ export function follow(before: Policy | undefined, entry: Entry, id: Uint8Array)
 
 type Draft = { -readonly [K in keyof Policy]: Policy[K] };
 
-function step(next: Draft, op: Op): void {
+function step(next: Draft, op: Op, entry: Entry): void {
   switch (op.op) {
     case "roots":
       if (op.threshold < 1 || op.threshold > new Set(op.keys.map(toHex)).size) {
@@ -114,24 +130,29 @@ function step(next: Draft, op: Op): void {
       return;
     case "revoke":
       return revoke(next, toHex(op.key), op.cuts);
-    case "keepers": {
-      const hosts = [...new Set(op.hosts.map(toHex))];
-      mustIntersect(hosts, op.quorum, next.keepers.etcd !== undefined);
-      const stranger = hosts.find((k) => !next.hosts.has(k) || next.revoked.has(k));
-      if (stranger !== undefined) throw wrong(`a keeper that is no host of the domain`);
-      next.keepers = { ...next.keepers, hosts, quorum: op.quorum };
+    case "acknowledge":
+      for (const id of op.proofs) next.acknowledged = next.acknowledged.with(toHex(id), true);
+      return;
+    case "keepers":
+      setKeepers(next, op.hosts.map(toHex), op.quorum, next.keepers.etcd);
       next.changes = [...next.changes, { seq: next.seq, cuts: op.cuts }];
       return;
-    }
-    case "register": {
-      const isEtcd = op.kind === "etcd";
-      if (!isEtcd && op.kind !== "keepers") throw wrong("a register that nobody knows");
-      const { hosts } = next.keepers;
-      mustIntersect(hosts, op.quorum, isEtcd);
-      next.keepers = { hosts, quorum: op.quorum, ...(isEtcd && { etcd: toHex(next.head) }) };
+    case "register":
+      if (op.kind !== "etcd" && op.kind !== "keepers") throw wrong("a register that nobody knows");
+      setKeepers(next, next.keepers.hosts, op.quorum, op.kind === "etcd" ? toHex(next.head) : undefined);
       next.changes = [...next.changes, { seq: next.seq, cuts: op.cuts }];
       return;
+    case "epoch": {
+      setKeepers(next, op.hosts.map(toHex), op.quorum); // an etcd, if one decided, does so no more
+      const change = changeOf(next, op, entry, next.head);
+      if (typeof change === "string") throw wrong(change);
+      next.epoch++;
+      next.changes = [...next.changes, change];
+      return;
     }
+    case "signed":
+      next.rooted = next.head;
+      return;
     case "branch":
       mustBeName(op.name); // above all not the control journal's own
       if (next.branches.size >= branchesMax) throw wrong(`more than ${branchesMax} branches`);
@@ -144,10 +165,16 @@ function step(next: Draft, op: Op): void {
   }
 }
 
-/** Any two quorums have a keeper in common; where etcd decides each keeper only says what that was. */
-function mustIntersect(hosts: readonly string[], quorum: number, isEtcd: boolean): void {
-  const isEnough = isEtcd ? quorum === 1 : quorum * 2 > hosts.length;
-  if (!isEnough || quorum > hosts.length) throw wrong("quorums that need not intersect");
+/** Any two quorums have a keeper in common; where an etcd decides each keeper only says what that was. */
+function setKeepers(next: Draft, ids: readonly string[], quorum: number, etcd?: string): void {
+  const hosts = [...new Set(ids)];
+  const isWrong = etcd === undefined
+    ? quorum * 2 <= hosts.length || quorum > hosts.length
+    : quorum !== 1 || hosts.length === 0;
+  if (isWrong) throw wrong("quorums that need not intersect");
+  const stranger = hosts.find((k) => !next.hosts.has(k) || next.revoked.has(k));
+  if (stranger !== undefined) throw wrong(`a keeper that is no host of the domain`);
+  next.keepers = { hosts, quorum, ...(etcd !== undefined && { etcd }) };
 }
 
 function addHost(next: Draft, host: HostRecord): void {
@@ -203,11 +230,14 @@ function mustBeName(name: string): void {
 function revoke(next: Draft, key: string, cuts: Readonly<Record<string, number>>): void {
   if (next.revoked.has(key)) return; // its name may be another's by now
   next.revoked = next.revoked.with(key, cuts);
-  const host = next.hosts.get(key);
-  if (host === undefined) return;
-  for (const [id, person] of next.persons) {
-    if (person.name.endsWith(`@${host.name}`)) revoke(next, id, cuts);
-  }
+  for (const id of personsOn(next, key)) revoke(next, id, cuts);
+}
+
+/** The persons whose keys are on a host. */
+function personsOn({ hosts, persons }: Pick<Policy, "hosts" | "persons">, key: string): string[] {
+  const host = hosts.get(key);
+  if (host === undefined) return [];
+  return [...persons].flatMap(([id, { name }]) => name.endsWith(`@${host.name}`) ? [id] : []);
 }
 
 /** Puts a new key in the place of an old one: its name, its grants, its votes. The old one counts up to the cuts. */
@@ -227,7 +257,22 @@ function rotate(next: Draft, op: Op & { op: "rotate" }): void {
 }
 
 function mustBeAllowed(policy: Policy, op: Op, author: string, origin: string): void {
-  if (policy.roots.some((k) => keyId(k) === author)) return;
+  if (needsRoots(policy, op, author)) {
+    const many = policy.threshold === 1 ? "a root key" : `${policy.threshold} root keys`;
+    throw new Fault("trust", "denied", `${op.op} in the control journal needs the signatures of ${many}`, {
+      hint: "isconf root grant or revoke; see isconf help root",
+    });
+  }
+  if (op.op === "acknowledge" && toHex(op.key) === author && hasOtherOwner(policy, author)) {
+    throw new Fault(
+      "trust",
+      "denied",
+      `${nameOf(policy, author)} cannot acknowledge what is proven of it itself`,
+      {
+        hint: "isconf status: shows the owners of this domain",
+      },
+    );
+  }
   if (op.op === "branch") {
     if (may(policy, author, "owner", op.from?.branch ?? CONTROL)) return;
   } else if (op.op === "host") {
@@ -237,10 +282,31 @@ function mustBeAllowed(policy: Policy, op: Op, author: string, origin: string): 
     const enrols = policy.hosts.has(toHex(op.old)) && origin === toHex(op.old) &&
       may(policy, author, "enrol", CONTROL);
     if (enrols || toHex(op.old) === author || may(policy, author, "owner", CONTROL)) return;
-  } else if (op.op !== "roots" && may(policy, author, "owner", CONTROL)) return;
+  } else if (may(policy, author, "owner", CONTROL)) return;
   throw new Fault("trust", "denied", `${nameOf(policy, author)} may not ${op.op} in the control journal`, {
     hint: "isconf status: shows the owners of this domain",
   });
+}
+
+/**
+ * Whether only the root keys can say this. Where more than one of them has to agree, also who owns the domain: one stolen
+ * key of an owner shall not be enough to make itself friends, or to take the other owners out.
+ */
+export function needsRoots(policy: Policy, op: Op, author: string): boolean {
+  const isOwners = (key: string) =>
+    [key, ...personsOn(policy, key)].some((one) => may(policy, one, "owner", CONTROL));
+  if (op.op === "roots" || op.op === "epoch") return true;
+  if (policy.threshold < 2) return false;
+  if (op.op === "grant") return op.role === "owner" && [CONTROL, "*"].includes(op.branch);
+  if (op.op === "revoke") return isOwners(toHex(op.key)) && toHex(op.key) !== author;
+  return op.op === "rotate" && isOwners(toHex(op.old)) && toHex(op.old) !== author;
+}
+
+/** Whether somebody else is an owner of the domain, too. */
+function hasOtherOwner(policy: Policy, key: string): boolean {
+  return [...policy.persons].some(([id]) =>
+    id !== key && !policy.revoked.has(id) && may(policy, id, "owner", CONTROL)
+  );
 }
 
 /** Whether the key has the role on the branch. `*` in a grant means every branch, the control journal too. */
@@ -256,11 +322,11 @@ const OWNERS: readonly Role[] = ["append", "enrol", "publish"];
 
 /**
  * Whether what the key says of a name counts now: with `publish` on a branch, of names below the branch's own; with
- * `publish` on the control journal, of any; a root key's always. What a revoked key says or has said never does.
+ * `publish` on the control journal, of any. What a revoked key says or has said never does.
  */
 export function mayName(policy: Policy, key: string, name: string): boolean {
   if (policy.revoked.has(key)) return false;
-  if (policy.roots.some((k) => keyId(k) === key) || may(policy, key, "publish", CONTROL)) return true;
+  if (may(policy, key, "publish", CONTROL)) return true;
   const [branch, ...rest] = name.split("/") as [string, ...string[]];
   return rest.length > 0 && policy.branches.has(branch) && may(policy, key, "publish", branch);
 }
@@ -293,9 +359,13 @@ export function roleFor(ops: readonly Op[]): Role {
   return ops.every((o) => ["file", "delete", "exec", "reboot"].includes(o.op)) ? "append" : "owner";
 }
 
-/** The raw public key of an author: a person, or a root key. Throws a denied fault for a stranger. */
-export function authorKey(policy: Policy, key: string): Uint8Array {
-  const found = policy.persons.get(key)?.key ?? policy.roots.find((k) => keyId(k) === key);
+/**
+ * The raw public key of an author: a person, a root key, or whom the entry itself makes known, which root keys have to sign
+ * then: who has lost every owner has nobody else. Throws a denied fault for a stranger.
+ */
+export function authorKey(policy: Policy, key: string, ops: readonly Op[] = []): Uint8Array {
+  const known = ops.at(-1)?.op === "signed" ? ops.flatMap((op) => op.op === "person" ? [op.key] : []) : [];
+  const found = policy.persons.get(key)?.key ?? [...policy.roots, ...known].find((k) => keyId(k) === key);
   if (found === undefined) throw stranger("author", key);
   return found;
 }

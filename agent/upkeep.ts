@@ -17,23 +17,30 @@ import { inert } from "./names.ts";
 import type { ShelfRow } from "./seam.ts";
 import { rootsOf } from "./sharing.ts";
 
-/** All roots that the journal, the work not yet checked in and the names that are kept here count on. */
-export async function rootsHere(host: Host): Promise<Id[]> {
-  const roots = new Set<Id>(host.copies.stay());
+/** All roots that the journal, the work not yet checked in and names count on, but for what may be dropped right now. */
+export async function rootsKept(host: Host): Promise<Id[]> {
+  const roots = new Set<Id>(host.names.roots().map(({ id }) => id));
   let count = 0;
   for (const bytes of host.journal.everything()) {
     for (const root of rootsOf(readEntry(bytes).entry)) roots.add(root);
     if (++count % 1000 === 0) await pause();
   }
-  for (const { op } of host.wip.items()) {
-    for (const root of rootsOf({ ops: [op] })) roots.add(root);
-  }
-  if (roots.size > gcRootsMax) {
-    throw new Fault("gc", "refused", `more than ${gcRootsMax} contents are counted on`, {
-      hint: "isconf status",
-    });
-  }
-  return [...roots];
+  return needFew([...[...roots].filter((id) => !host.copies.isSafe(id)), ...workRoots(host)]);
+}
+
+/** The roots of which everything has to be here: not what other hosts keep, and not what is still to be applied. */
+export async function rootsNeeded(host: Host): Promise<Id[]> {
+  return needFew([...await host.copies.ours(), ...workRoots(host)]);
+}
+
+/** What work counts on that is not yet checked in: nobody else has it. */
+const workRoots = (host: Host): Id[] => host.wip.items().flatMap(({ op }) => rootsOf({ ops: [op] }));
+
+function needFew(roots: Id[]): Id[] {
+  if (roots.length <= gcRootsMax) return roots;
+  throw new Fault("gc", "refused", `more than ${gcRootsMax} contents are counted on`, {
+    hint: "isconf status",
+  });
 }
 
 /** Drops what nothing counts on. With `dryRun` says only what that would be. */
@@ -85,7 +92,7 @@ export async function fsck(
 
 /** Brings everything that is counted on and not here, root by root; why what is not here then did not come. */
 async function fetchAgain(host: Host): Promise<string> {
-  const roots = new Set([...await rootsHere(host), ...(await host.shelf.list()).map(({ id }) => id)]);
+  const roots = new Set([...await rootsNeeded(host), ...(await host.shelf.list()).map(({ id }) => id)]);
   let why = "nothing counts on it";
   for (const root of roots) {
     try {

@@ -3,12 +3,18 @@
 import { aheadBytesMax } from "./limits.ts";
 import type { Id, Store } from "./store.ts";
 
+/** A store that may have objects on their way here which have not been asked for yet. */
+export interface Expecting extends Pick<Store, "get" | "missing"> {
+  /** Those of `ids`, which are needed next, that have come. */
+  ahead?(ids: Id[]): Promise<Map<Id, Uint8Array>>;
+}
+
 export class Ahead implements Pick<Store, "get" | "missing"> {
-  readonly #below: Pick<Store, "get" | "missing">;
+  readonly #below: Expecting;
   #held = new Map<Id, Uint8Array>();
   #bytes = 0;
 
-  constructor(below: Pick<Store, "get" | "missing">) {
+  constructor(below: Expecting) {
     this.#below = below;
   }
 
@@ -22,7 +28,12 @@ export class Ahead implements Pick<Store, "get" | "missing"> {
    * much stays for the step that needs it, which says so by name.
    */
   async expect(ids: Id[]): Promise<void> {
-    const wanted = [...new Set(ids)].filter((id) => !this.#held.has(id));
+    let wanted = [...new Set(ids)].filter((id) => !this.#held.has(id));
+    const come = await this.#below.ahead?.(wanted);
+    if (come !== undefined) {
+      for (const [id, bytes] of come) this.#hold(id, bytes);
+      wanted = wanted.filter((id) => !come.has(id));
+    }
     if (wanted.length === 0) return;
     const missing = new Set(await this.#below.missing(wanted));
     const present = wanted.filter((id) => !missing.has(id));
@@ -32,12 +43,22 @@ export class Ahead implements Pick<Store, "get" | "missing"> {
     } catch {
       return; // who needs the one that cannot be had hears why
     }
-    for (const [i, bytes] of objects.entries()) {
-      if (this.#bytes + bytes.length > aheadBytesMax) return;
-      this.#held.set(present[i]!, bytes);
-      this.#bytes += bytes.length;
-    }
+    for (const [i, bytes] of objects.entries()) this.#hold(present[i]!, bytes);
   }
+
+  #hold(id: Id, bytes: Uint8Array): void {
+    if (this.#bytes + bytes.length > aheadBytesMax) return;
+    this.#held.set(id, bytes);
+    this.#bytes += bytes.length;
+  }
+
+  /** The same store for who reads structure, which is always expected when it is needed. */
+  readonly structure: Pick<Store, "get"> = {
+    get: async (ids) => {
+      await this.expect(ids);
+      return await this.get(ids);
+    },
+  };
 
   /** The object, if it is held. */
   held(id: Id): Uint8Array | undefined {

@@ -15,13 +15,14 @@ import {
 } from "./disk.ts";
 import type { Run } from "./disk.ts";
 import { smallFileBytes } from "./limits.ts";
-import { putBytes, putFile } from "./manifest.ts";
+import { putFile } from "./manifest.ts";
 import { showPath } from "./path.ts";
 import { PutBatch } from "./put_batch.ts";
 import { Fd, isDir, isFile, isLink, isSameFile, openDir, openPlace, statOf } from "./safepath.ts";
 import type { Id, Store } from "./store.ts";
-import type { DirNode, FileNode, LinkNode, Node } from "./tree.ts";
-import { checkDepth, DirWriter, encodeNode, joinPath } from "./tree.ts";
+import type { FileNode, LinkNode } from "./tree.ts";
+import { checkDepth, joinPath } from "./tree.ts";
+import { type TreeSink, TreeWriter } from "./tree_writer.ts";
 
 export interface CaptureOptions {
   cutter?: Cutter;
@@ -37,15 +38,24 @@ export interface Captured {
   bytes: number;
 }
 
-/** Several names of one file: how many this tree has, and the node that they share once it was read. */
+/** Where a capture goes: who makes the tree of what it tells, and a store for the contents of large files. */
+export interface CaptureInto {
+  tree: TreeSink;
+  store: Store;
+}
+
+/**
+ * Several names of one file: how many this tree has, and its number once it was read. A large file is read once, and then
+ * there is the node that its names share; a small one is not worth being remembered.
+ */
 interface Group {
   names: number;
+  hard?: number;
   node?: FileNode;
   ctime?: string;
 }
 
-interface Job {
-  store: PutBatch;
+interface Job extends CaptureInto {
   cutter: Cutter | undefined;
   progress: (files: number, bytes: number) => void;
   files: number;
@@ -74,9 +84,26 @@ export async function capture(
   path: Uint8Array | string,
   options: CaptureOptions = {},
 ): Promise<Captured> {
+  const batch = new PutBatch(store);
+  const tree = new TreeWriter(batch);
+  const told = await captureInto({ tree, store: batch }, path, options);
+  const id = await tree.finish();
+  await batch.flush();
+  return { id, ...told };
+}
+
+/**
+ * Tells `into` all that {@link capture} keeps.
+ * @throws {Fault} as {@link capture}
+ */
+export async function captureInto(
+  into: CaptureInto,
+  path: Uint8Array | string,
+  options: CaptureOptions = {},
+): Promise<Omit<Captured, "id">> {
   using place = openPlace("snap", path);
   const job: Job = {
-    store: new PutBatch(store),
+    ...into,
     cutter: options.cutter,
     progress: options.progress ?? (() => {}),
     files: 0,
@@ -85,15 +112,13 @@ export async function capture(
     groupCount: 0,
     devices: new Set(),
   };
-  const node = await captureAt(job, place.fd, place.name, place.path, -1);
-  if (node === undefined) {
+  const kind = await captureAt(job, place.fd, place.name, place.path, -1);
+  if (kind === undefined) {
     throw new Fault("snap", "notFound", `${showPath(path)} does not exist`, {
       hint: "isconf snap an existing path",
     });
   }
-  const [id] = await job.store.put([encodeNode(node)]);
-  await job.store.flush();
-  return { id: id!, kind: node.kind, files: job.files, bytes: job.bytes };
+  return { kind, files: job.files, bytes: job.bytes };
 }
 
 function once<T>(make: () => T): () => T {
@@ -101,14 +126,16 @@ function once<T>(make: () => T): () => T {
   return () => (made ??= { value: make() }).value;
 }
 
-/** The node of one name, or undefined when it is not there. `depth` counts directories, -1 is the root itself. */
+const NO_NAME = new Uint8Array(0);
+
+/** Tells of one name, or returns undefined when it is not there. `depth` counts directories, -1 is the root itself. */
 async function captureAt(
   job: Job,
   dir: number,
   name: Uint8Array,
   path: Uint8Array,
   depth: number,
-): Promise<Node | undefined> {
+): Promise<Captured["kind"] | undefined> {
   for (let isSecond = false;; isSecond = true) {
     try {
       const stat = statOf(dir, name);
@@ -123,15 +150,16 @@ async function captureAt(
           },
         );
       }
-      if (isDir(stat)) return await captureDir(job, dir, name, path, stat, depth + 1);
-      const node = isFile(stat)
-        ? await captureFile(job, dir, name, path, stat, depth)
-        : isLink(stat)
-        ? captureLink(dir, name, stat)
-        : refuseSpecial(stat, path);
+      if (isDir(stat)) {
+        await captureDir(job, dir, name, path, stat, depth + 1);
+        return "dir";
+      }
+      if (isFile(stat)) await captureFile(job, dir, name, path, stat, depth);
+      else if (isLink(stat)) await job.tree.node(depth < 0 ? NO_NAME : name, captureLink(dir, name, stat));
+      else refuseSpecial(stat, path);
       job.files++;
       job.progress(job.files, job.bytes);
-      return node;
+      return isFile(stat) ? "file" : "link";
     } catch (e) {
       const isOther = e instanceof Changed || ["ENOENT", "ELOOP", "ENOTDIR"].includes(errnoCode(e) ?? "");
       if (!isOther) throw Fault.from("snap", withPath(e, path));
@@ -183,36 +211,43 @@ async function captureFile(
   path: Uint8Array,
   stat: Stat,
   depth: number,
-): Promise<FileNode> {
+): Promise<void> {
+  const told = depth < 0 ? NO_NAME : name;
   const group = stat.nlink > 1 && depth >= 0 ? (await job.groups()).get(key(stat)) : undefined;
-  if (group?.node !== undefined && group.ctime === String(stat.ctime)) return group.node;
+  if (group?.node !== undefined && group.ctime === String(stat.ctime)) {
+    return await job.tree.node(told, group.node);
+  }
   using file = new Fd(openAt(dir, name, READ_FLAGS));
   checkSame(file.fd, stat);
   refuseDevice(job, file.fd, stat, path);
   const runs = dataRuns(file.fd, stat);
-  const xattrs = readXattrs(file.fd);
-  const ref = runs === undefined && stat.size <= smallFileBytes && job.cutter === undefined
-    ? await putBytes(job.store, readSmall(file.fd, stat.size))
-    : await putFile(job.store, exactly(file.fd, runs ?? [[0, stat.size]], stat), job.cutter);
+  const meta = metaOf(stat, readXattrs(file.fd));
+  const isSmall = runs === undefined && stat.size <= smallFileBytes && job.cutter === undefined;
+  const bytes = isSmall ? readSmall(file.fd, job.tree.room(stat.size)) : undefined;
+  const ref = bytes === undefined
+    ? await putFile(job.store, exactly(file.fd, runs ?? [[0, stat.size]], stat), job.cutter)
+    : undefined;
   const after = statAt(file.fd);
-  const isStill = after.size === stat.size && String(after.mtime) === String(stat.mtime) &&
-    String(after.ctime) === String(stat.ctime);
+  const isStill = after.size === stat.size && isSameTime(after.mtime, stat.mtime) &&
+    isSameTime(after.ctime, stat.ctime);
   if (!isStill) throw new Changed();
-  job.bytes += ref.size;
-  const node: FileNode = { kind: "file", ...metaOf(stat, xattrs), size: stat.size, content: ref.id };
+  job.bytes += ref?.size ?? stat.size;
+  const hard = group !== undefined && group.names > 1 ? group.hard ??= job.groupCount++ : undefined;
+  if (bytes !== undefined) return await job.tree.file(told, meta, bytes, hard);
+  const node: FileNode = { kind: "file", ...meta, size: stat.size, content: ref!.id };
   if (runs !== undefined) node.runs = runs;
-  if (group !== undefined && group.names > 1) {
-    node.hard = group.node?.hard ?? job.groupCount++;
-    group.node = node;
-    group.ctime = String(stat.ctime);
+  if (hard !== undefined) {
+    node.hard = hard;
+    Object.assign(group!, { node, ctime: String(stat.ctime) });
   }
-  return node;
+  await job.tree.node(told, node);
 }
 
+const isSameTime = (a: Stat["mtime"], b: Stat["mtime"]) => a[0] === b[0] && a[1] === b[1];
+
 /** All bytes of a small file; that it has not grown is looked at by who asks for its attributes afterwards. */
-function readSmall(fd: number, size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  for (let done = 0; done < size;) {
+function readSmall(fd: number, bytes: Uint8Array): Uint8Array {
+  for (let done = 0; done < bytes.length;) {
     const got = readAt(fd, bytes.subarray(done), done);
     if (got === 0) throw new Changed();
     done += got;
@@ -243,20 +278,20 @@ async function captureDir(
   path: Uint8Array,
   stat: Stat,
   depth: number,
-): Promise<DirNode> {
+): Promise<void> {
   checkDepth(depth);
   using open = openDir(dir, name);
   checkSame(open.fd, stat);
   refuseDevice(job, open.fd, stat, path);
   const meta = metaOf(stat, readXattrs(open.fd));
-  const writer = new DirWriter(job.store);
-  for (const [i, text] of sortedNames(open.fd).entries()) {
+  const names = sortedNames(open.fd); // what can fail because the directory is gone comes before anything is told of it
+  await job.tree.dir(depth === 0 ? NO_NAME : name, meta);
+  for (const [i, text] of names.entries()) {
     const child = latin1(text);
-    const node = await captureAt(job, open.fd, child, joinPath(path, child), depth);
-    if (node !== undefined) await writer.add(child, node);
+    await captureAt(job, open.fd, child, joinPath(path, child), depth);
     if (i % 64 === 63) await pause();
   }
-  return await writer.finish(meta);
+  await job.tree.up();
 }
 
 /** How many names below (and with) a directory each file has that has more than one anywhere. */

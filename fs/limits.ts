@@ -39,6 +39,11 @@ export const aheadNames = 256;
 /** Bytes of contents that are read together. */
 export const aheadBytes = 4 * MiB;
 
+/** Bytes after which objects that nobody has asked for yet are sent. */
+export const walkedBytes = 256 * KiB;
+/** Bytes of such objects that are kept until they are asked for. */
+export const walkedHeldBytes = 16 * MiB;
+
 /** Largest encoded node of a tree, in bytes: what the CBOR reader takes at once. */
 export const nodeBytesMax = MiB;
 /** A node that is longer than this stands as an object of its own and not inside its directory, in bytes. */
@@ -53,6 +58,12 @@ export const treeDepthMax = 512;
 export const runsMax = 16_384;
 /** A file of a tree of at most so many bytes is read at once. */
 export const smallFileBytes = 256 * KiB;
+/** Contents of large files that are remembered while a tree is put; with more, what it reaches is looked for at the end. */
+export const othersMax = 65_536;
+/** Bytes of files, names and attributes that are told of a tree at once. */
+export const stepBytes = MiB;
+/** Items of CBOR after which what is told is sent; the largest node then still goes into one message with them. */
+export const stepItemsMax = 49_152;
 /** Bytes read from a file at a time. */
 export const readBytes = MiB;
 /** Most symbolic links followed on the way to a path. */

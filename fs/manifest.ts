@@ -88,6 +88,33 @@ export function parseManifest(id: Id, value: Cbor): Manifest {
   return { size, level, sha256: whole, parts: list, data: undefined };
 }
 
+/** The file `id` with the checks of {@link readFile}, if all of it is held; else undefined, also when it is not right. */
+export function bytesHeld(
+  store: { held(id: Id): Uint8Array | undefined },
+  id: Id,
+): { size: number; pieces: Uint8Array[] } | undefined {
+  const bytes = store.held(id);
+  if (bytes === undefined) return undefined;
+  const { size, level, sha256, parts, data } = parseManifest(id, decode(bytes));
+  if (level > 0) return undefined;
+  if (data !== undefined) return hash("sha256", data) === sha256 ? { size, pieces: [data] } : undefined;
+  const pieces: Uint8Array[] = [];
+  for (const [chunk, length] of parts) {
+    const piece = store.held(chunk);
+    if (piece?.length !== length) return undefined;
+    pieces.push(piece);
+  }
+  return wholeOf(parts, pieces) === sha256 ? { size, pieces } : undefined;
+}
+
+/** The SHA-256 of chunks one after the other; of a single one it is its id. */
+function wholeOf(parts: Part[], pieces: Uint8Array[]): Id {
+  if (parts.length === 1) return parts[0]![0];
+  const whole = createHash("sha256");
+  for (const piece of pieces) whole.update(piece);
+  return whole.digest("hex");
+}
+
 /** Reads a decoded manifest that a manifest of the level above lists with this size. */
 export function parsePart(id: Id, value: Cbor, listed: { level: number; size: number }): Manifest {
   const m = parseManifest(id, value);

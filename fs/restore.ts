@@ -2,7 +2,6 @@
 // of the directories that it holds open, never through a link, and never in place of a directory.
 import { constants } from "node:fs";
 import {
-  chmodFd,
   chownAt,
   type Clock,
   closeFd,
@@ -13,9 +12,7 @@ import {
   mkdirAt,
   openAt,
   pause,
-  removeXattr,
   renameAt,
-  setXattr,
   type Stat,
   statAt,
   symlinkAt,
@@ -27,16 +24,18 @@ import {
   writeAt,
 } from "../mq/mod.ts";
 import { differences } from "./differ.ts";
-import { procPath, readXattrs } from "./disk.ts";
+import { procPath } from "./disk.ts";
 import type { Run } from "./disk.ts";
 import { INNER, sweep, temporaryNames, unlinkIfThere } from "./leftovers.ts";
-import { Ahead } from "./ahead.ts";
-import { aheadBytes, aheadNames } from "./limits.ts";
-import { readFile, readManifest } from "./manifest.ts";
+import { Ahead, type Expecting } from "./ahead.ts";
+import { smallFileBytes } from "./limits.ts";
+import { bytesHeld, readFile, readManifest } from "./manifest.ts";
+import { type Fresh, freshOf, setMeta, setXattrs } from "./meta.ts";
 import { components, showPath } from "./path.ts";
 import { Fd, isDir, isSameFile, openDir, openPlace, statOf } from "./safepath.ts";
 import type { Id, Store } from "./store.ts";
-import type { DirNode, Entry, FileNode, LinkNode, Meta, Node, Xattr } from "./tree.ts";
+import { chunksAhead, groups } from "./tree_ahead.ts";
+import type { DirNode, Entry, FileNode, LinkNode, Node } from "./tree.ts";
 import { checkDepth, entriesOf, joinPath, listTree, readNode } from "./tree.ts";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
@@ -81,17 +80,18 @@ interface Job {
  *   the other way round; denied, when owners cannot be set by who runs this; environment
  */
 export async function restore(
-  store: Pick<Store, "get" | "missing">,
+  store: Expecting,
   tree: Id | Node,
   target: Uint8Array | string,
   options: RestoreOptions = {},
 ): Promise<Restored> {
-  const [id, root] = typeof tree === "string" ? [tree, await readNode(store, tree)] : ["", tree];
+  const ahead = new Ahead(store);
+  const [id, root] = typeof tree === "string" ? [tree, await readNode(ahead.structure, tree)] : ["", tree];
   const isOwn = options.owners === "own";
   if (!isOwn) await checkOwners(store, id, root);
   using place = openPlace("up", target);
   const job: Job = {
-    store: new Ahead(store),
+    store: ahead,
     clock: options.clock ?? systemClock,
     temporary: temporaryNames(options.clock ?? systemClock),
     isOwn,
@@ -146,6 +146,8 @@ interface At {
   shown: Uint8Array;
   /** Whether the directory was made by us just now: nothing is in it. */
   isNew?: boolean;
+  /** Of such a one, what files in it are like when they are made; undefined where others could come in. */
+  fresh?: Fresh | undefined;
 }
 
 async function restoreAt(job: Job, id: Id, given: Node, at: At, depth: number): Promise<void> {
@@ -197,13 +199,14 @@ async function restoreDir(
   if (stat !== undefined) sweep(dir.fd, job.clock);
   const before = job.written;
   const isNew = stat === undefined;
-  for await (const entries of groups(entriesOf(job.store, node, id))) {
+  const fresh = isNew ? freshOf(dir.fd) : undefined;
+  for await (const entries of groups(entriesOf(job.store.structure, node, id))) {
     await expectFiles(job, entries, isNew);
     for (const [name, child] of inlineFirst(entries)) {
       const [path, shown] = [joinPath(at.path, name), joinPath(at.shown, name)];
-      const below = { dir: dir.fd, name, path, shown, isNew };
+      const below = { dir: dir.fd, name, path, shown, isNew, fresh };
       const [childId, childNode] = typeof child === "string"
-        ? [child, await readNode(job.store, child)]
+        ? [child, await readNode(job.store.structure, child)]
         : [id, child];
       await restoreAt(job, childId, childNode, below, depth + 1);
     }
@@ -218,18 +221,6 @@ async function restoreDir(
     job.written++;
   }
   if (job.written > before && (job.syncsEach || stat !== undefined)) syncFd(dir.fd);
-}
-
-/** The entries of a directory, some at a time. */
-async function* groups(entries: AsyncIterable<Entry>): AsyncGenerator<Entry[]> {
-  let group: Entry[] = [];
-  for await (const entry of entries) {
-    group.push(entry);
-    if (group.length < aheadNames) continue;
-    yield group;
-    group = [];
-  }
-  if (group.length > 0) yield group;
 }
 
 /** Files and links first, and then what may be a directory: going into one lets go of what was read for these files. */
@@ -248,58 +239,42 @@ async function expectFiles(job: Job, entries: Entry[], isNew: boolean): Promise<
   );
   await store.expect(manifests);
   const chunks: Id[] = [];
-  let bytes = 0;
   for (const id of isNew ? manifests : []) {
-    if (store.held(id) === undefined) continue;
-    const { level, parts, size } = await readManifest(store, id);
-    if (level > 0 || bytes + size > aheadBytes) continue;
-    bytes += size;
-    for (const [chunk] of parts) chunks.push(chunk);
+    if (store.held(id) !== undefined) chunks.push(...chunksAhead(await readManifest(store, id)));
   }
   await store.expect(chunks);
-}
-
-/** Owner, attributes, mode, time: each of them may undo one that comes later, none an earlier one. */
-function setMeta(fd: number, meta: Meta): void {
-  chownAt(fd, "", meta.uid, meta.gid);
-  setXattrs(fd, meta.xattrs ?? []);
-  chmodFd(fd, meta.mode);
-  utimensAt("", BigInt(meta.mtime[0]), meta.mtime[1], false, fd);
-}
-
-/** Exactly these attributes and no other: a default ACL of the directory above may have added one. */
-function setXattrs(file: number | Uint8Array, wanted: Xattr[]): void {
-  const text = (name: Uint8Array) => Buffer.from(name).toString("latin1");
-  const have = new Map(readXattrs(file).map(([name, value]) => [text(name), value]));
-  for (const [name, value] of wanted) {
-    const old = have.get(text(name));
-    have.delete(text(name));
-    if (old === undefined || Buffer.compare(old, value) !== 0) setXattr(file, name, value);
-  }
-  for (const name of have.keys()) {
-    // The label of a security module cannot be taken away, only changed.
-    if (name !== "security.selinux") removeXattr(file, Buffer.from(name, "latin1"));
-  }
 }
 
 /** Writes to a file that nobody else can name beforehand, and gives it the name when it is complete. */
 async function writeFile(job: Job, node: FileNode, at: At, syncs: boolean): Promise<void> {
   const temporary = job.temporary();
+  const { fresh } = at;
   using file = new Fd(openAt(at.dir, temporary, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW, 0o600));
   try {
-    flock(file.fd);
+    // What is written in no time is never so old that somebody would take it for a leftover.
+    if (fresh === undefined || node.size > smallFileBytes) flock(file.fd);
     await writeContent(job.store, node, file.fd);
-    setMeta(file.fd, node);
+    setMeta(file.fd, node, fresh);
     if (syncs) syncFd(file.fd);
     renameAt(at.dir, temporary, at.dir, at.name);
   } catch (e) {
     unlinkIfThere(at.dir, temporary);
     throw e;
   }
-  checkIsThere(statAt(file.fd), at);
+  if (fresh === undefined) checkIsThere(statAt(file.fd), at);
 }
 
-async function writeContent(store: Pick<Store, "get">, node: FileNode, fd: number): Promise<void> {
+async function writeContent(store: Ahead, node: FileNode, fd: number): Promise<void> {
+  const held = node.runs === undefined ? bytesHeld(store, node.content) : undefined;
+  if (held !== undefined) {
+    if (held.size !== node.size) throw lying(node.content);
+    let at = 0;
+    for (const piece of held.pieces) {
+      writeAt(fd, piece, at);
+      at += piece.length;
+    }
+    return;
+  }
   const runs: Run[] = node.runs ?? [[0, node.size]];
   let run = 0;
   let done = 0;

@@ -75,24 +75,45 @@ export class SqliteStore implements SharingStore {
 
   /**
    * The same as `put` for who has hashed the objects himself. Content first, pointer last. Others run meanwhile; who puts
-   * the same at the same time may write it twice.
+   * the same at the same time may write it twice. `met` hears the number of each, in no order, when it is there.
    */
-  async putKeyed(objects: Keyed[], shared: 0 | 1 = 0): Promise<void> {
+  async putKeyed(
+    objects: Keyed[],
+    shared: 0 | 1 = 0,
+    met: ((n: number) => void) | undefined = undefined,
+  ): Promise<void> {
     const rows = this.db.read((r) => objects.map(([id]) => rowOf(r, id)));
-    if (rows.every((row) => row !== undefined && row.dead === 0 && row.shared >= shared)) return;
+    if (rows.every((row) => row !== undefined && row.dead === 0 && row.shared >= shared)) {
+      if (met !== undefined) rows.forEach((row) => met(row!.n));
+      return;
+    }
     const fresh = [...new Map(objects.filter((_, i) => rows[i] === undefined))];
     const records = await Promise.all(fresh.map((object) => this.#record(object)));
     const others = objects.filter((_, i) => rows[i] !== undefined).map(([id]) => id);
+    const there: number[] = [];
     const point = (spot?: Spot) =>
       this.db.write((tx) => {
-        const isThere = (id: Id) =>
-          tx.run("UPDATE object SET dead = 0, shared = max(shared, ?) WHERE id = ?", shared, fromHex(id))
-            .changes > 0;
+        const isThere = (id: Id) => {
+          const sql = "UPDATE object SET dead = 0, shared = max(shared, ?) WHERE id = ? RETURNING n";
+          const row = tx.get<{ n: number }>(sql, shared, fromHex(id));
+          if (row !== undefined) there.push(row.n);
+          return row !== undefined;
+        };
         let at = spot?.at ?? 0;
         for (const { head: { id, size, codec, stored }, bytes } of records) {
           at += recordHeadBytes;
-          const { changes } = tx.run(INSERT, fromHex(id), size, codec, stored, spot!.pack, at, shared);
+          const { changes, lastInsertRowid } = tx.run(
+            INSERT,
+            fromHex(id),
+            size,
+            codec,
+            stored,
+            spot!.pack,
+            at,
+            shared,
+          );
           if (changes === 0) isThere(id); // somebody else was faster
+          else there.push(lastInsertRowid);
           at += bytes.length;
         }
         const gone = new Set(others.filter((id) => !isThere(id)));
@@ -101,7 +122,8 @@ export class SqliteStore implements SharingStore {
     const gone = records.length === 0
       ? point()
       : await this.packs.append(records.flatMap(({ header, bytes }) => [header, bytes]), point);
-    if (gone.length > 0) await this.putKeyed(gone, shared);
+    if (met !== undefined) there.forEach(met);
+    if (gone.length > 0) await this.putKeyed(gone, shared, met);
   }
 
   async #record([id, bytes]: Keyed): Promise<Record> {
@@ -153,12 +175,26 @@ export class SqliteStore implements SharingStore {
         }
         return !rows.includes(undefined);
       },
-      drops: () => this.db.read((r) => r.get<{ drops: number }>("SELECT drops FROM gc")!.drops),
-      remember: (id, drops) => {
-        const sql = "INSERT OR IGNORE INTO shared_root (id) SELECT ? FROM gc WHERE drops = ?";
-        this.db.write((tx) => void tx.run(sql, fromHex(id), drops));
-      },
+      drops: () => this.drops(),
+      remember: (id, drops) => this.remember(id, drops),
     }, root);
+  }
+
+  /** How often something was dropped. */
+  drops(): number {
+    return this.db.read((r) => r.get<{ drops: number }>("SELECT drops FROM gc")!.drops);
+  }
+
+  /** Says that everything that `root` reaches is here and shared; nothing, when something was dropped since `drops`. */
+  remember(root: Id, drops: number): void {
+    const sql = "INSERT OR IGNORE INTO shared_root (id) SELECT ? FROM gc WHERE drops = ?";
+    this.db.write((tx) => void tx.run(sql, fromHex(root), drops));
+  }
+
+  /** Shares the objects of these rows, for who has put them (kept.ts). */
+  shareRows(first: number, last: number): void {
+    const sql = "UPDATE object SET shared = 1, dead = 0 WHERE n BETWEEN ? AND ? AND (shared = 0 OR dead = 1)";
+    this.db.write((tx) => void tx.run(sql, first, last));
   }
 
   readonly shared: SharedObjects = {

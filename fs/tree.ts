@@ -52,7 +52,8 @@ function lying(id: Id, what: string): Fault {
   return new Fault("tree.read", "corrupt", `tree object ${id}: ${what}`, { hint: "isconf fsck" });
 }
 
-function nodeToCbor(node: Node): Cbor {
+/** A node as it stands in its directory or, encoded, as an object. */
+export function nodeToCbor(node: Node): Cbor {
   const { mode, uid, gid, mtime, xattrs = [] } = node;
   const out: { [key: string]: Cbor } = { v: 1, kind: node.kind, mode, uid, gid, mtime };
   if (xattrs.length > 0) out.xattrs = xattrs;
@@ -85,10 +86,14 @@ function entryToCbor([name, node]: Entry): Cbor {
 export function encodeNode(node: Node): Uint8Array {
   const bytes = encode(nodeToCbor(node));
   if (bytes.length <= nodeBytesMax) return bytes;
-  throw new Fault(
+  throw tooLarge(bytes.length);
+}
+
+export function tooLarge(bytes: number): Fault {
+  return new Fault(
     "tree.write",
     "refused",
-    `attributes and runs of ${bytes.length} bytes, at most ${nodeBytesMax}`,
+    `attributes and runs of ${bytes} bytes, at most ${nodeBytesMax}`,
     {
       hint: "isconf snap --help",
     },
@@ -115,13 +120,7 @@ export function parseNode(id: Id, value: Cbor): Node {
   }
   const { v, kind, mode, uid, gid, mtime, xattrs, ...rest } = value as Fields;
   if (v !== 1) throw lying(id, "of a version that is not known here");
-  if (!isCount(mode) || mode > 0o7777 || !isId32(uid) || !isId32(gid)) throw lying(id, "wrong mode or owner");
-  const [sec, nsec, ...more] = Array.isArray(mtime) ? mtime : [];
-  if (!Number.isSafeInteger(sec) || !isCount(nsec) || nsec >= 1e9 || more.length > 0) {
-    throw lying(id, "wrong time");
-  }
-  const meta: Meta = { mode, uid, gid, mtime: [sec as number, nsec] };
-  if (xattrs !== undefined) meta.xattrs = parseXattrs(id, xattrs);
+  const meta = parseMeta(id, mode, uid, gid, mtime, xattrs);
   switch (kind) {
     case "file":
       return { kind, ...meta, ...parseFile(id, rest) };
@@ -145,6 +144,24 @@ export function parseNode(id: Id, value: Cbor): Node {
     default:
       throw lying(id, "of a kind that is not known here");
   }
+}
+
+/** What every node has, as far as it is right; attributes may be left out. */
+export function parseMeta(
+  id: Id,
+  mode: Cbor | undefined,
+  uid: Cbor | undefined,
+  gid: Cbor | undefined,
+  mtime: Cbor | undefined,
+  xattrs: Cbor | undefined,
+): Meta {
+  if (!isCount(mode) || mode > 0o7777 || !isId32(uid) || !isId32(gid)) throw lying(id, "wrong mode or owner");
+  const isPair = Array.isArray(mtime) && mtime.length === 2;
+  const [sec, nsec] = isPair ? mtime : [];
+  if (!Number.isSafeInteger(sec) || !isCount(nsec) || nsec >= 1e9) throw lying(id, "wrong time");
+  const meta: Meta = { mode, uid, gid, mtime: [sec as number, nsec] };
+  if (xattrs !== undefined) meta.xattrs = parseXattrs(id, xattrs);
+  return meta;
 }
 
 function parseXattrs(id: Id, value: Cbor): Xattr[] {

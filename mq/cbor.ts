@@ -1,11 +1,12 @@
 // CBOR: one value ↔ one byte string, deterministic encoding (RFC 8949 4.2.1), the form of everything that is signed
 // or sent. Not a general CBOR codec: no tags, no floats, no undefined. Bytes are scanned before they are decoded.
+import { Buffer } from "node:buffer";
 import { Decoder } from "cbor-x/decode-no-eval";
 import { compareBytes } from "./bytes.ts";
 import type { CborLimits } from "./cbor_scan.ts";
 import { MAJOR, scan, SIMPLE } from "./cbor_scan.ts";
 import { Fault } from "./fault.ts";
-import { cborDepthMax, viewBytesMin } from "./limits.ts";
+import { cborDepthMax, cborKeysKept, scratchBytes, viewBytesMin } from "./limits.ts";
 
 /** What can be written. A number is an integer within ±(2^53-1); a bigint lies within -2^64 to 2^64-1. */
 export type Cbor =
@@ -26,10 +27,19 @@ export type Cbor =
  *   surrogates, a text that begins with a byte order mark, other objects, nesting beyond `cborDepthMax`
  */
 export function encode(value: Cbor): Uint8Array {
-  const writer = new Writer(512 + bytesIn(value, 0));
-  write(writer, value, 0);
-  return writer.take();
+  const room = scratch ?? new Uint8Array(scratchBytes);
+  scratch = undefined; // a getter of `value` may encode too
+  const writer = new Writer(room);
+  try {
+    write(writer, value, 0);
+    return writer.take();
+  } finally {
+    scratch = room;
+  }
 }
+
+/** Where small values are written: new memory for each would cost more than the writing. */
+let scratch: Uint8Array | undefined;
 
 /**
  * What {@link encode} gives, in parts that follow each other: a long byte string of `value` is one of them, and not
@@ -37,16 +47,9 @@ export function encode(value: Cbor): Uint8Array {
  * @throws {Fault} usage, as {@link encode}
  */
 export function encodeParts(value: Cbor): Uint8Array[] {
-  const writer = new Writer(512, viewBytesMin);
+  const writer = new Writer(new Uint8Array(512), viewBytesMin);
   write(writer, value, 0);
   return writer.takeParts();
-}
-
-/** How long the byte strings of a value are together, so that large ones are copied once and not at each growth. */
-function bytesIn(value: unknown, depth: number): number {
-  if (value instanceof Uint8Array) return value.length;
-  if (!Array.isArray(value) || depth === cborDepthMax) return 0;
-  return value.reduce((sum: number, item) => sum + bytesIn(item, depth + 1), 0);
 }
 
 /**
@@ -75,7 +78,7 @@ function own(value: unknown): Cbor {
     for (let i = 0; i < value.length; i++) value[i] = own(value[i]);
     return value;
   }
-  if (value instanceof Uint8Array) return value.length < viewBytesMin ? value.slice() : value;
+  if (value instanceof Uint8Array) return value.length < viewBytesMin ? copyOf(value) : value;
   if (!(value instanceof Map)) return value as Cbor;
   const pairs = [...value].map(([key, item]) =>
     [typeof key === "bigint" ? Number(key) : key, own(item)] as const
@@ -84,6 +87,14 @@ function own(value: unknown): Cbor {
   const object: { [key: string]: Cbor } = Object.create(null);
   for (const [key, item] of pairs) object[key] = item;
   return object;
+}
+
+/** New bytes: up to 64 of them V8 has in its own heap, a little more are a part of memory that is shared with others. */
+function copyOf(bytes: Uint8Array): Uint8Array {
+  if (bytes.length <= 64) return bytes.slice();
+  const copy = Buffer.allocUnsafe(bytes.length);
+  copy.set(bytes);
+  return new Uint8Array(copy.buffer, copy.byteOffset, copy.length);
 }
 
 /** Bytes that grow. */
@@ -95,16 +106,15 @@ class Writer {
   /** Up to where the parts have what was written. */
   #partsEnd = 0;
 
-  /** Byte strings of at least `partBytesMin` are kept as they are: {@link takeParts}. */
-  constructor(bytes = 512, partBytesMin = Infinity) {
-    this.#bytes = new Uint8Array(bytes);
+  /** Writes into `bytes` first. Byte strings of at least `partBytesMin` are kept as they are: {@link takeParts}. */
+  constructor(bytes: Uint8Array, partBytesMin = Infinity) {
+    this.#bytes = bytes;
     this.#partBytesMin = partBytesMin;
   }
 
-  /** All that was written; the writer is of no more use. A copy, unless little of the room was left over. */
+  /** A copy of all that was written. */
   take(): Uint8Array {
-    const all = this.#bytes.subarray(0, this.#length);
-    return this.#bytes.length - this.#length <= 512 ? all : all.slice();
+    return copyOf(this.#bytes.subarray(0, this.#length));
   }
 
   /** All that was written, with the long byte strings where they belong; the writer is of no more use. */
@@ -113,14 +123,10 @@ class Writer {
     return this.#parts;
   }
 
-  get length(): number {
-    return this.#length;
-  }
-
   head(major: number, value: number | bigint): void {
     const first = major << 5;
     if (value < 24) this.#uint(first | Number(value), 1);
-    else if (value < 2 ** 8) this.#uint((first | 24) * 2 ** 8 + Number(value), 2);
+    else if (value < 2 ** 8) this.#uint((first | 24) << 8 | Number(value), 2);
     else if (value < 2 ** 16) this.#uint((first | 25) * 2 ** 16 + Number(value), 3);
     else if (value < 2 ** 32) this.#uint((first | 26) * 2 ** 32 + Number(value), 5);
     else {
@@ -147,11 +153,6 @@ class Writer {
     for (let i = 0; i < text.length; i++) this.#bytes[this.#length++] = text.charCodeAt(i);
   }
 
-  /** What was written from `start` to `end`, as a view that holds until the next write. */
-  view(start: number, end: number): Uint8Array {
-    return this.#bytes.subarray(start, end);
-  }
-
   #endPart(): void {
     if (this.#partsEnd < this.#length) this.#parts.push(this.#bytes.subarray(this.#partsEnd, this.#length));
     this.#partsEnd = this.#length;
@@ -160,8 +161,8 @@ class Writer {
   #uint(value: number, size: number): void {
     this.#room(size);
     for (let i = this.#length + size - 1; i >= this.#length; i--) {
-      this.#bytes[i] = value % 256;
-      value = Math.floor(value / 256);
+      this.#bytes[i] = value & 0xff;
+      value = value < 2 ** 31 ? value >> 8 : Math.floor(value / 256);
     }
     this.#length += size;
   }
@@ -216,13 +217,7 @@ function writeText(out: Writer, text: string): void {
 
 function writeMap(out: Writer, entries: [unknown, unknown][], depth: number): void {
   out.head(MAJOR.map, entries.length);
-  const keys = new Writer();
-  const places = entries.map(([key, value]) => {
-    const start = keys.length;
-    writeKey(keys, key);
-    return { start, end: keys.length, value };
-  });
-  const pairs = places.map(({ start, end, value }) => ({ key: keys.view(start, end), value }));
+  const pairs = entries.map(([key, value]) => ({ key: keyBytes(key), value }));
   pairs.sort((a, b) => compareBytes(a.key, b.key));
   for (const { key, value } of pairs) {
     out.put(key);
@@ -230,10 +225,21 @@ function writeMap(out: Writer, entries: [unknown, unknown][], depth: number): vo
   }
 }
 
-function writeKey(out: Writer, key: unknown): void {
-  if (typeof key === "string") writeText(out, key);
-  else if (typeof key === "number") writeInteger(out, key);
+/** Encoded keys: those of our formats come again and again. */
+const keysKept = new Map<unknown, Uint8Array>();
+
+function keyBytes(key: unknown): Uint8Array {
+  const kept = keysKept.get(key);
+  if (kept !== undefined) return kept;
+  const writer = new Writer(new Uint8Array(64));
+  if (typeof key === "string") writeText(writer, key);
+  else if (typeof key === "number") writeInteger(writer, key);
   else throw unwritable("a key that is neither a text nor a number");
+  const bytes = writer.take();
+  if (bytes.length > 64) return bytes;
+  if (keysKept.size >= cborKeysKept) keysKept.clear();
+  keysKept.set(key, bytes);
+  return bytes;
 }
 
 /** The pairs of a Map or of a plain object; anything else (Date, Set, class, function, undefined) is refused. */

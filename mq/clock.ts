@@ -14,6 +14,8 @@ export interface Clock {
   random(n: number): Uint8Array;
   /** Calls `fn` once after `ms` milliseconds. */
   after(ms: number, fn: () => void): Cancel;
+  /** Resolves when others have had their turn, and asks for no time: for work that would else keep them waiting. */
+  pause(): Promise<void>;
 }
 
 /** The longest time a runtime's timer can wait, in milliseconds (2^31 - 1, 24 days); a longer one would fire at once. */
@@ -33,6 +35,7 @@ export const systemClock: Clock = {
     }
     return () => clearTimeout(timer);
   },
+  pause,
 };
 
 /** Resolves after `ms` milliseconds of `clock`. */
@@ -109,6 +112,11 @@ export class VirtualClock implements Clock {
       const i = this.#placeOf(timer);
       if (this.#timers[i] === timer) this.#timers.splice(i, 1);
     };
+  }
+
+  /** Promises have their turn: outside of them nothing happens while this clock stands. */
+  pause(): Promise<void> {
+    return Promise.resolve();
   }
 
   /** How many timers are waiting. */

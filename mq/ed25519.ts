@@ -35,8 +35,13 @@ export function keyPairFromSecret(secretKey: Uint8Array): KeyPair {
 
 /** The id of a key: lowercase hexadecimal SHA-256 of its 32 raw bytes. */
 export function keyId(publicKey: Uint8Array): string {
-  return toHex(sha256(publicKey));
+  let id = ids.get(publicKey);
+  if (id === undefined) ids.set(publicKey, id = toHex(sha256(publicKey)));
+  return id;
 }
+
+/** Ids of keys by the arrays that hold them, which nobody changes: each is asked for again and again. */
+const ids = new WeakMap<Uint8Array, string>();
 
 /**
  * Returns when `publicKey` is one that {@link verifyRaw} may accept signatures of.

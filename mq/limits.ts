@@ -21,6 +21,10 @@ export const viewBytesMin = 64 * KiB;
 export const cborDepthMax = 16;
 /** Most data items (each key, value, array and map counts as one) in one CBOR text. */
 export const cborItemsMax = 131_072;
+/** Memory in which values are written before they are copied to where they stay, in bytes; longer ones get their own. */
+export const scratchBytes = 64 * KiB;
+/** Encoded keys that are kept. */
+export const cborKeysKept = 256;
 
 /** Public keys kept ready for verification, in keys. */
 export const keysReadyMax = 1024;

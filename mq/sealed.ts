@@ -33,18 +33,18 @@ export async function* seal(
 }
 
 /**
- * What was sealed, for the holder of `identity` (`AGE-SECRET-KEY-1…`, as `identityOf` gives it). Nothing is handed out
+ * What was sealed, for the holder of one of these identities (`AGE-SECRET-KEY-1…`, as `identityOf` gives it). Nothing is handed out
  * before its chunk of 64 KiB is authenticated; that the end is there is known at the end only, so that what was handed
  * out counts when the generator has ended without a fault. Memory does not grow with the length.
  * @throws {Fault} denied, when it was sealed for others; corrupt, for whatever else `seal` did not write; else what `source` throws
  */
 export async function* unseal(
   source: AsyncIterable<Uint8Array>,
-  identity: string,
+  ...identities: string[]
 ): AsyncGenerator<Uint8Array> {
   const decrypter = new Decrypter();
   decrypter.addIdentity({ unwrapFileKey: ({ length }) => length > sealRecipientsMax ? tooLong() : null });
-  addIdentity(decrypter, identity);
+  for (const identity of identities) addIdentity(decrypter, identity);
   decrypter.addIdentity({ unwrapFileKey: notForUs }); // asked when those before it opened nothing
   yield* unpad(through(boundHeader(source), (stream) => decrypter.decrypt(stream), notSealed));
 }

@@ -3,9 +3,8 @@
 import { bytesEqual, concat, fromHex, toHex } from "./bytes.ts";
 import { decode, encode } from "./cbor.ts";
 import type { KeyPair } from "./ed25519.ts";
-import { KEY_BYTES, SIGNATURE_BYTES, signRaw, verifyRaw } from "./ed25519.ts";
+import { KEY_BYTES, keyId, SIGNATURE_BYTES, signRaw, verifyRaw } from "./ed25519.ts";
 import { Fault } from "./fault.ts";
-import { sha256 } from "./hash.ts";
 
 /** What a signature is good for. It is signed with the payload but not sent: the verifier must know it. */
 export interface SignContext {
@@ -58,7 +57,7 @@ export function verify1(bytes: Uint8Array, context: SignContext, publicKey: Uint
 }
 
 function headerOf(publicKey: Uint8Array): Uint8Array {
-  return concat(prefix, sha256(publicKey));
+  return concat(prefix, fromHex(keyId(publicKey)));
 }
 
 /** The Sig_structure of RFC 9052 4.4, the bytes that the signature covers. */

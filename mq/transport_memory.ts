@@ -68,7 +68,8 @@ export class MemoryNetwork {
   readonly #queueBytesMax: number;
   readonly #neighbours: (a: PeerId, b: PeerId) => boolean;
   readonly #members = new Map<PeerId, MemoryTransport>();
-  readonly #wires = new Map<string, Wire>();
+  /** By sender, then by receiver. */
+  readonly #wires = new Map<PeerId, Map<PeerId, Wire>>();
   /** With whom each member is connected: what one has of another, the other has of it. */
   readonly #connected = new Map<PeerId, Set<PeerId>>();
   #groupOf: Map<PeerId, number> | undefined;
@@ -116,7 +117,9 @@ export class MemoryNetwork {
   /** Ends the partition and every cut; latency, loss and the rest stay. */
   heal(): void {
     this.#groupOf = undefined;
-    for (const wire of this.#wires.values()) wire.link = { ...wire.link, cut: false };
+    for (const wires of this.#wires.values()) {
+      for (const wire of wires.values()) wire.link = { ...wire.link, cut: false };
+    }
     this.#settleAll();
   }
 
@@ -127,11 +130,13 @@ export class MemoryNetwork {
   }
 
   #wire(from: PeerId, to: PeerId): Wire {
-    let wire = this.#wires.get(key(from, to));
-    if (wire === undefined) {
-      wire = { link: this.#link, queuedBytes: 0, lastArrivalMs: 0, waiting: [] };
-      this.#wires.set(key(from, to), wire);
-    }
+    return this.#wires.get(from)?.get(to) ?? this.#newWire(from, to, this.#link);
+  }
+
+  #newWire(from: PeerId, to: PeerId, link: Link): Wire {
+    const wire = { link, queuedBytes: 0, lastArrivalMs: 0, waiting: [] };
+    const wires = this.#wires.get(from) ?? new Map<PeerId, Wire>();
+    this.#wires.set(from, wires.set(to, wire));
     return wire;
   }
 
@@ -164,8 +169,7 @@ export class MemoryNetwork {
   /** A lost connection takes what was on its way with it: the wire that replaces it is a new one. */
   #disconnect(from: PeerId, to: PeerId): void {
     this.#connected.get(from)?.delete(to);
-    const { link } = this.#wire(from, to);
-    this.#wires.set(key(from, to), { link, queuedBytes: 0, lastArrivalMs: 0, waiting: [] });
+    this.#newWire(from, to, this.#wire(from, to).link);
   }
 
   /** Puts a copy of the message on the wire; false when not connected or the queue is full. */
@@ -191,7 +195,7 @@ export class MemoryNetwork {
     if (this.#chance(link.reorder)) arrivalMs += this.#fraction(link.reorderMs) * link.reorderMs;
     else wire.lastArrivalMs = arrivalMs = Math.max(arrivalMs, wire.lastArrivalMs);
     this.#clock.after(arrivalMs - this.#clock.now(), () => {
-      if (this.#wires.get(key(from, to)) !== wire) return;
+      if (this.#wire(from, to) !== wire) return;
       if (wire.link.stalled) wire.waiting.push(bytes);
       else this.#arrive(from, to, bytes);
     });
@@ -222,10 +226,6 @@ export class MemoryNetwork {
     if (span <= 0) return 0;
     return this.#clock.random(4).reduce((value, byte) => (value + byte) / 256, 0);
   }
-}
-
-function key(from: PeerId, to: PeerId): string {
-  return JSON.stringify([from, to]);
 }
 
 /** What a memory transport needs of its network. */

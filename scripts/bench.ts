@@ -8,6 +8,7 @@ import { exec } from "./bench/exec.ts";
 import { type Figure, table } from "./bench/figure.ts";
 import { idle } from "./bench/idle.ts";
 import { follow } from "./bench/follow.ts";
+import { keepers } from "./bench/keepers.ts";
 import { rest } from "./bench/rest.ts";
 import { sim } from "./bench/sim.ts";
 import { start } from "./bench/start.ts";
@@ -25,6 +26,7 @@ const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = {
   follow,
   carry,
   cost,
+  keepers,
   sim,
   content,
   image: () => content("image"),
@@ -33,7 +35,7 @@ const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = {
 };
 
 /** Those that take longer than a minute or two. */
-const LONG = ["carry", "cost", "content", "image", "files", "blobs"];
+const LONG = ["carry", "cost", "keepers", "content", "image", "files", "blobs"];
 
 if (Deno.uid() !== 0) {
   throw new Error("the benchmarks need root: as other users, commands and cgroups differ");

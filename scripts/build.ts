@@ -1,9 +1,10 @@
 // build: makes dist/isconf, the one executable, out of Node and our bundles. Not a packager and not a release.
-// Usage: deno task build [--arch x64|arm64] [--main FILE] [--agent FILE] [--net FILE|none] [--out FILE]. The same tree gives the same bytes.
+// Usage: deno task build [--arch x64|arm64] [--main FILE] [--agent FILE] [--net FILE|none] [--out FILE] [--mutant NAME]. The same tree gives the same bytes.
 import * as esbuild from "esbuild";
 import { parseArgs } from "node:util";
 import config from "../deno.json" with { type: "json" };
 import { type Arch, ATOMIC_CODE, ATOMIC_LIBRARY, ATOMIC_SYMBOL } from "./atomic.ts";
+import { mutantNamed, mutate } from "../tests/mutants.ts";
 import { absorb, MACHINE, neededLibraries } from "./elf.ts";
 import { strip } from "./strip.ts";
 
@@ -32,6 +33,9 @@ const onlyWhatIsUsed: esbuild.Plugin = {
   },
 };
 
+/** A protocol bug that is built in on purpose, for the tests of what must notice it. */
+let mutation: ReturnType<typeof mutate> | undefined;
+
 /** Bundles one entry into the CommonJS script `outfile`, and returns the files that went in. Warnings are errors. */
 async function bundle(
   entry: string,
@@ -56,7 +60,7 @@ async function bundle(
     metafile: true,
     external: ["cbor-extract"], // an optional addon of cbor-x; it does without
     supported: { "dynamic-import": false }, // the scripts have no module loader
-    plugins: [onlyWhatIsUsed],
+    plugins: [onlyWhatIsUsed, ...(mutation === undefined ? [] : [mutation.plugin])],
     define: {
       __VERSION__: JSON.stringify(config.version),
       __BUILD__: `"node ${node}, linux-${arch}"`,
@@ -175,15 +179,22 @@ if (import.meta.main) {
       agent: { type: "string", default: "agent/agent_main.ts" },
       net: { type: "string", default: "agent/net_main.ts" },
       out: { type: "string" },
+      mutant: { type: "string" },
     },
   });
   const arch = values.arch as Arch;
   if (!(arch in MACHINE)) throw new Error(`There is no build for ${arch}: use --arch x64 or --arch arm64.`);
-  const output = values.out ?? `${root}dist/isconf${arch === hostArch ? "" : `-${arch}`}`;
+  if (values.mutant !== undefined) mutation = mutate(mutantNamed(values.mutant));
+  const suffix = `${values.mutant === undefined ? "" : `-${values.mutant}`}${
+    arch === hostArch ? "" : `-${arch}`
+  }`;
+  const output = values.out ?? `${root}dist/isconf${suffix}`;
   await Deno.mkdir(`${root}dist`, { recursive: true });
   const { main, agent, net } = values;
   const rest = { net, content: "agent/content_main.ts", content_thread: "agent/content_thread.ts" };
   await build(arch, net === "none" ? { main, agent } : { main, agent, ...rest }, output);
+  const missed = mutation?.missed() ?? [];
+  if (missed.length > 0) throw new Error(`The mutant changes ${missed}, which is not built in.`);
   const megabytes = ((await Deno.stat(output)).size / 1e6).toFixed(1);
   console.log(`${output}: ${megabytes} MB, ${((performance.now() - start) / 1000).toFixed(1)} s`);
   await esbuild.stop();

@@ -129,6 +129,10 @@ export class Host {
     return this.#holder.pid;
   }
 
+  get isOn(): boolean {
+    return this.#holder.isOn;
+  }
+
   /** Starts a command in this host, as root unless `uid` says otherwise, with an environment of its own. */
   spawn(argv: string[], options: RunOptions = {}): Spawned {
     const drop = options.uid === undefined

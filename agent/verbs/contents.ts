@@ -112,7 +112,7 @@ export const gcVerb: Verb<{ dryRun: boolean }, GcReport> = {
   name: "gc",
   summary: "give back the room of what nothing counts on",
   about:
-    "Kept is what is on the shelf, what the journal names, and work not yet checked in; and, for now, what somebody is\nputting or getting at this moment. A second gc takes that when it has ended.",
+    "Kept is what is on the shelf, what the journal and names count on, and work not yet checked in; and, for now, what\nsomebody is putting or getting at this moment. A second gc takes that when it has ended. With journal_copies in\nisconf.conf other hosts of the branch may be the ones that keep what applied entries need.",
   examples: ["isconf gc --dry-run", "isconf gc"],
   args: { dryRun: { kind: "flag", short: "n", about: "say what would be dropped, and drop nothing" } },
   kind: "changes",

@@ -23,7 +23,9 @@ export const logVerb: Verb<{ branch?: string; last?: number }, { branch: string;
         moment(e.timeMs),
         inert(e.author),
         e.here === "failed" || e.here === "uncertain" ? term.paint("red", e.here) : e.here,
-        `${e.ops.map(inert).join("; ")}  ${term.paint("dim", inert(e.message))}`,
+        `${e.ops.map(inert).join("; ")}  ${term.paint("dim", inert(e.message))}${
+          e.proofs.map((text) => term.paint("red", `  ${text}`)).join("")
+        }`,
       ]),
     );
   },
@@ -51,6 +53,7 @@ export const showVerb: Verb<{ seq: number; branch?: string }, Shown> = {
       ["time", moment(r.timeMs)],
       ["message", inert(r.message)],
       ["term", String(r.term)],
+      ...r.proofs.map((text): [string, string] => ["proven", text]),
     ];
     for (const d of r.details as { op: string; argv?: string[]; [k: string]: unknown }[]) {
       rows.push(["op", d.op]);

@@ -13,8 +13,10 @@ import { lsVerb } from "./ls.ts";
 import { namesVerb, nameVerb } from "./names.ts";
 import { rebootVerb } from "./reboot.ts";
 import { grantVerb, revokeVerb, rotateVerb } from "./roles.ts";
+import { rebaseVerb, resolveVerb, rootVerb } from "./root.ts";
 import { snapVerb } from "./snap.ts";
 import { doctorVerb, envVerb, statusVerb } from "./status.ts";
+import { acknowledgeVerb, recoverVerb } from "./trust.ts";
 import { upVerb } from "./up.ts";
 import { wipVerb } from "./wip.ts";
 
@@ -43,6 +45,11 @@ export const VERBS: Verb[] = [
   revokeVerb,
   rotateVerb,
   keeperVerb,
+  rootVerb,
+  resolveVerb,
+  rebaseVerb,
+  acknowledgeVerb,
+  recoverVerb,
   lsVerb,
   statVerb,
   treeVerb,

@@ -1,5 +1,6 @@
 // The verbs status, env and doctor: how this host stands.
 import type { Finding } from "../doctor.ts";
+import { KINDS } from "../../mq/mod.ts";
 import { inert } from "../names.ts";
 import type { HostLine } from "../status.ts";
 import { moment, type Term } from "../term.ts";
@@ -11,7 +12,7 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
   name: "status",
   summary: "how this host stands to its branch",
   about:
-    "Domain, branch, how far it is and what stopped it, who holds the lock, what waits to be checked in, and the same\nof every host of the domain: what it says now, or what was last heard of it.",
+    "Domain, branch, how far it is and what stopped it, who holds the lock, what waits to be checked in, and the same\nof every host of the domain: what it says now, or what was last heard of it. What was proven of keys and keepers, and\nhow many keepers can be reached. Ends 223 when this host is stale: it has heard from no quorum for ten minutes.",
   examples: ["isconf status", "isconf --json status"],
   args: {},
   kind: "reads",
@@ -40,6 +41,21 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
     }
     if (r.diverged !== null) rows.push(["diverged", inert(r.diverged)]);
     if (r.fork !== null) rows.push(["forked", `at entry ${r.fork.seq}, seen ${moment(r.fork.foundMs)}`]);
+    if (r.ahead !== null) rows.push(["restored", `${inert(r.ahead)}: isconf recover`]);
+    for (const proof of r.proofs.filter(({ open }) => open)) {
+      rows.push([
+        "proven",
+        term.paint("red", `${proof.text}, seen ${moment(proof.foundMs)}${whatNow(proof)}`),
+      ]);
+    }
+    const closed = r.proofs.filter(({ open }) => !open).length;
+    if (closed > 0) rows.push(["proven", `${closed} more, acknowledged or of keys that were revoked`]);
+    if (r.stale !== null) {
+      rows.push([
+        "stale",
+        term.paint("red", `since ${moment(r.stale.sinceMs)}: no quorum of keepers was heard`),
+      ]);
+    }
     if (r.lock !== null) {
       rows.push([
         "lock",
@@ -54,7 +70,14 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
       rows.push(["dht", term.paint("red", "suspect: those it names do not have what it says")]);
     }
     if (r.network.why !== "") rows.push(["network", term.paint("red", inert(r.network.why))]);
-    if (r.keepers.length > 0) rows.push(["keepers", r.keepers.map(inert).join(", ")]);
+    if (r.quorum !== null) {
+      const { need, reached, of } = r.quorum;
+      const near = `${reached} of ${of} reachable, ${need} have to agree`;
+      rows.push([
+        "keepers",
+        `${r.keepers.map(inert).join(", ")}: ${reached < need ? term.paint("red", near) : near}`,
+      ]);
+    }
     for (const b of r.branches) {
       rows.push([
         "branches",
@@ -67,7 +90,15 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
     term.line("");
     term.table(r.hosts.map((h) => hostRow(h, term)));
   },
+  exit: (r) => r.stale === null ? 0 : KINDS.noQuorum.exit,
 };
+
+/** What can be done about a proof. */
+function whatNow({ kind, name }: Status["proofs"][number]): string {
+  if (kind === "author") return `: isconf acknowledge ${inert(name)}, or isconf revoke`;
+  if (kind === "keeper") return `: isconf keeper remove ${inert(name)}, then isconf evict ${inert(name)}`;
+  return "";
+}
 
 function hostRow(h: HostLine, term: Term): string[] {
   const known = h.state !== "unknown";

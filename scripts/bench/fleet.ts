@@ -33,9 +33,7 @@ export class BenchFleet implements AsyncDisposable {
         const { token } = JSON.parse((await first.must(["isconf", "--json", "token", "--approve"])).stdout);
         await host.ok("join", token);
       }
-      for (const host of made.hosts) {
-        await until(`${host.name} is connected`, () => isMeshed(host, count), connectMs);
-      }
+      for (const host of made.hosts) await made.untilMeshed(host, connectMs);
       return made;
     } catch (e) {
       await end();
@@ -45,6 +43,11 @@ export class BenchFleet implements AsyncDisposable {
 
   get first(): Host {
     return this.hosts[0] as Host;
+  }
+
+  /** Waits until a host is connected with all others. */
+  async untilMeshed(host: Host, ms: number): Promise<void> {
+    await until(`${host.name} is connected`, () => isMeshed(host, this.hosts.length), ms);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

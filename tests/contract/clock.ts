@@ -33,6 +33,14 @@ export function clockContract(
     cancel();
   });
 
+  test(`${name}: a pause lets what is due run, and takes no time of the clock's timers`, async () => {
+    const { clock } = make();
+    const order: string[] = [];
+    void Promise.resolve().then(() => order.push("due"));
+    await clock.pause();
+    assert.deepEqual(order, ["due"]);
+  });
+
   test(`${name}: sleep resolves after its time, also of 0`, async () => {
     const { clock, pass } = make();
     let awake = 0;

@@ -17,6 +17,9 @@ const PROBE =
 const PORTS_MAX = 254;
 const testMs = 300_000;
 
+/** A hardware address that no port has. */
+const NOBODY = "02:00:0a:4d:ff:ff";
+
 let networks: string | false | undefined;
 
 /** Why there can be no fleet here, in a few words; false when there can. */
@@ -123,10 +126,19 @@ export class Fleet {
     );
   }
 
-  /** Undoes all of `cut` and `partition`; slow lines stay slow. */
+  /** What a host sends is not heard by another any more, which still is by it. Ends when the host has no power, too. */
+  async hush(name: string, deaf: string): Promise<void> {
+    const words = ["lladdr", NOBODY, "dev", "eth0", "nud", "permanent"];
+    await this.host(name).must(["ip", "neigh", "replace", this.address(deaf), ...words]);
+  }
+
+  /** Undoes all of `cut`, `partition` and `hush`; slow lines stay slow. */
   async heal(): Promise<void> {
     await Promise.all(
-      [...this.#members.values()].map(({ port }) => this.#switch.set(port, { isUp: true, bridge: 0 })),
+      [...this.#members.values()].map(async ({ port, host }) => {
+        await this.#switch.set(port, { isUp: true, bridge: 0 });
+        if (host?.isOn) await host.must(["ip", "neigh", "flush", "dev", "eth0", "nud", "permanent"]);
+      }),
     );
   }
 

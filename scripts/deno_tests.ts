@@ -1,0 +1,32 @@
+// deno_tests: runs the unit tests under Deno, a few files at a time in a process of their own, as many processes as there are
+// processors. Not `deno test --parallel`: its threads share one umask, working directory and user. Further arguments go to
+// `deno test` (for example --filter).
+import { root, unitTests } from "./unit_files.ts";
+
+/** Files a process: enough that its start is little, and few enough that the last ones end at about the same time. */
+const filesPerProcess = 8;
+
+const waiting = unitTests();
+let code = 0;
+
+/** Runs what is waiting; what a process says is shown when it has ended. */
+async function work(): Promise<void> {
+  for (let files = take(); files.length > 0; files = take()) {
+    const said = await new Deno.Command(Deno.execPath(), {
+      args: ["test", "-A", "--no-check", ...Deno.args, ...files], // types are checked once, by `deno check`
+      cwd: root,
+      stdin: "null",
+    }).output();
+    await show(said.stdout, Deno.stdout);
+    await show(said.stderr, Deno.stderr);
+    code ||= said.code;
+  }
+}
+
+const show = (said: Uint8Array<ArrayBuffer>, to: { writable: WritableStream<Uint8Array> }) =>
+  new Blob([said]).stream().pipeTo(to.writable, { preventClose: true });
+
+const take = (): string[] => waiting.splice(0, filesPerProcess);
+
+await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, work));
+Deno.exit(code);
