@@ -18,6 +18,7 @@ import {
   workOf,
 } from "./fixture.ts";
 import { hostId } from "./host.ts";
+import { certifiedHalf } from "./fork_proof.ts";
 import { Journal } from "./journal.ts";
 import { sealRequest } from "./keeper_words.ts";
 import { entriesPerCommitMax, stageBytesMax, stageIdleMs, stagesMax } from "./limits.ts";
@@ -382,7 +383,8 @@ test("a keeper that knows of a fork promises and certifies nothing there any mor
   const work = workOf(a, b, 1);
   await askKeeper(a, b, stage(work));
   const { db, journal } = a.agent.host;
-  const proof = work[0]?.[0] as Uint8Array;
+  const [entry, origin] = work[0] as [Uint8Array, Uint8Array];
+  const proof = certifiedHalf({ entry, origin, cert: new Uint8Array(0) });
   const place = { kind: "certified" as const, key: "", branch: "main", epoch: 0, term: 0, seq: 1 };
   db.write((tx) =>
     journal.forks.keep(tx, journal.needPolicy("test"), { ...place, first: proof, second: proof }, 1)

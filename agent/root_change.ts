@@ -199,6 +199,7 @@ function begin(
   }
   const place = { domain, prev, epoch: (journal.policyAt(prev) as Policy).epoch + 1, seq: seq + 1, term: 0 };
   const sealed = sealControl(host, personPair(host, actor), [...ops, signed], MESSAGE, place);
+  host.db.write((tx) => host.own.sign(tx, "entry", CONTROL, place));
   takeIn(host, [{ ...sealed, cert: encode([]) }], { branch: CONTROL });
   return seq + 1;
 }
