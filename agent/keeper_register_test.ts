@@ -186,6 +186,9 @@ test("two etcds that each believe to be the one: two entries are certified for o
   for (const host of hosts) {
     assert.equal((await faultOf(() => host.acts.locks.lock(host.call(), "why"))).kind, "forked");
   }
+  const keep = Buffer.from(a.agent.host.journal.at("main", 1)!.id).toString("hex");
+  const plan = await a.acts.recovery.resolve(a.call(), { branch: "main", keep, yes: false });
+  assert.equal(plan.quorum, 2, "the keepers decide then");
 });
 
 test("an etcd that lies: stands, claims and entries that are wrong are refused, and change nothing here", async (t) => {
