@@ -17,8 +17,8 @@ import {
   tell,
   workOf,
 } from "./fixture.ts";
-import { hostId } from "./host.ts";
 import { certifiedHalf } from "./fork_proof.ts";
+import { hostId } from "./host.ts";
 import { Journal } from "./journal.ts";
 import { sealRequest } from "./keeper_words.ts";
 import { entriesPerCommitMax, stageBytesMax, stageIdleMs, stagesMax } from "./limits.ts";
@@ -383,12 +383,10 @@ test("a keeper that knows of a fork promises and certifies nothing there any mor
   const work = workOf(a, b, 1);
   await askKeeper(a, b, stage(work));
   const { db, journal } = a.agent.host;
-  const [entry, origin] = work[0] as [Uint8Array, Uint8Array];
-  const proof = certifiedHalf({ entry, origin, cert: new Uint8Array(0) });
+  const half = certifiedHalf({ entry: work[0]![0]!, origin: work[0]![1]!, cert: new Uint8Array(0) });
   const place = { kind: "certified" as const, key: "", branch: "main", epoch: 0, term: 0, seq: 1 };
-  db.write((tx) =>
-    journal.forks.keep(tx, journal.needPolicy("test"), { ...place, first: proof, second: proof }, 1)
-  );
+  const proof = { ...place, first: half, second: half };
+  db.write((tx) => journal.forks.keep(tx, journal.needPolicy("test"), proof, 1));
   await refused(a, "forked", /frozen/, () => askKeeper(a, b, certify(1)));
   await refused(a, "forked", /frozen/, () => askKeeper(a, b, stage(work)));
   await refused(a, "forked", /frozen/, () => askKeeper(a, b, claimOf(a, b)));
