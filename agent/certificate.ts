@@ -43,6 +43,6 @@ export function certifiedIn(
 export function keepersFor(policy: Policy, entry: Entry, id: Uint8Array): Policy["keepers"][] {
   if (epochIn(entry) !== undefined) return [];
   const isChange = entry.level <= ENTRY_LEVEL && entry.seq > 1 &&
-    entry.ops.some(({ op }) => op === "keepers");
+    entry.ops.some(({ op }) => op === "keepers" || op === "register");
   return isChange ? [policy.keepers, follow(policy, entry, id).keepers] : [policy.keepers];
 }

@@ -89,8 +89,13 @@ export async function ci(call: Call): Promise<CheckedIn> {
     host.pending.keep(tx, rows);
     signs(tx, host, batch, held.term);
   });
-  const records = await host.keepers.certify("ci", policy, branch, { term: held.term, proof }, batch);
-  takeIn(host, records, { branch });
+  try {
+    const records = await host.keepers.certify("ci", policy, branch, { term: held.term, proof }, batch);
+    takeIn(host, records, { branch });
+  } catch (e) {
+    await host.replica.sync(); // it may have been certified, and only the answer was lost
+    if (!isSame(batch, batch.flatMap(({ seq }) => host.journal.at(branch, seq) ?? []))) throw e;
+  }
   settlePending(host);
   host.reports.tellKeepers();
   return { branch, from: head.seq + 1, to: head.seq + batch.length };
@@ -176,7 +181,7 @@ function sealedBefore(rows: readonly PendingRow[], held: Held, head: Head): Prop
   return rows.map(({ n: _n, ...row }) => ({ ...row, epoch: head.epoch }));
 }
 
-const isSame = (a: readonly Proposal[], b: readonly Proposal[] | undefined): boolean =>
+const isSame = (a: readonly Proposal[], b: readonly Pick<Proposal, "id">[] | undefined): boolean =>
   a.length === b?.length && a.every(({ id }, i) => bytesEqual(id, b[i]!.id));
 
 /** The promises under which a lock is held. Of a keeper that is alone its own word is enough. */

@@ -3,8 +3,9 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { Fault } from "../mq/mod.ts";
 import { SECURE_PATH } from "./environment.ts";
-import { configBytesMax, nameCopiesMax, storeReserveBytes } from "./limits.ts";
+import { configBytesMax, etcdMembersMax, nameCopiesMax, storeReserveBytes } from "./limits.ts";
 import { inert } from "./names.ts";
+import type { EtcdSettings } from "./net_etcd.ts";
 import type { Home } from "./paths.ts";
 
 export interface Config {
@@ -22,6 +23,15 @@ export interface Config {
   discover: boolean;
   /** Whether new entries are applied as soon as they come, as `isconf up` would. */
   follow: boolean;
+  /** Members of the etcd cluster that decides, where the domain says that one does: "https://host:port". */
+  register: string[];
+  /** Files with the certificates we believe of it, and with ours and its key; empty: none. */
+  registerCa: string;
+  registerCert: string;
+  registerKey: string;
+  /** Who we are to it, and a file with the password; empty: it asks for none. */
+  registerUser: string;
+  registerPassword: string;
   /** Bytes that the store may take; Infinity: no matter how many. */
   quotaBytes: number;
   /** Bytes of the store's disk that stay free. */
@@ -40,6 +50,12 @@ const SETTINGS: Record<string, Setting> = {
   peers: (c, words) => void c.peers.push(...words),
   discover: (c, [word]) => void (c.discover = isYes(word)),
   follow: (c, [word]) => void (c.follow = isYes(word)),
+  register: (c, words) => void c.register.push(...words.flatMap((w) => w.split(",")).filter((w) => w !== "")),
+  register_ca: (c, [file]) => void (c.registerCa = file as string),
+  register_cert: (c, [file]) => void (c.registerCert = file as string),
+  register_key: (c, [file]) => void (c.registerKey = file as string),
+  register_user: (c, [name]) => void (c.registerUser = name as string),
+  register_password: (c, [file]) => void (c.registerPassword = file as string),
   quota: (c, [word]) => void (c.quotaBytes = word === "none" ? Infinity : bytesOf(word)),
   reserve: (c, [word]) => void (c.reserveBytes = bytesOf(word)),
   journal_copies: (c, [word]) => void (c.journalCopies = word === "all" ? Infinity : countOf(word)),
@@ -90,6 +106,12 @@ export function readConfig(home: Home, file = path.join(home.config, "isconf.con
     peers: [],
     discover: home.system,
     follow: false,
+    register: [],
+    registerCa: "",
+    registerCert: "",
+    registerKey: "",
+    registerUser: "",
+    registerPassword: "",
     quotaBytes: Infinity,
     reserveBytes: storeReserveBytes,
     journalCopies: Infinity,
@@ -125,11 +147,52 @@ export function readConfig(home: Home, file = path.join(home.config, "isconf.con
       );
     }
   }
+  if (config.register.length > etcdMembersMax) {
+    throw wrongLine(file, -1, `names more than ${etcdMembersMax} members of an etcd`);
+  }
+  for (const member of config.register) {
+    if (isMember(member)) continue;
+    throw wrongLine(
+      file,
+      -1,
+      `names ${member} as a register, which is none like https://192.0.2.1:2379; http only on this host itself`,
+    );
+  }
   return config;
 }
 
-/** A configuration file that only root or we can have written, or undefined when there is none. */
-export function readOwnFile(file: string): string | undefined {
+/** An origin of https; of http only where nobody can come in between. */
+function isMember(text: string): boolean {
+  const [, scheme, host] = /^(https?):\/\/(\[[0-9a-fA-F:.]+\]|[-A-Za-z0-9.]+):[0-9]{1,5}$/.exec(text) ?? [];
+  return scheme === "https" || (scheme === "http" && ["127.0.0.1", "[::1]", "localhost"].includes(host!));
+}
+
+/** How to reach the etcd that this host's configuration names; null: it names none. Throws a fault that names a file. */
+export function readRegister(config: Config): EtcdSettings | null {
+  if (config.register.length === 0) return null;
+  const text = (file: string, isSecret: boolean): string => {
+    if (file === "") return "";
+    const text = readOwnFile(file, isSecret ? 0o077 : 0o022);
+    if (text !== undefined) return text;
+    throw new Fault("config", "notFound", `${inert(file)} is not there, which isconf.conf names`, {
+      hint: "isconf restart, when it is",
+    });
+  };
+  return {
+    members: config.register,
+    ca: text(config.registerCa, false),
+    cert: text(config.registerCert, false),
+    key: text(config.registerKey, true),
+    user: config.registerUser,
+    password: text(config.registerPassword, true).replace(/\n$/, ""),
+  };
+}
+
+/**
+ * A configuration file that only root or we can have written, or undefined when there is none. `others`: bits of the mode that
+ * must not be set.
+ */
+export function readOwnFile(file: string, others = 0o022): string | undefined {
   let fd: number;
   try {
     fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
@@ -140,13 +203,15 @@ export function readOwnFile(file: string): string | undefined {
   try {
     const st = fs.fstatSync(fd);
     const mine = st.uid === 0 || st.uid === process.geteuid?.();
-    if (!st.isFile() || !mine || (st.mode & 0o022) !== 0 || st.size > configBytesMax) {
+    if (!st.isFile() || !mine || (st.mode & others) !== 0 || st.size > configBytesMax) {
       throw new Fault(
         "config",
         "denied",
-        `${file} is not a small file that only its owner (root or we) can write to`,
+        `${file} is not a small file that only its owner (root or we) can ${
+          others === 0o022 ? "write to" : "read"
+        }`,
         {
-          hint: `chown root ${file} && chmod 0644 ${file}`,
+          hint: `chown root ${file} && chmod ${others === 0o022 ? "0644" : "0600"} ${file}`,
         },
       );
     }

@@ -5,7 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
 import { faultOf } from "../tests/world.ts";
-import { readConfig } from "./config.ts";
+import { readConfig, readRegister } from "./config.ts";
 import { hostVariables } from "./hostvars.ts";
 import { homeOf, socketOf } from "./paths.ts";
 
@@ -117,4 +117,58 @@ test("quota and reserve are bytes with a unit", (t) => {
   for (const wrong of ["20", "G", "-1G", "1.5G", "1GB", "9999999K"]) {
     assert.throws(() => read(`quota = ${wrong}\n`), { kind: "usage" }, wrong);
   }
+});
+
+test("the etcd that decides: members, files and who can read them", async (t) => {
+  const read = (conf: string, files: Record<string, [string, number]> = {}) => {
+    const { home } = homeWith(t, { "isconf.conf": "" });
+    const names = Object.entries(files).map(([name, [text, mode]]) => {
+      const file = path.join(home.config, name);
+      fs.writeFileSync(file, text);
+      fs.chmodSync(file, mode);
+      return `register_${name} = ${file}\n`;
+    });
+    fs.writeFileSync(path.join(home.config, "isconf.conf"), conf + names.join(""));
+    return readRegister(readConfig(home));
+  };
+  assert.equal(read(""), null);
+  const members = ["https://192.0.2.1:2379", "https://[2001:db8::1]:2379", "http://127.0.0.1:2379"];
+  assert.deepEqual(read(`register = ${members[0]}, ${members[1]} ${members[2]}\n`)?.members, members);
+  const files: Record<string, [string, number]> = { ca: ["C", 0o644], cert: ["D", 0o644], key: ["K", 0o600] };
+  const got = read("register = https://a:1\nregister_user = u\n", {
+    ...files,
+    password: ["secret\n", 0o400],
+  });
+  assert.deepEqual({ ...got, members: [] }, {
+    members: [],
+    ca: "C",
+    cert: "D",
+    key: "K",
+    user: "u",
+    password: "secret",
+  });
+  const wrong = [
+    "http://192.0.2.1:2379",
+    "ftp://a:1",
+    "https://a",
+    "https://a:1/x",
+    "https://u:p@a:1",
+    "a:1",
+  ];
+  for (const member of wrong) {
+    const fault = await faultOf(() => read(`register = ${member}\n`));
+    assert.equal(fault.kind, "usage", member);
+    assert.match(fault.hint, /isconf restart/);
+  }
+  assert.equal(
+    (await faultOf(() => read(`register = ${Array(10).fill("https://a:1").join(" ")}\n`))).kind,
+    "usage",
+  );
+  for (const [name, mode] of [["key", 0o640], ["password", 0o604], ["ca", 0o666]] as const) {
+    const fault = await faultOf(() => read("register = https://a:1\n", { [name]: ["x", mode] }));
+    assert.equal(fault.kind, "denied", name);
+    assert.match(fault.message, name === "ca" ? /can write to/ : /can read/);
+  }
+  const missing = await faultOf(() => read("register = https://a:1\nregister_key = /nowhere/at/all\n"));
+  assert.equal(missing.kind, "notFound");
 });

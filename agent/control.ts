@@ -7,6 +7,7 @@ import type { Proposal } from "./keeper.ts";
 import { takeIn } from "./intake.ts";
 import { keepersFor } from "./certificate.ts";
 import type { Granted } from "./keepers.ts";
+import { changeIn } from "./keeper_turns.ts";
 import { controlAgainMs, controlTriesMax } from "./limits.ts";
 import { claim } from "./locks.ts";
 import { CONTROL } from "./names.ts";
@@ -64,12 +65,12 @@ export async function extendControl(
     const theirs = needsEnds ? await endsAtKeepers(host, op) : undefined;
     const policy = host.journal.needPolicy(op);
     const [keeper] = host.keepers.reach(op, policy) as [string];
-    if (policy.keepers.quorum > 1) await catchUp(host, op, policy);
+    if (policy.keepers.quorum > 1 || policy.keepers.etcd !== undefined) await catchUp(host, op, policy);
     const head = host.journal.head(CONTROL);
     const ops = make(policy, theirs ?? endsHere(host, policy));
     if (ops.length === 0) return head.id;
     // Of a keeper that is alone its word is enough, unless others are to come.
-    const isSole = policy.keepers.quorum === 1 && ops.every((one) => one.op !== "keepers");
+    const isSole = policy.keepers.quorum === 1 && changeIn(ops) === undefined;
     const sealIn = (term: number) => {
       const place = { domain: policy.domain, prev: head.id, epoch: head.epoch, seq: head.seq + 1, term };
       return sealControl(host, author, ops, message, place);
@@ -93,7 +94,8 @@ export async function extendControl(
       const kind = e instanceof Fault ? e.kind : undefined;
       const isLate = ["refused", "corrupt", ...isSole ? [] : ["notLocked", "denied"]].includes(kind ?? "") &&
         tries < controlTriesMax;
-      const mayDiffer = isLate && (await movedOn(host, keeper, head.seq) || needsEnds || !isSole);
+      const mayDiffer = isLate &&
+        (await movedOn(host, keeper, head.seq) || needsEnds || !isSole || policy.keepers.etcd !== undefined);
       if (!mayDiffer) throw e;
       if (!isSole) await sleep(host.clock, controlAgainMs * host.clock.random(1)[0]! / 256); // others try too
     }

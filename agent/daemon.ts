@@ -9,7 +9,8 @@ import { Applied } from "./applied.ts";
 import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
 import * as bundle from "./bundle.ts";
-import { readConfig } from "./config.ts";
+import { type Cells, NoCells } from "./cells.ts";
+import { readConfig, readRegister } from "./config.ts";
 import * as copies from "./copies.ts";
 import * as checkin from "./checkin.ts";
 import * as doctor from "./doctor.ts";
@@ -44,6 +45,7 @@ import * as roots from "./root_change.ts";
 import { ProcessRunner, type Runner } from "./run.ts";
 import { getMeta, openAgentDb } from "./schema.ts";
 import type { Answers, Ask, NetRequest, RootRequest } from "./seam.ts";
+import { SeamCells } from "./seam_cells.ts";
 import { SeamShelf, SeamStore } from "./seam_store.ts";
 import * as secrets from "./secrets.ts";
 import { shareNew } from "./sharing.ts";
@@ -69,6 +71,8 @@ export interface Surroundings {
   configFile?: string;
   /** How long connections are waited for after the start, in ms; 0 where there can be none. */
   settleMs?: number;
+  /** What stands for the etcd that the configuration names. */
+  cells?: Cells;
 }
 
 /** A running agent. `ended` resolves when somebody asked it to stop and everything is closed. */
@@ -89,6 +93,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     });
   }
   const config = readConfig(home, around.configFile);
+  const etcd = readRegister(config);
   const { clock, log } = around;
   const db = openAgentDb(path.join(home.state, "agent.db"));
   fs.chmodSync(path.join(home.state, "agent.db"), 0o600);
@@ -101,7 +106,9 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const self = () => keyId(key().publicKey);
   const branch = () => getMeta(db, "branch");
   const { settleMs = settleInMs } = around;
-  const engine = makeEngine({ db, key, clock, mesh, settleMs, log });
+  const far = new SeamCells(seam.ask);
+  const cells = around.cells ?? (etcd === null ? new NoCells() : far);
+  const engine = makeEngine({ db, key, clock, mesh, settleMs, cells, log });
   const { journal, replica, own, contact } = engine;
   const dir = path.join(home.config, "policy.d");
   const rules = new HostRules(new RuleBook(dir, ownUsers(), VERBS.map(({ name }) => name)), clock);
@@ -184,6 +191,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const meshing = new Again(() => settleMesh(host), (e) => log(`mesh: ${e.message}`));
   tellNet = () => {
     host.store.limit(config).catch((e) => log(`limits of the store: ${Fault.from("start", e).message}`));
+    far.settle(etcd).catch((e) => log(`etcd: ${Fault.from("start", e).message}`));
     meshing.goOn();
     sharing.goOn();
   };

@@ -3,7 +3,9 @@
 // simulator (tests/sim/) what it simulates.
 import type { Db } from "../fs/mod.ts";
 import { type Clock, keyId, type KeyPair } from "../mq/mod.ts";
+import { type Cells, NoCells } from "./cells.ts";
 import { Contact } from "./contact.ts";
+import { bringDecided, type Chains, fetchDecided } from "./decided.ts";
 import { epochIn } from "./epochs.ts";
 import { forkText } from "./fork_proof.ts";
 import { ForkSpread } from "./fork_spread.ts";
@@ -12,6 +14,7 @@ import { History } from "./history.ts";
 import { type Host, Turn } from "./host.ts";
 import { Journal } from "./journal.ts";
 import { Keeper } from "./keeper.ts";
+import { KeeperRegister } from "./keeper_register.ts";
 import { serveKeeper } from "./keeper_service.ts";
 import { changeIn } from "./keeper_turns.ts";
 import { Keepers } from "./keepers.ts";
@@ -31,6 +34,8 @@ export interface EngineParts {
   mesh: Mesh;
   /** How long connections are waited for after the start, in ms. */
   settleMs: number;
+  /** The etcd that decides, if one does. */
+  cells?: Cells;
   log(line: string): void;
 }
 
@@ -38,11 +43,23 @@ export interface EngineParts {
 export type Engine =
   & Pick<
     Host,
-    "journal" | "keeper" | "keepers" | "own" | "heads" | "replica" | "pending" | "wip" | "history" | "turn"
+    | "journal"
+    | "keeper"
+    | "register"
+    | "keepers"
+    | "own"
+    | "heads"
+    | "replica"
+    | "pending"
+    | "wip"
+    | "history"
+    | "turn"
   >
   & { contact: Contact };
 
-export function makeEngine({ db, key, clock, mesh, settleMs, log }: EngineParts): Engine {
+export function makeEngine(
+  { db, key, clock, mesh, settleMs, cells = new NoCells(), log }: EngineParts,
+): Engine {
   const journal = new Journal(db);
   const keeper = new Keeper(db, key);
   const self = () => keyId(key().publicKey);
@@ -51,7 +68,11 @@ export function makeEngine({ db, key, clock, mesh, settleMs, log }: EngineParts)
   const maySign = (): boolean => own.ahead() === undefined && replica.hasHeardEnough();
   const heads = new Heads({ db, journal, clock, own, key, self, branch, maySign });
   const contact = new Contact({ forks: new ForkSpread({ db, journal, mesh, clock, log }), heads, branch });
-  const replica = new Replica({ db, journal, clock, mesh, contact, branch, self, settleMs, log });
+  const chains: Chains = { journal, mesh, self, log, pull: (...args) => replica.pull(...args) };
+  const decided = (branches: string[]) => bringDecided(chains, keepers, branches);
+  const replica = new Replica({ db, journal, clock, mesh, contact, branch, self, settleMs, decided, log });
+  const fetch = (branch: string, seq: number) => fetchDecided(chains, branch, seq);
+  const register = new KeeperRegister({ db, journal, keeper, own, clock, cells, fetch, log });
   const door = serveKeeper({
     db,
     journal,
@@ -60,11 +81,13 @@ export function makeEngine({ db, key, clock, mesh, settleMs, log }: EngineParts)
     key,
     clock,
     mesh,
+    register,
     log,
     settled: () => replica.settled(),
     hearEnough: () => replica.hearEnough(),
     pull: (from, branch) => replica.pull(from, branch),
   });
+  const keepers = new Keepers({ db, journal, local: keeper, door, key, clock, mesh, heads });
   const history = new History(db);
   journal.onKept((tx, checked) => own.hear(tx, checked));
   journal.forks.onKept((row) => log(`proven: ${forkText(journal.policy(), row)}`));
@@ -77,7 +100,8 @@ export function makeEngine({ db, key, clock, mesh, settleMs, log }: EngineParts)
   return {
     journal,
     keeper,
-    keepers: new Keepers({ db, journal, local: keeper, door, key, clock, mesh, heads }),
+    register,
+    keepers,
     own,
     heads,
     contact,

@@ -58,6 +58,14 @@ export type Op =
     cuts: Record<string, number>;
     terms: Record<string, number>;
   }
+  | {
+    op: "register";
+    /** What decides from then on: an etcd cluster, or the keepers themselves. */
+    kind: string;
+    quorum: number;
+    cuts: Record<string, number>;
+    terms: Record<string, number>;
+  }
   | { op: "branch"; name: string; from: null | { branch: string; seq: number; id: Uint8Array } }
   | {
     op: "epoch";
@@ -261,6 +269,7 @@ export const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> =
     cuts: isCuts,
     terms: isCuts,
   },
+  register: { kind: isText, quorum: isCount, cuts: isCuts, terms: isCuts },
   branch: {
     name: isText,
     from: (v) =>

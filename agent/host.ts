@@ -10,6 +10,7 @@ import type { History } from "./history.ts";
 import { hostVariables } from "./hostvars.ts";
 import type { Journal } from "./journal.ts";
 import type { Keeper } from "./keeper.ts";
+import type { KeeperRegister } from "./keeper_register.ts";
 import type { Keepers } from "./keepers.ts";
 import { turnsWaitingMax } from "./limits.ts";
 import type { KeyRing } from "./keys.ts";
@@ -43,6 +44,8 @@ export interface Host {
   readonly journal: Journal;
   /** The keeper that lives here; where this host is none, what it last learnt of locks. */
   readonly keeper: Keeper;
+  /** The way to the etcd that decides, where one does. */
+  readonly register: KeeperRegister;
   /** The way to the domain's keeper, wherever it is. */
   readonly keepers: Keepers;
   /** What this host has signed. */

@@ -55,6 +55,13 @@ export interface Accepted extends Voted {
   proof: Proof;
 }
 
+/** How a lock is asked for. */
+export interface How {
+  steal?: boolean;
+  after?: number | undefined;
+  change?: boolean;
+}
+
 interface Row {
   branch: string;
   term: number;
@@ -112,26 +119,21 @@ export class Keeper {
   }
 
   /**
-   * Promises the branch to a claim: the same holder keeps its term and changes its message, a new one gets a higher one;
-   * who names a term in `after` gets one above that. Throws locked unless `steal`, which raises the term over the holder's
-   * head.
+   * What there is to be promised to a claim: the same holder keeps its term and changes its message, a new one gets a higher
+   * one; who names a term in `after` gets one above that. Throws locked unless `steal`, which raises the term over the
+   * holder's head.
    */
-  promise(
-    tx: Tx,
+  next(
     branch: string,
     claim: Claim,
     nowMs: number,
-    { steal = false, after, change = false }: {
-      steal?: boolean;
-      after?: number | undefined;
-      change?: boolean;
-    } = {},
+    { steal = false, after, change = false }: How = {},
   ): Held {
     const before = this.holder(branch);
     const isTheirs = before?.held === true && before.holder === claim.holder && before.host === claim.host;
     if (before?.held === true && !isTheirs && !steal) throw lockedBy("lock", before, nowMs);
     const own = isTheirs && before.change === change && (after === undefined || after < before.term);
-    const held: Held = {
+    return {
       ...claim,
       branch,
       held: true,
@@ -139,8 +141,6 @@ export class Keeper {
       term: own ? before.term : Math.max(before?.term ?? 0, after ?? 0) + 1,
       sinceMs: own ? before.sinceMs : nowMs,
     };
-    this.#write(tx, held, own ? this.said(branch) : undefined);
-    return held;
   }
 
   /** Keeps the words in which the newest term was promised, which are said again whenever that is asked for again. */
@@ -155,6 +155,12 @@ export class Keeper {
     if (now.term === held.term) {
       this.#write(tx, { ...held, held: held.held && now.held }, this.said(held.branch));
     }
+  }
+
+  /** Writes down a lock as it has been decided; of the same term the words in which it was promised stay. */
+  follow(tx: Tx, held: Held): Held {
+    this.#write(tx, held, this.holder(held.branch)?.term === held.term ? this.said(held.branch) : undefined);
+    return held;
   }
 
   #write(tx: Tx, held: Held, said: Uint8Array | undefined = undefined): void {

@@ -16,7 +16,11 @@ export interface KeepersNow {
   /** How many of them have to agree, and so how many may be away. */
   quorum: number;
   mayBeAway: number;
+  /** What decides: the keepers themselves, or an etcd cluster. */
+  register: Register;
 }
+
+export type Register = "keepers" | "etcd";
 
 /** Who votes now. */
 export function list({ host }: Pick<Call, "host">): KeepersNow {
@@ -27,21 +31,32 @@ export function list({ host }: Pick<Call, "host">): KeepersNow {
     keepers: hosts.map((id) => ({ name: nameOf(policy, id), connected: here.has(id) })),
     quorum,
     mayBeAway: hosts.length - quorum,
+    register: registerOf(policy),
   };
+}
+
+const registerOf = ({ keepers }: Policy): Register => keepers.etcd === undefined ? "keepers" : "etcd";
+
+/** What is to be changed; what is not named stays. */
+export interface Wanted {
+  add?: string[];
+  remove?: string[];
+  quorum?: number;
+  register?: Register;
 }
 
 /**
  * Adds keepers and takes others away, in one entry that quorums of the old and of the new ones vote for. `quorum`: how many
- * have to agree from then on; else more than half.
+ * have to agree from then on; else more than half. `register`: what decides from then on. An etcd has to answer this host first.
  * @throws {Fault} usage, denied; locked, while somebody else holds a lock; noQuorum
  */
 export async function change(
   call: Call,
-  args: { add: string[]; remove: string[]; quorum?: number },
+  args: Wanted,
 ): Promise<KeepersNow> {
   const { host, actor } = call;
   const policy = host.journal.needPolicy("keeper");
-  const { hosts, quorum } = wanted(policy, args);
+  const { hosts, quorum, register } = wanted(policy, args);
   const author = personPair(host, actor);
   if (!may(policy, keyId(author.publicKey), "owner", CONTROL)) {
     throw new Fault("keeper", "denied", `${inert(actor.name)}@${hostName(host)} is no owner of the domain`, {
@@ -54,6 +69,7 @@ export async function change(
       hint: `isconf keeper add or remove, on ${names}`,
     });
   }
+  if (register === "etcd") await host.register.reach();
   const terms: Record<string, number> = {};
   try {
     for (const branch of policy.branches.keys()) terms[branch] = await holdStill(call, branch);
@@ -61,17 +77,26 @@ export async function change(
     await letGo(call, Object.keys(terms));
     throw e;
   }
-  const message = `keepers: ${hosts.map((k) => nameOf(policy, k)).join(", ")}; ${quorum} have to agree`;
+  const isOther = register !== registerOf(policy);
+  const names = hosts.map((k) => nameOf(policy, k)).join(", ");
+  const message = `keepers: ${names}; ${isOther ? `${register} decide` : `${quorum} have to agree`}`;
   // From here on the branches stand still until it is done, by whomever.
   await extendControl(host, "keeper", author, message, (now, ends) => {
     const { keepers } = now;
-    if (keepers.quorum === quorum && isSameSet(keepers.hosts, hosts)) return [];
-    if (!isSameSet(keepers.hosts, policy.keepers.hosts)) {
+    if (keepers.quorum === quorum && isSameSet(keepers.hosts, hosts) && registerOf(now) === register) {
+      return [];
+    }
+    if (!isSameSet(keepers.hosts, policy.keepers.hosts) || keepers.etcd !== policy.keepers.etcd) {
       throw new Fault("keeper", "refused", "another change of the keepers was finished first", {
         hint: "isconf keeper, then isconf keeper add or remove again",
       });
     }
-    return [{ op: "keepers", hosts: hosts.map(fromHex), quorum, cuts: { ...ends }, terms }];
+    const how = { quorum, cuts: { ...ends }, terms };
+    return [
+      isOther
+        ? { op: "register", kind: register, ...how }
+        : { op: "keepers", hosts: hosts.map(fromHex), ...how },
+    ];
   });
   return list(call);
 }
@@ -81,7 +106,7 @@ const isSameSet = (a: readonly string[], b: readonly string[]): boolean =>
 
 function wanted(
   policy: Policy,
-  { add, remove, quorum }: { add: string[]; remove: string[]; quorum?: number },
+  { add = [], remove = [], quorum, register = registerOf(policy) }: Wanted,
 ) {
   const idOf = (name: string) => memberNamed(policy, name, "keeper");
   const gone = new Set(remove.map(idOf));
@@ -91,14 +116,17 @@ function wanted(
     if (!policy.keepers.hosts.includes(id)) throw usage(`${inert(nameOf(policy, id))} is no keeper`);
   }
   if (hosts.length === 0 || hosts.length > keepersMax) throw usage(`a domain has 1 to ${keepersMax} keepers`);
-  const needed = quorum ?? majorityOf(hosts.length);
-  if (2 * needed <= hosts.length || needed > hosts.length) {
+  const isEtcd = register === "etcd";
+  const needed = quorum ?? (isEtcd ? 1 : majorityOf(hosts.length));
+  if (isEtcd && needed !== 1) throw usage("where etcd decides one keeper is enough to say so");
+  if (!isEtcd && (2 * needed <= hosts.length || needed > hosts.length)) {
     throw usage(`of ${hosts.length} keepers more than half have to agree, and not more than there are`);
   }
-  if (needed === policy.keepers.quorum && isSameSet(hosts, policy.keepers.hosts)) {
+  const isSame = isSameSet(hosts, policy.keepers.hosts);
+  if (needed === policy.keepers.quorum && isSame && register === registerOf(policy)) {
     throw usage("these are the keepers already");
   }
-  return { hosts, quorum: needed };
+  return { hosts, quorum: needed, register };
 }
 
 /** Makes a branch stand still: nothing is checked in any more, and what was begun to be is finished. The term of that. */

@@ -2,11 +2,12 @@
 // request and its own journal, and nothing else; what it grants is durable before it is said.
 import type { Db } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, type Clock, Fault, fromHex, keyId, type KeyPair, toHex } from "../mq/mod.ts";
-import { type EntryRecord, readEntry } from "./entry.ts";
-import { proveAuthors, takeIn } from "./intake.ts";
+import { readEntry } from "./entry.ts";
+import { takeIn } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import type { Own } from "./own.ts";
-import { certified, type Held, type Keeper, lockedBy, type Proposal } from "./keeper.ts";
+import { type Held, type Keeper, lockedBy } from "./keeper.ts";
+import type { KeeperRegister, Seen } from "./keeper_register.ts";
 import {
   claimant,
   type ClaimWords,
@@ -20,22 +21,16 @@ import {
   changeIn,
   isChanging,
   isSole,
-  needCutsNow,
-  needForkPoints,
   needHolder,
-  needLocks,
-  needMemory,
-  needNoCuts,
   needSameEnd,
-  needSole,
-  needTurn,
   votedFor,
 } from "./keeper_turns.ts";
+import { certify, noKeeper } from "./keeper_vote.ts";
 import { termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { checkMessage, CONTROL, inert } from "./names.ts";
 import { encodeProof, sealPromise } from "./promises.ts";
-import { isFrom, movedOn, type Stage, Stages } from "./stages.ts";
+import { isFrom, Stages } from "./stages.ts";
 import { authorKey, isCut, isMember, may, nameOf } from "./trust.ts";
 
 export interface KeeperServiceOptions {
@@ -46,6 +41,8 @@ export interface KeeperServiceOptions {
   key(): KeyPair;
   clock: Clock;
   mesh: Mesh;
+  /** What decides before this keeper does, in a domain that says so. */
+  register: KeeperRegister;
   /** Resolves when this host has compared its journal with others, or has waited long enough for that. */
   settled(): Promise<void>;
   /** Whether it has heard from so many other keepers since its start that it may vote. */
@@ -83,7 +80,7 @@ export function serveKeeper(o: KeeperServiceOptions): KeeperDoor {
 }
 
 async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): Promise<Cbor> {
-  const { branch, from, body } = asked;
+  const { policy, branch, from, body } = asked;
   if (branch !== CONTROL && !asked.policy.branches.has(branch)) {
     throw new Fault("keeper", "notFound", `there is no branch ${inert(branch)}`, { hint: "isconf status" });
   }
@@ -92,20 +89,24 @@ async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): 
   }
   switch (body.what) {
     case "look":
-      return look(o, branch);
+      return await o.register.deciding(asked, () => Promise.resolve(look(o, branch)));
     case "claim":
       try {
-        if (body.freed !== undefined) hear(o, asked, body.freed);
+        if (body.freed !== undefined && policy.keepers.etcd === undefined) hear(o, asked, body.freed);
       } catch (e) {
         o.log(`keeper: what was said of ${inert(branch)}: ${Fault.from("keeper", e).message}`);
       }
-      await decide(o, asked, body.claim);
-      return { ...look(o, branch) as { [name: string]: Cbor }, ...promised(o, branch) };
+      return await o.register.deciding(asked, async (asked) => {
+        await decide(o, asked, body.claim);
+        return { ...look(o, branch) as { [name: string]: Cbor }, ...promised(o, branch) };
+      });
     case "stage":
       o.journal.needUnforked("ci", branch);
+      if (body.part === 0) await o.register.deciding(asked, () => Promise.resolve());
       if (body.part === 0) await catchUp(o, asked, body.entries[0]?.[0]);
       await stages.take(from, branch, body, (entry) => {
-        if (!isSole(asked.policy)) return; // the promises say whose it may be, when all has come
+        // The promises say whose it may be, when all has come.
+        if (!isSole(policy) || changeIn(entry.ops) !== undefined) return;
         if (!isFrom(entry, from)) throw denied("an entry that was made on another host");
         if (branch !== CONTROL) needHolder(o, branch, from, entry);
       });
@@ -115,8 +116,11 @@ async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): 
       return look(o, branch);
     case "certify": {
       const stage = stages.finish(from, branch, body.batch, body.parts);
-      const votes = certify(o, asked, stage, body.term, body.proof);
-      return { ...look(o, branch) as { [name: string]: Cbor }, votes };
+      return await o.register.deciding(asked, async (asked) => {
+        await o.register.begin(asked, stage.entries);
+        const votes = await certify(o, asked, stage, body.term, body.proof);
+        return { ...look(o, branch) as { [name: string]: Cbor }, votes };
+      });
     }
   }
 }
@@ -203,7 +207,7 @@ function hear(o: KeeperServiceOptions, { policy, branch }: Asked, bytes: Uint8Ar
 /** Grants a lock or takes it back, when everything is as it must be. */
 async function decide(
   o: KeeperServiceOptions,
-  { policy, branch, from }: Asked,
+  { policy, branch, from, seen }: Asked,
   bytes: Uint8Array,
 ): Promise<void> {
   const author = claimant(bytes);
@@ -226,7 +230,7 @@ async function decide(
   }
   o.journal.needUnforked(claim.what, branch);
   if (claim.what === "unlock") {
-    return release(o, branch, o.keeper.holder(branch), claim, { author, from, bytes });
+    return await release(o, branch, o.keeper.holder(branch), claim, { author, from, bytes }, seen);
   }
   checkMessage("lock", claim.message);
   const isInPart = () => (o.keeper.voted(branch)?.seq ?? Infinity) <= o.journal.head(branch).seq;
@@ -262,13 +266,17 @@ async function decide(
     hostName: nameOf(policy, from),
     message: claim.message,
   };
+  const nowMs = o.clock.wall();
+  const how = {
+    steal,
+    // Of the control journal nobody keeps a term: what was promised there before is for an end that may have moved on.
+    after: isSole(policy) && seen === undefined && branch !== CONTROL ? undefined : claim.after,
+    change: isChange,
+  };
+  const held = o.keeper.next(branch, holder, nowMs, how);
+  if (seen !== undefined) await seen.lock(held, bytes);
   o.db.write((tx) => {
-    const held = o.keeper.promise(tx, branch, holder, o.clock.wall(), {
-      steal,
-      // Of the control journal nobody keeps a term: what was promised there before is for an end that may have moved on.
-      after: isSole(policy) && branch !== CONTROL ? undefined : claim.after,
-      change: isChange,
-    });
+    o.keeper.follow(tx, held);
     if (o.keeper.said(branch) !== undefined) return; // of the same term: the same words
     if (o.keeper.accepted(branch)?.term === held.term) return; // it has voted in this term already, without having promised it
     const words = {
@@ -282,13 +290,14 @@ async function decide(
   });
 }
 
-function release(
+async function release(
   o: KeeperServiceOptions,
   branch: string,
   now: Held | undefined,
   claim: ClaimWords,
   who: { author: string; from: string; bytes: Uint8Array },
-): void {
+  seen: Seen | undefined,
+): Promise<void> {
   if (now?.term !== claim.after) throw stale(branch);
   if (!now.held) return;
   if (now.change && isChanging(o)) {
@@ -298,6 +307,7 @@ function release(
   }
   const own = now.holder === who.author && now.host === who.from;
   if (!own && !claim.steal) throw lockedBy("unlock", now, o.clock.wall());
+  if (seen !== undefined) await seen.free();
   o.db.write((tx) => o.keeper.release(tx, branch, who.bytes));
   if (!own) {
     o.log(
@@ -306,88 +316,10 @@ function release(
   }
 }
 
-/**
- * Votes for the whole of a check-in, or for nothing of it; the votes, by entry. Where no other keeper is needed it is
- * certified with that, and kept in the same transaction.
- */
-function certify(
-  o: KeeperServiceOptions,
-  asked: Asked,
-  stage: Stage,
-  term: number,
-  proof: Uint8Array | undefined,
-): Uint8Array[] {
-  const { policy, branch } = asked;
-  o.journal.needUnforked("ci", branch);
-  const head = o.journal.head(branch);
-  if (!bytesEqual(head.id, stage.base.id)) throw movedOn(branch, head.seq);
-  const isControl = branch === CONTROL;
-  const batch: Proposal[] = stage.entries.map(({ record, entry, id }) => ({
-    ...record,
-    ...placeOf(entry),
-    id,
-  }));
-  const change = isControl
-    ? stage.entries.map(({ entry }) => changeIn(entry.ops)).find((op) => op)
-    : undefined;
-  if (!policy.keepers.hosts.includes(asked.self) && !change?.hosts.some((k) => toHex(k) === asked.self)) {
-    throw noKeeper();
-  }
-  needMemory(o, asked, proof);
-  proveAuthors(o, branch, [
-    ...o.keeper.accepted(branch)?.records.map(([entry]) => entry!) ?? [],
-    ...batch.map(({ entry }) => entry),
-  ]);
-  const turn = isSole(policy) && change === undefined
-    ? needSole(o, asked, stage, term)
-    : needTurn(o, asked, stage, term, proof ?? null);
-  for (const { entry } of turn.isAgain ? [] : stage.entries) {
-    const isOnlyThat = entry.ops.every(({ op }) => op === "acknowledge");
-    if (!(isControl && isOnlyThat)) o.journal.needNotSuspended("ci", toHex(entry.author));
-  }
-  const locks = change === undefined || turn.proof === undefined
-    ? []
-    : needLocks(o, asked, change, turn.held, turn.isAgain);
-  if (!isControl) needNoCuts(o);
-  for (const { entry } of stage.entries) {
-    if (isControl) {
-      needCutsNow(o, policy, entry.ops);
-      needForkPoints(o, entry.ops);
-    } else if (!turn.isAgain && !bytesEqual(entry.policy, policy.head)) {
-      throw new Fault("ci", "refused", "the policy of the domain has changed meanwhile", {
-        hint: "isconf ci",
-      });
-    }
-  }
-  const votes = o.keeper.votes(policy.domain, term, batch);
-  o.db.write((tx) => {
-    const last = batch.at(-1) as Proposal;
-    o.own.sign(tx, "vote", branch, { epoch: last.epoch, seq: last.seq, term });
-    if (turn.proof === undefined) {
-      const records = certified(batch, [votes]);
-      return o.journal.append(
-        tx,
-        stage.entries.map((checked, i) => ({ ...checked, term, record: records[i] as EntryRecord })),
-      );
-    }
-    o.keeper.learn(tx, { ...turn.held, message: stage.entries[0]!.entry.message });
-    o.keeper.accept(tx, branch, term, batch, turn.proof);
-    for (const held of locks) o.keeper.learn(tx, held);
-  });
-  return votes;
-}
-
-const placeOf = ({ branch, epoch, seq }: { branch: string; epoch: number; seq: number }) => ({
-  branch,
-  epoch,
-  seq,
-});
-
 const tooEarly = () =>
   new Fault("keeper", "refused", "this keeper has started and not yet heard from enough others to vote", {
     hint: "isconf keeper, then try again",
   });
-const noKeeper = () => new Fault("keeper", "refused", "this host is no keeper", { hint: "isconf status" });
 const malformed = () =>
   new Fault("keeper", "corrupt", "a request to a keeper is malformed", { hint: "isconf version" });
 const denied = (why: string) =>

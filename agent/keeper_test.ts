@@ -14,7 +14,7 @@ const claim = (who: string, message = "m"): Claim => ({
 });
 const promise = (host: TestHost, c: Claim, steal = false) => {
   const { db, keeper } = host.agent.host;
-  return db.write((tx) => keeper.promise(tx, "main", c, 1, { steal }));
+  return db.write((tx) => keeper.follow(tx, keeper.next("main", c, 1, { steal })));
 };
 const proposal: Proposal = {
   branch: "main",
@@ -49,7 +49,7 @@ test("a term that others have promised meanwhile is passed over; what is learnt 
   const host = await makeFirstHost(t);
   const { db, keeper } = host.agent.host;
   const take = (after: number, who = "alice") =>
-    db.write((tx) => keeper.promise(tx, "main", claim(who), 1, { after })).term;
+    db.write((tx) => keeper.follow(tx, keeper.next("main", claim(who), 1, { after }))).term;
   assert.equal(take(0), 1);
   assert.equal(take(0), 1, "asked for again");
   assert.equal(take(6), 7);

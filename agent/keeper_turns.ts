@@ -4,6 +4,7 @@ import { bytesEqual, type Cbor, type Clock, Fault, toHex } from "../mq/mod.ts";
 import { type Entry, type Op, readEntry } from "./entry.ts";
 import type { Head, Journal } from "./journal.ts";
 import { CHANGING, type Held, type Keeper, lockGone } from "./keeper.ts";
+import type { Seen } from "./keeper_register.ts";
 import type { RequestWords } from "./keeper_words.ts";
 import { CONTROL, inert } from "./names.ts";
 import type { Own } from "./own.ts";
@@ -26,13 +27,15 @@ export interface Asked {
   from: string;
   self: string;
   body: RequestWords;
+  /** Where an etcd decides: how the branch stands there. */
+  seen?: Seen;
 }
 
 /** Whether no other keeper's word is needed. */
 export const isSole = ({ keepers }: Policy): boolean => keepers.quorum === 1;
 
-/** The change of the keepers among operations. */
-export const changeIn = (ops: readonly Op[]) => ops.find((op) => op.op === "keepers");
+/** The change of the keepers, or of what decides, among operations. */
+export const changeIn = (ops: readonly Op[]) => ops.find((op) => op.op === "keepers" || op.op === "register");
 
 /** Only who holds the lock, on the host where it was taken and under its term, checks in. */
 export function needHolder(o: Knows, branch: string, from: string, entry: Entry): void {
@@ -52,7 +55,7 @@ export type Turn = { isAgain: boolean; proof?: undefined } | { isAgain: boolean;
 export function needLocks(
   o: Knows,
   { policy, from, self }: Asked,
-  change: Op & { op: "keepers" },
+  change: Pick<Op & { op: "keepers" }, "cuts" | "terms">,
   by: Held,
   isAgain: boolean,
 ): Held[] {

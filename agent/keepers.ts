@@ -21,11 +21,11 @@ import {
   sealClaim,
   sealRequest,
 } from "./keeper_words.ts";
-import { keeperAskMs, keeperWorkMs, termStepMax } from "./limits.ts";
+import { keeperAskMs, keeperWorkMs, registerAskMs, termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 import { inert } from "./names.ts";
 import { batchId, encodeProof, joinProofs, judge, type Proof, Undecided } from "./promises.ts";
-import { askQuorum, countIn, lockOf, tooFew } from "./quorum.ts";
+import { askOne, askQuorum, countIn, lockOf, tooFew } from "./quorum.ts";
 import { partsOf } from "./stages.ts";
 import { hostKey, nameOf, type Policy } from "./trust.ts";
 
@@ -79,7 +79,7 @@ export class Keepers {
 
   /** Whether this host is the domain's only keeper. */
   isAlone({ keepers }: Policy): boolean {
-    return keepers.quorum === 1 && keepers.hosts.includes(this.#self);
+    return keepers.quorum === 1 && keepers.etcd === undefined && keepers.hosts.includes(this.#self);
   }
 
   /** The keepers that can be reached now. Throws noQuorum, naming who is missing, when they are too few. */
@@ -329,7 +329,11 @@ export class Keepers {
     sets: readonly Policy["keepers"][] = [policy.keepers],
     wait: "quorum" | "all" = "quorum",
   ): Promise<Map<string, T>> {
-    return await askQuorum(op, policy, this.reach(op, policy, sets), ask, { sets, wait });
+    const keepers = this.reach(op, policy, sets);
+    if (policy.keepers.etcd === undefined || sets.length > 1) {
+      return await askQuorum(op, policy, keepers, ask, { sets, wait });
+    }
+    return await askOne(op, keepers.sort((a, b) => Number(b === this.#self) - Number(a === this.#self)), ask);
   }
 
   async #ask(
@@ -338,7 +342,7 @@ export class Keepers {
     branch: string,
     keeper: string,
     body: RequestWords,
-    waitMs = keeperAskMs,
+    waitMs = policy.keepers.etcd === undefined ? keeperAskMs : registerAskMs,
   ): Promise<Cbor> {
     const nonce = this.#o.clock.random(16);
     const to = { domain: policy.domain, branch, keeper: fromHex(keeper), nonce };

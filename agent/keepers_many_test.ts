@@ -327,7 +327,9 @@ test("of two who were promised one term by two keepers neither has it, and an ow
         hostName: "here",
         message: "mine",
       };
-      return keeper.promise(tx, "main", claim, 0, { after: 9 });
+      const held = keeper.next("main", claim, 0, { after: 9 });
+      keeper.follow(tx, held);
+      return held;
     })
   );
   assert.deepEqual(split.map(({ term }) => term), [10, 10]);

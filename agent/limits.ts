@@ -111,6 +111,8 @@ export const sweepMs = 30_000;
 export const lookAgainMs = 500;
 /** Other hosts that are asked for newer entries when no keeper can be reached. */
 export const syncPeersMax = 3;
+/** Other hosts that are asked for entries of which it is known that they were decided. */
+export const fetchPeersMax = 5;
 /** Milliseconds from its start in which an agent waits for its first connections before it says that nobody is there. */
 export const settleInMs = 3_000;
 /** Milliseconds after which this host tries again to listen where it could not. */
@@ -121,6 +123,21 @@ export const clockOffMs = 30_000;
 export const tellMs = 100;
 /** Milliseconds that a keeper is given to answer. */
 export const keeperAskMs = 3_000;
+/** Milliseconds that a keeper is given to answer where it has to ask an etcd: each of its members may be silent for a while. */
+export const registerAskMs = 15_000;
+/** Milliseconds that one member of an etcd is given to answer; bytes of an answer. */
+export const etcdAskMs = 3_000;
+export const etcdAnswerBytesMax = 8 * 1024 * 1024;
+/** Members of an etcd that a host may name. */
+export const etcdMembersMax = 9;
+/** Bytes of entries that one check-in may have in an etcd, and of the value that says where a branch stands. */
+export const etcdBatchBytesMax = 64 * 1024 * 1024;
+export const standBytesMax = 16 * 1024;
+/** Values that are put into an etcd at once: it takes 128 operations in one transaction. */
+export const etcdPutsMax = 100;
+/** Times that a keeper decides anew because another one was first, and milliseconds at the most between two. */
+export const registerTriesMax = 10;
+export const registerAgainMs = 200;
 /** Milliseconds that a keeper is given to check a part of a check-in, or to keep the whole. */
 export const keeperWorkMs = 60_000;
 /**

@@ -13,6 +13,8 @@ export * as keepers from "./keeper_change.ts";
 export * as keeperWords from "./keeper_words.ts";
 export * as locks from "./locks.ts";
 export { type Mesh } from "./mesh.ts";
+export { below, type Cells, MemoryCells } from "./cells.ts";
+export { EtcdCells, type EtcdSettings } from "./net_etcd.ts";
 export { openSeamInside } from "./net.ts";
 export { type Home, homeOf } from "./paths.ts";
 export { Replica } from "./replica.ts";

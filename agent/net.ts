@@ -16,6 +16,7 @@ import { type Cbor, type Clock, Fault, toHex } from "../mq/mod.ts";
 import { Contents } from "./contents.ts";
 import { KeyRing } from "./keys.ts";
 import { mendStore, wishRebuild } from "./net_mend.ts";
+import { EtcdCells } from "./net_etcd.ts";
 import { NetMesh } from "./net_mesh.ts";
 import {
   type Answers,
@@ -30,6 +31,7 @@ import {
   type RootsAsked,
   type Seam,
 } from "./seam.ts";
+import { answerCells } from "./seam_cells.ts";
 import { rowToCbor, shelve } from "./shelve.ts";
 
 /** A net half that is open: its answers to root, and its end. */
@@ -69,6 +71,7 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
   };
   const announce = (roots: Id[]) => mesh.announce(roots);
   const parts = { store, catalog, clock: around.clock, announce };
+  const { close: closeEtcd, ...etcd } = answerCells((settings) => new EtcdCells(settings, around.clock));
   const roots = async (which: RootsAsked) => readRoots(await around.ask("roots", which));
   const contents = new Contents({ ...around, dir, socket, fetch, announce, roots });
   const answers: Answers<NetRequest> = {
@@ -147,6 +150,7 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
     },
     identity: () => Promise.resolve(key.publicKey),
     ...mesh.answers,
+    ...etcd,
     stop: () => {
       around.stop();
       return Promise.resolve(null);
@@ -157,6 +161,7 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
     async close() {
       await contents.stop();
       await mesh.stop();
+      closeEtcd();
       for (const hold of holds.values()) hold.release();
       store.close();
       db.close();

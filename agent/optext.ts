@@ -27,6 +27,8 @@ export function opText(op: Op): string {
       return `rotate ${toHex(op.old).slice(0, 12)}`;
     case "acknowledge":
       return `acknowledge ${op.proofs.length} proofs about ${toHex(op.key).slice(0, 12)}`;
+    case "register":
+      return `register ${inert(op.kind)}, quorum ${op.quorum}`;
     case "keepers":
       return `keepers ${op.hosts.map((h) => toHex(h).slice(0, 12)).join(", ")}, quorum ${op.quorum}`;
     case "roots":

@@ -78,3 +78,20 @@ export async function askQuorum<T>(
   if (set.hosts.length === 1) throw faults[0];
   throw tooFew(op, policy, set, new Set(answers.keys()), faults[0]?.message);
 }
+
+/** Asks one keeper after the other, until one answers: where an etcd decides each of them can say what that was. */
+export async function askOne<T>(
+  op: string,
+  keepers: readonly string[],
+  ask: (keeper: string) => Promise<T>,
+): Promise<Map<string, T>> {
+  const faults: Fault[] = [];
+  for (const keeper of keepers) {
+    try {
+      return new Map([[keeper, await ask(keeper)]]);
+    } catch (e) {
+      faults.push(Fault.from(op, e));
+    }
+  }
+  throw faults.find(({ kind }) => kind !== "noQuorum" && kind !== "gone") ?? faults[0];
+}

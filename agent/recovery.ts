@@ -32,8 +32,8 @@ export interface Plan {
 }
 
 /**
- * Where most keepers are lost: asks everybody who can be reached for the farthest certified end of every chain, and makes of it
- * a proposal to go on from there with other keepers.
+ * Where most keepers are lost, or the etcd that decides: asks everybody who can be reached for the farthest certified end of
+ * every chain, and makes of it a proposal to go on from there with other keepers, who decide themselves then.
  * @throws {Fault} refused, while enough keepers are there, or when one that is to be a keeper is not; usage
  */
 export async function recover(
@@ -45,8 +45,9 @@ export async function recover(
   const policy = host.journal.needPolicy("keeper");
   for (const branch of [CONTROL, ...policy.branches.keys()]) host.journal.needUnforked("keeper", branch);
   const here = new Set([hostId(host), ...reached]);
-  const { hosts, quorum } = policy.keepers;
-  if (hosts.filter((k) => here.has(k)).length >= quorum) {
+  const { hosts, quorum, etcd } = policy.keepers;
+  const areThere = hosts.filter((k) => here.has(k)).length >= quorum;
+  if (areThere && (etcd === undefined || await canAskEtcd(host, policy))) {
     throw new Fault("keeper", "refused", `${quorum} of ${hosts.length} keepers are there: nothing is lost`, {
       hint: "isconf keeper add or remove",
     });
@@ -91,6 +92,17 @@ export async function recover(
     }
   }
   return planOf(call, policy, reached, { bases, ops, lost: lost.flat(), yes: args.yes });
+}
+
+/** Whether a keeper answers what the etcd has decided, be it or not that anybody has that. */
+async function canAskEtcd(host: Host, policy: Policy): Promise<boolean> {
+  try {
+    await host.keepers.look("keeper", policy, CONTROL);
+    return true;
+  } catch (e) {
+    if (e instanceof Fault) return false; // it is not there, or has gone back
+    throw e;
+  }
 }
 
 /** Where a chain ends here, as an epoch names it. */
@@ -181,8 +193,9 @@ export async function resolve(
   const bases = Object.fromEntries(
     [CONTROL, ...policy.branches.keys()].map((b) => [b, endUnder(host, b, policy)]),
   );
-  const { hosts, quorum } = policy.keepers;
+  const { hosts, etcd } = policy.keepers;
   const stay = hosts.filter((id) => isMember(policy, id));
+  const quorum = etcd === undefined ? policy.keepers.quorum : majorityOf(stay.length); // the keepers decide then
   const epoch: Op = { op: "epoch", hosts: stay.map(fromHex), quorum, bases, drops };
   const lost = drops.map((id) =>
     `entry ${proof.seq} of ${inert(branch)}, ${toHex(id).slice(0, 12)}, and what follows it`

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesEqual, encode, fromHex, generateKeyPair, type KeyPair, systemClock } from "../mq/mod.ts";
 import { faultOf, grantTo, type TestHost, until, UP } from "../tests/world.ts";
+import { MemoryCells } from "./cells.ts";
 import { type EntryRecord, type Op, readEntry } from "./entry.ts";
 import { allOf, bySignatures, certified, entriesOf, recordsOf, stolen, workOf } from "./fixture.ts";
 import { hostId } from "./host.ts";
@@ -261,3 +262,35 @@ function submitted(b: TestHost, word: string, ops: Op[]): EntryRecord {
   ];
   return { entry, origin, cert: encode([]) };
 }
+
+test("an etcd that decided is lost for good: root keys put keepers in charge again, from where it ended; it can be an etcd again", async (t) => {
+  const names = ["hosta", "hostb", "hostc"];
+  const { hosts, recovery } = await fleet(t, names, 3);
+  const [a, b, c] = hosts as [TestHost, TestHost, TestHost];
+  const cells = new MemoryCells();
+  for (const host of hosts) await host.restart({ cells });
+  await connected(hosts);
+  await a.acts.keepers.change(a.call(), { register: "etcd" });
+  await same(hosts);
+  await checkIn(b);
+  await same(hosts, "main");
+  assert.match((await faultOf(() => recover(a, names))).message, /nothing is lost/, "etcd answers");
+  cells.restore([]);
+  assert.equal((await faultOf(() => c.acts.locks.lock(c.call(), "why"))).kind, "refused");
+  const { proposal, quorum } = await recover(a, names);
+  assert.equal(quorum, 2);
+  await submit(a, signed(proposal, recovery));
+  await same(hosts);
+  const ids = hosts.map((host) => hostId(host.agent.host));
+  for (const host of hosts) assert.deepEqual(policyOf(host).keepers, { hosts: ids, quorum: 2 });
+  await c.acts.apply.up(c.call(), UP);
+  await checkIn(c, "by the keepers");
+  assert.deepEqual(cells.snapshot(), [], "nobody asks it any more");
+  await same(hosts, "main");
+  await a.acts.keepers.change(a.call(), { register: "etcd" });
+  await same(hosts);
+  await checkIn(a, "by etcd again");
+  await same(hosts, "main");
+  assert.deepEqual(entriesOf(c).map(({ epoch }) => epoch), [0, 1, 1]);
+  for (const host of hosts) await host.acts.report.verify(host.call(), {});
+});

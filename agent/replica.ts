@@ -32,6 +32,8 @@ export interface ReplicaOptions extends Intake {
   contact?: Pick<Contact, "ask" | "answer" | "heard">;
   /** How long connections are waited for after the start, in ms. */
   settleMs: number;
+  /** Brings chains up to where an etcd says they end; which keepers asked it. Undefined: none decides, or none answers. */
+  decided?(branches: string[]): Promise<string[] | undefined>;
   log(line: string): void;
 }
 
@@ -114,12 +116,13 @@ export class Replica {
   }
 
   /** The chains this host keeps up with, in the order in which they must come. */
-  wanted(): string[] {
-    const policy = this.#o.journal.policy();
+  wanted(extra?: string): string[] {
+    const { journal, branch } = this.#o;
+    const policy = journal.policy();
     if (policy === undefined) return [CONTROL];
     if (policy.keepers.hosts.includes(this.#o.self())) return [CONTROL, ...policy.branches.keys()];
-    const branch = this.#o.branch();
-    return branch === undefined ? [CONTROL] : [CONTROL, ...this.#o.journal.lineage(branch)];
+    const own = [branch(), extra].flatMap((one) => one === undefined ? [] : journal.lineage(one));
+    return [...new Set([CONTROL, ...own])];
   }
 
   /**
@@ -129,15 +132,17 @@ export class Replica {
   async sync(extra?: string): Promise<Freshness> {
     const { journal, mesh, clock } = this.#o;
     const atMs = clock.wall();
-    const keepers = journal.policy()?.keepers.hosts ?? [];
     await this.settled();
-    const { quorum = 1 } = journal.policy()?.keepers ?? {};
+    const decided = await this.#o.decided?.(this.wanted(extra));
+    if (decided !== undefined) return { asked: "keeper", hosts: decided, atMs };
+    const { hosts: keepers = [], etcd, quorum = 1 } = journal.policy()?.keepers ?? {};
+    const needed = etcd === undefined ? quorum : Infinity; // without it no keeper knows where anything ends
     const known = keepers.filter((k) => k === this.#o.self());
     for (const keeper of keepers.filter((k) => mesh.peers().includes(k))) {
-      if (known.length >= quorum) break;
+      if (known.length >= needed) break;
       if (await this.#pullAll(keeper, extra)) known.push(keeper);
     }
-    if (known.length >= quorum) return { asked: "keeper", hosts: known, atMs };
+    if (known.length >= needed) return { asked: "keeper", hosts: known, atMs };
     const others = shuffled(mesh.peers().filter((p) => !keepers.includes(p)), clock).slice(0, syncPeersMax);
     const answered: string[] = known.filter((k) => k !== this.#o.self());
     await Promise.all(others.map(async (host) => {
@@ -233,8 +238,7 @@ export class Replica {
   async #pullAll(host: string, extra?: string): Promise<boolean> {
     try {
       await this.pull(host, CONTROL);
-      const more = extra === undefined ? [] : this.#o.journal.lineage(extra);
-      for (const branch of new Set([...this.wanted().slice(1), ...more])) await this.pull(host, branch);
+      for (const branch of this.wanted(extra).slice(1)) await this.pull(host, branch);
       return true;
     } catch (e) {
       if (e instanceof TooNew) this.#tooNew = e;
@@ -297,10 +301,7 @@ export class Replica {
     return hosts.filter((_, i) => done[i]);
   }
 
-  /**
-   * Compares heads with a peer: pulls what it has more, and finds out where it has something else. Returns whether that came
-   * to an end.
-   */
+  /** Compares heads with a peer: pulls what it has more, finds where it has something else. Whether that came to an end. */
   async #look(host: string): Promise<boolean> {
     if (this.#stopped || !this.#o.mesh.peers().includes(host)) return false;
     const looking = this.#looking.get(host) ?? this.#lookNow(host);

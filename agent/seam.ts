@@ -69,6 +69,9 @@ export const NET_REQUESTS = [
   "listening", // null → [where this host can be reached, ["ip:port"…]; what is wrong with that, or ""; whether the DHT is suspect]
   "ask", // [host, method, value, ms] → what that host answers
   "publish", // [topic, value] → null; a rumour
+  "etcd", // where an etcd cluster is and who we are to it, or null: there is none → null; see EtcdSettings
+  "etcdRead", // [name…] → [[name, bytes, revision]…]
+  "etcdSwap", // [[[name, revision]…], [[name, bytes]…], [[from, to]…]] → whether it was done
   "introduce", // [address, question] → [peer's public key, answer], from somebody who does not let us in yet
   "stop",
 ] as const;

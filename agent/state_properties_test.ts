@@ -75,7 +75,8 @@ function command(text: string, run: (model: Promised, real: Real) => void): Do {
 
 const promise = (who: string, steal: boolean, after: number | undefined): Do =>
   command(`promise ${who} ${steal} ${after}`, (model, { db, keeper }) => {
-    const ask = () => db.write((tx) => keeper.promise(tx, "main", claimOf(who), 1, { steal, after }));
+    const ask = () =>
+      db.write((tx) => keeper.follow(tx, keeper.next("main", claimOf(who), 1, { steal, after })));
     const own = model.held && model.who === who;
     if (model.held && !own && !steal) return assert.throws(ask, { kind: "locked" });
     const told = ask();

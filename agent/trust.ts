@@ -44,7 +44,8 @@ export interface Policy {
   readonly persons: ById<KeyRecord>;
   /** What each key may. */
   readonly grants: ById<readonly Grant[]>;
-  readonly keepers: { hosts: readonly string[]; quorum: number };
+  /** `etcd`: the id of the control entry since which an etcd cluster decides, and any one keeper attests that. */
+  readonly keepers: { hosts: readonly string[]; quorum: number; etcd?: string };
   /**
    * Each change of the keepers: the control entry that made it, and where every chain ended. What the keepers before have
    * certified ends there. With a `base` where no keepers said so, but the root keys.
@@ -133,11 +134,16 @@ function step(next: Draft, op: Op, entry: Entry): void {
       for (const id of op.proofs) next.acknowledged = next.acknowledged.with(toHex(id), true);
       return;
     case "keepers":
-      setKeepers(next, op);
+      setKeepers(next, op.hosts.map(toHex), op.quorum, next.keepers.etcd);
+      next.changes = [...next.changes, { seq: next.seq, cuts: op.cuts }];
+      return;
+    case "register":
+      if (op.kind !== "etcd" && op.kind !== "keepers") throw wrong("a register that nobody knows");
+      setKeepers(next, next.keepers.hosts, op.quorum, op.kind === "etcd" ? toHex(next.head) : undefined);
       next.changes = [...next.changes, { seq: next.seq, cuts: op.cuts }];
       return;
     case "epoch": {
-      setKeepers(next, op);
+      setKeepers(next, op.hosts.map(toHex), op.quorum); // an etcd, if one decided, does so no more
       const change = changeOf(next, op, entry, next.head);
       if (typeof change === "string") throw wrong(change);
       next.epoch++;
@@ -159,12 +165,16 @@ function step(next: Draft, op: Op, entry: Entry): void {
   }
 }
 
-function setKeepers(next: Draft, { hosts: keys, quorum }: { hosts: Uint8Array[]; quorum: number }): void {
-  const hosts = [...new Set(keys.map(toHex))];
-  if (quorum * 2 <= hosts.length || quorum > hosts.length) throw wrong("quorums that need not intersect");
+/** Any two quorums have a keeper in common; where an etcd decides each keeper only says what that was. */
+function setKeepers(next: Draft, ids: readonly string[], quorum: number, etcd?: string): void {
+  const hosts = [...new Set(ids)];
+  const isWrong = etcd === undefined
+    ? quorum * 2 <= hosts.length || quorum > hosts.length
+    : quorum !== 1 || hosts.length === 0;
+  if (isWrong) throw wrong("quorums that need not intersect");
   const stranger = hosts.find((k) => !next.hosts.has(k) || next.revoked.has(k));
   if (stranger !== undefined) throw wrong(`a keeper that is no host of the domain`);
-  next.keepers = { hosts, quorum };
+  next.keepers = { hosts, quorum, ...(etcd !== undefined && { etcd }) };
 }
 
 function addHost(next: Draft, host: HostRecord): void {

@@ -1,12 +1,12 @@
 #!/bin/bash
-# ci_setup: puts what the executable's tests need into a Debian 12: packages, a bare root, arm64 libraries.
+# ci_setup: puts what the executable's tests need into a Debian 12: packages, a bare root, arm64 libraries, an etcd.
 # Not needed to build isconf. Run as root; quick when everything is there; leaves the package state of the
 # machine's own architecture alone otherwise.
 set -euo pipefail
 
 cache=${ISCONF_TEST_CACHE:-/var/tmp/isconf-test-cache}
 packages=(strace curl rsync iproute2 qemu-user mmdebstrap attr acl sudo age skopeo umoci gcc libc6-dev gcc-aarch64-linux-gnu
-  libc6-dev-arm64-cross golang-github-cloudflare-circl-dev z3 python3-cbor2)
+  libc6-dev-arm64-cross golang-github-cloudflare-circl-dev openssl z3 python3-cbor2)
 
 missing=()
 for package in "${packages[@]}"; do
@@ -30,3 +30,13 @@ make_root() {
 }
 make_root bare --variant=minbase
 make_root arm64 --variant=extract --architectures=arm64 --include=libc6,libstdc++6,libgcc-s1
+
+# etcd is unpacked and not installed: the package would start a service, now or when the machine starts again.
+if [[ ! -d $cache/etcd ]]; then
+  mkdir -p "$cache"
+  rm -rf "$cache/etcd.new"
+  mkdir "$cache/etcd.new"
+  [[ $(apt-cache policy etcd-server) == *'Candidate: 3.4'* ]] || apt-get update -q
+  (cd "$cache/etcd.new" && apt-get download -q -o APT::Sandbox::User=root etcd-server && dpkg-deb -x ./*.deb . && rm ./*.deb)
+  mv "$cache/etcd.new" "$cache/etcd"
+fi

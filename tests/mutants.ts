@@ -148,7 +148,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "old-policy",
     breaks: "keepers certify nothing that was made under an older policy than theirs",
     edits: [{
-      file: "agent/keeper_service.ts",
+      file: "agent/keeper_vote.ts",
       find: "!turn.isAgain && !bytesEqual(entry.policy, policy.head)",
       replace: "!turn.isAgain && entry.policy.length === 0",
     }],

@@ -8,6 +8,7 @@ import {
   type Acts,
   type Agent,
   type Call,
+  type Cells,
   type Home,
   homeOf,
   openSeamInside,
@@ -42,6 +43,8 @@ export interface Options {
   conf: string;
   policy: string;
   bootId: string;
+  /** What stands for an etcd. */
+  cells: Cells;
 }
 
 /** Makes a host in a new temporary directory and removes it when the test ends. */
@@ -72,6 +75,7 @@ export async function makeHost(
       log: (line) => void host.logged.push(line),
       ...(o.conf === undefined ? { settleMs: 0 } : {}),
       ...(o.runner === undefined ? {} : { runner: o.runner }),
+      ...(o.cells === undefined ? {} : { cells: o.cells }),
     });
     host.acts = host.agent.acts;
   };

@@ -39,7 +39,9 @@ function step({ keeper, wip, history, journal }: Engine, db: Db, chance: Chance)
   const item = { branch, term: seq, baseSeq: seq, baseId: id, author: who, uid: 0, message: "why" };
   switch (chance.below(12)) {
     case 0:
-      return db.write((tx) => keeper.promise(tx, branch, claim, seq, { steal: chance.is(0.7), after: seq }));
+      return db.write((tx) =>
+        keeper.follow(tx, keeper.next(branch, claim, seq, { steal: chance.is(0.7), after: seq }))
+      );
     case 1:
       return db.write((tx) => keeper.release(tx, branch, id));
     case 2:
