@@ -151,7 +151,8 @@ export function registerContract(
   promise("work checked in twice is there once", async (a, b, c) => {
     await lock(b, "why");
     await run(b, ["/bin/true"]);
-    const both = await Promise.allSettled([1, 2].map(() => b.acts.checkin.ci(b.call())));
+    const ci = () => b.agent.host.turn.take("ci", () => b.acts.checkin.ci(b.call())); // as the verb does
+    const both = await Promise.allSettled([ci(), ci()]);
     assert.ok(both.some(({ status }) => status === "fulfilled"));
     await allSame([a, b, c], 1);
     assert.equal(b.agent.host.wip.count(), 0);
