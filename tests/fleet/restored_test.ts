@@ -69,10 +69,10 @@ fleetTest(
     await a.ok("keeper", "add", "hostb", "hostc");
     await checkIn(a, "with all", append("1"));
     for (const host of [b, c, d]) await hasAll(host, 1);
-    await backUp(c);
-    await untilConnected(fleet, ...fleet.names);
     await b.ok("up");
-    await fleet.partition([["hosta", "hostc", "hostd"], ["hostb"]]);
+    await fleet.partition([["hosta", "hostc", "hostd"], ["hostb"]]); // what hostc says from here on hostb does not hear
+    await backUp(c);
+    await untilConnected(fleet, "hosta", "hostc", "hostd");
     await checkIn(a, "with hostc", append("2"));
     await hasAll(c, 2);
     await putBack(c);
