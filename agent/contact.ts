@@ -44,7 +44,7 @@ export class Contact {
     const { forks, heads } = this.#o;
     const [digest, words, report] = Array.isArray(answer) ? answer : [];
     if (report instanceof Uint8Array) this.reports?.hearOwn(report);
-    if (words !== undefined) heads.take(words);
+    if (words !== undefined) heads.take(host, words);
     await forks.compare(host, digest);
   }
 

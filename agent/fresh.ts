@@ -3,18 +3,19 @@
 import { Fault } from "../mq/mod.ts";
 import { branchOf, type Host, hostId } from "./host.ts";
 import { CONTROL } from "./names.ts";
-import { isMember } from "./trust.ts";
+import { isMember, type Policy } from "./trust.ts";
 
 /**
  * A host that has applied nothing yet remembers nothing: whoever built it could have given it an old end for the newest one.
- * Before its first entry it hears from a quorum of keepers, who name its nonce, how far the branch is, and has all of that.
+ * Before its first entry it hears how far the branch is from a quorum of keepers, who name its nonce, and has all of that.
+ * What each of a quorum told it itself since it joined will do when they are off now.
  * @throws {Fault} noQuorum; refused, when entries are missing
  */
 export async function needNewest(host: Host, branch: string): Promise<void> {
   const policy = host.journal.needPolicy("up");
   const isOut = !isMember(policy, hostId(host)); // it came by bundle, and a person knows from where
   if (isOut || host.history.last() !== undefined || host.keepers.isAlone(policy)) return;
-  const { seq } = await host.keepers.look("up", policy, branch);
+  const seq = await newestOf(host, policy, branch);
   const { seq: here } = host.journal.head(branch);
   if (here >= seq) return;
   throw new Fault(
@@ -25,6 +26,17 @@ export async function needNewest(host: Host, branch: string): Promise<void> {
       hint: "isconf up, when a host that has them is there",
     },
   );
+}
+
+async function newestOf(host: Host, policy: Policy, branch: string): Promise<number> {
+  try {
+    return (await host.keepers.look("up", policy, branch)).seq;
+  } catch (e) {
+    const fault = Fault.from("up", e);
+    const told = fault.kind === "noQuorum" ? host.heads.direct(branch) : undefined;
+    if (told === undefined) throw fault;
+    return told;
+  }
 }
 
 /**

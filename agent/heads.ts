@@ -112,48 +112,75 @@ export class Heads {
   }
 
   /** Keeps what a peer told that is new and signed by a keeper of this host's branch; in one transaction. */
-  take(value: Cbor): void {
+  take(from: string, value: Cbor): void {
     const { journal, db, clock, own, self, branch } = this.#o;
     const policy = journal.policy();
     const here = branch();
     if (!Array.isArray(value) || policy === undefined || here === undefined) return;
     const news = new Map<string, { n: number; bytes: Uint8Array }>();
+    const direct: string[] = [];
     for (const one of value.slice(0, 2 * keepersMax)) {
       const [named, bytes] = Array.isArray(one) ? one : [];
       if (named !== here || !(bytes instanceof Uint8Array) || bytes.length > headWordBytesMax) continue;
-      const { kid, n } = this.#read(policy, here, bytes) ?? { kid: "", n: 0 };
+      const { kid, n, isNew } = this.#read(policy, here, from, bytes) ?? { kid: "", n: 0, isNew: false };
       if (kid === "") continue;
+      if (kid === from) direct.push(kid);
       if (kid === self()) own.hearCount("head", n);
-      else if (n > (news.get(kid)?.n ?? -1)) news.set(kid, { n, bytes });
+      else if (isNew && n > (news.get(kid)?.n ?? -1)) news.set(kid, { n, bytes });
     }
-    if (news.size === 0) return;
+    if (news.size === 0 && direct.length === 0) return;
+    const insert = `INSERT INTO head_word VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT (keeper, branch) DO UPDATE
+      SET n = excluded.n, bytes = excluded.bytes, heard_ms = excluded.heard_ms`;
     db.write((tx) => {
-      for (const [kid, { n, bytes }] of news) {
-        tx.run("INSERT OR REPLACE INTO head_word VALUES (?, ?, ?, ?, ?)", kid, here, n, bytes, clock.wall());
+      for (const [kid, { n, bytes }] of news) tx.run(insert, kid, here, n, bytes, clock.wall());
+      for (const kid of direct) {
+        tx.run("UPDATE head_word SET direct = 1 WHERE keeper = ? AND branch = ?", kid, here);
       }
     });
     for (const kid of news.keys()) this.heard(kid, here);
   }
 
-  /** Who said it and its number, when it is newer than what is held and its signature holds. */
-  #read(policy: Policy, branch: string, bytes: Uint8Array): { kid: string; n: number } | undefined {
+  /**
+   * Who said it and its number, when its signature holds and it is newer than what is held; or as new, when it is the first
+   * that the keeper told this host itself.
+   */
+  #read(
+    policy: Policy,
+    branch: string,
+    from: string,
+    bytes: Uint8Array,
+  ): { kid: string; n: number; isNew: boolean } | undefined {
     try {
       const { kid, payload } = open1(bytes);
       if (!policy.keepers.hosts.includes(kid)) return undefined;
-      const words = readWords(payload);
-      if (words.n <= (this.#kept(kid, branch)?.n ?? -1)) return undefined; // old: not worth a look at its signature
+      const { n } = readWords(payload);
+      const kept = this.#kept(kid, branch);
+      const isNew = n > (kept?.n ?? -1);
+      const isFirst = kid === from && n === kept?.n && kept.direct === 0;
+      if (!isNew && !isFirst) return undefined; // old: not worth a look at its signature
       verify1(bytes, context(TYPE.head, policy.domain, branch), hostKey(policy, kid));
-      return { kid, n: words.n };
+      return { kid, n, isNew };
     } catch (e) {
       if (e instanceof Fault) return undefined; // not what a keeper of ours would say
       throw e;
     }
   }
 
-  #kept(keeper: string, branch: string): HeadWords | undefined {
-    const sql = "SELECT bytes FROM head_word WHERE keeper = ? AND branch = ?";
-    const row = this.#o.db.read((r) => r.get<{ bytes: Uint8Array }>(sql, keeper, branch));
-    return row && readWords(open1(row.bytes).payload);
+  #kept(keeper: string, branch: string): HeadWords & { direct: number } | undefined {
+    const sql = "SELECT bytes, direct FROM head_word WHERE keeper = ? AND branch = ?";
+    const row = this.#o.db.read((r) => r.get<{ bytes: Uint8Array; direct: number }>(sql, keeper, branch));
+    return row && { ...readWords(open1(row.bytes).payload), direct: row.direct };
+  }
+
+  /**
+   * How far a branch was, by a quorum of keepers who each told this host themselves: what others tell on may be as old as
+   * they like. undefined: not so many have. Where this branch or its epoch has moved on since, it is further than this says.
+   */
+  direct(branch: string): number | undefined {
+    const { hosts, quorum } = this.#o.journal.needPolicy("up").keepers;
+    const { epoch } = this.#o.journal.head(branch);
+    const words = hosts.map((k) => this.#kept(k, branch)).filter((w) => w?.direct === 1 && w.epoch >= epoch);
+    return words.map((w) => w!.seq).sort((a, b) => b - a)[quorum - 1];
   }
 
   /** A keeper has just said how it stands, in whatever words that cannot be old. */

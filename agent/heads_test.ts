@@ -68,25 +68,38 @@ test("a host is stale when a quorum has said nothing new for long; the words of 
   assert.equal(heads.state("main").isStale, false, "it has just begun");
   await clock.advance(headStaleMs + 1);
   assert.equal(heads.state("main").isStale, true);
-  heads.take([say(k1, 10)]);
+  heads.take("peer", [say(k1, 10)]);
   assert.equal(heads.state("main").isStale, true);
-  heads.take([say(k2, 10)]);
+  heads.take("peer", [say(k2, 10)]);
   const { isStale, seq, control } = heads.state("main");
   assert.deepEqual([isStale, seq, control], [false, 4, 5]);
   await clock.advance(headStaleMs + 1);
   const since = heads.state("main").sinceMs;
-  heads.take([say(k1, 10), say(k2, 10)]);
-  heads.take([say(k1, 9), say(k2, 9)]);
+  heads.take("peer", [say(k1, 10), say(k2, 10)]);
+  heads.take("peer", [say(k1, 9), say(k2, 9)]);
   assert.equal(heads.state("main").isStale, true, "what is not new is no sign of life");
   assert.equal(heads.state("main").sinceMs, since);
-  heads.take([say(k1, 11, { seq: 9 }), say(k2, 11)]);
+  heads.take("peer", [say(k1, 11, { seq: 9 }), say(k2, 11)]);
   assert.deepEqual([heads.state("main").isStale, heads.state("main").seq], [false, 4], "two have at least 4");
   const again = open();
   assert.equal(again.state("main").isStale, false, "what was heard is remembered");
-  again.take([say(k1, 11), say(k2, 11)]);
+  again.take("peer", [say(k1, 11), say(k2, 11)]);
   await clock.advance(headStaleMs + 1);
   assert.equal(open().state("main").isStale, true, "and for how long, by the clock on the wall");
   assert.equal(f.db.read((r) => r.all("SELECT * FROM head_word")).length, 2);
+});
+
+test("how far a branch was is known of a quorum of keepers who told this host themselves, and for ever", async (t) => {
+  const { keepers: [k1, k2], open, say } = await under(t);
+  const heads = open();
+  heads.take(k2.id, [say(k1, 10), say(k2, 10)]);
+  assert.equal(heads.direct("main"), undefined, "what k1 said came from another, and may be old");
+  heads.take(k1.id, [say(k1, 9)]);
+  assert.equal(heads.direct("main"), undefined, "this was old already");
+  heads.take(k1.id, [say(k1, 10)]);
+  assert.equal(heads.direct("main"), 4);
+  heads.take("peer", [say(k1, 11, { seq: 6 }), say(k2, 11, { seq: 5 })]);
+  assert.equal(open().direct("main"), 5, "later words of theirs count from whomever they come");
 });
 
 test("words of strangers, of hosts that are no keepers, for another branch or domain, padded, and nonsense are not kept", async (t) => {
@@ -113,9 +126,9 @@ test("words of strangers, of hosts that are no keepers, for another branch or do
       [say(k1, 10, {}, "web")],
       [["main", (say(k1, 10, {}, "web") as Cbor[])[1]!]],
     ] as Cbor[]
-  ) heads.take(value);
+  ) heads.take("peer", value);
   assert.equal(f.db.read((r) => r.all("SELECT * FROM head_word")).length, 0);
-  heads.take([["main", good]]);
+  heads.take("peer", [["main", good]]);
   assert.equal(f.db.read((r) => r.all("SELECT * FROM head_word")).length, 1);
 });
 
@@ -155,7 +168,7 @@ test("a keeper says it anew once a minute, sooner when the branch has grown, and
 test("what two hosts say at a contact is small, and tells a host of a report and a word that it does not remember", async (t) => {
   const { keepers: [k1, k2, k3], open, say, f, own, a } = await under(t);
   const heads = open();
-  heads.take([say(k1, 10), say(k2, 10), say(k3, 10)]);
+  heads.take("peer", [say(k1, 10), say(k2, 10), say(k3, 10)]);
   const reports = new Reports({ ...f, own, key: newKey, self: () => k1.id, stands: () => undefined });
   const forks = { digest: () => f.journal.forks.digest(), compare: () => Promise.resolve() };
   const contact = new Contact({ heads, forks: forks as never, branch: () => "main" });
@@ -176,7 +189,7 @@ test("what two hosts say at a contact is small, and tells a host of a report and
     maySign: () => false,
   });
   assert.equal(self.ahead(), undefined);
-  theirs.take([say(k1, 11)]);
+  theirs.take("peer", [say(k1, 11)]);
   assert.match(self.ahead() ?? "", /a later word of this host/);
   assert.equal(hostId(a.agent.host).length, 64);
 });
@@ -203,7 +216,7 @@ test("status and doctor say that a host is stale, and that it is behind what kee
   );
   const { domain } = host.journal.needPolicy("test");
   const words = { epoch: 0, seq: 3, id: new Uint8Array(32), control: 1, n: 1, timeMs: 1 };
-  host.heads.take([["main", sign1(k.host, context(TYPE.head, domain, "main"), encode(words))]]);
+  host.heads.take("peer", [["main", sign1(k.host, context(TYPE.head, domain, "main"), encode(words))]]);
   assert.deepEqual([standing().stale, standing().state, standing().of], [null, "behind", 3]);
   assert.equal(await finding(), undefined);
 });
@@ -213,6 +226,8 @@ test("a host without memory applies nothing before a quorum of keepers has said 
   await checkIn(a, 1);
   await b.acts.apply.up(b.call(), UP);
   const c = await makeHost(t, { conf: MESHED });
+  const { mesh, heads } = c.agent.host;
+  heads.take = () => {}; // it hears from nobody how far the branch is
   await joinDomain(a, c, "hostc");
   await until("c has b", () => c.agent.host.mesh.peers().length === 2);
   await a.stop();
@@ -223,7 +238,6 @@ test("a host without memory applies nothing before a quorum of keepers has said 
   await a.start();
   await until("a is back", () => c.agent.host.mesh.peers().length === 2);
   await checkIn(a, 1);
-  const { mesh } = c.agent.host;
   const ask = mesh.ask.bind(mesh);
   mesh.ask = (to, method, value, waitMs) =>
     method === "entries" ? Promise.resolve([]) : ask(to, method, value, waitMs); // it is kept from the rest
@@ -238,4 +252,16 @@ test("a host without memory applies nothing before a quorum of keepers has said 
   await until("a is gone again", () => c.agent.host.mesh.peers().length === 1);
   await c.acts.apply.up(c.call(), UP); // it has a memory now
   assert.ok(c.agent.host.journal.head(CONTROL).seq > 1);
+});
+
+test("what the keepers told a host without memory is enough when they are off", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  await checkIn(a, 1);
+  const { host } = b.agent;
+  await until("b was told", () => host.heads.direct("main") !== undefined);
+  await until("b has it", () => host.journal.head("main").seq === 1);
+  await a.stop();
+  await until("a is gone", () => host.mesh.peers().length === 0);
+  await b.acts.apply.up(b.call(), UP);
+  assert.equal(host.history.applied(), 1);
 });

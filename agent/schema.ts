@@ -72,6 +72,10 @@ const MIGRATIONS: Migration[] = [{
       keeper TEXT NOT NULL, branch TEXT NOT NULL, n INTEGER NOT NULL, bytes BLOB NOT NULL, heard_ms INTEGER NOT NULL,
       PRIMARY KEY (keeper, branch)) STRICT;
   `,
+}, {
+  version: 6,
+  name: "what keepers said themselves",
+  sql: "ALTER TABLE head_word ADD COLUMN direct INTEGER NOT NULL DEFAULT 0;",
 }];
 
 /** Opens agent.db. FULL: a lost row could repeat a command or fork a journal. */
