@@ -4,7 +4,7 @@
 import type { Db, Tx } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, concat, decode, encode, Fault, type KeyPair } from "../mq/mod.ts";
 import { type EntryRecord, sealVote } from "./entry.ts";
-import { entriesPerCommitMax, stageBytesMax, timeMsMax } from "./limits.ts";
+import { acceptedLimits, timeMsMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import { batchId, decodeProof, encodeProof, type Proof, type Voted } from "./promises.ts";
 
@@ -28,9 +28,6 @@ export interface Held extends Claim {
 }
 
 const ID_BYTES = 32;
-
-/** What this keeper has kept itself may be as much as a check-in may be, and no message is. */
-const acceptedLimits = { bytesMax: 2 * stageBytesMax, itemsMax: 4 * entriesPerCommitMax };
 
 /** Why a branch stands still under a lock of that kind. */
 export const CHANGING = "the keepers are being changed";

@@ -6,6 +6,7 @@ import { readEntry } from "./entry.ts";
 import { takeIn } from "./intake.ts";
 import type { Journal } from "./journal.ts";
 import type { Own } from "./own.ts";
+import { Answers } from "./answers.ts";
 import { type Held, type Keeper, lockedBy } from "./keeper.ts";
 import type { KeeperRegister, Seen } from "./keeper_register.ts";
 import {
@@ -58,6 +59,7 @@ export type KeeperDoor = (from: string, value: Cbor) => Promise<Uint8Array>;
 /** From now on this host answers as a keeper, whenever the policy says that it is one; the same for requests of its own. */
 export function serveKeeper(o: KeeperServiceOptions): KeeperDoor {
   const stages = new Stages(o.journal, o.clock);
+  const answers = new Answers(o.clock);
   const door: KeeperDoor = async (from, value) => {
     const [branch, bytes] = Array.isArray(value) ? value : [];
     if (typeof branch !== "string" || !(bytes instanceof Uint8Array)) throw malformed();
@@ -70,16 +72,22 @@ export function serveKeeper(o: KeeperServiceOptions): KeeperDoor {
     if (!isKeeper && branch !== CONTROL) throw noKeeper();
     if (!isMember(policy, from)) throw denied("that host is not of this domain");
     const { nonce, body } = openRequest(bytes, policy, branch, from, fromHex(self));
+    const seal = (answer: Cbor) => sealReply(answer, nonce, policy.domain, branch, key);
+    if (body.what === "more") return seal(answers.part(from, body.of, body.offset));
     o.own.need("keeper");
     if (!await o.hearEnough()) throw tooEarly();
     const answer = await answerTo(o, stages, { policy, branch, from, self, body });
-    return sealReply(answer, nonce, policy.domain, branch, key);
+    return seal(answers.fit(from, nonce, answer));
   };
   o.mesh.answer("keeper", door);
   return door;
 }
 
-async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): Promise<Cbor> {
+async function answerTo(
+  o: KeeperServiceOptions,
+  stages: Stages,
+  asked: Asked & { body: Exclude<RequestWords, { what: "more" }> },
+): Promise<Cbor> {
   const { policy, branch, from, body } = asked;
   if (branch !== CONTROL && !asked.policy.branches.has(branch)) {
     throw new Fault("keeper", "notFound", `there is no branch ${inert(branch)}`, { hint: "isconf status" });
@@ -125,18 +133,18 @@ async function answerTo(o: KeeperServiceOptions, stages: Stages, asked: Asked): 
   }
 }
 
-/** What this keeper has voted for is certified now, as these votes of others prove. */
+/** What this keeper has voted for is certified now, as these votes of others prove; from the entry `first` of it on. */
 function keep(
   o: KeeperServiceOptions,
   branch: string,
-  { batch, certs }: RequestWords & { what: "keep" },
+  { batch, first, certs }: RequestWords & { what: "keep" },
 ): void {
   const accepted = o.keeper.accepted(branch);
   if (accepted === undefined || !bytesEqual(accepted.batch, batch)) return; // it has it by now, or fetches it
-  const records = accepted.records.map(([entry, origin], i) => ({
+  const records = accepted.records.slice(first, first + certs.length).map(([entry, origin], i) => ({
     entry: entry!,
     origin: origin!,
-    cert: certs[i] ?? new Uint8Array(0),
+    cert: certs[i]!,
   }));
   takeIn(o, records, { branch });
 }

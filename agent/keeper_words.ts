@@ -36,7 +36,8 @@ export type RequestWords =
   | { what: "claim"; claim: Uint8Array; freed?: Uint8Array }
   | { what: "stage"; batch: Uint8Array; part: number; entries: Uint8Array[][] }
   | { what: "certify"; batch: Uint8Array; parts: number; term: number; proof?: Uint8Array }
-  | { what: "keep"; batch: Uint8Array; certs: Uint8Array[] };
+  | { what: "keep"; batch: Uint8Array; first: number; certs: Uint8Array[] }
+  | { what: "more"; of: Uint8Array; offset: number };
 
 /** What a keeper knows of a branch: its lock, and its end. */
 export interface LookReply {
@@ -112,8 +113,9 @@ export function openRequest(
     isStage ||
     (body?.what === "certify" && isBytes(body.batch) && isCount(body.parts) && isCount(body.term) &&
       (body.proof === undefined || body.proof instanceof Uint8Array)) ||
-    (body?.what === "keep" && isBytes(body.batch) && Array.isArray(body.certs) &&
-      body.certs.every((cert) => cert instanceof Uint8Array));
+    (body?.what === "keep" && isBytes(body.batch) && isCount(body.first) && Array.isArray(body.certs) &&
+      body.certs.every((cert) => cert instanceof Uint8Array)) ||
+    (body?.what === "more" && body.of instanceof Uint8Array && isCount(body.offset));
   if (!isSound) throw malformed("a request to a keeper");
   return { nonce: e.nonce, body };
 }

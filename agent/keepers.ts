@@ -2,32 +2,30 @@
 // have to agree, and what their answers come to. Not what a keeper decides (keeper_service.ts).
 import { isDeepStrictEqual } from "node:util";
 import type { Db } from "../fs/mod.ts";
-import { bytesEqual, type Cbor, type Clock, Fault, fromHex, keyId, type KeyPair } from "../mq/mod.ts";
+import { bytesEqual, type Cbor, type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
 import { type EntryRecord, openVote, readEntry } from "./entry.ts";
 import type { Heads } from "./heads.ts";
 import { proveAuthors } from "./intake.ts";
 import type { Journal } from "./journal.ts";
+import { askKeeper } from "./keeper_ask.ts";
 import { certified, type Held, type Keeper, type Proposal } from "./keeper.ts";
 import type { KeeperDoor } from "./keeper_service.ts";
 import {
   type ClaimReply,
   type ClaimWords,
   type LookReply,
-  openReply,
   readClaimed,
   readLook,
   readVotes,
   type RequestWords,
   sealClaim,
-  sealRequest,
 } from "./keeper_words.ts";
 import { keeperAskMs, keeperWorkMs, registerAskMs, termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
-import { inert } from "./names.ts";
 import { batchId, encodeProof, joinProofs, judge, type Proof, Undecided } from "./promises.ts";
 import { askOne, askQuorum, countIn, lockOf, tooFew } from "./quorum.ts";
-import { partsOf } from "./stages.ts";
-import { hostKey, nameOf, type Policy } from "./trust.ts";
+import { inParts, partsOf } from "./stages.ts";
+import { hostKey, type Policy } from "./trust.ts";
 
 export interface KeepersOptions {
   db: Db;
@@ -305,14 +303,16 @@ export class Keepers {
     records: readonly EntryRecord[],
     sets: readonly Policy["keepers"][],
   ): Promise<void> {
-    const words = { batch: batchId(batch.map(({ id }) => id)), certs: records.map(({ cert }) => cert) };
+    const id = batchId(batch.map(({ id }) => id));
+    const tell = async (keeper: string) => {
+      let first = 0;
+      for (const certs of inParts(records.map(({ cert }) => cert), (cert) => cert.length)) {
+        await this.#ask(op, policy, branch, keeper, { what: "keep", batch: id, first, certs });
+        first += certs.length;
+      }
+    };
     try {
-      await this.#quorum(
-        op,
-        policy,
-        (keeper) => this.#ask(op, policy, branch, keeper, { what: "keep", ...words }),
-        sets,
-      );
+      await this.#quorum(op, policy, tell, sets);
     } catch {
       // whoever has not heard of it asks others
     }
@@ -336,7 +336,7 @@ export class Keepers {
     return await askOne(op, keepers.sort((a, b) => Number(b === this.#self) - Number(a === this.#self)), ask);
   }
 
-  async #ask(
+  #ask(
     op: string,
     policy: Policy,
     branch: string,
@@ -344,27 +344,7 @@ export class Keepers {
     body: RequestWords,
     waitMs = policy.keepers.etcd === undefined ? keeperAskMs : registerAskMs,
   ): Promise<Cbor> {
-    const nonce = this.#o.clock.random(16);
-    const to = { domain: policy.domain, branch, keeper: fromHex(keeper), nonce };
-    const question = [branch, sealRequest(body, to, this.#o.key())];
-    let answer: Cbor;
-    try {
-      answer = keeper === this.#self
-        ? await this.#o.door(keeper, question)
-        : await this.#o.mesh.ask(keeper, "keeper", question, waitMs);
-    } catch (e) {
-      const fault = Fault.from(op, e);
-      if (fault.kind !== "gone") throw new Fault(op, fault.kind, fault.message, { hint: fault.hint });
-      throw new Fault(
-        op,
-        "noQuorum",
-        `the keeper ${inert(nameOf(policy, keeper))} does not answer: ${fault.message}`,
-        {
-          hint: `isconf status, then isconf ${op} again`,
-        },
-      );
-    }
-    return openReply(answer, nonce, policy, branch, keeper);
+    return askKeeper(this.#o, { op, policy, branch, keeper, waitMs }, body);
   }
 
   #checkTerm(lock: Held | null): void {

@@ -129,6 +129,24 @@ test("a check-in that came to one keeper before its host died is finished by the
   await until("it comes back and knows its own", () => seqOf(d!) === 2 && d!.agent.host.wip.count() === 0);
 });
 
+test("the same with a check-in that is longer than a message, and all of it or nothing", async (t) => {
+  const [a, b, c, d] = await withKeepers(t, ["hosta", "hostb", "hostc", "hostd"]);
+  await d!.acts.locks.lock(d!.call(), "what dies");
+  const long = Array.from({ length: 7 }, (_, i) => String(i).repeat(100_000));
+  for (let i = 0; i < 3; i++) await run(d!, ["/bin/true", ...long]);
+  lossy(d!, (to, what) => to !== idOf(a) && what === "stage");
+  assert.match((await faultOf(() => d!.acts.checkin.ci(d!.call()))).message, /1 of 3 keepers/);
+  await d!.stop();
+  await c.stop();
+  await until("both are gone", () => b.agent.host.mesh.peers().length === 1); // hosta is needed, over the mesh
+  const fault = await faultOf(() => b.acts.locks.lock(b.call(), "next", true));
+  assert.deepEqual([fault.kind, fault.hint], ["refused", "isconf up"], fault.message);
+  await until("it is certified everywhere", () => [a, b].every((host) => seqOf(host) === 3));
+  for (const host of [a, b]) {
+    await until("and done with", () => host.agent.host.keeper.accepted("main") === undefined);
+  }
+});
+
 test("a keeper that has not heard that a lock was given back hears it from whoever wants the next, in the words of who gave it", async (t) => {
   const [a, b, c] = await withKeepers(t);
   await b.acts.locks.lock(b.call(), "mine");

@@ -148,6 +148,10 @@ export const stagePartBytesMax = 900 * 1024;
 export const stageBytesMax = 256 * 1024 * 1024;
 export const stagesMax = 8;
 export const stageIdleMs = 120_000;
+/** What a keeper has voted for may be as much as a check-in may be, and no message is; in bytes and items of CBOR. */
+export const acceptedLimits = { bytesMax: 2 * stageBytesMax, itemsMax: 4 * entriesPerCommitMax };
+/** Answers too long for a message that a keeper keeps until they are fetched. */
+export const answersMax = 16;
 /**
  * Milliseconds after which a keeper says anew where a branch ends, and in which it does not although it has grown; milliseconds
  * without a new word of a quorum after which a host is stale; bytes of such a word.

@@ -151,17 +151,24 @@ function refused(why: string): Fault {
 }
 
 /** A check-in in pieces that fit into one message each. */
-export function* partsOf(batch: readonly Proposal[]): IterableIterator<Uint8Array[][]> {
-  let part: Uint8Array[][] = [];
+export const partsOf = (batch: readonly Proposal[]): IterableIterator<Uint8Array[][]> =>
+  inParts(
+    batch.map(({ entry, origin }) => [entry, origin]),
+    ([entry, origin]) => entry!.length + origin!.length,
+  );
+
+/** All of these in pieces that fit into one message each. */
+export function* inParts<T>(all: readonly T[], bytesOf: (one: T) => number): IterableIterator<T[]> {
+  let part: T[] = [];
   let bytes = 0;
-  for (const { entry, origin } of batch) {
-    const size = entry.length + origin.length + 16;
+  for (const one of all) {
+    const size = bytesOf(one) + 16;
     if (part.length > 0 && bytes + size > stagePartBytesMax) {
       yield part;
       part = [];
       bytes = 0;
     }
-    part.push([entry, origin]);
+    part.push(one);
     bytes += size;
   }
   if (part.length > 0) yield part;

@@ -63,7 +63,9 @@ class Liar {
         const before = body.part === 0 ? [] : this.#staged.get(branch) ?? [];
         this.#staged.set(branch, [...before, ...body.entries]);
       }
-      if (!this.#lies || body.what === "look" || body.what === "keep") return await honest(from, value);
+      if (!this.#lies || body.what === "look" || body.what === "keep" || body.what === "more") {
+        return await honest(from, value);
+      }
       if (body.what === "stage") {
         return keeperWords.sealReply(null, nonce, policy.domain, branch, this.#self.host);
       }
