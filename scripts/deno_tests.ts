@@ -1,19 +1,21 @@
-// deno_tests: runs the unit tests under Deno, a few files at a time in a process of their own, as many processes as there are
-// processors. Not `deno test --parallel`: its threads share one umask, working directory and user. Further arguments go to
-// `deno test` (for example --filter).
-import { root, unitTests } from "./unit_files.ts";
+// deno_tests: runs tests under Deno, a few files at a time in a process of their own, as many processes as there are
+// processors: the unit tests, or those below the folders named by --in=FOLDER. Not `deno test --parallel`: its threads share one
+// umask, working directory and user. Further arguments go to `deno test` (for example --filter).
+import { root, testsIn, unitTests } from "./unit_files.ts";
 
+const folders = Deno.args.flatMap((arg) => arg.startsWith("--in=") ? [arg.slice("--in=".length)] : []);
+const further = Deno.args.filter((arg) => !arg.startsWith("--in="));
+
+const waiting = folders.length === 0 ? unitTests() : folders.flatMap(testsIn).sort();
 /** Files a process: enough that its start is little, and few enough that the last ones end at about the same time. */
-const filesPerProcess = 8;
-
-const waiting = unitTests();
-let code = 0;
+const filesPerProcess = folders.length === 0 ? 8 : 1;
+let code = waiting.length === 0 ? 1 : 0;
 
 /** Runs what is waiting; what a process says is shown when it has ended. */
 async function work(): Promise<void> {
   for (let files = take(); files.length > 0; files = take()) {
     const said = await new Deno.Command(Deno.execPath(), {
-      args: ["test", "-A", "--no-check", ...Deno.args, ...files], // types are checked once, by `deno check`
+      args: ["test", "-A", "--no-check", ...further, ...files], // types are checked once, by `deno check`
       cwd: root,
       stdin: "null",
     }).output();

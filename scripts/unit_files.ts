@@ -7,7 +7,7 @@ export function unitTests(): string[] {
 }
 
 /** Every test below `folder`; a folder that does not exist yet has none. */
-function testsIn(folder: string): string[] {
+export function testsIn(folder: string): string[] {
   try {
     return [...Deno.readDirSync(root + folder)].flatMap((entry) => {
       const path = `${folder}/${entry.name}`;

@@ -162,7 +162,53 @@ export const MUTANTS: readonly Mutant[] = [
       replace: "return isChange ? [follow(policy, entry, id).keepers] : [policy.keepers];",
     }],
   },
+  {
+    name: "untold-forks",
+    breaks: "what one host knows of two signatures for one place all come to know",
+    edits: [
+      {
+        file: "agent/fork_spread.ts",
+        find: 'journal.forks.onKept(({ id }) => mesh.publish("proof", id));',
+        replace: "",
+      },
+      {
+        file: "agent/fork_spread.ts",
+        find: "if (this.#stopped || !isId(digest) || bytesEqual(digest, this.digest())) return;",
+        replace: "if (isId(digest) || digest !== undefined) return;",
+      },
+    ],
+  },
+  {
+    name: "not-suspended",
+    breaks: "nothing new is certified of an author who was proven to have signed two entries for one place",
+    edits: [{
+      file: "agent/journal.ts",
+      find: "needNotSuspended(op: string, author: string): void {",
+      replace: "needNotSuspended(op: string, author: string): void {\n    if (op.length > 0) return;",
+    }],
+  },
+  {
+    name: "restored-signs",
+    breaks:
+      "a host that was put back from a backup, and knows it, signs nothing until it has learnt the rest",
+    edits: [{
+      file: "agent/own.ts",
+      find: "if (why === undefined) return;",
+      replace: "if (why === undefined || why.length > 0) return;",
+    }],
+  },
 ];
+
+/** What the simulator has no part in: garbage collection does not wait for who is putting something. */
+export const GC_MUTANT: Mutant = {
+  name: "gc-in-flight",
+  breaks: "what somebody holds stays until they have ended",
+  edits: [{
+    file: "fs/gc.ts",
+    find: "const waitingFor = holds.heldBefore(turn);",
+    replace: "const waitingFor = 0 * holds.heldBefore(turn);",
+  }],
+};
 
 /** The mutant of that name. Throws with all their names when there is none. */
 export function mutantNamed(name: string): Mutant {

@@ -1,6 +1,6 @@
 // Checker: what must hold whatever happens: the invariants of a fleet, looked at from outside after each commit of each host.
 // It believes nothing that a host believes: certificates, roles and keepers it reckons by itself (ledger.ts).
-import { entries } from "../../agent/mod.ts";
+import { entries, forksPerKeyMax } from "../../agent/mod.ts";
 import { decode, open1, toHex } from "../../mq/mod.ts";
 import type { Disk } from "./disk.ts";
 import { CONTROL, type Domain, type Identity } from "./domain.ts";
@@ -23,10 +23,17 @@ interface Begun {
   times: number;
 }
 
+/** Who has signed two things for one place, and what. */
+interface Proven {
+  kind: string;
+  key: string;
+}
+
 export class Checker {
   readonly ledger: Ledger;
   /** What each host has begun to apply, by host and place. */
   readonly #begun = new Map<string, Begun>();
+  readonly #proofs = new Map<string, Proven>();
   /** The batches that have the votes of a quorum, by branch and first place. */
   readonly #chosen = new Map<string, { batch: string; branch: string; seq: number }>();
   /** Who has voted for a batch, by branch, place, term and batch. */
@@ -53,10 +60,69 @@ export class Checker {
         case "accepted":
           if (after !== undefined) this.#votes(host, of(after));
           break;
+        case "pending":
+          if (after !== undefined && before === undefined) this.#signs(host);
+          break;
+        case "proof":
+          if (after !== undefined) this.#proven(of(after));
+          break;
         case "history":
           if (after !== undefined) this.#applied(host, before && of(before), of(after));
           break;
       }
+    }
+  }
+
+  /** What hosts know of who signed two things for one place. */
+  #proven(row: (name: string) => Value): void {
+    this.#proofs.set(toHex(row("id") as Uint8Array), {
+      kind: row("kind") as string,
+      key: row("key") as string,
+    });
+  }
+
+  /** I11: who knows that it was put back from a backup signs nothing more until a person has let it learn the rest. */
+  #signs({ identity, disk }: Seen): void {
+    if (!disk.tables.get("meta")!.rows.has("ahead")) return;
+    throw new Broken(
+      "I11",
+      `${identity.name} checks in although it knows that it has forgotten what it signed`,
+    );
+  }
+
+  /** A host goes on from a backup: what it has begun since it begins again. */
+  restored({ name }: Identity): void {
+    for (const [place, begun] of this.#begun) if (place.startsWith(`${name} `)) begun.allowed++;
+  }
+
+  /** I11: what somebody knows of two signatures for one place this host knows too, as far as it keeps such. */
+  knowsForks({ identity, disk }: Seen): boolean {
+    const table = disk.tables.get("proof")!;
+    const [kindAt, keyAt] = [table.column("kind"), table.column("key")];
+    const isFull = ({ kind, key }: Proven) =>
+      [...table.rows.values()].filter((row) => row[kindAt] === kind && row[keyAt] === key).length >=
+        forksPerKeyMax;
+    const here = new Set([...table.rows.values()].map((row) => toHex(row[table.column("id")] as Uint8Array)));
+    return [...this.#proofs].every(([id, proof]) =>
+      here.has(id) || proof.key === identity.id || isFull(proof)
+    );
+  }
+
+  /** How many places have two signatures that somebody knows of. */
+  get forks(): number {
+    return this.#proofs.size;
+  }
+
+  /** I11: a keeper that knows what an author did votes for nothing new of theirs. Nobody acknowledges anything here. */
+  #suspended({ identity, disk }: Seen, branch: string, entry: Uint8Array): void {
+    const author = toHex(entries.readEntry(entry).entry.author);
+    const table = disk.tables.get("proof")!;
+    for (const row of table.rows.values()) {
+      if (row[table.column("kind")] !== "author" || row[table.column("key")] !== author) continue;
+      throw new Broken(
+        "I11",
+        `${identity.name} votes in ${branch} for who it knows has signed two entries for one place`,
+      );
     }
   }
 
@@ -79,6 +145,7 @@ export class Checker {
       throw new Broken("I6", `${host.identity.name} voted in term ${term} of ${branch} after ${promised}`);
     }
     if (policy !== this.#policyOf(host)) this.#oldPolicy(host, branch, seq);
+    this.#suspended(host, branch, row("entry") as Uint8Array);
   }
 
   #policyOf({ disk }: Seen): string {
@@ -137,6 +204,7 @@ export class Checker {
     const isNew = ![...this.#voted.keys()].some((name) => name.endsWith(` ${batch}`));
     if (isNew && branch !== CONTROL) {
       for (const [entry] of records) {
+        this.#suspended(host, branch, entry!);
         const made = toHex(entries.readEntry(entry!).entry.policy);
         if (made !== policy) this.#oldPolicy(host, branch, seq);
       }
@@ -216,8 +284,22 @@ export class Checker {
     return Math.max(this.ledger.end(branch), 0, ...chosen);
   }
 
+  /**
+   * Whether keepers have voted for a revocation, others for a check-in, and neither for enough: it says where the branch ends, and
+   * neither can be certified while the other might be. What keepers vote who lie is not seen here.
+   */
+  isSplit(isOneSeen: boolean): boolean {
+    const open = [...this.#voted.keys()].map((name) => name.split(" ") as [string, string, string, string])
+      .filter(([branch, seq]) =>
+        Number(seq) > this.ledger.end(branch) && !this.#chosen.has(`${branch} ${seq}`)
+      );
+    const sides = new Set(open.map(([branch]) => branch === CONTROL));
+    return sides.size === 2 || (isOneSeen && sides.size === 1);
+  }
+
   /** I7: somebody got a lock, and what was certain before he asked is here. */
   locked(host: Seen, branch: string, certainBefore: number): void {
+    if (host.lies) return;
     const table = host.disk.tables.get("entry")!;
     for (let seq = 1; seq <= certainBefore; seq++) {
       if (table.rows.has(`${branch}\u0001${seq}`)) continue;

@@ -53,6 +53,11 @@ export class Disk {
     this.unsynced = [];
   }
 
+  /** It is put back to what it was when `from` was copied from it. */
+  restore(from: Disk): void {
+    for (const [name, table] of from.tables) this.tables.set(name, new Table(table.shape, table));
+  }
+
   rows(table: string): Row[] {
     return [...this.tables.get(table)?.rows.values() ?? []];
   }

@@ -24,6 +24,8 @@ export function disguiseOf(world: World, identity: Identity): (mesh: Mesh) => Me
           ? liar.heads(fn)
           : fn,
       ),
+    ask: (to, method, value, waitMs) =>
+      mesh.ask(to, method, method === "keeper" ? liar.twoFaced(to, value) : value, waitMs),
     publish: (topic, value) => mesh.publish(topic, topic === "head" ? liar.taller(value) : value),
   });
 }
@@ -35,6 +37,8 @@ class Liar {
   readonly #world: World;
   readonly #self: Identity;
   readonly #chance: Chance;
+  /** The last entry made up for a keeper that is brought something else. */
+  readonly #twins = new Map<string, Uint8Array | undefined>();
   /** What was brought for a vote last, by branch. */
   readonly #staged = new Map<string, Uint8Array[][]>();
 
@@ -50,6 +54,33 @@ class Liar {
 
   get #host() {
     return this.#world.hostOf(this.#self.id)!;
+  }
+
+  /** What it brings to a keeper: to some of them other entries than to the rest, in the same term. */
+  twoFaced(keeper: string, value: Cbor): Cbor {
+    const [branch, bytes] = value as [string, Uint8Array];
+    const { host, id } = this.#self;
+    const policy = this.#host.journal.needPolicy("lie");
+    const { nonce, body } = keeperWords.openRequest(bytes, policy, branch, id, fromHex(keeper));
+    if (body.what !== "stage") return value;
+    if (body.part === 0) {
+      this.#twins.delete(keeper);
+      if (this.#lies) this.#twins.set(keeper, undefined);
+    }
+    if (!this.#twins.has(keeper)) return value;
+    const twins = body.entries.map(([made]) => {
+      const { entry } = entries.readEntry(made!);
+      const words = { ...entry, timeMs: entry.timeMs + 1, prev: this.#twins.get(keeper) ?? entry.prev };
+      const twin = entries.sealEntry(words, this.#self.person, host);
+      this.#twins.set(keeper, twin.id);
+      return [twin.entry, twin.origin];
+    });
+    this.#world.note(
+      this.#self.name,
+      `brings something else of ${branch} to ${this.#world.hostOf(keeper)?.identity.name}`,
+    );
+    const to = { domain: policy.domain, branch, keeper: fromHex(keeper), nonce };
+    return [branch, keeperWords.sealRequest({ ...body, entries: twins }, to, host)];
   }
 
   /** A keeper that knows nothing of what it has said before. */
@@ -127,23 +158,36 @@ class Liar {
       if (!this.#lies || branch === "@domain") return answer;
       if (this.#chance.is(0.1)) return [[1, "x", null]];
       const head = this.#host.journal.head(branch);
+      if (after < head.seq && this.#chance.is(0.5)) return this.#twin(branch, after + 1);
       if (after + answer.length !== head.seq) return answer;
       this.#world.note(this.#self.name, `makes up entry ${head.seq + 1} of ${branch}`);
-      return [...answer, this.#madeUp(branch, head)];
+      const place = { epoch: head.epoch, seq: head.seq + 1, term: 1_000 };
+      return [...answer, this.#madeUp(branch, place, head.id)];
     };
   }
 
-  #madeUp(branch: string, head: { seq: number; id: Uint8Array; epoch: number }): Cbor {
+  /** A second entry for a place that is taken, in the term of the first: with that, or with its vote, it proves its own lie. */
+  #twin(branch: string, seq: number): Cbor[] {
+    const { entry } = entries.readEntry(this.#host.journal.at(branch, seq)!.entry);
+    this.#world.note(this.#self.name, `makes up a second entry ${seq} of ${branch}`);
+    return [this.#madeUp(branch, entry, entry.prev)];
+  }
+
+  #madeUp(
+    branch: string,
+    { epoch, seq, term }: { epoch: number; seq: number; term: number },
+    prev: Uint8Array,
+  ): Cbor {
     const policy = this.#host.journal.needPolicy("lie");
     const { host, person } = this.#self;
-    const place = { epoch: head.epoch, seq: head.seq + 1, term: 1_000 };
+    const place = { epoch, seq, term };
     const sealed = entries.sealEntry(
       {
         level: entries.ENTRY_LEVEL,
         domain: policy.domain,
         branch,
         ...place,
-        prev: head.id,
+        prev,
         policy: policy.head,
         timeMs: this.#chance.below(1_000_000),
         author: fromHex(this.#self.author),

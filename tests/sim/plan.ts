@@ -58,6 +58,14 @@ export interface Ambush {
   host: number;
 }
 
+/** A host that is no keeper is put back to what it was some time before: from a backup, or as the copy of a disk. */
+export interface Restore {
+  atMs: number;
+  host: number;
+  backMs: number;
+  forMs: number;
+}
+
 export interface Step {
   atMs: number;
   host: number;
@@ -72,6 +80,7 @@ export interface Lists {
   disks: BadDisk[];
   steps: Step[];
   ambushes: Ambush[];
+  restores: Restore[];
   /** Hosts that lie. */
   liars: number[];
 }
@@ -126,7 +135,7 @@ export function planOf({ seed, hosts: wanted, keep = {} }: PlanOptions): Plan {
     link: linkOf(shape),
     follows: Array.from({ length: hosts }, () => shape.is(0.7)),
     failing: shape.one([0, 0, 0.03, 0.1]),
-    tasks: list("tasks", 2, 16, (c) => ({ atMs: c.below(rushMs), host: host(c), what: taskOf(c, keepers) })),
+    tasks: list("tasks", 2, 16, (c) => ({ atMs: c.below(rushMs), host: host(c), what: c.one(TASKS) })),
     cuts: list("cuts", 3, isAlone ? 0 : 5, (c) => cutOf(c, hosts, at(c))),
     crashes: list("crashes", 4, 6, (c) => ({
       atMs: at(c),
@@ -155,18 +164,15 @@ export function planOf({ seed, hosts: wanted, keep = {} }: PlanOptions): Plan {
       forMs: c.from(100, 6_000),
       host: host(c),
     })),
+    restores: list("restores", 9, hosts > keepers ? 2 : 0, (c) => ({
+      atMs: at(c),
+      host: c.from(keepers, hosts - 1),
+      backMs: c.one([500, 2_000, 5_000, 20_000]),
+      forMs: c.from(10, 2_000),
+    })),
     liars: list("liars", 7, isAlone ? 0 : 2, (c) => liarsMax > 0 && c.is(0.5) ? c.below(keepers) : hosts - 1)
       .filter((host, i, all) => all.indexOf(host) === i && (host >= keepers || i < liarsMax)),
   };
-}
-
-/**
- * Of two keepers that have to agree nobody is revoked here: one may have voted for a check-in and the other for the
- * revocation, and then neither can follow. That is a known defect of the product, which a third keeper resolves.
- */
-function taskOf(chance: Chance, keepers: number): Task["what"] {
-  const what = chance.one(TASKS);
-  return keepers === 2 && (what === "revoke" || what === "evict") ? "up" : what;
 }
 
 /** What people do, the more often the more often it stands here. */

@@ -36,7 +36,16 @@ export async function search(
   return undefined;
 }
 
-const LISTS: (keyof Lists)[] = ["crashes", "cuts", "disks", "steps", "ambushes", "liars", "tasks"];
+const LISTS: (keyof Lists)[] = [
+  "crashes",
+  "cuts",
+  "disks",
+  "steps",
+  "ambushes",
+  "restores",
+  "liars",
+  "tasks",
+];
 
 /** Fewer people, power cuts, liars … with which the same invariant breaks: each list is halved as long as it does. */
 export async function shrink(

@@ -20,6 +20,8 @@ export interface Outcome {
   trace: string[];
   /** Entries that became certain. */
   entries: number;
+  /** Places with two signatures of one key that somebody got to know. */
+  forks: number;
 }
 
 /** How long hosts have to become equal when all is well, in ms: some sweeps (sweepMs of agent/limits.ts), and what is asked for still. */
@@ -52,6 +54,7 @@ export async function simulate(options: PlanOptions & { isTraced?: boolean }): P
     plan,
     trace: trace ?? [],
     entries: checker.ledger.end("main") + checker.ledger.end("side"),
+    forks: checker.forks,
   };
 }
 
@@ -92,9 +95,24 @@ async function somebodyWorks(world: World, people: Workload): Promise<boolean> {
     if (outcome === undefined) {
       throw new Broken("L2", `${host.identity.name} waits for ever: ${host.host.turn.doing}`);
     }
+    if (isWedged(world, outcome.message)) return false;
     if (mayStillWork(world, host)) throw outcome;
   }
   return false;
+}
+
+/**
+ * Whether a branch stands still in one of the two ways that the product cannot mend without root keys (agent/README.md, "What
+ * keepers cannot decide"), and that this is so is seen from outside.
+ */
+function isWedged(world: World, message: string): boolean {
+  const { checker, plan } = world;
+  const { keepers: { hosts, quorum } } = checker.ledger.newest;
+  if (/two batches were proposed in term/.test(message)) {
+    return checker.forks > 0 && plan.liars.length > 0 && 2 * quorum > hosts.length + 1;
+  }
+  return /a key is being revoked, which somebody has begun|a check-in of \w+ was begun/.test(message) &&
+    checker.isSplit(plan.liars.some((i) => hosts.includes(world.hosts[i]!.identity.id)));
 }
 
 /** L1: all hosts come to have the same, within {@link calmMs}. */
@@ -104,9 +122,12 @@ async function settle(world: World, when: string): Promise<void> {
   for (;;) {
     await kernel.run(kernel.now + 2_000);
     const behind = world.hosts.filter((host) => !isCurrent(world, host));
-    if (behind.length === 0) return;
+    const unaware = world.hosts.filter((host) => !isAware(world, host));
+    if (behind.length === 0 && unaware.length === 0) return;
     if (kernel.now < until) continue;
-    throw new Broken("L1", `${behind.map(({ identity }) => identity.name).join(", ")} not current ${when}`);
+    const names = (hosts: SimHost[]) => hosts.map(({ identity }) => identity.name).join(", ");
+    if (behind.length > 0) throw new Broken("L1", `${names(behind)} not current ${when}`);
+    throw new Broken("I11", `${names(unaware)} not told of all who signed two things for one place ${when}`);
   }
 }
 
@@ -116,6 +137,16 @@ function isCurrent({ checker }: World, host: SimHost): boolean {
   return [host.identity.branch, "@domain"].every((branch) =>
     journal.head(branch).seq >= checker.ledger.end(branch)
   );
+}
+
+/** Whether a host that is honest, and in the domain, knows of all two-faced signatures that others know of. */
+function isAware(world: World, host: SimHost): boolean {
+  const isOut = world.checker.ledger.newest.cuts.has(host.identity.id);
+  return isOut || world.isLiar(host) || world.checker.knowsForks({
+    identity: host.identity,
+    disk: host.around.disk,
+    lies: false,
+  });
 }
 
 /** Somebody who may lock their branch, on a host that nothing stands in the way of. */

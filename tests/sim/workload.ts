@@ -1,6 +1,6 @@
 // Workload: what people do in a simulated fleet, with the real verbs: lock, work and check in, take locks over, leave them
 // lying, settle what a crash left, change roles and keepers. And that in the end somebody can still work (L1, L2).
-import { apply, checkin, keepers, locks, roles, work } from "../../agent/mod.ts";
+import { apply, checkin, keepers, locks, recover, roles, work } from "../../agent/mod.ts";
 import { Fault } from "../../mq/mod.ts";
 import type { SimHost } from "./host.ts";
 import { Chance } from "./kernel.ts";
@@ -17,6 +17,8 @@ const triesMax = 5;
 
 /** The host has died under the hands of who worked there. */
 class Died extends Error {}
+
+const LIARS_DO: ReadonlySet<Task["what"]> = new Set(["work", "steal", "leave"]);
 
 export class Workload {
   readonly #world: World;
@@ -41,7 +43,8 @@ export class Workload {
   }
 
   async #do(host: SimHost, what: Task["what"]): Promise<void> {
-    if (!host.isUp || this.#world.isLiar(host)) return;
+    // Who lies works as others do, with two faces (liars.ts), and has no say in what the domain is.
+    if (!host.isUp || (this.#world.isLiar(host) && !LIARS_DO.has(what))) return;
     const { boots } = host;
     this.busy++;
     // Who works on a host that dies goes home: what it was doing comes to no end.
@@ -124,6 +127,7 @@ export class Workload {
     const { checker } = this.#world;
     const { branch } = host.identity;
     if (host.host.wip.count() === 0) await this.#up(host);
+    if (host.host.own.ahead() !== undefined && this.#chance.is(0.5)) await this.#recover(host);
     await this.#settleWork(host);
     const certain = checker.certainOf(branch);
     await this.#verb(host, steal ? "lock --steal" : "lock", () => locks.lock(host.call(), "why", steal));
@@ -136,6 +140,10 @@ export class Workload {
     if (leaves) return;
     await this.#think(host);
     await this.ci(host);
+  }
+
+  #recover(host: SimHost): Promise<unknown> {
+    return this.#verb(host, "recover", () => recover(host.call(), { alone: false }));
   }
 
   async exec(host: SimHost): Promise<void> {
@@ -246,6 +254,7 @@ export class Workload {
     for (let tries = 0; tries < triesMax; tries++) {
       try {
         if (host.host.wip.count() === 0) await this.#up(host);
+        if (host.host.own.ahead() !== undefined) await this.#recover(host);
         await this.#settleWork(host);
         await this.#verb(host, "lock", () => locks.lock(host.call(), "L2", tries > 0));
         await this.exec(host);

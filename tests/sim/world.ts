@@ -3,7 +3,7 @@
 import type { Runner } from "../../agent/mod.ts";
 import { Fault, MemoryNetwork } from "../../mq/mod.ts";
 import { Checker } from "./checker.ts";
-import { PowerCut } from "./disk.ts";
+import { Disk, PowerCut } from "./disk.ts";
 import { diskOf, type Domain, domainOf } from "./domain.ts";
 import { SimHost } from "./host.ts";
 import { Chance, Kernel, MachineClock } from "./kernel.ts";
@@ -168,6 +168,20 @@ export class World {
     this.kernel.after(forMs, () => host.isUp || this.boot(host));
   }
 
+  /**
+   * A host that is no keeper goes on from a backup. What a keeper has promised and forgotten is not asked for here: it is
+   * found afterwards, and not prevented (agent/README.md).
+   */
+  #restore(host: SimHost, backup: Disk, forMs: number): void {
+    const said = (name: string) => host.around.disk.tables.get("promise")!.column(name);
+    const isBound = host.around.disk.rows("promise").some((row) => row[said("said")] !== null) ||
+      host.around.disk.rows("signed").some((row) => row[0] === "vote");
+    if (isBound || this.isLiar(host) || !host.isUp) return;
+    this.crash(host, { when: "and is put back from a backup", lost: 0, forMs });
+    host.around.disk.restore(backup);
+    this.checker.restored(host.identity);
+  }
+
   /** Calls `fn` once: when this life of a host ends, or when what comes back is called. */
   onDeath(host: SimHost, boots: number, fn: () => void): () => void {
     let isOver = false;
@@ -218,6 +232,11 @@ export class World {
     }
     for (const { atMs, host, forMs, code } of plan.disks) {
       later(atMs, () => void this.#bad.set(hosts[host]!, { untilMs: kernel.now + forMs, code }));
+    }
+    for (const { atMs, host, backMs, forMs } of plan.restores) {
+      let backup: Disk | undefined;
+      later(Math.max(0, atMs - backMs), () => backup = new Disk(hosts[host]!.around.disk));
+      later(atMs, () => backup && this.#restore(hosts[host]!, backup, forMs));
     }
     for (const { atMs, host, byMs } of plan.steps) {
       later(atMs, () => {
