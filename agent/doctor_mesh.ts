@@ -1,10 +1,11 @@
 // Doctor mesh: the checks that are about other hosts: whether they can reach this one, find it and agree with its clock.
 // Part of the doctor (doctor.ts); it looks and changes nothing.
 import * as fs from "node:fs";
+import { Fault } from "../mq/mod.ts";
 import type { Bad } from "./doctor.ts";
 import type { Call } from "./host.ts";
 import { clockOffMs } from "./limits.ts";
-import { inert } from "./names.ts";
+import { CONTROL, inert } from "./names.ts";
 import { getMeta } from "./schema.ts";
 import { proofLine } from "./status.ts";
 import { nameOf } from "./trust.ts";
@@ -41,6 +42,17 @@ export const MESH_CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
       text: `not connected with ${names}: nothing can be locked or checked in from here`,
       hint: `isconf status on ${names}; perhaps peers in isconf.conf here, then isconf restart`,
     };
+  },
+  register: async ({ host }) => {
+    const policy = host.journal.policy();
+    if (policy?.keepers.etcd === undefined) return undefined;
+    try {
+      await host.keepers.look("doctor", policy, CONTROL); // whichever keeper answers has asked etcd
+      return undefined;
+    } catch (e) {
+      const { message, hint } = Fault.from("doctor", e);
+      return { text: `etcd decides, and cannot: ${message}`, hint };
+    }
   },
   freshness: ({ host }) => {
     const branch = getMeta(host.db, "branch");

@@ -7,6 +7,7 @@ import { faultOf, run, type TestHost, until, UP } from "../tests/world.ts";
 import { decode, encode, Fault, generateKeyPair, open1, systemClock } from "../mq/mod.ts";
 import { type Cell, type Cells, MemoryCells, NoCells } from "./cells.ts";
 import { readEntry, votesOf } from "./entry.ts";
+import { MESH_CHECKS } from "./doctor_mesh.ts";
 import { hostId, personPair } from "./host.ts";
 import { sealClaim } from "./keeper_words.ts";
 import { Names, readStand, type Stand, writeStand } from "./register.ts";
@@ -160,7 +161,10 @@ test("an etcd that has forgotten, or is another one: nothing is decided, all els
       );}
   }
   assert.deepEqual(cells.snapshot(), [], "nobody begins anew by himself");
+  const found = async () => (await MESH_CHECKS["register"]!(c.call()))?.text ?? "";
+  assert.match(await found(), /^etcd decides, and cannot: .*etcd knows nothing of @domain/);
   cells.restore(now);
+  assert.equal(await found(), "");
   await checkIn(b);
   await allSame([a, b, c], 2);
 });
