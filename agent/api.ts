@@ -9,6 +9,7 @@ import { addBlobRoutes } from "./api_blob.ts";
 import { answerBytes, bodyOf, type CallOf, type Env, rawPath } from "./api_body.ts";
 import { problem } from "./api_problem.ts";
 import { addSecretRoutes } from "./api_secret.ts";
+import { actOf } from "./confirmations.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
 import { requestBytesMax, streamQueueBytesMax } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
@@ -16,6 +17,9 @@ import { getMeta } from "./schema.ts";
 import { nameIn } from "./upkeep.ts";
 import { checkArgs, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
+
+/** The header that names a confirmation. */
+const CONFIRMED = "isconf-confirmed";
 
 const NDJSON = "application/x-ndjson";
 
@@ -33,13 +37,20 @@ const ROUTES: Record<string, [verb: string, kind: "reads" | "changes"]> = {
 /** The app over one host. `fetch(request, { actor })` is its one door. */
 export function makeApi(host: Host, acts: Acts): Hono<Env> {
   const app = new Hono<Env>({ getPath: rawPath });
-  const callOf: CallOf = (c, emit = () => {}) => ({ host, acts, actor: c.env.actor, emit });
+  const callOf: CallOf = (c, emit = () => {}) => {
+    const confirmed = c.req.header(CONFIRMED);
+    return { host, acts, actor: c.env.actor, emit, ...(confirmed !== undefined && { confirmed }) };
+  };
+  /** Throws unless the policy permits it; of what is on its way only the address can be confirmed. */
+  const need = (c: Context<Env>, verb: string, reads: boolean) => {
+    const act = actOf(verb, { method: c.req.method, path: rawPath(c.req.raw), query: c.req.query() });
+    const ticket = { id: c.req.header(CONFIRMED), begins: true };
+    host.rules.need(c.env.actor, { verb, reads, act, ...onBranch(host) }, ticket);
+  };
 
   app.use(async (c, next) => {
     const [verb, reads] = ROUTES[`${c.req.method} ${c.req.path.split("/")[2]}`] ?? [];
-    if (verb !== undefined) {
-      host.rules.need(c.env.actor, { verb, reads: reads === "reads", ...onBranch(host) });
-    }
+    if (verb !== undefined) need(c, verb, reads === "reads");
     await next();
   });
   addBlobRoutes(app, host);
@@ -48,7 +59,7 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
   app.post("/v1/content", async (c) => {
     const { name, by } = readQuestion(await jsonBody(c, "content"));
     const verb = name === undefined ? "put" : "get";
-    host.rules.need(c.env.actor, { verb, reads: verb === "get", ...onBranch(host) });
+    need(c, verb, verb === "get");
     const id = name === undefined ? null : nameIn(host, name, by)?.id ?? null;
     return c.json({ socket: await host.store.open(c.env.actor.uid), id });
   });
@@ -138,7 +149,7 @@ export async function runVerb(
   const args = checkArgs(verb, value);
   needPermission(call, verb, args);
   const run = async () => {
-    if (verb.kind === "changes") needPermission(call, verb, args); // the policy may have changed while it waited
+    if (verb.kind === "changes") needPermission(call, verb, args, true); // the policy may have changed while it waited
     if (!hasGone()) return await verb.run?.({ ...call, hasGone }, args);
     throw new Fault(verb.name, "gone", "the caller went away before its turn", {
       hint: `isconf ${verb.name} again`,
@@ -152,12 +163,26 @@ export async function runVerb(
   );
 }
 
-/** Throws denied unless the policy of this host lets the caller have this done, with these arguments, now. */
-export function needPermission(call: Call, verb: Verb, args: Record<string, unknown>): void {
-  const { host, actor } = call;
+/**
+ * Throws unless the policy of this host lets the caller have this done, with these arguments, now. When it begins, a confirmation
+ * that it needs is used up.
+ */
+export function needPermission(
+  call: Call,
+  verb: Verb,
+  args: Record<string, unknown>,
+  begins = verb.kind !== "changes",
+): void {
+  const { host, actor, confirmed: id } = call;
   const command = verb.command?.(call, args);
-  const want = { verb: verb.name, reads: verb.kind === "reads", ...onBranch(host) };
-  host.rules.need(actor, command === undefined ? want : { ...want, command });
+  const want = {
+    verb: verb.name,
+    reads: verb.kind === "reads" || verb.forAll === true,
+    act: actOf(verb.name, args),
+    ...onBranch(host),
+    ...(command && { command }),
+  };
+  host.rules.need(actor, want, { id, begins });
 }
 
 function onBranch({ db }: Host): { branch?: string } {

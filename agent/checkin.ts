@@ -10,7 +10,7 @@ import type { Head } from "./journal.ts";
 import { certified, type Held, type Proposal } from "./keeper.ts";
 import type { Granted } from "./keepers.ts";
 import { entriesPerCommitMax } from "./limits.ts";
-import { claim, finish, giveBack, needLock, needRole } from "./locks.ts";
+import { claim, finish, needLock, needRole, nextTerm } from "./locks.ts";
 import { commandLine, inert } from "./names.ts";
 import type { PendingRow } from "./pending.ts";
 import { NO_PROOF } from "./promises.ts";
@@ -70,7 +70,10 @@ export async function ci(call: Call): Promise<CheckedIn> {
   }
   // Keepers that have voted in this term for what was sealed before vote for nothing else in it.
   const sealed = sealedBefore(before, held, head);
-  if (sealed === undefined && hasSealed(host, held, head)) held = await nextTerm(host, policy, held, author);
+  // In one term nobody signs two entries for one place.
+  if (sealed === undefined && hasSealed(host, held, head)) {
+    held = (await nextTerm(host, policy, held, author)).held;
+  }
   const { proof, again } = await proofOf(host, policy, held, author);
   if (again !== undefined && !isSame(again, sealed)) {
     await finish(host, policy, branch, { held, proof, again }, author);
@@ -128,15 +131,6 @@ function signs(tx: Tx, host: Host, batch: readonly Proposal[], term: number): vo
 function hasSealed(host: Host, { branch, term }: Held, head: Head): boolean {
   const last = host.own.last("entry", branch);
   return last !== undefined && last.epoch === head.epoch && last.seq > head.seq && last.term === term;
-}
-
-/** The same lock in a higher term: in one term nobody signs two entries for one place. */
-async function nextTerm(host: Host, policy: Policy, held: Held, author: KeyPair): Promise<Held> {
-  await giveBack(host, policy, held, author);
-  const what = { message: held.message, after: held.term, steal: false };
-  const granted = await claim(host, policy, held.branch, what, author);
-  host.db.write((tx) => host.wip.moveTo(tx, granted.held.term));
-  return granted.held;
 }
 
 /** Entries made of the work, in order, signed. */

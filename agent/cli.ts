@@ -6,6 +6,7 @@ import * as path from "node:path";
 import * as tty from "node:tty";
 import { Fault } from "../mq/mod.ts";
 import { callVerb, type Where } from "./client.ts";
+import { confirmed } from "./confirm_here.ts";
 import { doHere } from "./cli_here.ts";
 import { execOver } from "./exec_client.ts";
 import { helpErrors, helpList, helpVerb, suggest } from "./help.ts";
@@ -69,7 +70,7 @@ export async function runCli(
       where: { socket: socketOf(home, process.getuid?.() ?? 0) },
     };
     if (verb.kind === "here") return await doHere(cli, verb.name, args);
-    if (verb.name === "policy") return await doHere(cli, verb.name, args);
+    if (["policy", "confirm"].includes(verb.name)) return await doHere(cli, verb.name, args);
     if (["init", "join"].includes(verb.name)) return await doHere(cli, verb.name, withHost(args));
     if (verb.name === "exec") return await exec(cli, args);
     if (verb.name === "snap") args.path = (args.path as string[]).map(absolute);
@@ -85,7 +86,10 @@ function withHost(args: Record<string, unknown>): Record<string, unknown> {
 
 /** One verb in the agent: progress to stderr, result to stdout. */
 export async function ask(cli: Cli, verb: Verb, args: Record<string, unknown>): Promise<number> {
-  const result = await callVerb(cli.where, verb.name, args, (e) => progress(cli, e));
+  const result = await confirmed(
+    cli,
+    (where) => callVerb(where, verb.name, args, (e) => progress(cli, e)),
+  );
   return shown(cli, verb, args, result);
 }
 
@@ -109,9 +113,20 @@ async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
   const before = process.umask(0o077);
   process.umask(before);
   const full = { ...args, cwd: process.cwd(), umask: before, callerEnv: callerEnv(args.env as string[]) };
+  const result = await confirmed(cli, (where) => execOnce(cli, where, full));
+  if (cli.globals.json) cli.term.line(inertJson(result));
+  else if (!result.journaled) cli.term.more(`status ${result.status}: not journaled`);
+  return result.status;
+}
+
+async function execOnce(
+  cli: Cli,
+  where: Where,
+  args: Record<string, unknown>,
+): Promise<{ status: number; journaled: boolean }> {
   const typed = args.terminal === true && tty.isatty(0) ? rawTerminal() : undefined;
-  if (typed !== undefined) Object.assign(full, { windowSize: typed.size() });
-  const result = await execOver(cli.where, full, {
+  const full = typed === undefined ? args : { ...args, windowSize: typed.size() };
+  return await execOver(where, full, {
     ...(typed
       ? { stdin: typed.keys, onResize: typed.onResize }
       : args.stdin === true
@@ -126,9 +141,6 @@ async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
       return () => names.forEach((name) => process.off(name, fn));
     },
   }).finally(() => typed?.restore());
-  if (cli.globals.json) cli.term.line(inertJson(result));
-  else if (!result.journaled) cli.term.more(`status ${result.status}: not journaled`);
-  return result.status;
 }
 
 /** Our own terminal, each key passed on as it is typed; `restore` before anything else is printed. */

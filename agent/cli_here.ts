@@ -5,6 +5,7 @@ import * as path from "node:path";
 import { Fault, sleep, systemClock } from "../mq/mod.ts";
 import { ask, type Cli, fail } from "./cli.ts";
 import { connect, needOk, request, textOf } from "./client.ts";
+import { confirm } from "./confirm_here.ts";
 import type { BundleArgs } from "./content_bundle.ts";
 import type { CatArgs, GetArgs, PutArgs } from "./content_main.ts";
 import type { OciArgs } from "./content_oci.ts";
@@ -44,6 +45,11 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   policy: async (cli, args) => {
     if (args.action !== "check") return await ask(cli, verbNamed("policy"), { ...args, cwd: process.cwd() });
     return checkPolicy(cli, args.words as string[]);
+  },
+  confirm: async (cli, args) => {
+    if (args.id === undefined) return await ask(cli, verbNamed("confirm"), args);
+    await confirm(cli, args as { id: string; yes: boolean });
+    return 0;
   },
   agent: runAgent,
   root,

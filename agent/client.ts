@@ -9,6 +9,8 @@ import { Fault } from "../mq/mod.ts";
 /** Where the agent listens for us. */
 export interface Where {
   socket: string;
+  /** The confirmation under which something is asked for. */
+  confirmed?: string;
 }
 
 /** Connects, or says that there is no agent, or that we may not talk to it. */
@@ -68,6 +70,7 @@ export async function request(
     "host: isconf",
     "connection: close",
   ];
+  if (where.confirmed !== undefined) head.push(`isconf-confirmed: ${where.confirmed}`);
   if (options.accept !== undefined) head.push(`accept: ${options.accept}`);
   const json = options.json === undefined ? undefined : Buffer.from(JSON.stringify(options.json));
   if (json !== undefined) head.push("content-type: application/json", `content-length: ${json.length}`);

@@ -111,7 +111,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const engine = makeEngine({ db, key, clock, mesh, settleMs, cells, log });
   const { journal, replica, own, contact } = engine;
   const dir = path.join(home.config, "policy.d");
-  const rules = new HostRules(new RuleBook(dir, ownUsers(), VERBS.map(({ name }) => name)), clock);
+  const rules = new HostRules(new RuleBook(dir, ownUsers(), VERBS.map(({ name }) => name)), clock, log);
   if (rules.wrong !== undefined) log(`policy: ${rules.wrong.message}`);
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });

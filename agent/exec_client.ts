@@ -29,7 +29,9 @@ export async function execOver(
   const send = (type: number, body: Uint8Array) =>
     socket.write(encodeFrame({ type, channel: 0, body }, { bodyBytesMax: requestBytesMax }));
   socket.write(
-    `POST /v1/exec HTTP/1.1\r\nhost: isconf\r\nconnection: upgrade\r\nupgrade: ${STREAM_PROTOCOL}\r\n\r\n`,
+    `POST /v1/exec HTTP/1.1\r\nhost: isconf\r\nconnection: upgrade\r\nupgrade: ${STREAM_PROTOCOL}\r\n${
+      where.confirmed === undefined ? "" : `isconf-confirmed: ${where.confirmed}\r\n`
+    }\r\n`,
   );
   send(STREAM.start, Buffer.from(JSON.stringify(args)));
   const source = socket[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
@@ -45,15 +47,17 @@ export async function execOver(
     socket.destroy(); // it waits for its turn: nothing runs that could be told
   });
   streams.onResize?.((size) => void send(STREAM.windowSize, Buffer.from(size)));
-  if (streams.stdin !== undefined) {
-    // Input that breaks off, as when we close it at the end, is the end of the command's input and nothing more.
+  // Nothing of our input is read before the command runs. What breaks off, as when we close it at the end, is the end of it.
+  const begin = () => {
+    hasBegun = true;
+    if (streams.stdin === undefined) return;
     pumpStdin(streams.stdin, send).catch(() => send(STREAM.stdinEnd, new Uint8Array(0)));
-  }
+  };
   const decoder = new FrameDecoder();
   try {
     for (let bytes: Uint8Array = rest;;) {
       for (const frame of decoder.push(bytes)) {
-        hasBegun ||= frame.type !== STREAM.event || isTurn(frame);
+        if (!hasBegun && (frame.type === STREAM.event ? isTurn(frame) : frame.type !== STREAM.fault)) begin();
         const end = await take(frame, streams);
         if (end !== undefined) return end;
       }

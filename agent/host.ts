@@ -86,6 +86,8 @@ export interface Call {
   readonly host: Host;
   readonly acts: Acts;
   readonly actor: Actor;
+  /** The confirmation that the caller names, if any: whether it is good is looked up (confirmations.ts). */
+  readonly confirmed?: string;
   /** Tells the caller how far it is. */
   readonly emit: (event: Progress) => void;
   /** Whether nobody waits for the answer any more; for what waits for people. */

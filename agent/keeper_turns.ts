@@ -117,10 +117,9 @@ export function needTurn(
   if (now !== undefined && (now.term > term || (isNow && (!now.held || now.change)))) {
     throw lockGone(term, now);
   }
-  const { promises, past } = decodeProof(bytes);
+  const place = { policy, branch, ...o.journal.head(branch) };
   const own = isNow ? o.keeper.said(branch) : undefined;
-  const proof = { promises: own === undefined ? promises : [own, ...promises], past };
-  const { holder, host, must } = judge({ policy, branch, ...o.journal.head(branch) }, term, proof);
+  const { proof, judged: { holder, host, must } } = judgeWith(place, term, decodeProof(bytes), own);
   if (host !== from || (isNow && (now.host !== host || now.holder !== holder))) throw lockGone(term, now);
   const batch = batchId(entries.map(({ id }) => id));
   const accepted = o.keeper.accepted(branch);
@@ -148,6 +147,25 @@ export function needTurn(
     ...names,
   };
   return { isAgain: must !== undefined, proof, held: isNow ? now : held };
+}
+
+/**
+ * What promises come to that somebody shows. Any quorum of them will do: what this keeper has promised itself counts where they
+ * are too few, or do not tell, and not where they do: it may report a vote that came to nothing, of which they know no more.
+ */
+function judgeWith(
+  place: Parameters<typeof judge>[0],
+  term: number,
+  proof: Proof,
+  own: Uint8Array | undefined,
+): { proof: Proof; judged: ReturnType<typeof judge> } {
+  try {
+    return { proof, judged: judge(place, term, proof) };
+  } catch (e) {
+    if (own === undefined) throw e;
+    const more = { ...proof, promises: [own, ...proof.promises] };
+    return { proof: more, judged: judge(place, term, more) };
+  }
 }
 
 /**

@@ -22,7 +22,7 @@ import {
 } from "./keeper_words.ts";
 import { keeperAskMs, keeperWorkMs, registerAskMs, termStepMax } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
-import { batchId, encodeProof, joinProofs, judge, type Proof, Undecided } from "./promises.ts";
+import { batchId, encodeProof, isEnough, joinProofs, judge, type Proof, Undecided } from "./promises.ts";
 import { askOne, askQuorum, countIn, lockOf, tooFew } from "./quorum.ts";
 import { inParts, partsOf } from "./stages.ts";
 import { hostKey, type Policy } from "./trust.ts";
@@ -213,15 +213,21 @@ export class Keepers {
     const said = replies.map((reply) => reply.said as Uint8Array);
     const accepted = replies.flatMap((reply) => reply.accepted ?? []);
     proveAuthors(this.#o, branch, accepted.flatMap(({ records }) => records.map(([entry]) => entry!)));
-    const proof = joinProofs(
+    const joined = joinProofs(
       said,
       ...accepted.map(({ term, batch, proof }) => ({ voted: { term, batch }, proof })),
     );
     const { epoch } = this.#o.journal.head(branch);
-    const { must } = judge({ policy, branch, epoch, seq, id }, held.term, proof);
-    const found = accepted.find(({ term, batch }) =>
-      term === held.term || (must !== undefined && bytesEqual(batch, must.batch))
-    );
+    const place = { policy, branch, epoch, seq, id };
+    // What a keeper has voted for in this very term it was shown promises for. They are as good as these, which may report votes
+    // that came to nothing before, and of which nobody can say any more why they were asked for.
+    const begun = accepted.find(({ term, proof }) => term === held.term && isEnough(place, term, proof));
+    const proof = begun?.proof ?? joined;
+    const { must } = judge(place, held.term, proof);
+    const found = begun ??
+      accepted.find(({ term, batch }) =>
+        term === held.term || (must !== undefined && bytesEqual(batch, must.batch))
+      );
     if (found === undefined && must === undefined) {
       this.#proofs.set(branch, { epoch, term: held.term, proof });
       return { held, proof, again: undefined };

@@ -244,5 +244,19 @@ export const rulesMax = 2048;
 /** Policy files, and milliseconds between two looks whether they, or the users they speak of, have changed. */
 export const ruleFilesMax = 64;
 export const rulesLookMs = 5_000;
+/** Longest password that is asked about, in bytes, and milliseconds that the helper may take. */
+export const passwordBytesMax = 1024;
+export const passwordCheckMs = 10_000;
+/**
+ * Acts of one user that may wait to be confirmed, how often who waits looks, how long each waits, both in
+ * milliseconds, and the longest that can be shown, in
+ * characters. Wrong passwords in so many milliseconds after which no more are looked at.
+ */
+export const confirmAskedMax = 16;
+export const confirmLookMs = 1_000;
+export const confirmWaitMs = 600_000;
+export const confirmActBytesMax = 16 * 1024;
+export const confirmTriesMax = 3;
+export const confirmTriesMs = 60_000;
 /** Symbolic links that the way to a command may lead through, as the kernel has it. */
 export const pathLinksMax = 40;

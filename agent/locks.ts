@@ -133,12 +133,19 @@ export async function finish(
     await finishIn(host, policy, branch, granted);
   } catch (e) {
     if (Fault.from("lock", e).kind !== "refused") throw e;
-    const { message, term } = granted.held;
-    const higher = await claim(host, policy, branch, { message, after: term, steal: false }, person);
-    host.db.write((tx) => host.wip.moveTo(tx, higher.held.term));
+    const higher = await nextTerm(host, policy, granted.held, person);
     if (higher.again === undefined) throw e;
     await finishIn(host, policy, branch, higher);
   }
+}
+
+/** The same lock in a higher term. A keeper that decides alone gives its holder none before it is given back. */
+export async function nextTerm(host: Host, policy: Policy, held: Held, person: KeyPair): Promise<Granted> {
+  if (policy.keepers.quorum === 1) await giveBack(host, policy, held, person);
+  const want = { message: held.message, after: held.term, steal: false };
+  const granted = await claim(host, policy, held.branch, want, person);
+  host.db.write((tx) => host.wip.moveTo(tx, granted.held.term));
+  return granted;
 }
 
 async function finishIn(

@@ -115,6 +115,17 @@ export function judge(place: Place, term: number, { promises, past }: Proof): Ju
   return { holder: toHex(first.holder), host: toHex(first.host), must };
 }
 
+/** Whether a proof is one, for a place and a term. */
+export function isEnough(place: Place, term: number, proof: Proof): boolean {
+  try {
+    judge(place, term, proof);
+    return true;
+  } catch (e) {
+    if (e instanceof Fault) return false;
+    throw e;
+  }
+}
+
 /** The batch that could have been certified before `term`, as far as these promises tell; undefined: none could. */
 function mustOf(
   { policy }: Place,

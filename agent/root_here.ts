@@ -9,6 +9,7 @@ import { writeDurably } from "./keys.ts";
 import { proposalCharsMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import { opText } from "./optext.ts";
+import { ask } from "./prompt.ts";
 import { readProposal, sealRoot, writeProposal } from "./roots.ts";
 import { readAll } from "./stdio.ts";
 import { inertJson } from "./term.ts";
@@ -30,7 +31,7 @@ export async function signFile(cli: Cli, file: string, keyFile: string | undefin
   const proposal = readProposal(readText(file));
   cli.term.say(`domain ${toHex(proposal.domain)}`);
   for (const op of proposal.ops) cli.term.say(`  ${opText(op)}`);
-  const secret = keyFile === undefined ? await typed(cli) : readText(keyFile).trim();
+  const secret = keyFile === undefined ? await typed() : readText(keyFile).trim();
   if (!/^[0-9a-f]{64}$/.test(secret)) {
     throw new Fault("root", "usage", "that is no root key: 64 characters 0-9 and a-f, as they were printed", {
       hint: `isconf root sign ${inert(file)}`,
@@ -61,7 +62,7 @@ export function readText(file: string): string {
 }
 
 /** One line from standard input; on a terminal it is asked for and not shown. */
-async function typed({ term }: Cli): Promise<string> {
+async function typed(): Promise<string> {
   if (!tty.isatty(0)) {
     const parts: Uint8Array[] = [];
     for await (const part of readAll(0)) {
@@ -70,23 +71,9 @@ async function typed({ term }: Cli): Promise<string> {
     }
     return Buffer.concat(parts).toString("latin1").split("\n")[0]!.trim();
   }
-  term.say("root key, or recovery key (it is not shown):");
-  const keys = new tty.ReadStream(0);
-  keys.setRawMode(true);
-  try {
-    let line = "";
-    for await (const part of keys) {
-      for (const c of String(part)) {
-        if (c === "\r" || c === "\n") return line.trim();
-        if (c === "\x03" || c === "\x04") {
-          throw new Fault("root", "usage", "nothing was signed", { hint: "isconf help root" });
-        }
-        line = c === "\x7f" || c === "\b" ? line.slice(0, -1) : line + c;
-      }
-    }
-    return line.trim();
-  } finally {
-    keys.setRawMode(false);
-    keys.destroy();
+  const line = await ask("root key, or recovery key (it is not shown): ", true);
+  if (line === undefined) {
+    throw new Fault("root", "usage", "nothing was signed", { hint: "isconf help root" });
   }
+  return line.trim();
 }

@@ -27,6 +27,8 @@ export interface Rule {
   verbs?: readonly string[];
   command?: CommandRule;
   terminal?: boolean;
+  /** Who has to confirm it each time: the caller by their password, or another one of these. What only reads needs none. */
+  confirm?: "password" | readonly Who[];
   /** Where it stands: "site.policy:3". */
   where: string;
   /** The line as it stands there, without its comment. */
@@ -128,6 +130,7 @@ class RuleWords {
     while (this.#next < this.#words.length) this.#part(rule);
     const { command, as, terminal, verbs } = rule;
     const isOfCommands = command !== undefined || as !== undefined || terminal !== undefined;
+    if (rule.confirm !== undefined && !permit) throw new Error("what is denied cannot be confirmed");
     if (isOfCommands && verbs !== undefined && !verbs.includes("exec")) {
       throw new Error("as, tty, notty and cmd are about exec, which it does not name");
     }
@@ -135,7 +138,7 @@ class RuleWords {
   }
 
   #part(rule: Omit<Rule, "where" | "text">): void {
-    const key = this.#oneOf("as", "on", "do", "tty", "notty", "cmd");
+    const key = this.#oneOf("as", "on", "do", "tty", "notty", "confirm", "cmd");
     const isNew = (has: unknown) => {
       if (has !== undefined) throw new Error(`says ${key} twice`);
     };
@@ -156,6 +159,10 @@ class RuleWords {
       case "notty":
         isNew(rule.terminal);
         rule.terminal = key === "tty";
+        return;
+      case "confirm":
+        isNew(rule.confirm);
+        rule.confirm = this.#confirm();
         return;
       case "cmd":
         rule.command = this.#command();
@@ -185,8 +192,16 @@ class RuleWords {
     return { path, args: { words: exact.map(({ text }) => text), more } };
   }
 
+  #confirm(): NonNullable<Rule["confirm"]> {
+    const { text } = this.#word("password, or who confirms it");
+    return text === "password" ? text : text.split(",").map((one) => this.#whoOf(one));
+  }
+
   #who(): Who {
-    const { text } = this.#word("a user, or a group with a colon before it");
+    return this.#whoOf(this.#word("a user, or a group with a colon before it").text);
+  }
+
+  #whoOf(text: string): Who {
     const [name, kind] = text.startsWith(":") ? [text.slice(1), "group"] : [text, "user"];
     if (!NAME.test(name)) throw new Error(`${inert(text)} cannot be the name of a ${kind}`);
     return kind === "group" ? { group: name } : { user: name };

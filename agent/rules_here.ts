@@ -1,11 +1,13 @@
 // Rules here: what the policy files of this host come to for its users: who has a way in, and whether somebody may have something
 // done now. Not the language (rules.ts), not the files (rules_files.ts), not roles in the domain (trust.ts).
 import { type Clock, Fault } from "../mq/mod.ts";
+import { type Act, actOf, Confirmations, type Ticket } from "./confirmations.ts";
 import type { Actor } from "./host.ts";
 import { rulesLookMs } from "./limits.ts";
 import { inert } from "./names.ts";
 import { decisive, permittedBy, type Rule, type Wish } from "./rules.ts";
 import type { RuleBook } from "./rules_files.ts";
+import { isPassword } from "./password.ts";
 import { changeableBy } from "./rules_path.ts";
 import { type Group, groupByName, type User, userNamed, userOfAgent, usersIn } from "./users.ts";
 
@@ -14,6 +16,8 @@ export type Want = Pick<Wish, "branch" | "command"> & {
   verb: string;
   /** Whether it only reads: then it is enough to have a way in, unless a line denies it. */
   reads: boolean;
+  /** All of it, where somebody may have to confirm it. */
+  act?: Act;
 };
 
 /** What was decided, and by which line; undefined: by none. */
@@ -24,16 +28,25 @@ export interface Verdict {
   why?: string;
 }
 
+const NO_TICKET: Ticket = { id: undefined, begins: true };
+
 export class HostRules {
   readonly #book: RuleBook;
   readonly #clock: Clock;
   /** Who is let in, and groups, as they were when they were last looked up: where they are not in /etc it costs a process. */
   #known: { rules: readonly Rule[]; atMs: number; let: ReadonlyMap<number, string> } | undefined;
   readonly #groups = new Map<string, { group: Group | undefined; atMs: number }>();
+  readonly confirmations: Confirmations;
 
-  constructor(book: RuleBook, clock: Clock) {
+  constructor(book: RuleBook, clock: Clock, log: (line: string) => void = () => {}) {
     this.#book = book;
     this.#clock = clock;
+    this.confirmations = new Confirmations({
+      clock,
+      log,
+      isPassword: (name, password) => isPassword(clock, name, password),
+      isOf: (who, name) => "user" in who ? who.user === name : this.#isIn(who.group, name),
+    });
   }
 
   /** What is wrong with the policy files, if anything is: then what was read before holds. */
@@ -88,10 +101,18 @@ export class HostRules {
     };
   }
 
-  /** Throws denied unless it is permitted. Returns the line that permits it, undefined where none has to. */
-  need(actor: Actor, want: Want): Rule | undefined {
+  /**
+   * Returns the line that permits it, undefined where none has to.
+   * @throws {Fault} denied, unless it is permitted; unconfirmed, when that line asks for a confirmation that is not shown
+   */
+  need(actor: Actor, want: Want, ticket: Ticket = NO_TICKET): Rule | undefined {
     const { permit, rule, why } = this.judge(actor, want);
-    if (permit) return rule;
+    if (permit) {
+      if (rule?.confirm !== undefined && !want.reads) {
+        this.confirmations.need(actor, rule, want.act ?? actOf(want.verb, {}), ticket);
+      }
+      return rule;
+    }
     const reason = why ?? (rule === undefined ? "no line of the policy permits it" : `by ${rule.where}`);
     const what = want.command === undefined ? want.verb : `${want.verb} ${want.command.file}`;
     throw new Fault(

@@ -32,6 +32,23 @@ test("what nobody permits is denied; the last line that matches decides", () => 
   assert.equal(permits("permit alice on web", wish()), false);
 });
 
+test("a line may ask for a confirmation: a password, or another person", () => {
+  const confirmOf = (text: string) => parse(text)[0]!.confirm;
+  assert.equal(confirmOf("permit alice"), undefined);
+  assert.equal(confirmOf("permit alice confirm password cmd /bin/sh"), "password");
+  assert.deepEqual(confirmOf("permit alice confirm bob,:ops"), [{ user: "bob" }, { group: "ops" }]);
+  for (
+    const wrong of [
+      "deny alice confirm password",
+      "permit alice confirm",
+      "permit alice confirm bob,",
+      "permit alice confirm password confirm bob",
+    ]
+  ) {
+    assert.throws(() => parse(wrong), /site.policy:1/, wrong);
+  }
+});
+
 test("a group is no user of its name, and a user no group", () => {
   assert.equal(permits("permit staff", wish()), false);
   assert.equal(permits("permit :alice", wish()), false);

@@ -31,7 +31,14 @@ export function makeUpgrade(host: Host, acts: Acts) {
       socket.write(
         encodeFrame({ type, channel: 0, body: typeof body === "string" ? Buffer.from(body) : body }),
       );
-    const call: Call = { host, acts, actor, emit: (event) => void send(STREAM.event, JSON.stringify(event)) };
+    const confirmed = req.headers["isconf-confirmed"];
+    const call: Call = {
+      ...(typeof confirmed === "string" && { confirmed }),
+      host,
+      acts,
+      actor,
+      emit: (event) => void send(STREAM.event, JSON.stringify(event)),
+    };
     serve(call, socket, send).catch((e) => {
       send(STREAM.fault, JSON.stringify(Fault.from("exec", e)));
     }).finally(() => socket.end());
@@ -52,14 +59,14 @@ async function serve(call: Call, socket: Duplex, send: Send): Promise<void> {
     write: (fd, bytes) => send(fd === 1 ? STREAM.stdout : STREAM.stderr, bytes),
     drained: () => drained(socket),
   };
-  const need = () =>
-    needPermission(call, execVerb as unknown as Verb, args as unknown as Record<string, unknown>);
-  need();
+  const need = (begins: boolean) =>
+    needPermission(call, execVerb as unknown as Verb, args as unknown as Record<string, unknown>, begins);
+  need(false);
   await call.host.turn.take(
     `exec ${args.command[0]}`,
     async () => {
       await needCaller(socket, send);
-      need(); // the policy may have changed while it waited
+      need(true); // the policy may have changed while it waited
       const execution = await call.acts.work.exec(call, execVerb.toWork(args), sink);
       const reader = feed(frames, execution);
       const end = await execution.recorded;

@@ -26,6 +26,11 @@ export const KINDS = {
   noQuorum: { exit: 223, http: 504, when: "keepers not reachable" },
   diverged: { exit: 224, http: 410, when: "this host ran work that can no longer be checked in" },
   forked: { exit: 225, http: 508, when: "a fork proof exists for this branch" },
+  unconfirmed: {
+    exit: 228,
+    http: 401,
+    when: "the policy asks for a password, or for the word of another person",
+  },
   corrupt: { exit: 226, http: 500, when: "bytes that do not match their hash or signature" },
   uncertain: { exit: 227, http: 412, when: "an entry was started and its end is not known" },
   cannotExecute: { exit: 126, http: 422, when: "exec: the command is not executable; it was not started" },

@@ -7,6 +7,7 @@ import { execVerb } from "./exec.ts";
 import { HERE_VERBS } from "./here.ts";
 import { approveVerb, evictVerb, hostsVerb, joinVerb, tokenVerb } from "./hosts.ts";
 import { keeperVerb } from "./keeper.ts";
+import { confirmVerb } from "./confirm.ts";
 import { lockVerb, unlockVerb } from "./lock.ts";
 import { logVerb, showVerb, verifyVerb } from "./log.ts";
 import { lsVerb } from "./ls.ts";
@@ -64,6 +65,7 @@ export const VERBS: Verb[] = [
   namesVerb,
   envVerb,
   policyVerb,
+  confirmVerb,
   doctorVerb,
   ...HERE_VERBS,
 ] as unknown as Verb[];

@@ -16,7 +16,7 @@ export const policyVerb: Verb<PolicyArgs, PolicySaid> = {
   name: "policy",
   summary: "who may have what done on this host: check a file, explain a decision, show the lines",
   about:
-    "Files of /etc/isconf/policy.d that end in .policy, in the order of their names; root's, and nobody else's to write.\nOne rule a line; the last that matches decides, and what none permits is denied:\n\n  permit|deny USER|:GROUP [as USER[,USER]] [on BRANCH] [do VERB[,VERB]] [tty|notty] [cmd FILE [args ARG…]]\n\nFILE is absolute, or a directory with a slash at its end, for its own files. ARGs are compared as they stand, and are\nall there are, unless the last is ... There are no patterns. A command that the caller could change is refused. While\na file is broken, what was read before holds. Root may everything unless a line denies it.",
+    "Files of /etc/isconf/policy.d that end in .policy, in the order of their names; root's, and nobody else's to write.\nOne rule a line; the last that matches decides, and what none permits is denied:\n\n  permit|deny USER|:GROUP [as USER[,USER]] [on BRANCH] [do VERB[,VERB]] [tty|notty]\n    [confirm password|WHO[,WHO]] [cmd FILE [args ARG…]]\n\nFILE is absolute, or a directory with a slash at its end, for its own files. ARGs are compared as they stand, and are\nall there are, unless the last is ... There are no patterns. A command that the caller could change is refused.\nconfirm asks each time for the caller's password, or for the word of another one of WHO (isconf help confirm). While\na file is broken, what was read before holds. Root may everything unless a line denies it.",
   examples: [
     "isconf policy check /etc/isconf/policy.d/site.policy",
     "isconf policy why apt-get update",

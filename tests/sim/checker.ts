@@ -33,6 +33,8 @@ export class Checker {
   readonly ledger: Ledger;
   /** What each host has begun to apply, by host and place. */
   readonly #begun = new Map<string, Begun>();
+  /** The batches that somebody has voted for, whoever that was. */
+  readonly #known = new Set<string>();
   readonly #proofs = new Map<string, Proven>();
   /** The batches that have the votes of a quorum, by branch and first place. */
   readonly #chosen = new Map<string, { batch: string; branch: string; seq: number }>();
@@ -45,8 +47,14 @@ export class Checker {
 
   /** A host's commit, durable by now. */
   committed(host: Seen, changes: readonly Change[]): void {
-    if (host.lies) return;
     for (const { table, before, after } of changes) {
+      if (host.lies) {
+        // What it has voted for others may have to propose again.
+        if (table.shape.name === "accepted" && after !== undefined) {
+          this.#known.add(toHex(after[table.column("batch")] as Uint8Array));
+        }
+        continue;
+      }
       const field = (row: Row, name: string): Value => row[table.column(name)] ?? null;
       const of = (row: Row) => (name: string) => field(row, name);
       switch (table.shape.name) {
@@ -201,7 +209,8 @@ export class Checker {
     }
     const records = decode(row("records") as Uint8Array) as Uint8Array[][];
     const policy = this.#policyOf(host);
-    const isNew = ![...this.#voted.keys()].some((name) => name.endsWith(` ${batch}`));
+    const isNew = !this.#known.has(batch);
+    this.#known.add(batch);
     if (isNew && branch !== CONTROL) {
       for (const [entry] of records) {
         this.#suspended(host, branch, entry!);

@@ -304,8 +304,14 @@ export class Workload {
         ? { add: [], remove: now.hosts.length > 1 ? [now.hosts.find((one) => one !== id)!] : [] }
         : { add: [other.name], remove: [] };
       try {
-        await this.#verb(host, `keepers again on ${name}`, () => keepers.change(host.call(), args));
-        return;
+        if (args.add.length + args.remove.length === 0) {
+          return void await this.#verb(host, "unlock --steal", () => locks.unlock(host.call(), true));
+        }
+        return void await this.#verb(
+          host,
+          `keepers again on ${name}`,
+          () => keepers.change(host.call(), args),
+        );
       } catch (e) {
         if (!(e instanceof Fault)) throw e;
       }

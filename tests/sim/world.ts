@@ -13,6 +13,8 @@ import { SqlFault } from "./table.ts";
 
 /** How a simulated command ends, and after how long at the most, in ms. */
 const commandMsMax = 300;
+/** After how long an agent that ended at its start is started again, in ms. */
+const startAgainMs = 1_000;
 
 export class World {
   readonly plan: Plan;
@@ -141,7 +143,14 @@ export class World {
       },
     };
     this.note(host.identity.name, "starts");
-    host.boot();
+    try {
+      host.boot();
+    } catch (e) {
+      // A disk that refuses: the agent ends, and is started again, as by systemd.
+      if (!(e instanceof Fault) || e.kind !== "environment") throw e;
+      this.note(host.identity.name, `does not start: ${e.message}`);
+      this.crash(host, { when: "at its start", lost: 0, forMs: startAgainMs });
+    }
   }
 
   /** Whether the power fails at this commit. */
