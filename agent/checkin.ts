@@ -74,7 +74,7 @@ export async function ci(call: Call): Promise<CheckedIn> {
   if (sealed === undefined && hasSealed(host, held, head)) {
     held = (await nextTerm(host, policy, held, author)).held;
   }
-  const { proof, again } = await proofOf(host, policy, held, author);
+  let { proof, again } = await proofOf(host, policy, held, author);
   if (again !== undefined && !isSame(again, sealed)) {
     await finish(host, policy, branch, { held, proof, again }, author);
     throw new Fault("ci", "notLocked", "what somebody else had begun to check in had to be finished first", {
@@ -82,9 +82,12 @@ export async function ci(call: Call): Promise<CheckedIn> {
     });
   }
   if (sealed !== undefined) {
-    await finish(host, policy, branch, { held, proof, again: sealed }, author);
-    settlePending(host);
-    return { branch, from: head.seq + 1, to: head.seq + sealed.length };
+    const anew = await finish(host, policy, branch, { held, proof, again: sealed }, author);
+    if (anew === undefined) {
+      settlePending(host);
+      return { branch, from: head.seq + 1, to: head.seq + sealed.length };
+    }
+    ({ held, proof } = anew);
   }
   const batch = seal(host, policy, held, head, items, author);
   const rows = batch.map((proposal, i) => ({ ...proposal, n: items[i]?.n ?? 0 }));

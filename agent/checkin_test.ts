@@ -157,3 +157,27 @@ test("a lock stolen and not used: the same work goes in after locking again, and
   await lock(b);
   assert.deepEqual(await ci(b), { branch: "main", from: 1, to: 1 });
 });
+
+test("a check-in that was refused because the policy had changed is made anew under the newer one", async (t) => {
+  const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
+  const grant = (role: string) =>
+    a.acts.roles.grant(a.call(), { person: "root@hostb", role, branch: "main" });
+  await grant("append");
+  await b.acts.locks.lock(b.call(), "work");
+  await run(b, ["/bin/true"]);
+  const { mesh, journal, wip } = b.agent.host;
+  const ask = mesh.ask.bind(mesh);
+  mesh.ask = (to, method, value, waitMs) =>
+    method === "keeper"
+      ? ask(to, method, value, waitMs)
+      : Promise.reject(new Fault("test", "gone", "not heard", { hint: "isconf status" }));
+  await grant("publish");
+  const refused = await faultOf(() => b.acts.checkin.ci(b.call()));
+  assert.deepEqual([refused.kind, refused.hint], ["refused", "isconf ci"], refused.message);
+  mesh.ask = ask;
+  const end = a.agent.host.journal.head("@domain").seq;
+  await until("it has heard", () => journal.head("@domain").seq === end);
+  assert.deepEqual(await b.acts.checkin.ci(b.call()), { branch: "main", from: 1, to: 1 });
+  await until("both have it", () => [a, b].every((host) => host.agent.host.journal.head("main").seq === 1));
+  assert.equal(wip.count(), 0);
+});

@@ -120,7 +120,8 @@ async function takeBack(
 
 /**
  * Has certified what somebody began to check in before: the keepers would certify nothing else now. Made under a policy that
- * has changed since, those who have not voted for it do so only in a higher term, whose promises show that others have.
+ * has changed since, those who have not voted for it do so only in a higher term, whose promises show that others have. When they
+ * show that nobody has, nothing of it will ever be certified: returns that term's lock, which is good for something else.
  */
 export async function finish(
   host: Host,
@@ -128,14 +129,16 @@ export async function finish(
   branch: string,
   granted: Granted,
   person: KeyPair,
-): Promise<void> {
+): Promise<Granted | undefined> {
   try {
     await finishIn(host, policy, branch, granted);
+    return undefined;
   } catch (e) {
     if (Fault.from("lock", e).kind !== "refused") throw e;
     const higher = await nextTerm(host, policy, granted.held, person);
-    if (higher.again === undefined) throw e;
+    if (higher.again === undefined) return higher;
     await finishIn(host, policy, branch, higher);
+    return undefined;
   }
 }
 

@@ -17,6 +17,16 @@ export const CORPUS: (PlanOptions & { why: string })[] = [
     hosts: 5,
     why: "a vote for what a key made that was revoked since stood in the way of everybody",
   },
+  {
+    seed: 167,
+    hosts: 5,
+    why: "a keeper's own promise spoke of a vote that came to nothing, and it refused what a quorum had promised",
+  },
+  {
+    seed: 575,
+    hosts: 2,
+    why: "a check-in that one keeper had refused for its old policy was sent again for ever",
+  },
   { seed: 496, hosts: 5, why: "a vote for a change that says where a chain ends, which had moved on" },
 ];
 
@@ -26,7 +36,7 @@ export const NOTICED_WITHIN: Record<string, { hosts: number; from: number; seeds
   "forget-accepted": { hosts: 5, from: 1, seeds: 40, by: ["I2", "I7"] },
   "same-term": { hosts: 5, from: 1, seeds: 10, by: ["I6"] },
   "unsynced": { hosts: 5, from: 1, seeds: 5, by: ["I9"] },
-  "unchecked-lock": { hosts: 4, from: 581, seeds: 40, by: ["I6"] },
+  "unchecked-lock": { hosts: 4, from: 1, seeds: 40, by: ["I6"] },
   "kept-partial-lock": { hosts: 4, from: 321, seeds: 40, by: ["L2"] },
   "no-certificate": { hosts: 5, from: 1, seeds: 15, by: ["I3"] },
   "skip-failed": { hosts: 5, from: 1, seeds: 40, by: ["I4"] },
@@ -34,4 +44,7 @@ export const NOTICED_WITHIN: Record<string, { hosts: number; from: number; seeds
   "ignored-revocation": { hosts: 5, from: 1, seeds: 40, by: ["I10"] },
   "old-policy": { hosts: 4, from: 651, seeds: 40, by: ["I10"] },
   "new-quorum-only": { hosts: 5, from: 1, seeds: 20, by: ["I3"] },
+  "untold-forks": { hosts: 5, from: 1, seeds: 200, by: ["I11"] },
+  "not-suspended": { hosts: 2, from: 1, seeds: 100, by: ["I11"] },
+  "restored-signs": { hosts: 5, from: 1, seeds: 100, by: ["I11"] },
 };
