@@ -44,7 +44,7 @@ export const NOTICED_WITHIN: Record<string, { hosts: number; from: number; seeds
   "ignored-revocation": { hosts: 5, from: 1, seeds: 40, by: ["I10"] },
   "old-policy": { hosts: 4, from: 651, seeds: 40, by: ["I10"] },
   "new-quorum-only": { hosts: 5, from: 1, seeds: 20, by: ["I3"] },
-  "untold-forks": { hosts: 5, from: 1, seeds: 200, by: ["I11"] },
-  "not-suspended": { hosts: 2, from: 1, seeds: 100, by: ["I11"] },
-  "restored-signs": { hosts: 5, from: 1, seeds: 100, by: ["I11"] },
+  "untold-forks": { hosts: 4, from: 1, seeds: 40, by: ["I11"] },
+  "not-suspended": { hosts: 4, from: 221, seeds: 40, by: ["I11"] },
+  "restored-signs": { hosts: 5, from: 161, seeds: 40, by: ["I11"] },
 };

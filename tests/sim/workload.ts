@@ -37,6 +37,7 @@ export class Workload {
 
   begin(): void {
     const { kernel, plan, hosts } = this.#world;
+    this.#world.onRestored = (host) => void this.#do(host, "work");
     for (const task of plan.tasks) {
       kernel.after(task.atMs, () => void this.#do(hosts[task.host]!, task.what));
     }

@@ -13,6 +13,8 @@ import { SqlFault } from "./table.ts";
 
 /** How a simulated command ends, and after how long at the most, in ms. */
 const commandMsMax = 300;
+/** How soon after it is back somebody works on a host that was put back from a backup, in ms. */
+const backAtWorkMs = 500;
 /** After how long an agent that ended at its start is started again, in ms. */
 const startAgainMs = 1_000;
 
@@ -59,6 +61,9 @@ export class World {
   }
 
   /** Something worth reading happened, and it is part of what makes this run what it is. */
+  /** Somebody has a host again that was put back. */
+  onRestored: (host: SimHost) => void = () => {};
+
   note(who: string, text: string): void {
     this.kernel.mix(Math.floor(this.kernel.now));
     this.kernel.mixText(who);
@@ -189,6 +194,7 @@ export class World {
     this.crash(host, { when: "and is put back from a backup", lost: 0, forMs });
     host.around.disk.restore(backup);
     this.checker.restored(host.identity);
+    this.kernel.after(forMs + backAtWorkMs, () => this.isCalm || this.onRestored(host));
   }
 
   /** Calls `fn` once: when this life of a host ends, or when what comes back is called. */
