@@ -12,6 +12,7 @@ import { addSecretRoutes } from "./api_secret.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
 import { requestBytesMax, streamQueueBytesMax } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
+import type { Rule } from "./rules.ts";
 import { getMeta } from "./schema.ts";
 import { nameIn } from "./upkeep.ts";
 import { checkArgs, type Verb } from "./verb.ts";
@@ -136,10 +137,10 @@ export async function runVerb(
   hasGone = () => false,
 ): Promise<unknown> {
   const args = checkArgs(verb, value);
-  needPermission(call, verb, args);
+  let rule = needPermission(call, verb, args);
   const run = async () => {
-    if (verb.kind === "changes") needPermission(call, verb, args); // the policy may have changed while it waited
-    if (!hasGone()) return await verb.run?.({ ...call, hasGone }, args);
+    if (verb.kind === "changes") rule = needPermission(call, verb, args); // the policy may have changed while it waited
+    if (!hasGone()) return await verb.run?.({ ...call, hasGone, rule }, args);
     throw new Fault(verb.name, "gone", "the caller went away before its turn", {
       hint: `isconf ${verb.name} again`,
     });
@@ -152,12 +153,15 @@ export async function runVerb(
   );
 }
 
-/** Throws denied unless the policy of this host lets the caller have this done, with these arguments, now. */
-export function needPermission(call: Call, verb: Verb, args: Record<string, unknown>): void {
+/**
+ * Throws denied unless the policy of this host lets the caller have this done, with these arguments, now. Returns the line that
+ * permits it.
+ */
+export function needPermission(call: Call, verb: Verb, args: Record<string, unknown>): Rule | undefined {
   const { host, actor } = call;
   const command = verb.command?.(call, args);
   const want = { verb: verb.name, reads: verb.kind === "reads", ...onBranch(host) };
-  host.rules.need(actor, command === undefined ? want : { ...want, command });
+  return host.rules.need(actor, command === undefined ? want : { ...want, command });
 }
 
 function onBranch({ db }: Host): { branch?: string } {

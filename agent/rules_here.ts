@@ -24,16 +24,22 @@ export interface Verdict {
   why?: string;
 }
 
+/** Hears that somebody was refused something, by which line if by one, and why. */
+export type Refused = (actor: Actor, want: Want, rule: Rule | undefined, why: string) => void;
+
 export class HostRules {
   readonly #book: RuleBook;
   readonly #clock: Clock;
+  readonly #refused: Refused;
   /** Who is let in, and groups, as they were when they were last looked up: where they are not in /etc it costs a process. */
   #known: { rules: readonly Rule[]; atMs: number; let: ReadonlyMap<number, string> } | undefined;
   readonly #groups = new Map<string, { group: Group | undefined; atMs: number }>();
 
-  constructor(book: RuleBook, clock: Clock) {
+  /** `refused` hears of who was refused what. */
+  constructor(book: RuleBook, clock: Clock, refused: Refused = () => {}) {
     this.#book = book;
     this.#clock = clock;
+    this.#refused = refused;
   }
 
   /** What is wrong with the policy files, if anything is: then what was read before holds. */
@@ -93,6 +99,7 @@ export class HostRules {
     const { permit, rule, why } = this.judge(actor, want);
     if (permit) return rule;
     const reason = why ?? (rule === undefined ? "no line of the policy permits it" : `by ${rule.where}`);
+    this.#refused(actor, want, rule, reason);
     const what = want.command === undefined ? want.verb : `${want.verb} ${want.command.file}`;
     throw new Fault(
       want.verb,
