@@ -18,6 +18,7 @@ export interface Acts {
   bundle: typeof import("./bundle.ts");
   rules: typeof import("./rules_say.ts");
   report: typeof import("./report.ts");
+  here: typeof import("./here.ts");
   status: typeof import("./status.ts");
   doctor: typeof import("./doctor.ts");
   users: typeof import("./users.ts");

@@ -13,6 +13,7 @@ import { actOf } from "./confirmations.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
 import { requestBytesMax, streamQueueBytesMax } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
+import type { Rule } from "./rules.ts";
 import { getMeta } from "./schema.ts";
 import { nameIn } from "./upkeep.ts";
 import { checkArgs, type Verb } from "./verb.ts";
@@ -147,10 +148,10 @@ export async function runVerb(
   hasGone = () => false,
 ): Promise<unknown> {
   const args = checkArgs(verb, value);
-  needPermission(call, verb, args);
+  let rule = needPermission(call, verb, args);
   const run = async () => {
-    if (verb.kind === "changes") needPermission(call, verb, args, true); // the policy may have changed while it waited
-    if (!hasGone()) return await verb.run?.({ ...call, hasGone }, args);
+    if (verb.kind === "changes") rule = needPermission(call, verb, args, true); // the policy may have changed while it waited
+    if (!hasGone()) return await verb.run?.({ ...call, hasGone, rule }, args);
     throw new Fault(verb.name, "gone", "the caller went away before its turn", {
       hint: `isconf ${verb.name} again`,
     });
@@ -165,14 +166,14 @@ export async function runVerb(
 
 /**
  * Throws unless the policy of this host lets the caller have this done, with these arguments, now. When it begins, a confirmation
- * that it needs is used up.
+ * that it needs is used up. Returns the line that permits it.
  */
 export function needPermission(
   call: Call,
   verb: Verb,
   args: Record<string, unknown>,
   begins = verb.kind !== "changes",
-): void {
+): Rule | undefined {
   const { host, actor, confirmed: id } = call;
   const command = verb.command?.(call, args);
   const want = {
@@ -182,7 +183,7 @@ export function needPermission(
     ...onBranch(host),
     ...(command && { command }),
   };
-  host.rules.need(actor, want, { id, begins });
+  return host.rules.need(actor, want, { id, begins });
 }
 
 function onBranch({ db }: Host): { branch?: string } {

@@ -3,6 +3,7 @@
 import { Buffer } from "node:buffer";
 import { readFile, remove, restore, type Store, type Tx } from "../fs/mod.ts";
 import { Fault, toHex } from "../mq/mod.ts";
+import { askedBy } from "./asked.ts";
 import { type Op, readEntry } from "./entry.ts";
 import { commandEnv } from "./environment.ts";
 import { branchOf, type Call, type Host, hostEnv, needCongruent } from "./host.ts";
@@ -53,6 +54,8 @@ interface Step {
   seq: number;
   id: Uint8Array;
   op: Op;
+  /** Whose entry it is: the id of a key. */
+  author: string;
   last: boolean;
 }
 
@@ -122,14 +125,14 @@ async function applyRange(replay: Replay, branch: string, from: number, stop: nu
     const coming = haveContents(call, steps.flatMap(({ entry }) => rootsOf(entry)));
     coming.catch(() => {}); // whoever waits for it hears of it
     let isWhole: boolean | undefined;
-    for (const { entry, id } of steps) {
+    for (const { entry, id, kid: author } of steps) {
       const { seq, ops } = entry;
       const tell = () =>
         call.emit({ event: "entry", text: `${seq}  ${ops.map(opText).join("; ")}`, seq, of: stop });
       const isAhead = isWhole === undefined && isLargeFile(ops);
       if (isAhead) {
         tell();
-        if (await applyAhead(replay, { seq, id, op: ops[0]!, last: true }, coming)) continue;
+        if (await applyAhead(replay, { seq, id, op: ops[0]!, author, last: true }, coming)) continue;
       }
       if (isWhole === undefined) {
         isWhole = await coming;
@@ -142,7 +145,7 @@ async function applyRange(replay: Replay, branch: string, from: number, stop: nu
       }
       if (!isAhead) tell();
       for (const [i, op] of ops.entries()) {
-        await applyOne(replay, store, { seq, id, op, last: i === ops.length - 1 });
+        await applyOne(replay, store, { seq, id, op, author, last: i === ops.length - 1 });
       }
     }
     next += rows.length;
@@ -281,14 +284,17 @@ async function applyExec(
   const { op, seq, id } = step;
   const user = op.user === "" ? userOfAgent() : userByName("up", op.user);
   const command = { ...op, user, env: commandEnv(user, host.config.path, hostEnv(host), op.env) };
+  let file: string;
   try {
-    host.runner.find(command);
+    file = host.runner.find(command);
   } catch (e) {
     throw cannotStart(seq, e);
   }
-  host.db.write((tx) => {
+  const asked = askedBy(call, "up", step.author, command, file);
+  const execution = host.db.write((tx) => {
     recordInPlace(tx, replay);
     host.history.intent(tx, { seq, id, boot: host.boot, startedMs });
+    return host.executions.begin(tx, asked, step);
   });
   const sink: Sink = {
     write(fd, bytes) {
@@ -301,7 +307,10 @@ async function applyExec(
   try {
     running = await host.runner.start(command, { sink, stdin: op.stdin !== null });
   } catch (e) {
-    host.db.write((tx) => host.history.neverStarted(tx, seq));
+    host.db.write((tx) => {
+      host.history.neverStarted(tx, seq);
+      host.executions.neverStarted(tx, execution, Fault.from("up", e).message);
+    });
     throw cannotStart(seq, e);
   }
   if (op.stdin !== null) {
@@ -309,16 +318,17 @@ async function applyExec(
     running.stdin.end();
   }
   const end = await running.ended;
-  if (!step.last && end.status === 0) return;
+  const endedMs = host.clock.wall();
   const what = inert(commandLine(op.argv));
-  host.db.write((tx) =>
+  host.db.write((tx) => {
+    host.executions.ended(tx, execution, { ...end, endedMs });
+    if (!step.last && end.status === 0) return;
     host.history.ended(tx, seq, {
       status: end.status,
-      endedMs: host.clock.wall(),
-      output: end.output,
+      endedMs,
       ...(end.status === 0 ? {} : { reason: what }),
-    })
-  );
+    });
+  });
   if (end.status !== 0) throw failed(seq, what, end.status);
 }
 

@@ -200,7 +200,7 @@ async function proofOf(
  * they do, not by their ids: if the answer to a check-in is lost and the work is sealed again, either may have arrived.
  */
 export function settlePending(
-  host: Pick<Host, "db" | "pending" | "journal" | "wip" | "history" | "keeper" | "keys">,
+  host: Pick<Host, "db" | "pending" | "journal" | "wip" | "history" | "executions" | "keeper" | "keys">,
 ): void {
   const rows = host.pending.rows();
   if (rows.length === 0) return;
@@ -226,7 +226,7 @@ export function settlePending(
 
 function recordDone(
   tx: Tx,
-  host: Pick<Host, "history">,
+  host: Pick<Host, "history" | "executions">,
   item: WipItem,
   at: { seq: number; id: Uint8Array },
 ): void {
@@ -234,8 +234,8 @@ function recordDone(
   host.history.ended(tx, at.seq, {
     status: item.status ?? 0,
     endedMs: item.endedMs ?? item.startedMs,
-    ...(item.output === null ? {} : { output: item.output }),
   });
+  if (item.execution !== null) host.executions.becameEntry(tx, item.execution, at);
 }
 
 function needSettled(item: WipItem): void {

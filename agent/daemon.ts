@@ -5,6 +5,8 @@ import { type Clock, Fault, keyId, sleep, toHex } from "../mq/mod.ts";
 import * as acknowledging from "./acknowledge.ts";
 import type { Acts } from "./acts.ts";
 import { Again } from "./again.ts";
+import { refusedTo } from "./asked.ts";
+import { auditOf } from "./audit.ts";
 import { Applied } from "./applied.ts";
 import { makeApi, nodeHandler } from "./api.ts";
 import * as apply from "./apply.ts";
@@ -20,6 +22,7 @@ import { Doors } from "./door.ts";
 import { makeEngine } from "./engine.ts";
 import { needNewest } from "./fresh.ts";
 import { type Host, hostId, hostPair } from "./host.ts";
+import * as here from "./here.ts";
 import * as join from "./join.ts";
 import * as keepers from "./keeper_change.ts";
 import { KeyRing } from "./keys.ts";
@@ -36,7 +39,7 @@ import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
 import * as recovering from "./recover.ts";
 import * as recovery from "./recovery.ts";
 import * as report from "./report.ts";
-import { HostRules } from "./rules_here.ts";
+import { HostRules, type Refused } from "./rules_here.ts";
 import { RuleBook } from "./rules_files.ts";
 import * as said from "./rules_say.ts";
 import { Reports } from "./reports.ts";
@@ -110,8 +113,20 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const cells = around.cells ?? (etcd === null ? new NoCells() : far);
   const engine = makeEngine({ db, key, clock, mesh, settleMs, cells, log });
   const { journal, replica, own, contact } = engine;
+  engine.executions.tell = auditOf(home, clock, log);
   const dir = path.join(home.config, "policy.d");
-  const rules = new HostRules(new RuleBook(dir, ownUsers(), VERBS.map(({ name }) => name)), clock, log);
+  const recordRefused: Refused = (actor, want, rule, why) => {
+    try {
+      engine.executions.refused(refusedTo(actor, want, rule), why);
+    } catch (e) {
+      log(`a refusal could not be recorded: ${Fault.from("policy", e).message}`); // it is refused all the same
+    }
+  };
+  const rules = new HostRules(
+    new RuleBook(dir, ownUsers(), VERBS.map(({ name }) => name)),
+    clock,
+    { refused: recordRefused, log },
+  );
   if (rules.wrong !== undefined) log(`policy: ${rules.wrong.message}`);
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });
@@ -165,6 +180,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     naming,
     bundle,
     report,
+    here,
     rules: said,
     status,
     doctor,

@@ -5,6 +5,7 @@ import * as http from "node:http";
 import type * as net from "node:net";
 import type { Duplex } from "node:stream";
 import { type Clock, Fault, peerCredentials } from "../mq/mod.ts";
+import type { Peer } from "./caller.ts";
 import type { Actor } from "./host.ts";
 import { connectionsPerUidMax, doorCloseMs, requestBytesMax, requestHeadMs } from "./limits.ts";
 import { type Home, socketOf } from "./paths.ts";
@@ -91,11 +92,13 @@ function makeServer(actor: Actor, handlers: DoorHandlers, log: (line: string) =>
     insecureHTTPParser: false,
   });
   server.maxConnections = connectionsPerUidMax;
+  const peers = new WeakMap<net.Socket, Peer>();
   const isCaller = (socket: net.Socket): boolean => {
     try {
       const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd;
       if (fd === undefined || fd < 0) return false;
-      const { uid } = peerCredentials(fd);
+      const { uid, pid } = peerCredentials(fd);
+      peers.set(socket, { uid, pid });
       return uid === actor.uid || uid === 0;
     } catch (e) {
       log(
@@ -114,9 +117,11 @@ function makeServer(actor: Actor, handlers: DoorHandlers, log: (line: string) =>
       res.writeHead(413, { connection: "close" }).end();
       return;
     }
-    handlers.request(actor, req, res);
+    handlers.request({ ...actor, peer: peers.get(req.socket)! }, req, res);
   });
-  server.on("upgrade", (req, socket, head) => handlers.upgrade(actor, req, socket, head));
+  server.on("upgrade", (req, socket, head) => {
+    handlers.upgrade({ ...actor, peer: peers.get(req.socket)! }, req, socket, head);
+  });
   server.on("clientError", (_e, socket) => socket.destroy());
   return server;
 }

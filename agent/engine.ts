@@ -7,6 +7,7 @@ import { type Cells, NoCells } from "./cells.ts";
 import { Contact } from "./contact.ts";
 import { bringDecided, type Chains, fetchDecided } from "./decided.ts";
 import { epochIn } from "./epochs.ts";
+import { Executions } from "./executions.ts";
 import { forkText } from "./fork_proof.ts";
 import { ForkSpread } from "./fork_spread.ts";
 import { Heads } from "./heads.ts";
@@ -53,6 +54,7 @@ export type Engine =
     | "pending"
     | "wip"
     | "history"
+    | "executions"
     | "turn"
   >
   & { contact: Contact };
@@ -109,6 +111,7 @@ export function makeEngine(
     pending: new Pending(db),
     wip: new Wip(db),
     history,
+    executions: new Executions(db, clock),
     turn: new Turn(),
   };
 }

@@ -17,7 +17,6 @@ export interface HistoryRow {
   endedMs: number | null;
   status: number | null;
   reason: string | null;
-  output: Uint8Array | null;
 }
 
 const COLUMNS = "seq, id, state, boot, started_ms AS startedMs, ended_ms AS endedMs, status, reason";
@@ -32,21 +31,21 @@ export class History {
   /** The last entry this host has begun to apply; undefined on a host that has applied nothing. */
   last(): HistoryRow | undefined {
     return this.#db.read((r: Reader) =>
-      r.get<HistoryRow>(`SELECT ${COLUMNS}, output FROM history ORDER BY seq DESC LIMIT 1`)
+      r.get<HistoryRow>(`SELECT ${COLUMNS} FROM history ORDER BY seq DESC LIMIT 1`)
     );
   }
 
   at(seq: number): HistoryRow | undefined {
     return this.#db.read((r: Reader) =>
-      r.get<HistoryRow>(`SELECT ${COLUMNS}, output FROM history WHERE seq = ?`, seq)
+      r.get<HistoryRow>(`SELECT ${COLUMNS} FROM history WHERE seq = ?`, seq)
     );
   }
 
-  /** Rows from `from` to `to` without their outputs. */
+  /** Rows from `from` to `to`. */
   range(from: number, to: number): HistoryRow[] {
     return this.#db.read((r: Reader) =>
       r.all<HistoryRow>(
-        `SELECT ${COLUMNS}, NULL AS output FROM history WHERE seq >= ? AND seq <= ? ORDER BY seq`,
+        `SELECT ${COLUMNS} FROM history WHERE seq >= ? AND seq <= ? ORDER BY seq`,
         from,
         to,
       )
@@ -65,7 +64,7 @@ export class History {
     tx.run(
       `INSERT INTO history (seq, id, state, boot, started_ms) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (seq) DO UPDATE SET state = excluded.state, boot = excluded.boot, started_ms = excluded.started_ms,
-         ended_ms = NULL, status = NULL, reason = NULL, output = NULL`,
+         ended_ms = NULL, status = NULL, reason = NULL`,
       row.seq,
       row.id,
       row.state ?? "intent",
@@ -78,15 +77,14 @@ export class History {
   ended(
     tx: Tx,
     seq: number,
-    end: { status: number; endedMs: number; reason?: string; output?: Uint8Array },
+    end: { status: number; endedMs: number; reason?: string },
   ): void {
     tx.run(
-      "UPDATE history SET state = ?, status = ?, ended_ms = ?, reason = ?, output = ? WHERE seq = ?",
+      "UPDATE history SET state = ?, status = ?, ended_ms = ?, reason = ? WHERE seq = ?",
       end.status === 0 ? "done" : "failed",
       end.status,
       end.endedMs,
       end.reason ?? null,
-      end.output ?? null,
       seq,
     );
   }

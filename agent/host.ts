@@ -3,8 +3,10 @@ import type { Db } from "../fs/mod.ts";
 import { type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import type { Applied } from "./applied.ts";
+import type { Peer } from "./caller.ts";
 import type { Config } from "./config.ts";
 import type { Copies } from "./copies.ts";
+import type { Executions } from "./executions.ts";
 import type { Heads } from "./heads.ts";
 import type { History } from "./history.ts";
 import { hostVariables } from "./hostvars.ts";
@@ -16,6 +18,7 @@ import { turnsWaitingMax } from "./limits.ts";
 import type { KeyRing } from "./keys.ts";
 import type { Own } from "./own.ts";
 import type { Home } from "./paths.ts";
+import type { Rule } from "./rules.ts";
 import type { HostRules } from "./rules_here.ts";
 import type { Runner } from "./run.ts";
 import { getMeta } from "./schema.ts";
@@ -33,6 +36,8 @@ import type { Wip } from "./wip.ts";
 export interface Actor {
   uid: number;
   name: string;
+  /** The process that opened the connection; undefined: the agent acts by itself. */
+  peer?: Peer;
 }
 
 export interface Host {
@@ -60,6 +65,8 @@ export interface Host {
   readonly pending: Pending;
   readonly wip: Wip;
   readonly history: History;
+  /** What has run on this host, and what was refused. */
+  readonly executions: Executions;
   /** What the applied entries of this host's branch need. */
   readonly applied: Applied;
   /** On how many hosts contents are that names and journals count on. */
@@ -88,6 +95,8 @@ export interface Call {
   readonly actor: Actor;
   /** The confirmation that the caller names, if any: whether it is good is looked up (confirmations.ts). */
   readonly confirmed?: string;
+  /** The line of the policy that permits it; undefined where none has to. */
+  readonly rule?: Rule | undefined;
   /** Tells the caller how far it is. */
   readonly emit: (event: Progress) => void;
   /** Whether nobody waits for the answer any more; for what waits for people. */

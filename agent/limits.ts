@@ -16,6 +16,22 @@ export const envItemsMax = 256;
 export const envValueBytesMax = 16 * 1024;
 /** The last moment that a date can say, in milliseconds since 1970 (ECMA-262). */
 export const timeMsMax = 8_640_000_000_000_000;
+/**
+ * Commands that are kept on record of one uid beyond those that entries count on, and refusals; when that many more have come,
+ * the oldest go. Bytes of arguments kept of each.
+ */
+export const executionsPerUidMax = 4096;
+export const refusalsPerUidMax = 256;
+export const executionsPruneEach = 64;
+export const executionArgvBytesMax = 64 * 1024;
+export const refusalArgvBytesMax = 4096;
+/** Refusals of one uid that are recorded in so many milliseconds; the others are counted. */
+export const refusalsMax = 32;
+export const refusalsMs = 60_000;
+/** Executions that are told of with a journald, or a file: bytes of arguments, bytes of a file, and files that are kept. */
+export const auditArgvBytesMax = 8 * 1024;
+export const auditFileBytesMax = 8 * 1024 * 1024;
+export const auditFilesKept = 4;
 /** Bytes of output kept with a command: so much of its beginning and so much of its end. */
 export const outputHeadBytesMax = 48 * 1024;
 export const outputTailBytesMax = 16 * 1024;

@@ -96,9 +96,11 @@ export function show(call: Call, args: { seq: number; branch?: string }) {
     status: row?.status ?? null,
     startedMs: row?.startedMs ?? null,
     endedMs: row?.endedMs ?? null,
-    output: row?.output ? Buffer.from(row.output).toString("utf8") : "",
+    output: row === undefined ? "" : textOf(host.executions.outputOf(row.id)),
   };
 }
+
+const textOf = (bytes: Uint8Array | null) => Buffer.from(bytes ?? []).toString("utf8");
 
 export interface WipLine {
   n: number;

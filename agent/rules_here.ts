@@ -30,17 +30,29 @@ export interface Verdict {
 
 const NO_TICKET: Ticket = { id: undefined, begins: true };
 
+/** Hears that somebody was refused something, by which line if by one, and why. */
+export type Refused = (actor: Actor, want: Want, rule: Rule | undefined, why: string) => void;
+
+/** Who is told of what. */
+export interface Tells {
+  refused?: Refused;
+  log?(line: string): void;
+}
+
 export class HostRules {
   readonly #book: RuleBook;
   readonly #clock: Clock;
+  readonly #refused: Refused;
   /** Who is let in, and groups, as they were when they were last looked up: where they are not in /etc it costs a process. */
   #known: { rules: readonly Rule[]; atMs: number; let: ReadonlyMap<number, string> } | undefined;
   readonly #groups = new Map<string, { group: Group | undefined; atMs: number }>();
   readonly confirmations: Confirmations;
 
-  constructor(book: RuleBook, clock: Clock, log: (line: string) => void = () => {}) {
+  /** `refused` hears of who was refused what. */
+  constructor(book: RuleBook, clock: Clock, { refused = () => {}, log = () => {} }: Tells = {}) {
     this.#book = book;
     this.#clock = clock;
+    this.#refused = refused;
     this.confirmations = new Confirmations({
       clock,
       log,
@@ -114,6 +126,7 @@ export class HostRules {
       return rule;
     }
     const reason = why ?? (rule === undefined ? "no line of the policy permits it" : `by ${rule.where}`);
+    this.#refused(actor, want, rule, reason);
     const what = want.command === undefined ? want.verb : `${want.verb} ${want.command.file}`;
     throw new Fault(
       want.verb,

@@ -76,6 +76,26 @@ const MIGRATIONS: Migration[] = [{
   version: 6,
   name: "what keepers said themselves",
   sql: "ALTER TABLE head_word ADD COLUMN direct INTEGER NOT NULL DEFAULT 0;",
+}, {
+  version: 7,
+  name: "what was executed, and for whom",
+  sql: `
+    CREATE TABLE execution (
+      n INTEGER PRIMARY KEY AUTOINCREMENT, state TEXT NOT NULL, verb TEXT NOT NULL, entry BLOB, seq INTEGER,
+      uid INTEGER NOT NULL, user TEXT NOT NULL, source TEXT NOT NULL, person TEXT NOT NULL, as_user TEXT NOT NULL,
+      file TEXT NOT NULL, argv BLOB NOT NULL, cwd TEXT NOT NULL, rule TEXT NOT NULL, started_ms INTEGER NOT NULL, ended_ms INTEGER,
+      status INTEGER, why TEXT, output BLOB, kept INTEGER NOT NULL DEFAULT 0) STRICT;
+    CREATE INDEX execution_of_entry ON execution (entry) WHERE entry IS NOT NULL;
+    CREATE INDEX execution_of_uid ON execution (uid, n);
+    CREATE INDEX execution_not_kept ON execution (uid, n) WHERE kept = 0;
+    INSERT INTO execution (state, verb, entry, seq, uid, user, source, person, as_user, file, argv, cwd, rule,
+      started_ms, ended_ms, status, output, kept)
+      SELECT state, 'up', id, seq, 0, '', 'null', '', '', '', x'80', '', '', started_ms, ended_ms, status, output, 1
+      FROM history WHERE output IS NOT NULL ORDER BY seq;
+    ALTER TABLE history DROP COLUMN output;
+    ALTER TABLE wip DROP COLUMN output;
+    ALTER TABLE wip ADD COLUMN execution INTEGER;
+  `,
 }];
 
 /** Opens agent.db. FULL: a lost row could repeat a command or fork a journal. */

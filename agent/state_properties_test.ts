@@ -229,7 +229,7 @@ test("property: work is the list of what was added and not dropped, each as it w
                 startedMs: 1,
               };
               const item = { ...base, author, op, state: "intent" as const };
-              items.push({ ...item, n: wip.add(tx, item), endedMs: null, status: null, output: null });
+              items.push({ ...item, n: wip.add(tx, item), endedMs: null, status: null, execution: null });
             } else if (what === "rebase") {
               wip.rebase(tx, value, sha256(Uint8Array.of(value)));
               items = items.map((one) => ({ ...one, baseSeq: value, baseId: sha256(Uint8Array.of(value)) }));
@@ -242,8 +242,8 @@ test("property: work is the list of what was added and not dropped, each as it w
               items = [];
             } else if (at === undefined) return;
             else if (what === "done") {
-              wip.done(tx, at.n, { endedMs: 2, status: value, output: DOMAIN });
-              Object.assign(at, { state: "done", endedMs: 2, status: value, output: DOMAIN });
+              wip.done(tx, at.n, { endedMs: 2, status: value });
+              Object.assign(at, { state: "done", endedMs: 2, status: value });
             } else if (what === "change") {
               wip.changeOp(tx, at.n, op);
               at.op = op;

@@ -66,8 +66,8 @@ async function serve(call: Call, socket: Duplex, send: Send): Promise<void> {
     `exec ${args.command[0]}`,
     async () => {
       await needCaller(socket, send);
-      need(true); // the policy may have changed while it waited
-      const execution = await call.acts.work.exec(call, execVerb.toWork(args), sink);
+      const rule = need(true); // the policy may have changed while it waited
+      const execution = await call.acts.work.exec({ ...call, rule }, execVerb.toWork(args), sink);
       const reader = feed(frames, execution);
       const end = await execution.recorded;
       send(STREAM.result, JSON.stringify(end));

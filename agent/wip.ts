@@ -23,12 +23,13 @@ export interface WipItem {
   startedMs: number;
   endedMs: number | null;
   status: number | null;
-  output: Uint8Array | null;
+  /** Of a command: what is recorded of its running here (executions.ts). */
+  execution: number | null;
 }
 
 const SELECT =
   `SELECT n, branch, term, base_seq AS baseSeq, base_id AS baseId, author, uid, message, op, state, boot,
-  started_ms AS startedMs, ended_ms AS endedMs, status, output FROM wip`;
+  started_ms AS startedMs, ended_ms AS endedMs, status, execution FROM wip`;
 
 export class Wip {
   readonly #db: Db;
@@ -68,10 +69,13 @@ export class Wip {
   }
 
   /** Adds one item and returns its number; durable when the transaction is. */
-  add(tx: Tx, item: Omit<WipItem, "n" | "endedMs" | "status" | "output">): number {
+  add(
+    tx: Tx,
+    item: Omit<WipItem, "n" | "endedMs" | "status" | "execution"> & { execution?: number },
+  ): number {
     return tx.run(
-      `INSERT INTO wip (branch, term, base_seq, base_id, author, uid, message, op, state, boot, started_ms)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO wip (branch, term, base_seq, base_id, author, uid, message, op, state, boot, started_ms, execution)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       item.branch,
       item.term,
       item.baseSeq,
@@ -83,15 +87,15 @@ export class Wip {
       item.state,
       item.boot,
       item.startedMs,
+      item.execution ?? null,
     ).lastInsertRowid;
   }
 
-  done(tx: Tx, n: number, end: { endedMs: number; status: number; output: Uint8Array | null }): void {
+  done(tx: Tx, n: number, end: { endedMs: number; status: number }): void {
     tx.run(
-      "UPDATE wip SET state = 'done', ended_ms = ?, status = ?, output = ? WHERE n = ?",
+      "UPDATE wip SET state = 'done', ended_ms = ?, status = ? WHERE n = ?",
       end.endedMs,
       end.status,
-      end.output,
       n,
     );
   }

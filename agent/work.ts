@@ -2,8 +2,9 @@
 // Not replay on other hosts (apply.ts).
 import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
-import { capture, putFile } from "../fs/mod.ts";
+import { capture, putFile, type Tx } from "../fs/mod.ts";
 import { type Cbor, encode, Fault, fromHex, keyId } from "../mq/mod.ts";
+import { askedBy } from "./asked.ts";
 import { checkOp, type Op } from "./entry.ts";
 import { commandEnv, journaledEnv } from "./environment.ts";
 import { branchOf, type Call, hostEnv, hostId, personPair } from "./host.ts";
@@ -88,27 +89,38 @@ export async function exec(call: Call, args: ExecArgs, sink?: Sink): Promise<Exe
   };
   const command = { ...op, user, env: commandEnv(user, host.config.path, hostEnv(host), env) };
   needJournalable(op);
-  host.runner.find(command);
-  const n = addIntent(call, held, op);
+  const asked = askedBy(call, "exec", held.holder, command, host.runner.find(command));
+  const [n, execution] = host.db.write((tx) => {
+    const execution = host.executions.begin(tx, asked);
+    return [addIntent(tx, call, held, op, execution), execution];
+  });
   let running: Running;
   try {
     running = await host.runner.start(command, { sink, stdin: args.stdin, terminal: args.terminal });
   } catch (e) {
-    host.db.write((tx) => host.wip.drop(tx, n));
+    host.db.write((tx) => {
+      host.wip.drop(tx, n);
+      host.executions.neverStarted(tx, execution, Fault.from("exec", e).message);
+    });
     throw e;
   }
   const given: Uint8Array[] = [];
   let givenBytes = 0;
   const recorded = running.ended.then(async (end) => {
+    const endedMs = host.clock.wall();
     if (end.status !== 0) {
-      host.db.write((tx) => host.wip.drop(tx, n));
+      host.db.write((tx) => {
+        host.wip.drop(tx, n);
+        host.executions.ended(tx, execution, { ...end, endedMs });
+      });
       return { status: end.status, journaled: false };
     }
     let stdin: Uint8Array | null = null;
     if (args.stdin) stdin = fromHex((await putFile(host.store, async_(given))).id);
     host.db.write((tx) => {
       if (stdin !== null) host.wip.changeOp(tx, n, { ...op, stdin });
-      host.wip.done(tx, n, { endedMs: host.clock.wall(), status: 0, output: end.output });
+      host.wip.done(tx, n, { endedMs, status: 0 });
+      host.executions.ended(tx, execution, { ...end, endedMs });
     });
     return { status: 0, journaled: true };
   });
@@ -165,7 +177,7 @@ export function settleReboot(call: Pick<Call, "host">): void {
   host.db.write((tx) => {
     for (const item of host.wip.items()) {
       if (item.state === "reboot" && item.boot !== boot) {
-        host.wip.done(tx, item.n, { endedMs: host.clock.wall(), status: 0, output: null });
+        host.wip.done(tx, item.n, { endedMs: host.clock.wall(), status: 0 });
       }
     }
     const last = host.history.last();
@@ -222,7 +234,7 @@ export async function settleWip(call: Call, n: number, how: "done" | "again"): P
     throw new Fault("wip", "notFound", `work ${n} is not uncertain`, { hint: "isconf wip" });
   }
   host.db.write((tx) => {
-    if (how === "done") host.wip.done(tx, n, { endedMs: host.clock.wall(), status: 0, output: null });
+    if (how === "done") host.wip.done(tx, n, { endedMs: host.clock.wall(), status: 0 });
     else host.wip.drop(tx, n);
   });
 }
@@ -258,18 +270,16 @@ function wipBase(call: Call, held: Held, head: { seq: number; id: Uint8Array }) 
   };
 }
 
-function addIntent(call: Call, held: Held, op: Op): number {
-  const head = call.host.journal.head(held.branch);
-  return call.host.db.write((tx) =>
-    call.host.wip.add(tx, { ...wipBase(call, held, head), op, state: "intent", boot: call.host.boot })
-  );
+function addIntent(tx: Tx, call: Call, held: Held, op: Op, execution?: number): number {
+  const { boot, journal, wip } = call.host;
+  const item = { ...wipBase(call, held, journal.head(held.branch)), op, state: "intent" as const, boot };
+  return wip.add(tx, { ...item, ...(execution === undefined ? {} : { execution }) });
 }
 
 function addDone(call: Call, held: Held, op: Op, status: number): void {
   const { host } = call;
-  const head = host.journal.head(held.branch);
   host.db.write((tx) => {
-    const n = host.wip.add(tx, { ...wipBase(call, held, head), op, state: "intent", boot: host.boot });
-    host.wip.done(tx, n, { endedMs: host.clock.wall(), status, output: null });
+    const n = addIntent(tx, call, held, op);
+    host.wip.done(tx, n, { endedMs: host.clock.wall(), status });
   });
 }

@@ -3,7 +3,15 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
-import { carry, faultOf, grantTo, makeFirstHost, makeSecondHost, run } from "../tests/world.ts";
+import {
+  carry,
+  faultOf,
+  grantTo,
+  makeFirstHost,
+  makeSecondHost,
+  run,
+  type TestHost,
+} from "../tests/world.ts";
 import { readEntry } from "./entry.ts";
 
 const lock = (
@@ -12,6 +20,12 @@ const lock = (
   uid?: number,
   name?: string,
 ) => host.acts.locks.lock(host.call(uid, name), message);
+
+/** What the newest command here has printed. */
+function outputOf(host: TestHost): string {
+  const { executions } = host.agent.host;
+  return new TextDecoder().decode(executions.at(executions.newest(1)[0]!.n)?.output ?? undefined);
+}
 
 test("the main job: lock, snap, exec, ci; the journal has both, certified, and this host has them applied", async (t) => {
   const host = await makeFirstHost(t);
@@ -183,15 +197,14 @@ test("a background child that keeps the pipe does not keep exec waiting", async 
   const began = Date.now();
   assert.equal((await run(host, ["/bin/sh", "-c", "sleep 5 & echo started"])).status, 0);
   assert.ok(Date.now() - began < 2_000);
-  const [item] = host.agent.host.wip.items();
-  assert.equal(new TextDecoder().decode(item?.output ?? undefined), "started\n");
+  assert.equal(outputOf(host), "started\n");
 });
 
 test("a gigabyte of output is bounded: its beginning and its end are kept, with a mark", async (t) => {
   const host = await makeFirstHost(t);
   await lock(host);
   await run(host, ["/bin/sh", "-c", "echo begin; head -c 50000000 /dev/zero; echo end"]);
-  const output = new TextDecoder().decode(host.agent.host.wip.items()[0]?.output ?? undefined);
+  const output = outputOf(host);
   assert.ok(output.length < 100_000);
   assert.match(output, /^begin\n/);
   assert.match(output, /bytes left out/);
@@ -340,7 +353,7 @@ test("environment: loader and shell variables never reach a command, also when t
     stdin: false,
   });
   await execution.recorded;
-  const output = new TextDecoder().decode(host.agent.host.wip.items()[0]?.output ?? undefined);
+  const output = outputOf(host);
   const names = output.trim().split("\n").map((l) => l.split("=")[0]).sort();
   assert.deepEqual(names, [
     "HOME",

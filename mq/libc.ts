@@ -73,6 +73,8 @@ const SYMBOLS = {
   fsync: ["i32", "i32"],
   syncfs: ["i32", "i32"],
   fallocate: ["i32", "i32", "i32", "i64", "i64"],
+  socket: ["i32", "i32", "i32", "i32"],
+  sendto: ["i64", "i32", "buffer", "u64", "i32", "buffer", "u32"],
   sendmsg: ["i64", "i32", "buffer", "i32"],
   recvmsg: ["i64", "i32", "buffer", "i32"],
   ioctl: ["i32", "i32", "u64", "buffer"],

@@ -57,7 +57,14 @@ export { MemoryNetwork } from "./transport_memory.ts";
 export { MESSAGE_KINDS, MESSAGE_VERSION } from "./message.ts";
 export type { MqNodeOptions } from "./node.ts";
 export { MqNode } from "./node.ts";
-export { checkPeer, filesHandedMax, peerCredentials, receiveFiles, sendFiles } from "./unix_socket.ts";
+export {
+  checkPeer,
+  filesHandedMax,
+  peerCredentials,
+  receiveFiles,
+  sendDatagram,
+  sendFiles,
+} from "./unix_socket.ts";
 export type { PathLike, Stat } from "./libc.ts";
 export {
   AT_FDCWD,

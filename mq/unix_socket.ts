@@ -1,7 +1,8 @@
 // UNIX sockets by FFI: who is at the other end, and open files handed to him. Not a protocol; what he may is not known here.
 import { constants } from "node:os";
-import { addressOf, call, errnoCode, systemError } from "./libc.ts";
+import { addressOf, call, closeFd, cstr, errnoCode, systemError } from "./libc.ts";
 
+const [AF_UNIX, SOCK_DGRAM_CLOEXEC] = [1, 2 | 0o2000000];
 const [SOL_SOCKET, SO_PEERCRED, SCM_RIGHTS] = [1, 17, 1];
 const [MSG_CTRUNC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_CMSG_CLOEXEC] = [0x8, 0x40, 0x4000, 0x40000000];
 /** Files handed over in one message, and the room that their control message takes, in bytes. */
@@ -67,6 +68,31 @@ export function receiveFiles(socket: number): number[] | undefined {
   if (read === 1 && !message.isCut) return fds;
   for (const fd of fds) call("close", fd);
   throw systemError("recvmsg", constants.errno.EPROTO);
+}
+
+/**
+ * Sends one datagram to the UNIX socket at `path`, without waiting. Throws ENOENT or ECONNREFUSED where nobody listens, EAGAIN
+ * where whoever does is behind, EMSGSIZE when it is longer than the system lets it be.
+ */
+export function sendDatagram(path: string, bytes: Uint8Array): void {
+  const name = cstr(path);
+  const address = new Uint8Array(2 + name.length);
+  address[0] = AF_UNIX;
+  address.set(name, 2);
+  const fd = call("socket", AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+  try {
+    call(
+      "sendto",
+      fd,
+      bytes,
+      BigInt(bytes.length),
+      MSG_DONTWAIT | MSG_NOSIGNAL,
+      address,
+      address.length,
+    );
+  } finally {
+    closeFd(fd);
+  }
 }
 
 /** A struct msghdr (recvmsg(2)) for one byte with a control message, and behind it, in the same bytes, what it points to. */

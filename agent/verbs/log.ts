@@ -1,21 +1,35 @@
-// The verbs log, show and verify: the history of a branch.
+// The verbs log, show and verify: the history of a branch, and what has run on this host.
+import type { ExecutionLine } from "../here.ts";
 import { commandLine, inert } from "../names.ts";
 import type { LogLine } from "../report.ts";
-import { moment, outputLines } from "../term.ts";
+import { moment, outputLines, type Term } from "../term.ts";
 import type { Verb } from "../verb.ts";
 
-export const logVerb: Verb<{ branch?: string; last?: number }, { branch: string; entries: LogLine[] }> = {
+interface LogArgs {
+  branch?: string;
+  last?: number;
+  here: boolean;
+}
+
+/** The entries of a branch, or the commands of this host. */
+type Logged = { branch: string; entries: LogLine[] } | { executions: ExecutionLine[] };
+
+export const logVerb: Verb<LogArgs, Logged> = {
   name: "log",
-  summary: "the entries of the branch, newest last",
-  about: "Each with its author, message, and how this host stands to it.",
-  examples: ["isconf log", "isconf log --last 5", "isconf log --branch @domain"],
+  summary: "the entries of the branch, or with --here what has run on this host, newest last",
+  about:
+    "Each entry with its author, message, and how this host stands to it. --here: each command that exec or up has run here,\nalso those that failed, and what the policy refused, with who wanted it: your own, for root everybody's.",
+  examples: ["isconf log", "isconf log --last 5", "isconf log --here", "isconf log --branch @domain"],
   args: {
     branch: { kind: "text", about: "another branch than this host's; @domain is the control journal" },
-    last: { kind: "count", short: "l", about: "how many entries" },
+    last: { kind: "count", short: "l", about: "how many" },
+    here: { kind: "flag", about: "what has run on this host, rather than the entries" },
   },
   kind: "reads",
-  run: (call, args) => call.acts.report.log(call, args),
+  run: (call, args) =>
+    args.here ? { executions: call.acts.here.list(call, args) } : call.acts.report.log(call, args),
   show(r, term) {
+    if ("executions" in r) return showExecutions(r.executions, term);
     if (r.entries.length === 0) term.say(`${inert(r.branch)} has no entries yet`);
     term.table(
       r.entries.map((e) => [
@@ -31,20 +45,43 @@ export const logVerb: Verb<{ branch?: string; last?: number }, { branch: string;
   },
 };
 
-type Shown = Awaited<ReturnType<typeof import("../report.ts")["show"]>>;
+function showExecutions(executions: ExecutionLine[], term: Term): void {
+  if (executions.length === 0) term.say("nothing is on record here yet");
+  term.table(
+    executions.map((e) => [
+      term.paint("yellow", String(e.n)),
+      moment(e.startedMs),
+      `${inert(e.user)} as ${inert(e.as)}`,
+      e.state === "done" ? e.state : term.paint(e.state === "running" ? "green" : "red", stateText(e)),
+      `${what(e)}${e.why === null ? "" : `  ${term.paint("dim", inert(e.why))}`}`,
+    ]),
+  );
+}
 
-export const showVerb: Verb<{ seq: number; branch?: string }, Shown> = {
+const stateText = (e: ExecutionLine) => e.status === null ? e.state : `${e.state} ${e.status}`;
+const what = (e: ExecutionLine) =>
+  `${inert(e.verb)}${e.seq === null ? "" : ` ${e.seq}`}  ${commandLine(e.argv)}`.trimEnd();
+
+type Shown =
+  | Awaited<ReturnType<typeof import("../report.ts")["show"]>>
+  | { execution: ReturnType<typeof import("../here.ts")["at"]> };
+
+export const showVerb: Verb<{ seq: number; branch?: string; here: boolean }, Shown> = {
   name: "show",
-  summary: "one entry with its output",
-  about: "Everything the entry says, and what its command printed on this host.",
-  examples: ["isconf show 7"],
+  summary: "one entry, or with --here one command that has run on this host, with its output",
+  about:
+    "Everything the entry says, and what its command printed on this host. --here: by its number in log --here, who had it\nrun, from where, as whom, and which line of the policy permitted it.",
+  examples: ["isconf show 7", "isconf show --here 12"],
   args: {
     seq: { kind: "count", positional: true, required: true, about: "the entry's number" },
     branch: { kind: "text", about: "another branch than this host's" },
+    here: { kind: "flag", about: "a command of log --here" },
   },
   kind: "reads",
-  run: (call, args) => call.acts.report.show(call, args),
+  run: (call, args) =>
+    args.here ? { execution: call.acts.here.at(call, args.seq) } : call.acts.report.show(call, args),
   show(r, term) {
+    if ("execution" in r) return showExecution(r.execution, term);
     const rows: [string, string][] = [
       ["entry", `${r.seq} of ${inert(r.branch)}`],
       ["id", r.id],
@@ -70,12 +107,42 @@ export const showVerb: Verb<{ seq: number; branch?: string }, Shown> = {
       r.status === null ? r.here : `${r.here}, status ${r.status}, ${moment(r.endedMs ?? 0)}`,
     ]);
     term.table(rows);
-    if (r.output !== "") {
-      term.line("output");
-      for (const line of outputLines(r.output)) term.line(`  ${line}`);
-    }
+    showOutput(r.output, term);
   },
 };
+
+function showExecution(e: ReturnType<typeof import("../here.ts")["at"]>, term: Term): void {
+  const from = e.from === null ? "the agent itself" : [
+    `pid ${e.from.pid}`,
+    ...(e.from.uid === e.uid ? [] : [`uid ${e.from.uid}`]),
+    ...(e.from.tty === "" ? [] : [inert(e.from.tty)]),
+    ...(e.from.cwd === "" ? [] : [`in ${inert(e.from.cwd)}`]),
+  ].join(", ");
+  const end = e.endedMs === null ? "" : `, ${moment(e.endedMs)}`;
+  const rows: [string, string][] = [
+    ["command", `${e.n}, by ${inert(e.verb)}`],
+    ["user", `${inert(e.user)}, uid ${e.uid}`],
+    ["from", from],
+    ["person", inert(e.person)],
+    ["as", inert(e.as)],
+    ["file", inert(e.file)],
+    ["argv", commandLine(e.argv)],
+    ["cwd", inert(e.cwd)],
+    ["policy", inert(e.rule)],
+    ["entry", e.entry === null ? "none" : `${e.seq}, ${e.entry}`],
+    ["started", moment(e.startedMs)],
+    ["here", `${e.state}${e.status === null ? "" : `, status ${e.status}`}${end}`],
+    ...(e.why === null ? [] : [["why", inert(e.why)] as [string, string]]),
+  ];
+  term.table(rows.filter(([, text]) => text !== ""));
+  showOutput(e.output, term);
+}
+
+function showOutput(output: string, term: Term): void {
+  if (output === "") return;
+  term.line("output");
+  for (const line of outputLines(output)) term.line(`  ${line}`);
+}
 
 type Verified = { entries: number; branches: { branch: string; entries: number }[] };
 

@@ -73,7 +73,17 @@ async function full(box: Box): Promise<string> {
   return tree;
 }
 
-const READS = [["status"], ["log"], ["wip"], ["wip", "diff"], ["ls"], ["env"], ["verify"], ["doctor"]];
+const READS = [
+  ["status"],
+  ["log"],
+  ["log", "--here"],
+  ["wip"],
+  ["wip", "diff"],
+  ["ls"],
+  ["env"],
+  ["verify"],
+  ["doctor"],
+];
 
 test("what isconf shows of hostile text is inert, and its JSON is JSON", async (t) => {
   const box = makeBox(t);
@@ -100,6 +110,18 @@ test("what isconf shows of hostile text is inert, and its JSON is JSON", async (
     const id = (shown.details[0] as { tree?: string }).tree;
     if (id !== undefined) needInert(`ls ${seq}`, await box.isconf(["ls", id]));
   }
+  const { executions } = JSON.parse(await box.ok(["--json", "log", "--here"])) as {
+    executions: { n: number; argv: string[] }[];
+  };
+  assert.ok(executions.some(({ argv }) => argv.includes(ALL)), "the argument itself is kept as it was given");
+  for (const { n } of executions) {
+    for (const format of [[], ["--json"]]) {
+      needInert(`show --here ${n}`, await box.isconf([...format, "show", "--here", String(n)]));
+    }
+  }
+  const audit = fs.readFileSync(path.join(box.home, "var/commands.log"), "utf8");
+  needInert("commands.log", { out: audit, outBytes: Buffer.from(audit), err: "", status: 0 });
+  assert.equal(audit.trimEnd().split("\n").map((line) => JSON.parse(line)).length, 2 * executions.length);
   needInert("log", await box.isconf(["log"]));
   needInert("lock", await box.isconf(["lock", ALL]));
   needInert("status", await box.isconf(["status"]));

@@ -20,7 +20,8 @@ export const CORPUS: (PlanOptions & { why: string })[] = [
   {
     seed: 167,
     hosts: 5,
-    why: "a keeper's own promise spoke of a vote that came to nothing, and it refused what a quorum had promised",
+    why:
+      "a keeper's own promise spoke of a vote that came to nothing, and it refused what a quorum had promised",
   },
   {
     seed: 575,

@@ -11,7 +11,7 @@ import Database, { Disk, insert } from "./disk.ts";
 import { Chance } from "./kernel.ts";
 import { define } from "./table.ts";
 
-const TABLES = ["meta", "promise", "wip", "history", "proof", "accepted", "signed"];
+const TABLES = ["meta", "promise", "wip", "history", "execution", "proof", "accepted", "signed"];
 const stepsMax = 600;
 
 const nobody: Mesh = {
@@ -29,7 +29,7 @@ function engineOver(db: Db): Engine {
 }
 
 /** One step, the same on each database; what comes of it. */
-function step({ keeper, wip, history, journal }: Engine, db: Db, chance: Chance): unknown {
+function step({ keeper, wip, history, executions, journal }: Engine, db: Db, chance: Chance): unknown {
   const branch = chance.one(["main", "side"]);
   const id = chance.bytes(32);
   const seq = chance.from(1, 8);
@@ -37,7 +37,18 @@ function step({ keeper, wip, history, journal }: Engine, db: Db, chance: Chance)
   const claim = { holder: who, holderName: who, host: who, hostName: who, message: "why" };
   const at = { seq, id, boot: "b", startedMs: chance.below(1000) };
   const item = { branch, term: seq, baseSeq: seq, baseId: id, author: who, uid: 0, message: "why" };
-  switch (chance.below(12)) {
+  const asked = {
+    verb: "up",
+    user: who,
+    source: null,
+    person: who,
+    as: who,
+    file: "",
+    argv: [who],
+    cwd: "/",
+    rule: "",
+  };
+  switch (chance.below(16)) {
     case 0:
       return db.write((tx) =>
         keeper.follow(tx, keeper.next(branch, claim, seq, { steal: chance.is(0.7), after: seq }))
@@ -55,9 +66,7 @@ function step({ keeper, wip, history, journal }: Engine, db: Db, chance: Chance)
         wip.add(tx, { ...item, op: { op: "reboot" }, state: "intent", boot: "b", startedMs: seq })
       );
     case 6:
-      return db.write((tx) =>
-        wip.done(tx, seq, { endedMs: seq, status: 0, output: chance.is(0.5) ? id : null })
-      );
+      return db.write((tx) => wip.done(tx, seq, { endedMs: seq, status: 0 }));
     case 7:
       return [wip.items(), wip.count(), wip.heldBy(who, seq), wip.heldBy(who, undefined)];
     case 8:
@@ -65,6 +74,17 @@ function step({ keeper, wip, history, journal }: Engine, db: Db, chance: Chance)
     case 9:
       return db.write((tx) => history.ended(tx, seq, { status: chance.below(2), endedMs: seq }));
     case 10:
+      return db.write((tx) => executions.begin(tx, { ...asked, uid: 1 }, chance.is(0.5) ? at : undefined));
+    case 11:
+      return db.write((tx) => executions.ended(tx, seq, { status: seq % 2, endedMs: seq, output: id }));
+    case 12:
+      return db.write((tx) =>
+        chance.is(0.5) ? executions.neverStarted(tx, seq, who) : executions.becameEntry(tx, seq, at)
+      );
+    case 13:
+      for (let i = 0; i < 40; i++) executions.refused({ ...asked, uid: 2 }, who);
+      return [executions.newest(9), executions.newest(9, 2), executions.at(seq), executions.outputOf(id)];
+    case 14:
       return [
         history.last(),
         history.at(seq),
