@@ -118,9 +118,9 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: "an entry is recorded as done after its command has ended",
     edits: [{
       file: "agent/apply.ts",
-      find: "host.history.intent(tx, { seq, id, boot: host.boot, startedMs });\n  });\n  const sink",
+      find: "startedMs });\n    return host.executions.begin(tx, asked, step);",
       replace:
-        "host.history.intent(tx, { seq, id, boot: host.boot, startedMs });\n    host.history.ended(tx, seq, { status: 0, endedMs: startedMs });\n  });\n  const sink",
+        "startedMs });\n    host.history.ended(tx, seq, { status: 0, endedMs: startedMs });\n    return host.executions.begin(tx, asked, step);",
     }],
   },
   {
