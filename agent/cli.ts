@@ -12,7 +12,7 @@ import { execOver } from "./exec_client.ts";
 import { helpErrors, helpList, helpVerb, suggest } from "./help.ts";
 import { inert } from "./names.ts";
 import { type Globals, needExactWords, parseGlobals, parseVerb } from "./parse.ts";
-import { homeOf, socketOf } from "./paths.ts";
+import { currentDirectory, homeOf, socketOf } from "./paths.ts";
 import { readAll, writeAll } from "./stdio.ts";
 import type { Halves } from "./sea.ts";
 import { inertJson, makeTerm, type Term } from "./term.ts";
@@ -112,7 +112,12 @@ function progress(cli: Cli, e: Record<string, unknown>): void {
 async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
   const before = process.umask(0o077);
   process.umask(before);
-  const full = { ...args, cwd: process.cwd(), umask: before, callerEnv: callerEnv(args.env as string[]) };
+  const full = {
+    ...args,
+    cwd: currentDirectory("exec"),
+    umask: before,
+    callerEnv: callerEnv(args.env as string[]),
+  };
   const result = await confirmed(cli, (where) => execOnce(cli, where, full));
   if (cli.globals.json) cli.term.line(inertJson(result));
   else if (!result.journaled) cli.term.more(`status ${result.status}: not journaled`);
