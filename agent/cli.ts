@@ -152,16 +152,17 @@ async function execOnce(
 function rawTerminal() {
   const keys = new tty.ReadStream(0);
   keys.setRawMode(true);
-  const screen = new tty.WriteStream(1);
-  const size = () => `${screen.rows}x${screen.columns}`;
+  const shown = [1, 2].find((fd) => tty.isatty(fd)); // both may go elsewhere
+  const screen = shown === undefined ? undefined : new tty.WriteStream(shown);
+  const size = () => screen === undefined ? "" : `${screen.rows}x${screen.columns}`;
   return {
     keys: keys as AsyncIterable<Uint8Array>,
     size,
-    onResize: (fn: (size: string) => void) => void screen.on("resize", () => fn(size())),
+    onResize: (fn: (size: string) => void) => void screen?.on("resize", () => fn(size())),
     restore() {
       keys.setRawMode(false);
       keys.destroy();
-      screen.destroy();
+      screen?.destroy();
     },
   };
 }

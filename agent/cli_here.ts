@@ -141,6 +141,7 @@ async function start(cli: Cli, told: boolean): Promise<number> {
       hint: "sudo isconf start, or, for a try-out, ISCONF_HOME=~/isconf isconf start",
     });
   }
+  process.umask(0o022); // whatever the caller has
   fs.mkdirSync(cli.home.state, { recursive: true, mode: 0o711 });
   const logFile = path.join(cli.home.state, "agent.log");
   const log = fs.openSync(logFile, "a", 0o600);

@@ -16,6 +16,7 @@ export function becomeHalf(name: "agent" | "net"): void {
   const binding = addon();
   if (binding !== undefined) setNativeBinding(binding);
   process.title = `isconf: ${name}`;
+  process.umask(0o022); // whatever our starter's was
   forbidCores(); // they would have keys in them
   // Only SIGINT and SIGTERM mean anything to an agent; the rest must not end it.
   for (const signal of ["SIGPIPE", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => {});
