@@ -61,7 +61,7 @@ hostTest(
     const look = `for f in mem environ fd/0 fd cwd root exe maps; do
       if ls /proc/$1/$f/ >/dev/null 2>&1 || (: </proc/$1/$f) 2>/dev/null; then echo "reads $f"; fi; done
     if (: <$2) 2>/dev/null; then echo "reads the terminal"; fi; if (: >$2) 2>/dev/null; then echo "writes to the terminal"; fi
-    perl -e 'exit(syscall($ARGV[1], 16, $ARGV[0], 0, 0) == 0)' $1 $3 || echo traces; kill -0 $1 2>/dev/null && echo signals; :`;
+    perl -e 'exit(syscall(0 + $ARGV[1], 0x4206, 0 + $ARGV[0], 0, 0) == 0)' $1 $3 || echo traces; kill -0 $1 2>/dev/null && echo signals; :`;
     const ptrace = process.arch === "arm64" ? "117" : "101";
     const { stdout } = await host.run(["sh", "-c", look, "sh", pid, tty, ptrace], { uid });
     assert.equal(stdout, "");
@@ -73,7 +73,8 @@ hostTest(
     }
     assert.match(await host.sh('grep "core file" "/proc/$1/limits"', String(host.agent().root)), / 0 +0 /);
     assert.match(await host.sh('grep "core file" "/proc/$1/limits"', pid), / 0 +0 /);
-    ran.child.kill("SIGKILL");
+    const caller = host.processes().find(({ title }) => title.startsWith("isconf\0exec"));
+    await host.sh('kill -9 "$1"', String(caller?.pid));
     await until(
       "the command has gone with its caller",
       async () => (await host.run(["test", "-e", `/proc/${pid}`])).status !== 0,
