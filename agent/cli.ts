@@ -12,7 +12,7 @@ import { execOver } from "./exec_client.ts";
 import { helpErrors, helpList, helpVerb, suggest } from "./help.ts";
 import { inert } from "./names.ts";
 import { type Globals, needExactWords, parseGlobals, parseVerb } from "./parse.ts";
-import { homeOf, socketOf } from "./paths.ts";
+import { currentDirectory, homeOf, socketOf } from "./paths.ts";
 import { readAll, writeAll } from "./stdio.ts";
 import type { Halves } from "./sea.ts";
 import { inertJson, makeTerm, type Term } from "./term.ts";
@@ -112,7 +112,12 @@ function progress(cli: Cli, e: Record<string, unknown>): void {
 async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
   const before = process.umask(0o077);
   process.umask(before);
-  const full = { ...args, cwd: process.cwd(), umask: before, callerEnv: callerEnv(args.env as string[]) };
+  const full = {
+    ...args,
+    cwd: currentDirectory("exec"),
+    umask: before,
+    callerEnv: callerEnv(args.env as string[]),
+  };
   const result = await confirmed(cli, (where) => execOnce(cli, where, full));
   if (cli.globals.json) cli.term.line(inertJson(result));
   else if (!result.journaled) cli.term.more(`status ${result.status}: not journaled`);
@@ -147,16 +152,17 @@ async function execOnce(
 function rawTerminal() {
   const keys = new tty.ReadStream(0);
   keys.setRawMode(true);
-  const screen = new tty.WriteStream(1);
-  const size = () => `${screen.rows}x${screen.columns}`;
+  const shown = [1, 2].find((fd) => tty.isatty(fd)); // both may go elsewhere
+  const screen = shown === undefined ? undefined : new tty.WriteStream(shown);
+  const size = () => screen === undefined ? "" : `${screen.rows}x${screen.columns}`;
   return {
     keys: keys as AsyncIterable<Uint8Array>,
     size,
-    onResize: (fn: (size: string) => void) => void screen.on("resize", () => fn(size())),
+    onResize: (fn: (size: string) => void) => void screen?.on("resize", () => fn(size())),
     restore() {
       keys.setRawMode(false);
       keys.destroy();
-      screen.destroy();
+      screen?.destroy();
     },
   };
 }

@@ -11,6 +11,7 @@ import type { CatArgs, GetArgs, PutArgs } from "./content_main.ts";
 import type { OciArgs } from "./content_oci.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
+import { currentDirectory } from "./paths.ts";
 import { makeKey, readText, signFile } from "./root_here.ts";
 import { readRules } from "./rules_files.ts";
 import { unitFile } from "./unit.ts";
@@ -43,7 +44,9 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
     return await ask(cli, verbNamed("join"), args);
   },
   policy: async (cli, args) => {
-    if (args.action !== "check") return await ask(cli, verbNamed("policy"), { ...args, cwd: process.cwd() });
+    if (args.action !== "check") {
+      return await ask(cli, verbNamed("policy"), { ...args, cwd: currentDirectory("policy") });
+    }
     return checkPolicy(cli, args.words as string[]);
   },
   confirm: async (cli, args) => {
@@ -138,6 +141,7 @@ async function start(cli: Cli, told: boolean): Promise<number> {
       hint: "sudo isconf start, or, for a try-out, ISCONF_HOME=~/isconf isconf start",
     });
   }
+  process.umask(0o022); // whatever the caller has
   fs.mkdirSync(cli.home.state, { recursive: true, mode: 0o711 });
   const logFile = path.join(cli.home.state, "agent.log");
   const log = fs.openSync(logFile, "a", 0o600);

@@ -144,7 +144,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     store: new SeamStore(seam.ask),
     copies: new copies.Copies(() => host),
     shelf: new SeamShelf(seam.ask),
-    runner: around.runner ?? new ProcessRunner(clock),
+    runner: around.runner ?? makeRunner(clock, log),
     rules,
     settleMesh: () => settleMesh(host),
     log,
@@ -250,6 +250,16 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   if (apply.isToResume(host)) resumeUp(host, acts);
   else if (config.follow) following.goOn();
   return { host, acts, ended, stop: () => stop() };
+}
+
+function makeRunner(clock: Clock, log: (line: string) => void): Runner {
+  const runner = new ProcessRunner(clock);
+  if (!runner.killsAll) {
+    log(
+      "no cgroup v2 is delegated to this agent: of a command that is out of time the process group is killed, and no more",
+    );
+  }
+  return runner;
 }
 
 /** Takes the home's lock; an agent that is just ending is waited for. */

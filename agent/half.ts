@@ -3,7 +3,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { setNativeBinding } from "../fs/mod.ts";
-import { closeOnExec, systemClock } from "../mq/mod.ts";
+import { closeOnExec, forbidCores, systemClock } from "../mq/mod.ts";
 import { inert } from "./names.ts";
 import type { Home } from "./paths.ts";
 import { addon } from "./sea.ts";
@@ -16,6 +16,8 @@ export function becomeHalf(name: "agent" | "net"): void {
   const binding = addon();
   if (binding !== undefined) setNativeBinding(binding);
   process.title = `isconf: ${name}`;
+  process.umask(0o022); // whatever our starter's was
+  forbidCores(); // they would have keys in them
   // Only SIGINT and SIGTERM mean anything to an agent; the rest must not end it.
   for (const signal of ["SIGPIPE", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => {});
   // What our starter had open is not for the net half and not for commands.

@@ -1,6 +1,6 @@
 // Limits of the agent, each with its unit. Nothing in agent/ grows without one of these.
 
-import { transportLimits } from "../mq/mod.ts";
+import { type Limits, transportLimits } from "../mq/mod.ts";
 
 /** Bytes of a request body on the local socket (not blobs or bundles, which stream). */
 export const requestBytesMax = 4 * 1024 * 1024;
@@ -43,6 +43,30 @@ export const streamQueueBytesMax = 256 * 1024;
 export const outputDrainMs = 200;
 /** Bytes that a pipe can hold at the most (fs.pipe-max-size, unless root asks for more). */
 export const pipeBytesMax = 1024 * 1024;
+/**
+ * Limits that every command begins with, soft and hard, whatever the agent or the caller has: those of a service under systemd;
+ * bytes, files, seconds as setrlimit(2) has them. No core: it would have what the command knows.
+ */
+export const COMMAND_LIMITS: Limits = {
+  cpu: [Infinity, Infinity],
+  fsize: [Infinity, Infinity],
+  data: [Infinity, Infinity],
+  stack: [8 * 1024 * 1024, Infinity],
+  core: [0, 0],
+  rss: [Infinity, Infinity],
+  nproc: [Infinity, Infinity],
+  nofile: [1024, 524_288],
+  memlock: [8 * 1024 * 1024, 8 * 1024 * 1024],
+  as: [Infinity, Infinity],
+  locks: [Infinity, Infinity],
+  sigpending: [65_536, 65_536],
+  msgqueue: [819_200, 819_200],
+  nice: [0, 0],
+  rtprio: [0, 0],
+  rttime: [Infinity, Infinity],
+};
+/** Times that processes are looked for which a command has started before it was in its cgroup. */
+export const cgroupTakesMax = 100;
 /** Milliseconds between TERM and KILL for a command that is out of time. */
 export const killGraceMs = 2_000;
 /** Milliseconds that `start` waits for the agent to answer. */

@@ -10,7 +10,7 @@ export { type EntryRecord } from "./entry.ts";
 export { takeIn } from "./intake.ts";
 export { Journal } from "./journal.ts";
 export * as keepers from "./keeper_change.ts";
-export { forksPerKeyMax } from "./limits.ts";
+export { COMMAND_LIMITS, forksPerKeyMax } from "./limits.ts";
 export * as keeperWords from "./keeper_words.ts";
 export * as locks from "./locks.ts";
 export { type Mesh } from "./mesh.ts";

@@ -42,6 +42,18 @@ export function socketOf(home: Home, uid: number): string {
   return file;
 }
 
+/** Where the caller is. Throws a notFound fault when that directory is gone. */
+export function currentDirectory(op: string): string {
+  try {
+    return process.cwd();
+  } catch (e) {
+    if ((e as { code?: string }).code !== "ENOENT") throw e;
+    throw new Fault(op, "notFound", "the directory that you are in does not exist any more", {
+      hint: "cd to another one",
+    });
+  }
+}
+
 /** The directory in which the net half makes its socket, and that socket. */
 export const contentDir = (home: Home): string => path.join(home.run, "content");
 export const contentSocketOf = (home: Home): string => path.join(contentDir(home), "s");

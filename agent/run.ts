@@ -5,6 +5,8 @@ import * as fs from "node:fs";
 import type { Socket } from "node:net";
 import * as path from "node:path";
 import { type Clock, Fault } from "../mq/mod.ts";
+import { closedTo } from "./enter.ts";
+import { Cgroups, delegatedCgroup } from "./cgroup.ts";
 import {
   argvBytesMax,
   argvItemsMax,
@@ -89,24 +91,23 @@ export function checkArgv(argv: readonly string[]): void {
 /** The real runner. */
 export class ProcessRunner implements Runner {
   readonly #clock: Clock;
+  readonly #cgroups: Cgroups | undefined;
 
-  constructor(clock: Clock) {
+  /** `cgroup`: the directory below which each command gets a cgroup of its own; undefined: it has its process group. */
+  constructor(clock: Clock, cgroup = delegatedCgroup()) {
     this.#clock = clock;
+    this.#cgroups = cgroup === undefined ? undefined : new Cgroups(cgroup);
+  }
+
+  /** Whether what a command has started is killed with it wherever it went. */
+  get killsAll(): boolean {
+    return this.#cgroups !== undefined;
   }
 
   find(command: Command): string {
     checkArgv(command.argv);
     const name = command.argv[0] as string;
-    if (!isDirectory(command.cwd)) {
-      throw new Fault(
-        "exec",
-        "notFound",
-        `the working directory ${inert(command.cwd)} does not exist on this host`,
-        {
-          hint: "cd to a directory that every host of the branch has",
-        },
-      );
-    }
+    checkDirectory(command);
     const { file, is } = fileOf(name, command.cwd, command.env.PATH ?? "");
     if (is === "executable") return file;
     throw is === "there" ? notExecutable(name) : notFound(name);
@@ -148,22 +149,22 @@ export class ProcessRunner implements Runner {
   #spawn(file: string, command: Command, stdin: boolean, terminal?: Terminal): Child {
     const { user, argv, env, cwd, umask } = command;
     const before: string[] = [];
-    // A terminal becomes the controlling one only of a new session that asks for it itself.
-    if (terminal) before.push("/usr/bin/setsid", "--ctty", "--");
     if (process.geteuid?.() === 0 && user.uid !== 0) {
       // setpriv sets the user's own groups and shuts the way back.
       const ids = [`--reuid=${user.uid}`, `--regid=${user.gid}`, "--init-groups", "--inh-caps=-all", "--"];
       before.push("/usr/bin/setpriv", ...ids);
+      // Into the directory goes the user, not root: what is on the way may be closed to them.
+      before.push("/usr/bin/unshare", `--wd=${cwd}`, "--");
     }
     return new Child(this.#clock, {
       file: before[0] ?? file,
       argv: before.length === 0 ? argv : [...before, file, ...argv.slice(1)],
       env: terminal ? { TERM: "xterm-256color", ...env } : env,
-      cwd,
+      cwd: before.length === 0 ? cwd : "/",
       umask,
-      stdio: terminal ? { terminal: terminal.slave } : { stdin },
-      newSession: !terminal,
-      ...(before.includes("/usr/bin/setpriv") ? { owner: user } : {}),
+      stdio: terminal ? { terminal: terminal.path } : { stdin },
+      cgroup: this.#cgroups?.make(),
+      ...(before.length === 0 ? {} : { owner: user }),
     });
   }
 
@@ -178,7 +179,7 @@ export class ProcessRunner implements Runner {
       cancels.push(this.#clock.after(timeoutMs, () => {
         child.isGroupKilledAtEnd = true;
         child.signal("SIGTERM");
-        cancels.push(this.#clock.after(killGraceMs, () => child.signal("SIGKILL")));
+        cancels.push(this.#clock.after(killGraceMs, () => child.kill()));
       }));
     }
     const { code, signal } = await child.ended.finally(() => cancels.forEach((cancel) => cancel()));
@@ -309,6 +310,22 @@ export class KeptOutput {
     const lost = this.#lost + Math.max(0, tail.length - outputTailBytesMax);
     const mark = lost > 0 ? Buffer.from(`\n[… ${lost} bytes left out …]\n`) : Buffer.alloc(0);
     return new Uint8Array(Buffer.concat([...this.#head, mark, tail.subarray(-outputTailBytesMax)]));
+  }
+}
+
+/** Throws unless the command's user can begin in its directory. */
+function checkDirectory({ cwd, user }: Command): void {
+  const bad = (why: string, hint: string) =>
+    new Fault("exec", "notFound", `the working directory ${inert(cwd)} ${why}`, { hint });
+  if (!isDirectory(cwd)) {
+    throw bad("does not exist on this host", "cd to a directory that every host of the branch has");
+  }
+  const closed = closedTo(user, cwd);
+  if (closed !== undefined) {
+    throw bad(
+      `cannot be entered by ${inert(user.name)}: ${inert(closed)} is closed`,
+      `cd to a directory that ${inert(user.name)} can enter on every host, as /`,
+    );
   }
 }
 

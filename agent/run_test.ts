@@ -6,11 +6,13 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
 import { runnerContract } from "../tests/contract/runner.ts";
+import { runnerGivesContract } from "../tests/contract/runner_given.ts";
 import { type Clock, systemClock } from "../mq/mod.ts";
 import { ProcessRunner } from "./run.ts";
 import { userOfAgent } from "./users.ts";
 
 runnerContract("ProcessRunner", () => new ProcessRunner(systemClock));
+runnerGivesContract("ProcessRunner", () => new ProcessRunner(systemClock));
 
 const base = { cwd: "/", umask: 0o022, env: {}, user: userOfAgent(), timeoutMs: 0 };
 /** Status of commands run at once. */

@@ -9,13 +9,18 @@ import {
   closeFd,
   errnoCode,
   type Exit,
+  inheriting,
   makePipe,
   openAt,
+  plainOomScore,
+  type Spawn,
   spawnProcess,
   statAt,
   unshareUmask,
   waitChild,
 } from "../mq/mod.ts";
+import type { CommandCgroup } from "./cgroup.ts";
+import { COMMAND_LIMITS } from "./limits.ts";
 
 export interface SpawnOptions {
   file: string;
@@ -23,11 +28,12 @@ export interface SpawnOptions {
   env: Record<string, string>;
   cwd: string;
   umask: number;
-  /** What descriptors 0 to 2 are: pipes (0 is /dev/null without `stdin`), or one open terminal, which stays open here. */
-  stdio: { stdin: boolean } | { terminal: number };
-  newSession: boolean;
+  /** What descriptors 0 to 2 are: pipes (0 is /dev/null without `stdin`), or the terminal of this path. */
+  stdio: { stdin: boolean } | { terminal: string };
   /** Whose the child's ends of the pipes become, so that it can open them by name (/dev/stderr). */
   owner?: { uid: number; gid: number };
+  /** The cgroup that it shall be in. */
+  cgroup?: CommandCgroup | undefined;
 }
 
 /** Milliseconds after which a child is looked at although no signal told of its end; keeps the process alive, too. */
@@ -50,15 +56,17 @@ export class Child {
   readonly stderr: Socket | null;
   /** How it ended; rejects when that cannot be learnt. */
   readonly ended: Promise<Exit>;
-  /** Whether the rest of its group is killed when it ends. */
+  /** Whether the rest of its group, and of its cgroup, is killed when it ends. */
   isGroupKilledAtEnd = false;
   readonly #clock: Clock;
+  readonly #cgroup: CommandCgroup | undefined;
   #settle!: { resolve(exit: Exit): void; reject(e: unknown): void };
   #cancel = () => {};
 
   /** Starts it. Throws the system's error when nothing has run. */
   constructor(clock: Clock, options: SpawnOptions) {
     this.#clock = clock;
+    this.#cgroup = options.cgroup;
     this.ended = new Promise((resolve, reject) => this.#settle = { resolve, reject });
     // Never taken away again: it keeps no process alive, and libuv's own children have theirs beside it.
     if (!listening) process.on("SIGCHLD", look);
@@ -84,17 +92,24 @@ export class Child {
     }
   }
 
+  /** Kills it and all that it has started, wherever that is by now; where it has no cgroup, its group. */
+  kill(): void {
+    this.signal("SIGKILL");
+    this.#cgroup?.kill();
+  }
+
   /** Reaps it if it has ended: seen first and left as a zombie, its group killed while that is surely its group. */
   look(): void {
     try {
       if (waitChild(this.pid, true) === undefined) return;
-      if (this.isGroupKilledAtEnd) this.signal("SIGKILL");
+      if (this.isGroupKilledAtEnd) this.kill();
       const exit = waitChild(this.pid, false);
       if (exit !== undefined) this.#settle.resolve(exit);
     } catch (e) {
       this.#settle.reject(e);
     }
     living.delete(this);
+    this.#cgroup?.end();
     this.#cancel();
     this.stdin?.destroy();
   }
@@ -107,6 +122,19 @@ export class Child {
 
 type Ends = [Socket | null, Socket | null, Socket | null];
 
+/** Starts a child in a session of its own, with what every command is given, whatever this process was. */
+function begin(options: SpawnOptions, stdio: Spawn["stdio"]): number {
+  const { file, argv, cwd, cgroup } = options;
+  const env = Object.entries(options.env).map(([k, v]) => `${k}=${v}`);
+  const pid = inheriting(
+    COMMAND_LIMITS,
+    () => spawnProcess({ file, argv, env, cwd, stdio, newSession: true }),
+  );
+  plainOomScore(pid);
+  cgroup?.take(pid);
+  return pid;
+}
+
 /** Starts the child with its ends of new pipes, and returns ours. All that can fail comes first: then nothing has run. */
 function start(options: SpawnOptions): [pid: number, ours: Ends] {
   const ours: Ends = [null, null, null];
@@ -115,8 +143,7 @@ function start(options: SpawnOptions): [pid: number, ours: Ends] {
   const before = process.umask(options.umask);
   try {
     if ("terminal" in options.stdio) {
-      const { terminal } = options.stdio;
-      return [spawnProcess({ ...words(options), stdio: [terminal, terminal, terminal] }), ours];
+      return [begin(options, options.stdio), ours];
     }
     if (options.stdio.stdin) ours[0] = pipe(true, theirs);
     else theirs.push(openAt(AT_FDCWD, "/dev/null", fs.constants.O_RDONLY));
@@ -125,7 +152,7 @@ function start(options: SpawnOptions): [pid: number, ours: Ends] {
     if (owner !== undefined) {
       for (const fd of theirs) if (isPipe(fd)) chownAt(fd, "", owner.uid, owner.gid);
     }
-    return [spawnProcess({ ...words(options), stdio: theirs as [number, number, number] }), ours];
+    return [begin(options, theirs as [number, number, number]), ours];
   } catch (e) {
     for (const end of ours) end?.destroy();
     throw e;
@@ -133,10 +160,6 @@ function start(options: SpawnOptions): [pid: number, ours: Ends] {
     process.umask(before);
     for (const fd of theirs) closeFd(fd);
   }
-}
-
-function words({ file, argv, env, cwd, newSession }: SpawnOptions) {
-  return { file, argv, env: Object.entries(env).map(([k, v]) => `${k}=${v}`), cwd, newSession };
 }
 
 /** /dev/null is nobody's to give away. */

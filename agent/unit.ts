@@ -12,6 +12,7 @@ ExecStart=${file.replaceAll("%", "%%").replaceAll(" ", "\\x20")} agent
 Restart=on-failure
 RestartSec=2
 KillMode=mixed
+Delegate=yes
 TimeoutStopSec=infinity
 
 [Install]

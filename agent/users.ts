@@ -30,7 +30,11 @@ function parseLine(line: string): User | undefined {
   return { name: f[0], uid, gid, home: f[5] || "/", shell: f[6] || "/bin/sh" };
 }
 
-function linesOf(database: "passwd" | "group"): string[] {
+/** What `getent` is asked for; what groups a user is in has no file of its own. */
+type Database = "passwd" | "group" | "initgroups";
+
+function linesOf(database: Database): string[] {
+  if (database === "initgroups") return [];
   try {
     return fs.readFileSync(`/etc/${database}`, "utf8").split("\n");
   } catch (e) {
@@ -41,7 +45,7 @@ function linesOf(database: "passwd" | "group"): string[] {
 
 /** One line of a database of users or groups: the file in /etc first, then `getent` for what is kept elsewhere. */
 function lookUp<T>(
-  database: "passwd" | "group",
+  database: Database,
   key: string,
   read: (line: string) => T | undefined,
 ): T | undefined {
@@ -104,6 +108,19 @@ export function groupByName(name: string): Group | undefined {
     if (f.length !== 4 || f[0] !== name || gid === undefined) return undefined;
     return { gid, members: f[3] === "" ? [] : f[3]!.split(",") };
   });
+}
+
+/** Whether a user is in the group of this number, as a login would have it. */
+export function isInGroup(user: User, gid: number): boolean {
+  if (user.gid === gid) return true;
+  const names = linesOf("group").map((line) => line.split(":")).filter((f) => parseUid(f[2] ?? "") === gid);
+  if (names.some((f) => f[3]?.split(",").includes(user.name))) return true;
+  const ofUser = lookUp(
+    "initgroups",
+    user.name,
+    (line) => line.startsWith(`${user.name} `) ? line : undefined,
+  );
+  return ofUser?.split(/\s+/).slice(1).includes(String(gid)) ?? false;
 }
 
 /** The users of this host that are in a group, those of a directory service only when the group names them. */

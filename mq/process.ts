@@ -13,7 +13,7 @@ import {
 } from "./libc.ts";
 
 /** spawn.h, wait.h, fcntl.h: the same on x86-64 and arm64. */
-const [SETSIGDEF, SETSIGMASK, SETSID] = [0x04, 0x08, 0x80];
+const [SETSIGDEF, SETSIGMASK, SETSCHEDULER, SETSID, O_RDWR] = [0x04, 0x08, 0x20, 0x80, 2];
 const [P_PID, WNOHANG, WEXITED, WNOWAIT, CLD_EXITED] = [1, 1, 4, 0x01000000, 1];
 const [O_CLOEXEC, F_DUPFD_CLOEXEC, CLONE_FS] = [0o2000000, 1030, 0x200];
 /** Bytes of posix_spawnattr_t (336), posix_spawn_file_actions_t (80), sigset_t and siginfo_t (128): with room. */
@@ -28,8 +28,11 @@ export interface Spawn {
   /** Each as NAME=value. */
   env: PathLike[];
   cwd: PathLike;
-  /** What becomes descriptors 0, 1 and 2; the child has no others. They stay the caller's to close. */
-  stdio: [number, number, number];
+  /**
+   * What becomes descriptors 0, 1 and 2; the child has no others. They stay the caller's to close. Or the path of a terminal, which
+   * becomes all three, and the controlling one of a new session.
+   */
+  stdio: [number, number, number] | { terminal: PathLike };
   /** The child leads a session and a group of its own, both named by its pid. */
   newSession: boolean;
 }
@@ -39,7 +42,8 @@ export type Exit = { code: number; signal: null } | { code: null; signal: number
 
 /**
  * posix_spawn(3): starts a child and returns its pid, or throws why nothing has run (ENOENT, EACCES, ENOEXEC, E2BIG …).
- * Unlike fork it copies no page of this process. All signals are as in a new login, none ignored or blocked.
+ * Unlike fork it copies no page of this process. All signals are as in a new login, none ignored or blocked, and it is scheduled
+ * as others are (SCHED_OTHER).
  */
 export function spawnProcess({ file, argv, env, cwd, stdio, newSession }: Spawn): number {
   const actions = new Uint8Array(actionsBytes);
@@ -48,7 +52,12 @@ export function spawnProcess({ file, argv, env, cwd, stdio, newSession }: Spawn)
   const [path, dir, args, vars] = [cstr(file), cstr(cwd), vector(argv), vector(env)];
   need("posix_spawn_file_actions_init", actions);
   try {
-    for (const [target, fd] of stdio.entries()) {
+    if ("terminal" in stdio) {
+      // Who leads a session without a terminal and opens one is controlled by it.
+      need("posix_spawn_file_actions_addopen", actions, 0, cstr(stdio.terminal), O_RDWR, 0);
+      for (const target of [1, 2]) need("posix_spawn_file_actions_adddup2", actions, 0, target);
+    }
+    for (const [target, fd] of "terminal" in stdio ? [] : stdio.entries()) {
       // One that lies where another is to come would be overwritten before its turn.
       const from = fd < 3 && fd !== target ? duplicate(fd) : fd;
       if (from !== fd) moved.push(from);
@@ -95,7 +104,7 @@ function attributes(newSession: boolean): Uint8Array {
 function makeAttributes(session: number): Uint8Array {
   const attr = new Uint8Array(attrBytes);
   need("posix_spawnattr_init", attr);
-  need("posix_spawnattr_setflags", attr, session | SETSIGDEF | SETSIGMASK);
+  need("posix_spawnattr_setflags", attr, session | SETSIGDEF | SETSIGMASK | SETSCHEDULER);
   need("posix_spawnattr_setsigdefault", attr, new Uint8Array(sigsetBytes).fill(0xff));
   need("posix_spawnattr_setsigmask", attr, new Uint8Array(sigsetBytes));
   return attr;
