@@ -156,7 +156,8 @@ export async function runVerb(
 export function needPermission(call: Call, verb: Verb, args: Record<string, unknown>): void {
   const { host, actor } = call;
   const command = verb.command?.(call, args);
-  const want = { verb: verb.name, reads: verb.kind === "reads", ...onBranch(host) };
+  const like = verb.like?.(args);
+  const want = { verb: verb.name, ...(like && { like }), reads: verb.kind === "reads", ...onBranch(host) };
   host.rules.need(actor, command === undefined ? want : { ...want, command });
 }
 

@@ -71,7 +71,7 @@ export async function runCli(
     if (verb.kind === "here") return await doHere(cli, verb.name, args);
     if (verb.name === "policy") return await doHere(cli, verb.name, args);
     if (["init", "join"].includes(verb.name)) return await doHere(cli, verb.name, withHost(args));
-    if (verb.name === "exec") return await exec(cli, args);
+    if (["exec", "preview"].includes(verb.name)) return await exec(cli, verb, args);
     if (verb.name === "snap") args.path = (args.path as string[]).map(absolute);
     return await ask(cli, verb, args);
   } catch (e) {
@@ -105,19 +105,20 @@ function progress(cli: Cli, e: Record<string, unknown>): void {
   if (e.event !== "turn") cli.term.say(inert(String(e.text)));
 }
 
-async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
+async function exec(cli: Cli, verb: Verb, args: Record<string, unknown>): Promise<number> {
   const before = process.umask(0o077);
   process.umask(before);
   const full = { ...args, cwd: process.cwd(), umask: before, callerEnv: callerEnv(args.env as string[]) };
   const typed = args.terminal === true && tty.isatty(0) ? rawTerminal() : undefined;
   if (typed !== undefined) Object.assign(full, { windowSize: typed.size() });
-  const result = await execOver(cli.where, full, {
+  const result = await execOver(cli.where, verb.name, full, {
     ...(typed
       ? { stdin: typed.keys, onResize: typed.onResize }
       : args.stdin === true
       ? { stdin: readAll(0) }
       : {}),
-    stdout: (bytes) => writeAll(1, bytes),
+    // What a preview says is its list: where a program reads that, the command's output is not among it.
+    stdout: (bytes) => writeAll(cli.globals.json && verb.name === "preview" ? 2 : 1, bytes),
     stderr: (bytes) => writeAll(2, bytes),
     event: (e) => progress(cli, e),
     onSignal(fn) {
@@ -126,6 +127,7 @@ async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
       return () => names.forEach((name) => process.off(name, fn));
     },
   }).finally(() => typed?.restore());
+  if (verb.show !== undefined) return shown(cli, verb, args, result);
   if (cli.globals.json) cli.term.line(inertJson(result));
   else if (!result.journaled) cli.term.more(`status ${result.status}: not journaled`);
   return result.status;

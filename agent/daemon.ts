@@ -33,6 +33,8 @@ import { NameSpread } from "./name_spread.ts";
 import { NameTable } from "./name_table.ts";
 import { type Home, makeHome } from "./paths.ts";
 import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
+import * as preview from "./preview.ts";
+import { Previews } from "./preview.ts";
 import * as recovering from "./recover.ts";
 import * as recovery from "./recovery.ts";
 import * as report from "./report.ts";
@@ -130,6 +132,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     copies: new copies.Copies(() => host),
     shelf: new SeamShelf(seam.ask),
     runner: around.runner ?? new ProcessRunner(clock),
+    previews: new Previews(clock, home),
     rules,
     settleMesh: () => settleMesh(host),
     log,
@@ -158,6 +161,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     locks,
     checkin,
     work,
+    preview,
     acknowledging,
     recovering,
     apply,

@@ -15,7 +15,7 @@ import {
   pipeBytesMax,
 } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
-import { Child } from "./spawn.ts";
+import { Child, type SpawnOptions, type Started } from "./spawn.ts";
 import type { WindowSize } from "./streamtypes.ts";
 import { Terminal } from "./terminal.ts";
 import type { User } from "./users.ts";
@@ -86,12 +86,14 @@ export function checkArgv(argv: readonly string[]): void {
   if (bytes > argvBytesMax) throw bad(`more than ${argvBytesMax} bytes of arguments`);
 }
 
-/** The real runner. */
+/** The real runner. `start` is how a program is started: here, unless something else is said. */
 export class ProcessRunner implements Runner {
   readonly #clock: Clock;
+  readonly #start: (options: SpawnOptions) => Started;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, start = (options: SpawnOptions): Started => new Child(clock, options)) {
     this.#clock = clock;
+    this.#start = start;
   }
 
   find(command: Command): string {
@@ -120,7 +122,7 @@ export class ProcessRunner implements Runner {
     const file = this.find(command);
     checkUser(command.user);
     const terminal = options.terminal && new Terminal(options.terminal, command.user.uid);
-    let child: Child;
+    let child: Started;
     try {
       child = this.#spawn(file, command, options.stdin === true, terminal);
     } catch (e) {
@@ -145,7 +147,7 @@ export class ProcessRunner implements Runner {
     };
   }
 
-  #spawn(file: string, command: Command, stdin: boolean, terminal?: Terminal): Child {
+  #spawn(file: string, command: Command, stdin: boolean, terminal?: Terminal): Started {
     const { user, argv, env, cwd, umask } = command;
     const before: string[] = [];
     // A terminal becomes the controlling one only of a new session that asks for it itself.
@@ -155,7 +157,7 @@ export class ProcessRunner implements Runner {
       const ids = [`--reuid=${user.uid}`, `--regid=${user.gid}`, "--init-groups", "--inh-caps=-all", "--"];
       before.push("/usr/bin/setpriv", ...ids);
     }
-    return new Child(this.#clock, {
+    return this.#start({
       file: before[0] ?? file,
       argv: before.length === 0 ? argv : [...before, file, ...argv.slice(1)],
       env: terminal ? { TERM: "xterm-256color", ...env } : env,
@@ -168,7 +170,7 @@ export class ProcessRunner implements Runner {
   }
 
   async #ended(
-    child: Child,
+    child: Started,
     streams: Promise<void>[],
     flow: Flow,
     timeoutMs: number,

@@ -28,6 +28,21 @@ export interface SpawnOptions {
   newSession: boolean;
   /** Whose the child's ends of the pipes become, so that it can open them by name (/dev/stderr). */
   owner?: { uid: number; gid: number };
+  /** Further descriptors of the child, from 3 on. They stay the caller's to close. */
+  more?: number[];
+}
+
+/** A program that was started: as it is given to whoever follows it. */
+export interface Started {
+  readonly stdin: Socket | null;
+  readonly stdout: Socket | null;
+  readonly stderr: Socket | null;
+  /** How it ended; rejects when that cannot be learnt. */
+  readonly ended: Promise<Exit>;
+  /** Whether the rest of its group is killed when it ends. */
+  isGroupKilledAtEnd: boolean;
+  /** Sends a signal to its whole group; once it has ended this does nothing. */
+  signal(name: NodeJS.Signals): void;
 }
 
 /** Milliseconds after which a child is looked at although no signal told of its end; keeps the process alive, too. */
@@ -43,14 +58,12 @@ function look(): void {
 }
 
 /** A started child. */
-export class Child {
+export class Child implements Started {
   readonly pid: number;
   readonly stdin: Socket | null;
   readonly stdout: Socket | null;
   readonly stderr: Socket | null;
-  /** How it ended; rejects when that cannot be learnt. */
   readonly ended: Promise<Exit>;
-  /** Whether the rest of its group is killed when it ends. */
   isGroupKilledAtEnd = false;
   readonly #clock: Clock;
   #settle!: { resolve(exit: Exit): void; reject(e: unknown): void };
@@ -111,12 +124,13 @@ type Ends = [Socket | null, Socket | null, Socket | null];
 function start(options: SpawnOptions): [pid: number, ours: Ends] {
   const ours: Ends = [null, null, null];
   const theirs: number[] = [];
+  const { more = [] } = options;
   unshareUmask();
   const before = process.umask(options.umask);
   try {
     if ("terminal" in options.stdio) {
       const { terminal } = options.stdio;
-      return [spawnProcess({ ...words(options), stdio: [terminal, terminal, terminal] }), ours];
+      return [spawnProcess({ ...words(options), stdio: [terminal, terminal, terminal, ...more] }), ours];
     }
     if (options.stdio.stdin) ours[0] = pipe(true, theirs);
     else theirs.push(openAt(AT_FDCWD, "/dev/null", fs.constants.O_RDONLY));
@@ -125,7 +139,7 @@ function start(options: SpawnOptions): [pid: number, ours: Ends] {
     if (owner !== undefined) {
       for (const fd of theirs) if (isPipe(fd)) chownAt(fd, "", owner.uid, owner.gid);
     }
-    return [spawnProcess({ ...words(options), stdio: theirs as [number, number, number] }), ours];
+    return [spawnProcess({ ...words(options), stdio: [...theirs, ...more] }), ours];
   } catch (e) {
     for (const end of ours) end?.destroy();
     throw e;

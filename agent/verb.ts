@@ -35,6 +35,10 @@ export interface Verb<A extends object = Record<string, unknown>, R = unknown> {
   kind: "reads" | "changes" | "control" | "here";
   /** Everything after the first positional belongs to the command that is named there. */
   wholeRest?: boolean;
+  /** On the command line: what follows its first word is read as the words of another verb. */
+  inner?: Record<string, Verb>;
+  /** The verb that this would be if anything of it stayed: lines of the policy about that one are about this, too. */
+  like?(args: A): string;
   /** In the agent. */
   run?(call: Call, args: A): R | Promise<R>;
   /** In the agent: the command that it would run, by which the policy judges, too. */

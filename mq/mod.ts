@@ -87,14 +87,17 @@ export {
   writeAt,
 } from "./libc.ts";
 export { forgetCached, punchHole, syncAllOf, syncFd } from "./libc_sync.ts";
+export { boundCapabilities, makeDevice, makeUntraceable, mountAt, MS, pivotRoot } from "./mounts.ts";
 export type { Exit, Spawn } from "./process.ts";
 export {
   duplicate,
   makePipe,
+  makeSocketPair,
   setWindowSize,
   spawnProcess,
   unlockPty,
   unshareUmask,
+  waitAny,
   waitChild,
 } from "./process.ts";
 export { getXattr, listXattr, removeXattr, setXattr } from "./xattr.ts";
