@@ -11,6 +11,7 @@ export interface Acts {
   checkin: typeof import("./checkin.ts");
   work: typeof import("./work.ts");
   preview: typeof import("./preview.ts");
+  rehearse: typeof import("./rehearse.ts");
   acknowledging: typeof import("./acknowledge.ts");
   recovering: typeof import("./recover.ts");
   apply: typeof import("./apply.ts");

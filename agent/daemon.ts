@@ -37,6 +37,7 @@ import * as preview from "./preview.ts";
 import { Previews } from "./preview.ts";
 import * as recovering from "./recover.ts";
 import * as recovery from "./recovery.ts";
+import * as rehearse from "./rehearse.ts";
 import * as report from "./report.ts";
 import { HostRules } from "./rules_here.ts";
 import { RuleBook } from "./rules_files.ts";
@@ -162,6 +163,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     checkin,
     work,
     preview,
+    rehearse,
     acknowledging,
     recovering,
     apply,

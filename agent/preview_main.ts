@@ -4,22 +4,28 @@
 import { Buffer } from "node:buffer";
 import * as nodeNet from "node:net";
 import {
+  type Cbor,
   closeFd,
   errnoCode,
   type Exit,
   Fault,
+  memfd,
   sleep,
   spawnProcess,
   systemClock,
   waitAny,
+  writeAt,
 } from "../mq/mod.ts";
 import { becomePart, SEAM_FD } from "./half.ts";
 import { previewChangesMax, previewEndMs, previewPageBytes } from "./limits.ts";
-import { showPath } from "../fs/mod.ts";
+import { readFile, remove, restore, showPath } from "../fs/mod.ts";
 import { Changes } from "./preview_changes.ts";
 import { enterRoot, type Root } from "./preview_root.ts";
-import type { PreviewRequest, RunWords } from "./preview_words.ts";
-import { type Answers, openSeam } from "./seam.ts";
+import type { PreviewQuestion, PreviewRequest, RunWords } from "./preview_words.ts";
+import { fileOf } from "./run.ts";
+import { type Answers, type Ask, openSeam, type Seam } from "./seam.ts";
+import { FarStore } from "./seam_store.ts";
+import { userByName, userOfAgent } from "./users.ts";
 
 /** Milliseconds between two looks whether what was killed is gone. */
 const lookMs = 5;
@@ -28,17 +34,33 @@ const lookMs = 5;
 export async function main(): Promise<number> {
   becomePart("preview");
   const pipe = new nodeNet.Socket({ fd: SEAM_FD, readable: true, writable: true });
-  const room = new Room();
+  const ask: Ask<PreviewQuestion> = (...question) => seam.ask(...question);
+  const room = new Room(ask);
   process.on("SIGCHLD", () => room.look());
-  await openSeam<PreviewRequest, never>(pipe, systemClock, room.answers, "the agent").ended;
+  const seam: Seam<PreviewQuestion> = openSeam<PreviewRequest, PreviewQuestion>(
+    pipe,
+    systemClock,
+    room.answers,
+    "the agent",
+  );
+  await seam.ended;
   return 0;
 }
 
 class Room {
+  readonly #store: FarStore;
   #root: Root | undefined;
   /** What runs now. */
   #running: { pid: number; end(exit: Exit): void } | undefined;
   #pages: AsyncGenerator<string> | undefined;
+
+  constructor(ask: Ask<PreviewQuestion>) {
+    this.#store = new FarStore({
+      missing: (ids) => ask("missing", ids),
+      get: (ids) => ask("get", ids),
+      put: () => Promise.reject(new Error("a preview keeps nothing")),
+    });
+  }
 
   readonly answers: Answers<PreviewRequest> = {
     open: (value) => {
@@ -49,6 +71,27 @@ class Room {
     run: async (value) => {
       const { code, signal } = await this.#run(value as unknown as RunWords);
       return [code, signal];
+    },
+    user: (value) => {
+      const user = value === "" ? userOfAgent() : userByName("preview", String(value));
+      return Promise.resolve(user as unknown as Cbor);
+    },
+    find: (value) => {
+      const { file, is } = fileOf(...value as [string, string, string]);
+      return Promise.resolve([file, is]);
+    },
+    file: async (value) => {
+      const [path, tree] = value as [string, string];
+      await restore(this.#store, tree, Buffer.from(path), { clock: systemClock, durable: "end" });
+      return null;
+    },
+    delete: async (value) => {
+      try {
+        await remove(Buffer.from(String(value)));
+      } catch (e) {
+        if (!(e instanceof Fault) || e.kind !== "notFound") throw e;
+      }
+      return null;
     },
     signal: (value) => {
       if (this.#running !== undefined) kill(-this.#running.pid, value as NodeJS.Signals);
@@ -66,13 +109,30 @@ class Room {
     },
   };
 
-  #run([file, argv, env, cwd, umask, newSession]: RunWords): Promise<Exit> {
-    return new Promise((resolve) => {
-      process.umask(umask);
-      const pid = spawnProcess({ file, argv, env, cwd, stdio: [0, 1, 2], newSession });
-      this.#running = { pid, end: resolve };
-      this.look();
-    });
+  async #run([file, argv, env, cwd, umask, newSession, input]: RunWords): Promise<Exit> {
+    const stdin = input === null ? 0 : await this.#open(input);
+    try {
+      return await new Promise((resolve) => {
+        process.umask(umask);
+        const pid = spawnProcess({ file, argv, env, cwd, stdio: [stdin, 1, 2], newSession });
+        this.#running = { pid, end: resolve };
+        this.look();
+      });
+    } finally {
+      process.umask(0o022); // what is put in place has its own modes
+      if (stdin !== 0) closeFd(stdin);
+    }
+  }
+
+  /** A file of isfs, open at its beginning. */
+  async #open(id: string): Promise<number> {
+    const fd = memfd("input");
+    let at = 0;
+    for await (const chunk of readFile(this.#store, id)) {
+      writeAt(fd, chunk, at);
+      at += chunk.length;
+    }
+    return fd;
   }
 
   /** Reaps whatever has ended: what nobody waits for any more is left to number 1. */

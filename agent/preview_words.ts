@@ -43,14 +43,25 @@ export interface Absent {
 /** Every request that an agent makes of a preview's process. There are no others. */
 export const PREVIEW_REQUESTS = [
   "open", // [scratch directory, [hidden directory…]] → [[path, why]…]: what of this host is not there
-  "run", // [file, [argument…], [NAME=value…], cwd, umask, whether in a session of its own] → [code or null, signal or null]
+  "run", // RunWords → [code or null, signal or null]
+  "user", // name, or "" for who it is → User: what is changed there may be about users
+  "find", // [command, cwd, directories to search] → [file, executable, there or missing]
+  "file", // [path, id of a tree] → null; the path has that content, as `up` does it
+  "delete", // path → null; it is gone
   "signal", // number or name → null; to the group of what runs
   "end", // null → null: nothing runs there any more
   "changes", // whether all contents are shown → the next piece of the list as JSON; an empty one: that was all
 ] as const;
 export type PreviewRequest = typeof PREVIEW_REQUESTS[number];
 
-/** A program to run there. */
+/** What a preview's process asks its agent. */
+export const PREVIEW_QUESTIONS = [
+  "missing", // [id…] → those that are not in the store
+  "get", // [id…] → as many of the objects as fit into one answer, at least one
+] as const;
+export type PreviewQuestion = typeof PREVIEW_QUESTIONS[number];
+
+/** A program to run there; its input is a file of isfs, or what the process was given. */
 export type RunWords = [
   file: string,
   argv: string[],
@@ -58,6 +69,7 @@ export type RunWords = [
   cwd: string,
   umask: number,
   newSession: boolean,
+  input: string | null,
 ];
 
 /** Such a program as it is sent. */

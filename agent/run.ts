@@ -213,7 +213,7 @@ export class ProcessRunner implements Runner {
 }
 
 /** What has become of a command's output so far. */
-interface Flow {
+export interface Flow {
   kept: KeptOutput;
   sink?: Sink;
   /** Bytes read. */
@@ -264,7 +264,8 @@ function writeTo(stdin: Socket | null, bytes: Uint8Array): Promise<void> {
   });
 }
 
-async function pump(from: AsyncIterable<unknown> | null, fd: 1 | 2, flow: Flow): Promise<void> {
+/** Passes on what a stream says, and keeps some of it; ends with the stream. */
+export async function pump(from: AsyncIterable<unknown> | null, fd: 1 | 2, flow: Flow): Promise<void> {
   if (from === null) return;
   try {
     for await (const chunk of from) {
