@@ -10,6 +10,8 @@ export interface Acts {
   locks: typeof import("./locks.ts");
   checkin: typeof import("./checkin.ts");
   work: typeof import("./work.ts");
+  preview: typeof import("./preview.ts");
+  rehearse: typeof import("./rehearse.ts");
   acknowledging: typeof import("./acknowledge.ts");
   recovering: typeof import("./recover.ts");
   apply: typeof import("./apply.ts");

@@ -176,8 +176,10 @@ export function needPermission(
 ): Rule | undefined {
   const { host, actor, confirmed: id } = call;
   const command = verb.command?.(call, args);
+  const like = verb.like?.(args);
   const want = {
     verb: verb.name,
+    ...(like && { like }),
     reads: verb.kind === "reads" || verb.forAll === true,
     act: actOf(verb.name, args),
     ...onBranch(host),

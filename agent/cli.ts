@@ -8,7 +8,7 @@ import { Fault } from "../mq/mod.ts";
 import { callVerb, type Where } from "./client.ts";
 import { confirmed } from "./confirm_here.ts";
 import { doHere } from "./cli_here.ts";
-import { execOver } from "./exec_client.ts";
+import { execOver, type StreamEnd } from "./exec_client.ts";
 import { helpErrors, helpList, helpVerb, suggest } from "./help.ts";
 import { inert } from "./names.ts";
 import { type Globals, needExactWords, parseGlobals, parseVerb } from "./parse.ts";
@@ -72,7 +72,7 @@ export async function runCli(
     if (verb.kind === "here") return await doHere(cli, verb.name, args);
     if (["policy", "confirm"].includes(verb.name)) return await doHere(cli, verb.name, args);
     if (["init", "join"].includes(verb.name)) return await doHere(cli, verb.name, withHost(args));
-    if (verb.name === "exec") return await exec(cli, args);
+    if (["exec", "preview"].includes(verb.name)) return await exec(cli, verb, args);
     if (verb.name === "snap") args.path = (args.path as string[]).map(absolute);
     return await ask(cli, verb, args);
   } catch (e) {
@@ -109,7 +109,7 @@ function progress(cli: Cli, e: Record<string, unknown>): void {
   if (e.event !== "turn") cli.term.say(inert(String(e.text)));
 }
 
-async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
+async function exec(cli: Cli, verb: Verb, args: Record<string, unknown>): Promise<number> {
   const before = process.umask(0o077);
   process.umask(before);
   const full = {
@@ -118,7 +118,8 @@ async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
     umask: before,
     callerEnv: callerEnv(args.env as string[]),
   };
-  const result = await confirmed(cli, (where) => execOnce(cli, where, full));
+  const result = await confirmed(cli, (where) => execOnce(cli, verb, where, full));
+  if (verb.show !== undefined) return shown(cli, verb, args, result);
   if (cli.globals.json) cli.term.line(inertJson(result));
   else if (!result.journaled) cli.term.more(`status ${result.status}: not journaled`);
   return result.status;
@@ -126,18 +127,20 @@ async function exec(cli: Cli, args: Record<string, unknown>): Promise<number> {
 
 async function execOnce(
   cli: Cli,
+  verb: Verb,
   where: Where,
   args: Record<string, unknown>,
-): Promise<{ status: number; journaled: boolean }> {
+): Promise<StreamEnd> {
   const typed = args.terminal === true && tty.isatty(0) ? rawTerminal() : undefined;
   const full = typed === undefined ? args : { ...args, windowSize: typed.size() };
-  return await execOver(where, full, {
+  return await execOver(where, verb.name, full, {
     ...(typed
       ? { stdin: typed.keys, onResize: typed.onResize }
       : args.stdin === true
       ? { stdin: readAll(0) }
       : {}),
-    stdout: (bytes) => writeAll(1, bytes),
+    // What a preview says is its list: where a program reads that, the command's output is not among it.
+    stdout: (bytes) => writeAll(cli.globals.json && verb.name === "preview" ? 2 : 1, bytes),
     stderr: (bytes) => writeAll(2, bytes),
     event: (e) => progress(cli, e),
     onSignal(fn) {

@@ -94,20 +94,21 @@ function checkPolicy(cli: Cli, files: string[]): number {
   return 0;
 }
 
-/** Becomes the agent, or its net half, or prints the unit that does so at every start of the machine. */
+/** Becomes the agent, or its net half, or the process of a preview, or prints the unit that does so at every start of the machine. */
 async function runAgent(cli: Cli, args: Args): Promise<number> {
   if (args.unit === true) {
     cli.term.raw(unitFile(process.execPath));
     return 0;
   }
   const role = (args.role as string | undefined) ?? "root";
-  if (role !== "root" && role !== "net") {
+  if (role !== "root" && role !== "net" && role !== "preview") {
     throw new Fault("agent", "usage", `there is no role ${inert(role)}`, { hint: "isconf help agent" });
   }
   const { homeOption, globals } = cli;
   process.removeAllListeners("uncaughtException"); // an agent's bug ends it loudly, with the stack in its log
   try {
     const home = homeOption === undefined ? {} : { home: homeOption };
+    if (role === "preview") process.exit(await cli.loadHalf("preview").main());
     if (role === "net") process.exit(await cli.loadHalf("net").main(home));
     const config = globals.config === undefined ? {} : { config: globals.config };
     process.exit(await cli.loadHalf("agent").main({ ...home, ...config, ready: args.ready === true }));

@@ -36,8 +36,11 @@ import { NameSpread } from "./name_spread.ts";
 import { NameTable } from "./name_table.ts";
 import { type Home, makeHome } from "./paths.ts";
 import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
+import * as preview from "./preview.ts";
+import { Previews } from "./preview.ts";
 import * as recovering from "./recover.ts";
 import * as recovery from "./recovery.ts";
+import * as rehearse from "./rehearse.ts";
 import * as report from "./report.ts";
 import { HostRules, type Refused } from "./rules_here.ts";
 import { RuleBook } from "./rules_files.ts";
@@ -145,6 +148,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     copies: new copies.Copies(() => host),
     shelf: new SeamShelf(seam.ask),
     runner: around.runner ?? makeRunner(clock, log),
+    previews: new Previews(clock, home),
     rules,
     settleMesh: () => settleMesh(host),
     log,
@@ -173,6 +177,8 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     locks,
     checkin,
     work,
+    preview,
+    rehearse,
     acknowledging,
     recovering,
     apply,

@@ -1,4 +1,4 @@
-// Exec client: the command line's side of an executed command: its streams are ours, its status becomes ours.
+// Exec client: the command line's side of a command, executed or previewed: its streams are ours, its status becomes ours.
 // Not for other verbs (client.ts).
 import { Buffer } from "node:buffer";
 import { constants } from "node:os";
@@ -19,17 +19,25 @@ export interface ExecStreams {
   onResize?(fn: (size: string) => void): void;
 }
 
-/** Runs a command through the agent and returns what became of it. Throws its fault, or gone. */
+/** What a verb with streams ends with; `changes` of a preview. */
+export interface StreamEnd {
+  status: number;
+  journaled?: boolean;
+  changes?: unknown[];
+}
+
+/** Runs a command through the agent, by the verb `op`, and returns what became of it. Throws its fault, or gone. */
 export async function execOver(
   where: Where,
+  op: string,
   args: unknown,
   streams: ExecStreams,
-): Promise<{ status: number; journaled: boolean }> {
+): Promise<StreamEnd> {
   const socket = await connect(where);
   const send = (type: number, body: Uint8Array) =>
     socket.write(encodeFrame({ type, channel: 0, body }, { bodyBytesMax: requestBytesMax }));
   socket.write(
-    `POST /v1/exec HTTP/1.1\r\nhost: isconf\r\nconnection: upgrade\r\nupgrade: ${STREAM_PROTOCOL}\r\n${
+    `POST /v1/${op} HTTP/1.1\r\nhost: isconf\r\nconnection: upgrade\r\nupgrade: ${STREAM_PROTOCOL}\r\n${
       where.confirmed === undefined ? "" : `isconf-confirmed: ${where.confirmed}\r\n`
     }\r\n`,
   );
@@ -54,12 +62,13 @@ export async function execOver(
     pumpStdin(streams.stdin, send).catch(() => send(STREAM.stdinEnd, new Uint8Array(0)));
   };
   const decoder = new FrameDecoder();
+  const pieces: unknown[] = [];
   try {
     for (let bytes: Uint8Array = rest;;) {
       for (const frame of decoder.push(bytes)) {
         if (!hasBegun && (frame.type === STREAM.event ? isTurn(frame) : frame.type !== STREAM.fault)) begin();
-        const end = await take(frame, streams);
-        if (end !== undefined) return end;
+        const end = await take(frame, streams, pieces);
+        if (end !== undefined) return pieces.length === 0 ? end : { ...end, changes: pieces };
       }
       const next = await source.next();
       if (next.done) break;
@@ -72,8 +81,10 @@ export async function execOver(
     socket.destroy();
   }
   if (givenUp !== undefined) return { status: givenUp, journaled: false };
-  throw new Fault("exec", "gone", "the agent went away while the command ran", {
-    hint: "isconf wip: shows the command as uncertain once the agent is back",
+  throw new Fault(op, "gone", "the agent went away while the command ran", {
+    hint: op === "exec"
+      ? "isconf wip: shows the command as uncertain once the agent is back"
+      : `isconf ${op} again`,
   });
 }
 
@@ -89,7 +100,8 @@ async function* one(bytes: Uint8Array): AsyncIterable<Uint8Array> {
 async function take(
   frame: Frame,
   streams: ExecStreams,
-): Promise<{ status: number; journaled: boolean } | undefined> {
+  pieces: unknown[],
+): Promise<StreamEnd | undefined> {
   const json = () => JSON.parse(Buffer.from(frame.body).toString("utf8"));
   switch (frame.type) {
     case STREAM.stdout:
@@ -100,6 +112,9 @@ async function take(
       return void streams.event(json());
     case STREAM.fault:
       throw Fault.fromJSON(json());
+    case STREAM.piece:
+      for (const item of json()) pieces.push(item);
+      return undefined;
     case STREAM.result:
       return json();
     default:

@@ -8,13 +8,18 @@ import { inert } from "./names.ts";
 import type { Home } from "./paths.ts";
 import { addon } from "./sea.ts";
 
-/** The descriptor on which the halves talk, in the net half. */
+/** The descriptor on which the halves talk, in the net half; a preview's process has its own there. */
 export const SEAM_FD = 3;
 
 /** Makes this process one half of an agent. */
 export function becomeHalf(name: "agent" | "net"): void {
   const binding = addon();
   if (binding !== undefined) setNativeBinding(binding);
+  becomePart(name);
+}
+
+/** Makes this process a part of an agent: its name, its signals, nothing left open for what it starts. */
+export function becomePart(name: "agent" | "net" | "preview"): void {
   process.title = `isconf: ${name}`;
   process.umask(0o022); // whatever our starter's was
   forbidCores(); // they would have keys in them

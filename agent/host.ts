@@ -25,6 +25,7 @@ import { getMeta } from "./schema.ts";
 import type { SeamMesh } from "./mesh.ts";
 import type { Names } from "./naming.ts";
 import { isOffChain, notePast } from "./past.ts";
+import type { Previews } from "./preview.ts";
 import type { Pending } from "./pending.ts";
 import type { Replica } from "./replica.ts";
 import type { Reports } from "./reports.ts";
@@ -76,6 +77,8 @@ export interface Host {
   /** What people put on the shelf by name. */
   readonly shelf: Shelf;
   readonly runner: Runner;
+  /** What is tried out, of which nothing stays. */
+  readonly previews: Previews;
   /** Who may have what done on this host. */
   readonly rules: HostRules;
   /** One change at a time. */

@@ -300,3 +300,24 @@ export const confirmTriesMax = 3;
 export const confirmTriesMs = 60_000;
 /** Symbolic links that the way to a command may lead through, as the kernel has it. */
 export const pathLinksMax = 40;
+/** Previews at one time, and milliseconds that one may take. */
+export const previewsMax = 4;
+export const previewMs = 24 * 60 * 60 * 1000;
+/** Bytes in memory, and files, that one preview may write; of the bytes at most half of the machine's memory. */
+export const previewBytesMax = 1024 * 1024 * 1024;
+export const previewFilesMax = 262_144;
+/** Bytes in memory of its own /run, and of its own /dev/shm. */
+export const previewOwnBytesMax = 64 * 1024 * 1024;
+/** Mounts that this host may have when something is previewed. */
+export const previewMountsMax = 512;
+/** Paths that a preview lists, and bytes of them in one message. */
+export const previewChangesMax = 100_000;
+export const previewPageBytes = 256 * 1024;
+/** Bytes of a file that is compared line by line, lines that may differ, milliseconds for it, and bytes of all that it says. */
+export const diffFileBytesMax = 512 * 1024;
+export const diffLinesMax = 4_000;
+export const diffMs = 1_000;
+export const diffBytesMax = 64 * 1024;
+export const diffsBytesMax = 4 * 1024 * 1024;
+/** Milliseconds that a preview's processes are given to be gone once they are killed. */
+export const previewEndMs = 10_000;

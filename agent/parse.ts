@@ -75,6 +75,7 @@ export function parseVerb(verb: Verb, words: string[]): Record<string, unknown> 
       ...(arg.kind === "texts" ? { multiple: true } : {}),
     };
   }
+  if (verb.inner !== undefined) return parseInner(verb, options, words);
   let own = words;
   let command: string[] = [];
   if (verb.wholeRest) {
@@ -99,6 +100,26 @@ export function parseVerb(verb: Verb, words: string[]): Record<string, unknown> 
   }
   if (left.length > 0) throw wrong(verb.name, `one word too many: ${inert(left[0] as string)}`);
   return checkArgs(verb, out) as Record<string, unknown>;
+}
+
+/** A verb's own options, the name of another verb, and the words of that one. */
+function parseInner(verb: Verb, options: Options, words: string[]): Record<string, unknown> | undefined {
+  for (const { args } of Object.values(verb.inner!)) {
+    for (const name of Object.keys(args)) delete options[optionName(name)]; // those follow the name
+  }
+  const at = firstWord(words, options);
+  const { values } = strictly(
+    verb.name,
+    () => parseArgs({ args: words.slice(0, at), options, strict: true }),
+  );
+  if (values.help === true) return undefined;
+  const name = words[at] ?? "";
+  const inner = Object.hasOwn(verb.inner!, name) ? verb.inner![name] : undefined;
+  if (inner === undefined) {
+    throw wrong(verb.name, `say what to ${verb.name}: ${Object.keys(verb.inner!).join(", ")}`);
+  }
+  const args = parseVerb(inner, words.slice(at + 1));
+  return args && checkArgs(verb, { ...args, ...values, [Object.keys(verb.args)[0]!]: name });
 }
 
 function toCount(verb: Verb, name: string, text: string): number {

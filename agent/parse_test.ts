@@ -116,7 +116,13 @@ test("JSON arguments: unknown, missing, of a wrong kind, with tricks in their na
       `${name} ${JSON.stringify(value)}`,
     );
   }
-  assert.deepEqual(checkArgs(verb("up"), {}), { reboot: false, step: false, dryRun: false, offline: false });
+  assert.deepEqual(checkArgs(verb("up"), {}), {
+    reboot: false,
+    step: false,
+    dryRun: false,
+    rehearse: false,
+    offline: false,
+  });
 });
 
 test("words that the kernel gave as other bytes than Node shows are refused", async () => {

@@ -7,6 +7,7 @@ import { readmeTable } from "../tests/contract/readme.ts";
 import { BUNDLE } from "./bundle.ts";
 import { CONTENT_REQUESTS } from "./content.ts";
 import { ENTRY_LEVEL, SHAPES, TYPE } from "./entry.ts";
+import { PREVIEW_REQUESTS } from "./preview_words.ts";
 import { HOST_METHODS, NET_REQUESTS, ROOT_REQUESTS } from "./seam.ts";
 import { STREAM } from "./streamtypes.ts";
 
@@ -41,6 +42,7 @@ test("frame types, requests and kinds are those of the code", () => {
   assert.deepEqual(column("Contents"), [...CONTENT_REQUESTS]);
   assert.deepEqual(column("What net asks"), [...ROOT_REQUESTS]);
   assert.deepEqual(column("Between hosts"), [...HOST_METHODS]);
+  assert.deepEqual(column("What a preview is asked"), [...PREVIEW_REQUESTS]);
   const kinds = readmeTable(readme, "Errors").map((
     [kind, exit, http],
   ) => [plain(kind), Number(exit), Number(http)]);

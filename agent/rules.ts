@@ -40,9 +40,11 @@ export interface Wish {
   user: string;
   groups: readonly string[];
   verb: string;
+  /** The verb that it would be if anything of it stayed: what is said of that is said of this, too. */
+  like?: string;
   /** The branch that this host is on, if it is on one. */
   branch?: string;
-  /** Of an `exec`: as whom, the file that would be run, its arguments, and whether it gets a terminal. */
+  /** Of an `exec` or the preview of one: as whom, the file that would be run, its arguments, and whether it gets a terminal. */
   command?: { as: string; file: string; args: readonly string[]; terminal: boolean };
 }
 
@@ -52,11 +54,11 @@ export function decisive(rules: readonly Rule[], wish: Wish): Rule | undefined {
 }
 
 /** Whether a line speaks of this wish. */
-export function matches(rule: Rule, { user, groups, verb, branch, command }: Wish): boolean {
+export function matches(rule: Rule, { user, groups, verb, like, branch, command }: Wish): boolean {
   const isOf = (who: Who) => "user" in who ? who.user === user : groups.includes(who.group);
   if (!isOf(rule.who)) return false;
   if (rule.branch !== undefined && rule.branch !== branch) return false;
-  if (rule.verbs !== undefined && !rule.verbs.includes(verb)) return false;
+  if (rule.verbs !== undefined && !rule.verbs.some((name) => name === verb || name === like)) return false;
   const { as, terminal } = rule;
   if (as === undefined && terminal === undefined && rule.command === undefined) return true;
   if (command === undefined) return false; // the line speaks of commands
@@ -131,8 +133,8 @@ class RuleWords {
     const { command, as, terminal, verbs } = rule;
     const isOfCommands = command !== undefined || as !== undefined || terminal !== undefined;
     if (rule.confirm !== undefined && !permit) throw new Error("what is denied cannot be confirmed");
-    if (isOfCommands && verbs !== undefined && !verbs.includes("exec")) {
-      throw new Error("as, tty, notty and cmd are about exec, which it does not name");
+    if (isOfCommands && verbs !== undefined && !verbs.some((verb) => ["exec", "preview"].includes(verb))) {
+      throw new Error("as, tty, notty and cmd are about exec and preview, neither of which it names");
     }
     return rule;
   }

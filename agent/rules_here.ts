@@ -12,7 +12,7 @@ import { changeableBy } from "./rules_path.ts";
 import { type Group, groupByName, type User, userNamed, userOfAgent, usersIn } from "./users.ts";
 
 /** What somebody wants of this host; the branch is this host's. */
-export type Want = Pick<Wish, "branch" | "command"> & {
+export type Want = Pick<Wish, "branch" | "command" | "like"> & {
   verb: string;
   /** Whether it only reads: then it is enough to have a way in, unless a line denies it. */
   reads: boolean;
@@ -151,8 +151,15 @@ export class HostRules {
   #wish(actor: Actor, want: Want, rules: readonly Rule[]): Wish {
     const named = new Set(rules.flatMap(({ who }) => "group" in who ? [who.group] : []));
     const groups = [...named].filter((name) => this.#isIn(name, actor.name));
-    const { verb, branch, command } = want;
-    return { user: actor.name, groups, verb, ...(branch && { branch }), ...(command && { command }) };
+    const { verb, like, branch, command } = want;
+    return {
+      user: actor.name,
+      groups,
+      verb,
+      ...(like && { like }),
+      ...(branch && { branch }),
+      ...(command && { command }),
+    };
   }
 
   #isIn(group: string, name: string): boolean {

@@ -48,6 +48,14 @@ export function why(
   };
 
   function wanted(): Want {
+    const isPreview = first === "preview" && others.length > 0;
+    if (!isPreview) return wantedFor(first, others);
+    const [name = "", ...words] = others;
+    const want = wantedFor(name, words);
+    return { ...want, verb: "preview", like: want.verb, reads: false };
+  }
+
+  function wantedFor(first: string, others: string[]): Want {
     const verb = VERBS.find(({ name }) => name === first);
     const branch = getMeta(call.host.db, "branch");
     const on = branch === undefined ? {} : { branch };

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { decisive, parseRules, type Wish } from "./rules.ts";
 import { faultOf } from "../tests/world.ts";
 
-const VERBS = ["lock", "ci", "exec", "snap", "status"];
+const VERBS = ["lock", "ci", "exec", "preview", "up", "snap", "status"];
 const parse = (text: string) => parseRules(text, "site.policy", VERBS);
 const wish = (more: Partial<Wish> = {}): Wish => ({
   user: "alice",
@@ -91,6 +91,17 @@ test("with a terminal or without", () => {
   assert.equal(permits("permit alice tty", exec("/bin/sh", [], { terminal: true })), true);
   assert.equal(permits("permit alice\ndeny alice tty", exec("/bin/sh", [], { terminal: true })), false);
   assert.equal(permits("permit alice\ndeny alice tty", wish()), true);
+});
+
+test("what is said of a verb is said of its preview, and a line can say preview alone", () => {
+  const preview = (file: string) => ({ ...exec(file), verb: "preview", like: "exec" });
+  assert.equal(permits("permit alice do exec cmd /bin/echo", preview("/bin/echo")), true);
+  assert.equal(permits("permit alice do exec cmd /bin/echo", preview("/bin/rm")), false);
+  assert.equal(permits("permit alice do exec\ndeny alice do preview cmd /bin/rm", preview("/bin/rm")), false);
+  assert.equal(permits("permit alice\ndeny alice do exec cmd /bin/rm", preview("/bin/rm")), false);
+  assert.equal(permits("permit alice do preview cmd /bin/echo", preview("/bin/echo")), true);
+  assert.equal(permits("permit alice do preview cmd /bin/echo", exec("/bin/echo")), false);
+  assert.equal(permits("permit alice do up", preview("/bin/echo")), false);
 });
 
 test("comments, blanks and quotes", () => {

@@ -17,7 +17,7 @@ import {
   pipeBytesMax,
 } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
-import { Child } from "./spawn.ts";
+import { Child, type SpawnOptions, type Started } from "./spawn.ts";
 import type { WindowSize } from "./streamtypes.ts";
 import { Terminal } from "./terminal.ts";
 import type { User } from "./users.ts";
@@ -88,15 +88,18 @@ export function checkArgv(argv: readonly string[]): void {
   if (bytes > argvBytesMax) throw bad(`more than ${argvBytesMax} bytes of arguments`);
 }
 
-/** The real runner. */
+/** The real runner. `start` is how a program is started: here, unless something else is said. */
 export class ProcessRunner implements Runner {
   readonly #clock: Clock;
   readonly #cgroups: Cgroups | undefined;
+  readonly #start: (options: SpawnOptions) => Started;
 
-  /** `cgroup`: the directory below which each command gets a cgroup of its own; undefined: it has its process group. */
-  constructor(clock: Clock, cgroup = delegatedCgroup()) {
+  /** `start`: how a program is started; else here, in a cgroup of its own where they are this agent's to make. */
+  constructor(clock: Clock, start?: (options: SpawnOptions) => Started) {
+    const cgroup = start === undefined ? delegatedCgroup() : undefined;
     this.#clock = clock;
     this.#cgroups = cgroup === undefined ? undefined : new Cgroups(cgroup);
+    this.#start = start ?? ((options) => new Child(clock, options));
   }
 
   /** Whether what a command has started is killed with it wherever it went. */
@@ -121,7 +124,7 @@ export class ProcessRunner implements Runner {
     const file = this.find(command);
     checkUser(command.user);
     const terminal = options.terminal && new Terminal(options.terminal, command.user.uid);
-    let child: Child;
+    let child: Started;
     try {
       child = this.#spawn(file, command, options.stdin === true, terminal);
     } catch (e) {
@@ -146,7 +149,7 @@ export class ProcessRunner implements Runner {
     };
   }
 
-  #spawn(file: string, command: Command, stdin: boolean, terminal?: Terminal): Child {
+  #spawn(file: string, command: Command, stdin: boolean, terminal?: Terminal): Started {
     const { user, argv, env, cwd, umask } = command;
     const before: string[] = [];
     if (process.geteuid?.() === 0 && user.uid !== 0) {
@@ -156,7 +159,7 @@ export class ProcessRunner implements Runner {
       // Into the directory goes the user, not root: what is on the way may be closed to them.
       before.push("/usr/bin/unshare", `--wd=${cwd}`, "--");
     }
-    return new Child(this.#clock, {
+    return this.#start({
       file: before[0] ?? file,
       argv: before.length === 0 ? argv : [...before, file, ...argv.slice(1)],
       env: terminal ? { TERM: "xterm-256color", ...env } : env,
@@ -169,7 +172,7 @@ export class ProcessRunner implements Runner {
   }
 
   async #ended(
-    child: Child,
+    child: Started,
     streams: Promise<void>[],
     flow: Flow,
     timeoutMs: number,
@@ -212,7 +215,7 @@ export class ProcessRunner implements Runner {
 }
 
 /** What has become of a command's output so far. */
-interface Flow {
+export interface Flow {
   kept: KeptOutput;
   sink?: Sink;
   /** Bytes read. */
@@ -263,7 +266,8 @@ function writeTo(stdin: Socket | null, bytes: Uint8Array): Promise<void> {
   });
 }
 
-async function pump(from: AsyncIterable<unknown> | null, fd: 1 | 2, flow: Flow): Promise<void> {
+/** Passes on what a stream says, and keeps some of it; ends with the stream. */
+export async function pump(from: AsyncIterable<unknown> | null, fd: 1 | 2, flow: Flow): Promise<void> {
   if (from === null) return;
   try {
     for await (const chunk of from) {

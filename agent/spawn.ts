@@ -28,12 +28,32 @@ export interface SpawnOptions {
   env: Record<string, string>;
   cwd: string;
   umask: number;
-  /** What descriptors 0 to 2 are: pipes (0 is /dev/null without `stdin`), or the terminal of this path. */
-  stdio: { stdin: boolean } | { terminal: string };
+  /**
+   * What descriptors 0 to 2 are: pipes (0 is /dev/null without `stdin`), the terminal of this path, which controls the child's
+   * session, or what is open already.
+   */
+  stdio: { stdin: boolean } | { terminal: string } | { open: readonly [number, number, number] };
   /** Whose the child's ends of the pipes become, so that it can open them by name (/dev/stderr). */
   owner?: { uid: number; gid: number };
   /** The cgroup that it shall be in. */
   cgroup?: CommandCgroup | undefined;
+  /** Further descriptors of the child, from 3 on. They stay the caller's to close. */
+  more?: number[];
+}
+
+/** A program that was started: as it is given to whoever follows it. */
+export interface Started {
+  readonly stdin: Socket | null;
+  readonly stdout: Socket | null;
+  readonly stderr: Socket | null;
+  /** How it ended; rejects when that cannot be learnt. */
+  readonly ended: Promise<Exit>;
+  /** Whether the rest of its group is killed when it ends. */
+  isGroupKilledAtEnd: boolean;
+  /** Sends a signal to its whole group; once it has ended this does nothing. */
+  signal(name: NodeJS.Signals): void;
+  /** Kills it and all that it has started. */
+  kill(): void;
 }
 
 /** Milliseconds after which a child is looked at although no signal told of its end; keeps the process alive, too. */
@@ -49,12 +69,11 @@ function look(): void {
 }
 
 /** A started child. */
-export class Child {
+export class Child implements Started {
   readonly pid: number;
   readonly stdin: Socket | null;
   readonly stdout: Socket | null;
   readonly stderr: Socket | null;
-  /** How it ended; rejects when that cannot be learnt. */
   readonly ended: Promise<Exit>;
   /** Whether the rest of its group, and of its cgroup, is killed when it ends. */
   isGroupKilledAtEnd = false;
@@ -139,11 +158,15 @@ function begin(options: SpawnOptions, stdio: Spawn["stdio"]): number {
 function start(options: SpawnOptions): [pid: number, ours: Ends] {
   const ours: Ends = [null, null, null];
   const theirs: number[] = [];
+  const { more = [] } = options;
   unshareUmask();
   const before = process.umask(options.umask);
   try {
     if ("terminal" in options.stdio) {
       return [begin(options, options.stdio), ours];
+    }
+    if ("open" in options.stdio) {
+      return [begin(options, [...options.stdio.open, ...more]), ours];
     }
     if (options.stdio.stdin) ours[0] = pipe(true, theirs);
     else theirs.push(openAt(AT_FDCWD, "/dev/null", fs.constants.O_RDONLY));
@@ -152,7 +175,7 @@ function start(options: SpawnOptions): [pid: number, ours: Ends] {
     if (owner !== undefined) {
       for (const fd of theirs) if (isPipe(fd)) chownAt(fd, "", owner.uid, owner.gid);
     }
-    return [begin(options, theirs as [number, number, number]), ours];
+    return [begin(options, [...theirs, ...more]), ours];
   } catch (e) {
     for (const end of ours) end?.destroy();
     throw e;

@@ -15,6 +15,7 @@ export const STREAM = {
   event: 18,
   result: 19,
   fault: 20,
+  piece: 21,
 } as const;
 
 const FORWARDED = [

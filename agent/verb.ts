@@ -37,10 +37,14 @@ export interface Verb<A extends object = Record<string, unknown>, R = unknown> {
   forAll?: boolean;
   /** Everything after the first positional belongs to the command that is named there. */
   wholeRest?: boolean;
+  /** On the command line: what follows its first word is read as the words of another verb. */
+  inner?: Record<string, Verb>;
+  /** The verb that this would be if anything of it stayed: lines of the policy about that one are about this, too. */
+  like?(args: A): string;
   /** In the agent. */
   run?(call: Call, args: A): R | Promise<R>;
-  /** In the agent: the command that it would run, by which the policy judges, too. */
-  command?(call: Call, args: A): CommandWish;
+  /** In the agent: the command that it would run, if one, by which the policy judges, too. */
+  command?(call: Call, args: A): CommandWish | undefined;
   /** On the command line: prints the result for people. */
   show?(result: R, term: Term, args: A): void;
   /** On the command line: the exit code of a result, when it is not always 0. */

@@ -60,10 +60,10 @@ export interface ExecArgs {
 }
 
 /** A command that is running: its streams, and its end once it is recorded. */
-export interface Execution {
-  running: Running;
-  /** Resolves when the end is durable: its status, and whether it was journaled. */
-  recorded: Promise<{ status: number; journaled: boolean }>;
+export interface Execution<End = { status: number; journaled: boolean }> {
+  running: Pick<Running, "signal" | "resize">;
+  /** Resolves when the end is durable, or known where nothing is kept: its status, and whether it was journaled. */
+  recorded: Promise<End>;
   feed(bytes: Uint8Array): Promise<void>;
   feedEnd(): void;
 }

@@ -1,6 +1,6 @@
 // libc by FFI: the one file that opens C, and the calls about files. It knows numbers and bytes only: no policy, no
-// Fault, no meaning of a path. Extended attributes are in xattr.ts, child processes and terminals in process.ts, UNIX sockets
-// in unix_socket.ts.
+// Fault, no meaning of a path. Extended attributes are in xattr.ts, child processes and terminals in process.ts, mounts in
+// mounts.ts, UNIX sockets in unix_socket.ts.
 // Nothing is opened when it is imported; the library opens at the first call, on Node (node:ffi) or on Deno.
 import { constants } from "node:os";
 
@@ -17,6 +17,8 @@ export interface Stat {
   blocks: number;
   dev: number;
   ino: bigint;
+  /** Of a device: major and minor number. */
+  rdev: [number, number];
   mtime: [number, number];
   ctime: [number, number];
   isMountRoot: boolean;
@@ -46,6 +48,7 @@ const SYMBOLS = {
   openat: ["i32", "i32", "buffer", "i32", "u32"],
   statx: ["i32", "i32", "buffer", "i32", "u32", "buffer"],
   getdents64: ["i32", "i32", "buffer", "u64"],
+  mknodat: ["i32", "i32", "buffer", "u32", "u64"],
   mkdirat: ["i32", "i32", "buffer", "u32"],
   unlinkat: ["i32", "i32", "buffer", "i32"],
   renameat: ["i32", "i32", "buffer", "i32", "buffer"],
@@ -80,6 +83,10 @@ const SYMBOLS = {
   ioctl: ["i32", "i32", "u64", "buffer"],
   posix_fadvise: ["i32", "i32", "i64", "i64", "i32"],
   close: ["i32", "i32"],
+  mount: ["i32", "buffer", "buffer", "buffer", "u64", "buffer"],
+  umount2: ["i32", "buffer", "i32"],
+  prctl: ["i32", "i32", "u64", "u64", "u64", "u64"],
+  socketpair: ["i32", "i32", "i32", "i32", "buffer"],
   pipe2: ["i32", "buffer", "i32"],
   unshare: ["i32", "i32"],
   getrlimit: ["i32", "i32", "buffer"],
@@ -291,6 +298,7 @@ export function statAt(dir: number, name: PathLike = ""): Stat {
     blocks: Number(v.getBigUint64(48, true)),
     dev: v.getUint32(136, true) * 2 ** 32 + v.getUint32(140, true),
     ino: v.getBigUint64(32, true),
+    rdev: [v.getUint32(128, true), v.getUint32(132, true)],
     mtime: [Number(v.getBigInt64(112, true)), v.getUint32(120, true)],
     ctime: [Number(v.getBigInt64(96, true)), v.getUint32(104, true)],
     isImmutable: (v.getUint32(8, true) & STATX_ATTR_IMMUTABLE_APPEND) !== 0,

@@ -96,14 +96,17 @@ export {
 export type { Limit, Limits } from "./inherit.ts";
 export { forbidCores, inheriting, mayRaiseLimits, plainOomScore, RLIMITS } from "./inherit.ts";
 export { forgetCached, punchHole, syncAllOf, syncFd } from "./libc_sync.ts";
+export { boundCapabilities, makeDevice, makeUntraceable, mountAt, MS, pivotRoot } from "./mounts.ts";
 export type { Exit, Spawn } from "./process.ts";
 export {
   duplicate,
   makePipe,
+  makeSocketPair,
   setWindowSize,
   spawnProcess,
   unlockPty,
   unshareUmask,
+  waitAny,
   waitChild,
 } from "./process.ts";
 export { getXattr, listXattr, removeXattr, setXattr } from "./xattr.ts";

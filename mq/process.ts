@@ -14,8 +14,9 @@ import {
 
 /** spawn.h, wait.h, fcntl.h: the same on x86-64 and arm64. */
 const [SETSIGDEF, SETSIGMASK, SETSCHEDULER, SETSID, O_RDWR] = [0x04, 0x08, 0x20, 0x80, 2];
-const [P_PID, WNOHANG, WEXITED, WNOWAIT, CLD_EXITED] = [1, 1, 4, 0x01000000, 1];
+const [P_ALL, P_PID, WNOHANG, WEXITED, WNOWAIT, CLD_EXITED] = [0, 1, 1, 4, 0x01000000, 1];
 const [O_CLOEXEC, F_DUPFD_CLOEXEC, CLONE_FS] = [0o2000000, 1030, 0x200];
+const [AF_UNIX, SOCK_STREAM] = [1, 1];
 /** Bytes of posix_spawnattr_t (336), posix_spawn_file_actions_t (80), sigset_t and siginfo_t (128): with room. */
 const [attrBytes, actionsBytes, sigsetBytes, siginfoBytes] = [512, 256, 128, 128];
 /** Of a pseudo-terminal (asm-generic/ioctls.h): its number, its lock, its size. */
@@ -29,10 +30,10 @@ export interface Spawn {
   env: PathLike[];
   cwd: PathLike;
   /**
-   * What becomes descriptors 0, 1 and 2; the child has no others. They stay the caller's to close. Or the path of a terminal, which
+   * What becomes descriptors 0, 1, 2 and so on; the child has no others. They stay the caller's to close. Or the path of a terminal, which
    * becomes all three, and the controlling one of a new session.
    */
-  stdio: [number, number, number] | { terminal: PathLike };
+  stdio: readonly number[] | { terminal: PathLike };
   /** The child leads a session and a group of its own, both named by its pid. */
   newSession: boolean;
 }
@@ -57,13 +58,14 @@ export function spawnProcess({ file, argv, env, cwd, stdio, newSession }: Spawn)
       need("posix_spawn_file_actions_addopen", actions, 0, cstr(stdio.terminal), O_RDWR, 0);
       for (const target of [1, 2]) need("posix_spawn_file_actions_adddup2", actions, 0, target);
     }
-    for (const [target, fd] of "terminal" in stdio ? [] : stdio.entries()) {
+    const open = "terminal" in stdio ? [] : stdio;
+    for (const [target, fd] of open.entries()) {
       // One that lies where another is to come would be overwritten before its turn.
-      const from = fd < 3 && fd !== target ? duplicate(fd) : fd;
+      const from = fd < open.length && fd !== target ? duplicate(fd) : fd;
       if (from !== fd) moved.push(from);
       need("posix_spawn_file_actions_adddup2", actions, from, target);
     }
-    need("posix_spawn_file_actions_addclosefrom_np", actions, 3);
+    need("posix_spawn_file_actions_addclosefrom_np", actions, Math.max(3, open.length));
     need("posix_spawn_file_actions_addchdir_np", actions, dir);
     need("posix_spawn", new Uint8Array(pid.buffer), path, actions, attributes(newSession), args, vars);
   } finally {
@@ -118,13 +120,24 @@ const siginfoView = new DataView(siginfo.buffer);
  * group nobody else can get, to be asked for again. Throws ECHILD when it is no child of ours (any more).
  */
 export function waitChild(pid: number, leave: boolean): Exit | undefined {
+  return waitFor(P_PID, pid, leave)?.exit;
+}
+
+/** The same of any child: for a process whose children are all its own, or were left to it. Throws ECHILD when there is none. */
+export function waitAny(): { pid: number; exit: Exit } | undefined {
+  return waitFor(P_ALL, 0, false);
+}
+
+function waitFor(which: number, id: number, leave: boolean): { pid: number; exit: Exit } | undefined {
   siginfo.fill(0);
-  call("waitid", P_PID, pid, siginfo, WEXITED | WNOHANG | (leave ? WNOWAIT : 0));
-  if (siginfoView.getInt32(16, true) === 0) return undefined; // si_pid
+  call("waitid", which, id, siginfo, WEXITED | WNOHANG | (leave ? WNOWAIT : 0));
+  const pid = siginfoView.getInt32(16, true); // si_pid
+  if (pid === 0) return undefined;
   const status = siginfoView.getInt32(24, true);
-  return siginfoView.getInt32(8, true) === CLD_EXITED
+  const exit: Exit = siginfoView.getInt32(8, true) === CLD_EXITED
     ? { code: status, signal: null }
     : { code: null, signal: status };
+  return { pid, exit };
 }
 
 /**
@@ -140,6 +153,13 @@ export function unshareUmask(): boolean {
     if (errnoCode(e) === "EPERM" || errnoCode(e) === "ENOSYS") return false;
     throw e;
   }
+}
+
+/** socketpair(2): two ends of one stream, both close-on-exec. */
+export function makeSocketPair(): [number, number] {
+  const ends = new Int32Array(2);
+  call("socketpair", AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, new Uint8Array(ends.buffer));
+  return [ends[0] as number, ends[1] as number];
 }
 
 /** A second descriptor of the same, close-on-exec and above 2. */

@@ -121,7 +121,14 @@ async function runtime(arch: Arch): Promise<Uint8Array> {
 }
 
 /** The bundles beside the thin main, by name: each is an asset, with its code cache. */
-type Entries = { main: string; agent: string; net?: string; content?: string; content_thread?: string };
+type Entries = {
+  main: string;
+  agent: string;
+  net?: string;
+  preview?: string;
+  content?: string;
+  content_thread?: string;
+};
 
 async function build(arch: Arch, { main, ...halves }: Entries, output: string): Promise<void> {
   const temp = await Deno.makeTempDir({ dir: `${root}dist`, prefix: ".build-" });
@@ -193,7 +200,12 @@ if (import.meta.main) {
   const output = values.out ?? `${root}dist/isconf${suffix}`;
   await Deno.mkdir(`${root}dist`, { recursive: true });
   const { main, agent, net } = values;
-  const rest = { net, content: "agent/content_main.ts", content_thread: "agent/content_thread.ts" };
+  const rest = {
+    net,
+    preview: "agent/preview_main.ts",
+    content: "agent/content_main.ts",
+    content_thread: "agent/content_thread.ts",
+  };
   await build(arch, net === "none" ? { main, agent } : { main, agent, ...rest }, output);
   const missed = mutation?.missed() ?? [];
   if (missed.length > 0) throw new Error(`The mutant changes ${missed}, which is not built in.`);

@@ -16,8 +16,12 @@ const OVERLAYFS_MAGIC = 0x794c7630;
 /** Makes a disk the root of the mount namespace in which sh runs it: $1 lower root, $2 directory, $3 checkout. */
 export const MOUNT = `
 # A layer may not be inside another, as a directory of this machine is inside its root: hence the wrapping.
-mount -t overlay -o "lowerdir=$2/program:$2/nothing" overlay "$2/middle"
-mount -t overlay -o "lowerdir=$2/middle:$1,upperdir=$2/upper,workdir=$2/work" overlay "$2/root"
+lower=$1
+if [ -e "$2/program/usr/local/sbin/isconf" ]; then
+  mount -t overlay -o "lowerdir=$2/program:$2/nothing" overlay "$2/middle"
+  lower=$2/middle:$1
+fi
+mount -t overlay -o "lowerdir=$lower,upperdir=$2/upper,workdir=$2/work" overlay "$2/root"
 cd "$2/root"
 mount -t proc -o nosuid,nodev,noexec proc proc
 mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs run
@@ -44,9 +48,14 @@ export class Disk {
   readonly dir: string;
   /** What `MOUNT` wants to be told. */
   readonly words: string[];
+  readonly #programIn: "program" | "upper";
 
-  /** A disk, yet without layers, for a host over a lower root. */
-  constructor(name: string, lower: string) {
+  /**
+   * A disk, yet without layers, for a host over a lower root. A flat one has the executable in its upper layer, so that the
+   * host can lay a layer over it: the kernel stacks two. Nothing may write into that executable: other disks share it.
+   */
+  constructor(name: string, lower: string, isFlat = false) {
+    this.#programIn = isFlat ? "upper" : "program";
     this.dir = fs.mkdtempSync(path.join(disksHome(), `isconf-${name}-`));
     this.words = [lower, this.dir, checkout];
   }
@@ -57,7 +66,7 @@ export class Disk {
       fs.rmSync(path.join(this.dir, layer), { recursive: true, force: true });
       fs.mkdirSync(path.join(this.dir, layer), { mode: 0o755 });
     }
-    placeExecutable(path.join(this.dir, "program/usr/local/sbin"));
+    placeExecutable(path.join(this.dir, this.#programIn, "usr/local/sbin"));
   }
 }
 

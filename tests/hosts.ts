@@ -46,6 +46,8 @@ export interface HostOptions {
   conf?: string | null;
   /** The host's policy file; else it has none. */
   policy?: string;
+  /** Whether a layer can be laid over its root. */
+  flat?: boolean;
   /** Users to make before anything runs. */
   users?: string[];
   /** What its network is; else it has none. */
@@ -121,7 +123,7 @@ export class Host {
   constructor(name: string, options: HostOptions = {}) {
     this.name = name;
     this.#options = options;
-    this.#disk = new Disk(name, options.lower ?? "/");
+    this.#disk = new Disk(name, options.lower ?? "/", options.flat);
     const script = `hostname "$1"; shift\n${MOUNT}`;
     this.#holder = new Holder(name, SEPARATE, script, [name, ...this.#disk.words], this.#disk.dir);
   }

@@ -137,7 +137,7 @@ export const HERE_VERBS: Verb[] = [
     examples: ["isconf agent", "isconf agent --unit > /etc/systemd/system/isconf.service"],
     args: {
       unit: { kind: "flag", about: "print a systemd unit and end" },
-      role: { kind: "text", hidden: true, about: "net: the unprivileged half" },
+      role: { kind: "text", hidden: true, about: "net: the unprivileged half; preview: number 1 of one" },
       ready: { kind: "flag", hidden: true, about: "tell the starter on descriptor 3" },
     },
     kind: "here",

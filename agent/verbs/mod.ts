@@ -13,6 +13,7 @@ import { logVerb, showVerb, verifyVerb } from "./log.ts";
 import { lsVerb } from "./ls.ts";
 import { namesVerb, nameVerb } from "./names.ts";
 import { policyVerb } from "./policy.ts";
+import { previewVerb } from "./preview.ts";
 import { rebootVerb } from "./reboot.ts";
 import { grantVerb, revokeVerb, rotateVerb } from "./roles.ts";
 import { rebaseVerb, resolveVerb, rootVerb } from "./root.ts";
@@ -27,6 +28,7 @@ export const VERBS: Verb[] = [
   unlockVerb,
   snapVerb,
   execVerb,
+  previewVerb,
   rebootVerb,
   wipVerb,
   ciVerb,

@@ -15,23 +15,36 @@ function askedText(r: UpResult, offline: boolean): string {
   return offline ? "nobody was asked for newer entries" : "nobody could be asked for newer entries";
 }
 
-export const upVerb: Verb<UpArgs, UpResult> = {
+export const upVerb: Verb<UpArgs & { rehearse: boolean }, UpResult> = {
   name: "up",
   summary: "apply what this host lacks, in order",
   about:
     "Stops at the first failure: later entries never overtake. A restart in the journal stops it unless -r is given;\nwith -r it goes on by itself after the restart. A command is started at most once: one that failed is started\nagain only with --again, one whose end is not known only with --again or is accepted with --done.",
-  examples: ["isconf up", "isconf up -r", "isconf up --dry-run", "isconf up --again 7"],
+  examples: [
+    "isconf up",
+    "isconf up -r",
+    "isconf up --dry-run",
+    "isconf up --rehearse",
+    "isconf up --again 7",
+  ],
   args: {
     reboot: { kind: "flag", short: "r", about: "restart this host where the journal says so" },
     to: { kind: "count", about: "stop after this entry" },
     step: { kind: "flag", about: "apply one entry only" },
     dryRun: { kind: "flag", short: "n", about: "only say what would be applied" },
+    rehearse: {
+      kind: "flag",
+      about: "replay everything in a preview first, and go on only if all of it goes through",
+    },
     offline: { kind: "flag", about: "apply what is here, without asking other hosts for more" },
     again: { kind: "count", about: "start this failed or uncertain entry once more" },
     done: { kind: "count", about: "accept that this uncertain entry did finish" },
   },
   kind: "changes",
-  run: (call, args) => call.acts.apply.up(call, args),
+  run: (call, args) =>
+    args.rehearse && !args.dryRun
+      ? call.acts.rehearse.upRehearsed(call, args)
+      : call.acts.apply.up(call, args),
   show(r, term, args) {
     const asked = askedText(r, args.offline);
     if (r.restarting) return term.say(`restarting at entry ${r.at + 1} of ${r.of}; up goes on afterwards`);

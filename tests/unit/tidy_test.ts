@@ -21,6 +21,7 @@ const EXECUTABLE_ONLY = "agent/sea.ts";
 /** Big dependencies and the only files that may import them. */
 const OWNERS: [dependency: RegExp, files: RegExp][] = [
   [/^better-sqlite3$/, /^fs\/db\.ts$/],
+  [/^diff$/, /^agent\/preview_diff\.ts$/],
   [/^cbor-x$/, /^mq\/cbor\.ts$/],
   [/^@noble\/ed25519$/, /^mq\/(sign\w*|ed25519)\.ts$/],
   [/^(hono|@hono\/.*)(\/|$)/, /^agent\/api\w*(\.ts$|\/)/],
