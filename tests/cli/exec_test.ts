@@ -172,13 +172,14 @@ test("the command runs where the caller is, with the caller's umask", async (t) 
   }
   const gone = path.join(box.dir, "gone");
   fs.mkdirSync(gone);
-  const { status } = await run("/bin/bash", [
+  const { status, err } = await run("/bin/bash", [
     "-c",
     `cd '${gone}'; rmdir '${gone}'; exec '${ISCONF}' exec true`,
   ], {
     env: { ISCONF_HOME: box.home },
   });
-  assert.notEqual(status, 0, "a directory that is gone is nowhere");
+  assert.equal(status, 2, "a directory that is gone is nowhere");
+  assert.match(err, /the directory that you are in does not exist any more/);
 });
 
 test("a raw request with a umask, a directory or a time out of range is refused, and the journal stays readable", async (t) => {

@@ -152,6 +152,12 @@ export function runnerGivesContract(name: string, make: () => Runner): void {
         return true;
       });
       assert.equal(fs.existsSync(mark), false);
+      fs.chownSync(path.join(dir, "closed"), 0, nobody.gid);
+      fs.chmodSync(path.join(dir, "closed"), 0o701); // its group may not, though others may
+      await assert.rejects(run(sh("exit 0", { cwd: inside, user: nobody })), /cannot be entered/);
+      fs.chmodSync(path.join(dir, "closed"), 0o710);
+      assert.equal((await run(sh("exit 3", { cwd: inside, user: nobody }))).status, 3);
+      fs.chownSync(path.join(dir, "closed"), 0, 0);
       fs.chmodSync(path.join(dir, "closed"), 0o711);
       assert.equal(text(await run(sh("pwd; touch ran", { cwd: inside, user: nobody }))), `${inside}\n`);
       assert.equal(fs.statSync(mark).uid, nobody.uid);
