@@ -6,7 +6,7 @@ import type { PreviewResult, Rehearsed } from "../preview.ts";
 import type { Change, Side } from "../preview_words.ts";
 import type { Sink } from "../run.ts";
 import { bytesText, outputLines, type Term } from "../term.ts";
-import type { Verb } from "../verb.ts";
+import type { Arg, Verb } from "../verb.ts";
 import type { RehearseArgs } from "../rehearse.ts";
 import type { Execution } from "../work.ts";
 import { execVerb, type ExecVerbArgs } from "./exec.ts";
@@ -17,8 +17,14 @@ export interface PreviewArgs extends ExecVerbArgs, Partial<RehearseArgs> {
   network: boolean;
 }
 
-/** What of `up` a preview knows. */
-const upArgs = { to: upVerb.args.to, offline: upVerb.args.offline };
+/** What of other verbs a preview knows. In its own help they are not listed: they follow the other verb's name. */
+const inner = (arg: Arg): Arg => ({ ...arg, hidden: true });
+const shownUp = { to: upVerb.args.to, offline: upVerb.args.offline };
+const upArgs = { to: inner(shownUp.to), offline: inner(shownUp.offline) };
+const { command: _, ...others } = execVerb.args;
+const execArgs = Object.fromEntries(
+  Object.entries(others).map(([name, arg]) => [name, inner(arg)]),
+) as typeof others;
 
 type PreviewVerb = Verb<PreviewArgs, PreviewResult> & {
   /** Starts it; its output goes to `sink`. */
@@ -39,19 +45,18 @@ export const previewVerb: PreviewVerb = {
   args: {
     what: { kind: "text", positional: true, required: true, about: "exec or up" },
     network: { kind: "flag", about: "with this host's network" },
-    ...execVerb.args,
     ...upArgs,
+    ...execArgs,
     command: {
       ...execVerb.args.command,
       required: false,
-      about: "the command and its arguments, and options of exec before it",
+      about:
+        "of exec: the command and its arguments, and before it options as exec has them; of up: --to, --offline",
     },
-    stdin: { ...execVerb.args.stdin, about: "pass standard input on" },
-    terminal: { ...execVerb.args.terminal, about: "give the command a terminal of its own here" },
   },
   kind: "control",
   wholeRest: true,
-  inner: { exec: execVerb as unknown as Verb, up: { ...upVerb, args: upArgs } as unknown as Verb },
+  inner: { exec: execVerb as unknown as Verb, up: { ...upVerb, args: shownUp } as unknown as Verb },
   like: ({ what }) => what,
   async run(call, args) {
     const sink = {
