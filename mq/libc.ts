@@ -3,6 +3,7 @@
 // mounts.ts, UNIX sockets in unix_socket.ts.
 // Nothing is opened when it is imported; the library opens at the first call, on Node (node:ffi) or on Deno.
 import { constants } from "node:os";
+import { SYMBOLS } from "./libc_symbols.ts";
 
 /** A path or name for the kernel: bytes as they are, or text as UTF-8. Never with a zero byte inside. */
 export type PathLike = Uint8Array | string;
@@ -38,76 +39,9 @@ const [LOCK_SH, LOCK_EX, LOCK_NB, MFD_CLOEXEC, UTIME_OMIT] = [1, 2, 4, 1, 0x3fff
 /** Bytes of names asked for at once, and PATH_MAX, longer than which no symbolic link is (linux/limits.h). */
 const [namesBytes, linkBytesMax] = [65536, 4096];
 
-type CType = "i32" | "u32" | "i64" | "u64" | "buffer";
 export type Arg = number | bigint | Uint8Array;
 type Fn = (...args: Arg[]) => number | bigint;
 
-/** Each function as [result, …arguments]. size_t and off_t are 64 bits; ssize_t results here fit 31 bits. */
-const SYMBOLS = {
-  lseek: ["i64", "i32", "i64", "i32"],
-  openat: ["i32", "i32", "buffer", "i32", "u32"],
-  statx: ["i32", "i32", "buffer", "i32", "u32", "buffer"],
-  getdents64: ["i32", "i32", "buffer", "u64"],
-  mknodat: ["i32", "i32", "buffer", "u32", "u64"],
-  mkdirat: ["i32", "i32", "buffer", "u32"],
-  unlinkat: ["i32", "i32", "buffer", "i32"],
-  renameat: ["i32", "i32", "buffer", "i32", "buffer"],
-  symlinkat: ["i32", "buffer", "i32", "buffer"],
-  linkat: ["i32", "i32", "buffer", "i32", "buffer", "i32"],
-  readlinkat: ["i32", "i32", "buffer", "buffer", "u64"],
-  fchownat: ["i32", "i32", "buffer", "u32", "u32", "i32"],
-  utimensat: ["i32", "i32", "buffer", "buffer", "i32"],
-  fchmod: ["i32", "i32", "u32"],
-  llistxattr: ["i32", "buffer", "buffer", "u64"],
-  lgetxattr: ["i32", "buffer", "buffer", "buffer", "u64"],
-  lsetxattr: ["i32", "buffer", "buffer", "buffer", "u64", "i32"],
-  lremovexattr: ["i32", "buffer", "buffer"],
-  flistxattr: ["i32", "i32", "buffer", "u64"],
-  fgetxattr: ["i32", "i32", "buffer", "buffer", "u64"],
-  fsetxattr: ["i32", "i32", "buffer", "buffer", "u64", "i32"],
-  fremovexattr: ["i32", "i32", "buffer"],
-  getsockopt: ["i32", "i32", "i32", "i32", "buffer", "buffer"],
-  memfd_create: ["i32", "buffer", "u32"],
-  flock: ["i32", "i32", "i32"],
-  fcntl: ["i32", "i32", "i32", "i32"],
-  pread: ["i32", "i32", "buffer", "u64", "i64"],
-  pwrite: ["i32", "i32", "buffer", "u64", "i64"],
-  ftruncate: ["i32", "i32", "i64"],
-  fsync: ["i32", "i32"],
-  syncfs: ["i32", "i32"],
-  fallocate: ["i32", "i32", "i32", "i64", "i64"],
-  socket: ["i32", "i32", "i32", "i32"],
-  sendto: ["i64", "i32", "buffer", "u64", "i32", "buffer", "u32"],
-  sendmsg: ["i64", "i32", "buffer", "i32"],
-  recvmsg: ["i64", "i32", "buffer", "i32"],
-  ioctl: ["i32", "i32", "u64", "buffer"],
-  posix_fadvise: ["i32", "i32", "i64", "i64", "i32"],
-  close: ["i32", "i32"],
-  mount: ["i32", "buffer", "buffer", "buffer", "u64", "buffer"],
-  umount2: ["i32", "buffer", "i32"],
-  prctl: ["i32", "i32", "u64", "u64", "u64", "u64"],
-  socketpair: ["i32", "i32", "i32", "i32", "buffer"],
-  pipe2: ["i32", "buffer", "i32"],
-  unshare: ["i32", "i32"],
-  getrlimit: ["i32", "i32", "buffer"],
-  setrlimit: ["i32", "i32", "buffer"],
-  setpriority: ["i32", "i32", "u32", "i32"],
-  sched_getaffinity: ["i32", "i32", "u64", "buffer"],
-  sched_setaffinity: ["i32", "i32", "u64", "buffer"],
-  syscall: ["i64", "i64", "i64", "i64", "i64"],
-  waitid: ["i32", "i32", "i32", "buffer", "i32"],
-  posix_spawn: ["i32", "buffer", "buffer", "buffer", "buffer", "buffer", "buffer"],
-  posix_spawnattr_init: ["i32", "buffer"],
-  posix_spawnattr_setflags: ["i32", "buffer", "i32"],
-  posix_spawnattr_setsigdefault: ["i32", "buffer", "buffer"],
-  posix_spawnattr_setsigmask: ["i32", "buffer", "buffer"],
-  posix_spawn_file_actions_init: ["i32", "buffer"],
-  posix_spawn_file_actions_destroy: ["i32", "buffer"],
-  posix_spawn_file_actions_adddup2: ["i32", "buffer", "i32", "i32"],
-  posix_spawn_file_actions_addopen: ["i32", "buffer", "i32", "buffer", "i32", "u32"],
-  posix_spawn_file_actions_addchdir_np: ["i32", "buffer", "buffer"],
-  posix_spawn_file_actions_addclosefrom_np: ["i32", "buffer", "i32"],
-} as const satisfies Record<string, readonly CType[]>;
 export type Name = keyof typeof SYMBOLS;
 
 /** What may fail the first time and succeed the second without having been done: never to be repeated. */
