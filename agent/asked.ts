@@ -8,11 +8,17 @@ import type { Want } from "./rules_here.ts";
 import type { Command } from "./run.ts";
 import { nameOf } from "./trust.ts";
 
-/** Of a command that is about to run; `author`: the id of the key in whose name; `file`: what will run. */
-export function askedBy(call: Call, verb: string, author: string, command: Command, file: string): Asked {
+/** Of a command that is about to run; `author`: the id of the key in whose name, if in anybody's; `file`: what will run. */
+export function askedBy(
+  call: Call,
+  verb: string,
+  author: string | undefined,
+  command: Command,
+  file: string,
+): Asked {
   const { host: { journal }, actor, rule } = call;
   const { argv, cwd, user } = command;
-  const person = nameOf(journal.policy(), author);
+  const person = author === undefined ? "" : nameOf(journal.policy(), author);
   return { ...whoOf(actor), verb, person, as: user.name, file, argv, cwd, rule: ruleText(rule) };
 }
 

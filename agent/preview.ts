@@ -15,6 +15,7 @@ import {
   makeSocketPair,
   openAt,
 } from "../mq/mod.ts";
+import { askedBy } from "./asked.ts";
 import { commandEnv, journaledEnv } from "./environment.ts";
 import { type Call, hostEnv } from "./host.ts";
 import { killGraceMs, previewEndMs, previewMs, previewsMax } from "./limits.ts";
@@ -347,28 +348,32 @@ export function exec(
 }
 
 async function begin(
-  { host }: Call,
+  call: Call,
   args: ExecArgs,
   options: PreviewOptions,
   sink?: Sink,
 ): Promise<Execution<PreviewResult>> {
+  const { host } = call;
   const user = args.as === "" ? userOfAgent() : userByName("preview", args.as);
   const env = commandEnv(user, host.config.path, hostEnv(host), journaledEnv(args.callerEnv, args.envNames));
   const preview = host.previews.begin(options);
+  let execution: number | undefined;
   try {
     const runner = new ProcessRunner(host.clock, (o) => preview.start(o));
-    const running = await runner.start({ ...args, user, env }, {
-      sink,
-      stdin: args.stdin,
-      terminal: args.terminal,
-    });
+    const command = { ...args, user, env };
+    const asked = askedBy(call, "preview", undefined, command, runner.find(command));
+    const n = execution = host.db.write((tx) => host.executions.begin(tx, asked));
+    const running = await runner.start(command, { sink, stdin: args.stdin, terminal: args.terminal });
     const result = async (): Promise<PreviewResult> => {
       try {
-        const { status } = await running.ended;
+        const end = await running.ended;
+        host.db.write((tx) => host.executions.ended(tx, n, { ...end, endedMs: host.clock.wall() }));
+        const { status } = end;
         const { absent } = preview;
         return { v: 1, status, changes: preview.changes, absent, network: options.network };
       } catch (e) {
         const { kind, message, hint } = Fault.from("preview", e);
+        if (host.executions.isRunning(n)) host.db.write((tx) => host.executions.neverStarted(tx, n, message));
         throw new Fault("preview", kind, inert(message), { hint });
       } finally {
         await preview.close();
@@ -382,6 +387,10 @@ async function begin(
     };
   } catch (e) {
     await preview.close();
+    const n = execution;
+    if (n !== undefined) {
+      host.db.write((tx) => host.executions.neverStarted(tx, n, Fault.from("preview", e).message));
+    }
     throw e;
   }
 }

@@ -153,7 +153,7 @@ export function runnerContract(name: string, make: () => Runner): void {
         sh(`echo $$ > pid; (while :; do echo x || exit; done) & exit 3`, { cwd: dir }),
       );
       assert.equal(status, 3);
-      assert.ok(Date.now() - began < 5_000);
+      assert.ok(Date.now() - began < 30_000); // as long as two pipes full, a line at a time, take on a busy machine
     },
   );
 

@@ -193,6 +193,10 @@ hostTest("a preview runs as exec would: status, streams, input, terminal, user, 
   const said = JSON.parse((await host.must([...api, "-d", body, "http://isconf/v1/preview"])).stdout);
   assert.deepEqual(said.changes.map((c: Change) => c.path), ["/srv/api"]);
   assert.equal(await host.sh("find /tmp/hers /srv/api 2>/dev/null || true"), "");
+  const record = (await host.ok("log", "--here")).trimEnd().split("\n");
+  assert.match(record[0] ?? "", / root as root +failed 7 +preview +sh -c /);
+  assert.match(record.at(-1) ?? "", / root as root +done +preview +touch \/srv\/api$/);
+  assert.equal(record.length, 6, "whatever ran, and not what was not found");
   await needNothingLeft(host);
 }, "curl");
 
