@@ -1,6 +1,7 @@
 // Doctor: named checks of this host, each with a verdict and the next command. It looks and changes nothing.
 import * as fs from "node:fs";
 import { Fault, keyId } from "../mq/mod.ts";
+import { HOST_CHECKS } from "./doctor_host.ts";
 import { MESH_CHECKS } from "./doctor_mesh.ts";
 import { type Call, hostPair, needCongruent } from "./host.ts";
 import { hostVariables } from "./hostvars.ts";
@@ -83,6 +84,7 @@ const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
       return { text: `${Fault.from("doctor", e).message}: the net half runs as root`, hint };
     }
   },
+  ...HOST_CHECKS,
   ...MESH_CHECKS,
   "content store": async ({ host }) => void await host.store.missing(["0".repeat(64)]),
   disk: ({ host }) => {
