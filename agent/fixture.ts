@@ -196,7 +196,9 @@ export function allOf(host: TestHost): string {
       "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
     );
     const digest = (name: string) => {
-      const rows = JSON.stringify(r.all(`SELECT * FROM ${name} ORDER BY 1, 2`));
+      // Its reports and words about heads are counted whenever it says something of itself.
+      const which = name === "meta" ? "WHERE name NOT IN ('report', 'head')" : "";
+      const rows = JSON.stringify(r.all(`SELECT * FROM ${name} ${which} ORDER BY 1, 2`));
       return toHex(sha256(new TextEncoder().encode(rows))).slice(0, 16);
     };
     return tables.map(({ name }) => `${name} ${digest(name)}`).join("\n");

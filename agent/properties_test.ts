@@ -192,7 +192,11 @@ const request = fc.oneof(
     ...plain,
     requiredKeys: ["what", "batch", "parts", "term"],
   }),
-  fc.record({ what: fc.constant("keep"), batch: id, certs: fc.array(bytes, { maxLength: 3 }) }, plain),
+  fc.record(
+    { what: fc.constant("keep"), batch: id, first: count, certs: fc.array(bytes, { maxLength: 3 }) },
+    plain,
+  ),
+  fc.record({ what: fc.constant("more"), of: bytes, offset: count }, plain),
 ) as fc.Arbitrary<RequestWords>;
 
 test("property: a request is good for one keeper, a reply for one request, a claim for one branch; each with all its bits", () => {
