@@ -9,6 +9,7 @@ import { addBlobRoutes } from "./api_blob.ts";
 import { answerBytes, bodyOf, type CallOf, type Env, rawPath } from "./api_body.ts";
 import { problem } from "./api_problem.ts";
 import { addSecretRoutes } from "./api_secret.ts";
+import { CONTENT_MAY, type ContentMay } from "./content.ts";
 import { actOf } from "./confirmations.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
 import { requestBytesMax, streamQueueBytesMax } from "./limits.ts";
@@ -58,11 +59,10 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
   addSecretRoutes(app, host, callOf);
 
   app.post("/v1/content", async (c) => {
-    const { name, by } = readQuestion(await jsonBody(c, "content"));
-    const verb = name === undefined ? "put" : "get";
-    need(c, verb, verb === "get");
+    const { name, by, may = "put" } = readQuestion(await jsonBody(c, "content"));
+    need(c, may, may === "get");
     const id = name === undefined ? null : nameIn(host, name, by)?.id ?? null;
-    return c.json({ socket: await host.store.open(c.env.actor.uid), id });
+    return c.json({ socket: await host.store.open(c.env.actor.uid, may), id });
   });
 
   app.get("/v1/bundle", async (c) => {
@@ -193,11 +193,14 @@ function onBranch({ db }: Host): { branch?: string } {
   return branch === undefined ? {} : { branch };
 }
 
-/** What a command line wants to know when it asks for the way to the contents: what a name means, perhaps by whose word. */
-function readQuestion({ name, by }: Record<string, unknown>): { name?: string; by?: string } {
+/** For what a command line wants to reach the contents, and what it wants to know when it asks for the way to the contents: what a name means, perhaps by whose word. */
+function readQuestion(
+  { name, by, may }: Record<string, unknown>,
+): { name?: string; by?: string; may?: ContentMay } {
   const isText = (v: unknown) => v === undefined || (typeof v === "string" && isPlainText(v));
   if (!isText(name) || !isText(by)) throw usage("get", "name and by are texts");
-  return { name, by } as { name?: string; by?: string };
+  if (may !== undefined && !CONTENT_MAY.some((one) => one === may)) throw usage("get", "may is get or put");
+  return { name, by, may } as { name?: string; by?: string; may?: ContentMay };
 }
 
 async function jsonBody(c: Context, op: string): Promise<Record<string, unknown>> {

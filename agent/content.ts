@@ -25,5 +25,22 @@ export const CALLER_REQUESTS = [
   "progress", // bytes done → null
 ] as const;
 
+/** What a caller is let in for, as the policy calls it. */
+export const CONTENT_MAY = ["get", "put"] as const;
+export type ContentMay = typeof CONTENT_MAY[number];
+
+/** Which requests only one of these may make: a look is free to both. */
+export const CONTENT_NEEDS: Partial<Record<typeof CONTENT_REQUESTS[number], ContentMay>> = {
+  put: "put",
+  tree: "put",
+  treeEnd: "put",
+  putFile: "put",
+  add: "put",
+  get: "get",
+  walk: "get",
+  walked: "get",
+  getFile: "get",
+};
+
 export type ContentRequest = typeof CONTENT_REQUESTS[number];
 export type CallerRequest = typeof CALLER_REQUESTS[number];

@@ -6,7 +6,7 @@ import { type Cbor, Fault, sendFiles, systemClock } from "../mq/mod.ts";
 import type { Term } from "./term.ts";
 import type { Library } from "./locate.ts";
 import { connect, needOk, request, textOf, type Where } from "./client.ts";
-import type { CallerRequest, ContentRequest } from "./content.ts";
+import type { CallerRequest, ContentMay, ContentRequest } from "./content.ts";
 import { malformed, openSeam, readIds, type Seam, type ShelfRow } from "./seam.ts";
 import { FarStore, shelfRow } from "./seam_store.ts";
 
@@ -33,13 +33,14 @@ export class ContentSession {
     this.#seam = openSeam<CallerRequest, ContentRequest>(socket, systemClock, answers, "the store");
   }
 
-  /** Connects through the agent at `where`, and hands over `file`, an open one. `progress` hears of bytes of that file. */
+  /** Connects through the agent at `where`, for one of two things, and hands over `file`, an open one. `progress` hears of bytes of that file. */
   static async open(
     where: Where,
+    may: ContentMay,
     file?: number,
     progress: (bytes: number) => void = () => {},
   ): Promise<ContentSession> {
-    const answer = await request(where, "POST", "/v1/content", { json: {} });
+    const answer = await request(where, "POST", "/v1/content", { json: { may } });
     await needOk(answer);
     const socket = await connect(JSON.parse(await textOf(answer)) as Where);
     const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
@@ -126,7 +127,7 @@ function readWalked(v: Cbor): Walked {
  * that checks signatures says so, not the one that keeps contents.
  */
 export async function meaningOf(where: Where, name: string, by: string | undefined): Promise<Id | undefined> {
-  const json = { name, ...(by === undefined ? {} : { by }) };
+  const json = { may: "get", name, ...(by === undefined ? {} : { by }) };
   const answer = await request(where, "POST", "/v1/content", { json });
   await needOk(answer);
   const { id } = JSON.parse(await textOf(answer)) as { id: Id | null };
@@ -149,7 +150,7 @@ export function libraryOf(op: string, where: Where, session: ContentSession, by?
 
 /** Runs `fn` with a session that is closed afterwards. What goes wrong is said of `op`, the verb that was typed. */
 export async function withContent<T>(
-  op: string,
+  [op, may]: readonly [verb: string, may: ContentMay],
   where: Where,
   fn: (session: ContentSession) => Promise<T>,
   file?: number,
@@ -157,7 +158,7 @@ export async function withContent<T>(
 ): Promise<T> {
   let session: ContentSession | undefined;
   try {
-    session = await ContentSession.open(where, file, progress);
+    session = await ContentSession.open(where, may, file, progress);
     return await fn(session);
   } catch (e) {
     const { kind, message, hint } = Fault.from(op, e);

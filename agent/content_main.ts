@@ -79,12 +79,12 @@ async function putPath(
   return await withBar(
     cli,
     stat.size,
-    (bar) => withContent("put", cli.where, transfer, source.fd, (bytes) => bar.at(bytes)),
+    (bar) => withContent(["put", "put"], cli.where, transfer, source.fd, (bytes) => bar.at(bytes)),
   );
 }
 
 async function putTree(cli: ContentCli, dir: string, label: string, compress: boolean): Promise<ShelfRow> {
-  return await withContent("put", cli.where, async (session) => {
+  return await withContent(["put", "put"], cli.where, async (session) => {
     const id = await withBar(cli, undefined, (bar) => {
       const progress = (files: number, bytes: number) => bar.at(bytes, `${files} files`);
       return session.putTree(compress, (into) => captureInto(into, dir, { progress }));
@@ -94,7 +94,7 @@ async function putTree(cli: ContentCli, dir: string, label: string, compress: bo
 }
 
 async function putStream(cli: ContentCli, fd: number, label: string, compress: boolean): Promise<ShelfRow> {
-  return await withContent("put", cli.where, async (session) => {
+  return await withContent(["put", "put"], cli.where, async (session) => {
     const store = new PutBatch(session.store(compress));
     const id = await withBar(cli, undefined, async (bar) => {
       const { id } = await putFile(store, counted(readAll(fd), bar));
@@ -116,7 +116,7 @@ export interface GetArgs {
 export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
   if (args.secret) return await getSecret(cli, args);
   if (args.file === "-") return await cat(cli, args);
-  const found = await withContent("get", cli.where, async (session) => {
+  const found = await withContent(["get", "get"], cli.where, async (session) => {
     const what = await locate(libraryOf("get", cli.where, session, args.by), args.name);
     if (what.kind === "file") return what;
     const owners = process.geteuid?.() === 0 ? "kept" : "own";
@@ -152,7 +152,7 @@ async function getFile(cli: ContentCli, root: RootKind, file: string): Promise<v
     await withBar(
       cli,
       root.size,
-      (bar) => withContent("get", cli.where, transfer, fd, (bytes) => bar.at(bytes)),
+      (bar) => withContent(["get", "get"], cli.where, transfer, fd, (bytes) => bar.at(bytes)),
     );
     fs.renameSync(beside, file);
     syncName(dir);
@@ -189,7 +189,7 @@ export interface CatArgs {
 
 /** Writes a file, or a range of it, to standard output. */
 export async function cat(cli: ContentCli, { name, by, offset, length }: CatArgs): Promise<number> {
-  await withContent("cat", cli.where, async (session) => {
+  await withContent(["cat", "get"], cli.where, async (session) => {
     const what = await locate(libraryOf("cat", cli.where, session, by), name);
     const store = session.store(false);
     if (what.kind === "tree" && what.node.kind !== "file") {

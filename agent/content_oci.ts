@@ -34,7 +34,7 @@ async function toImage(
   { first: name, ref, architecture }: OciArgs,
   file: string,
 ): Promise<number> {
-  await withContent("oci", cli.where, async (session) => {
+  await withContent(["oci", "get"], cli.where, async (session) => {
     const found = await locate(libraryOf("oci", cli.where, session), name);
     if (found.kind === "file" || found.node.kind !== "dir") {
       throw new Fault("oci", "usage", `${inert(name)} is a file, an image is made of a tree`, {
@@ -65,7 +65,7 @@ async function fromImage(cli: ContentCli, args: OciArgs): Promise<number> {
     ...(ref === undefined ? {} : { ref }),
     ...(architecture === undefined ? {} : { architecture }),
   };
-  const { row, skipped } = await withContent("oci", cli.where, async (session) => {
+  const { row, skipped } = await withContent(["oci", "put"], cli.where, async (session) => {
     const { id, skipped } = await withBar(
       cli,
       undefined,

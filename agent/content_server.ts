@@ -6,7 +6,8 @@ import * as path from "node:path";
 import { Catalog, openStoreDatabase, type RoomLimits, SqliteStore } from "../fs/mod.ts";
 import { type Clock, closeFd, errnoCode, Fault, peerCredentials, receiveFiles, sleep } from "../mq/mod.ts";
 import { type ContentParts, serveContent } from "./content_session.ts";
-import { contentHelloMs, contentSessionsMax } from "./limits.ts";
+import { CONTENT_MAY, type ContentMay } from "./content.ts";
+import { contentAdmitMs, contentHelloMs, contentSessionsMax } from "./limits.ts";
 
 export interface ContentServerOptions extends Pick<ContentParts, "clock" | "fetch" | "announce"> {
   /** The net half's own directory, where the store is. */
@@ -20,7 +21,8 @@ export class ContentServer {
   readonly parts: ContentParts;
   readonly #o: ContentServerOptions;
   readonly #server = net.createServer({ pauseOnConnect: true });
-  readonly #admitted = new Set<number>([process.geteuid?.() ?? 0]);
+  /** Who may do what, and until when. */
+  readonly #admitted = new Map<string, number>();
   readonly #sockets = new Set<net.Socket>();
 
   /** Opens the store. Nobody can call before {@link listen}. */
@@ -54,9 +56,18 @@ export class ContentServer {
     for (const store of Object.values(this.parts.stores)) store.packs.room.limits = limits;
   }
 
-  /** From now on `uid` is served. */
-  admit(uid: number): void {
-    this.#admitted.add(uid);
+  /** A connection that `uid` opens soon may be used for this; for what is not said again it has to be asked for anew. */
+  admit(uid: number, may: ContentMay): void {
+    const now = this.#o.clock.now();
+    for (const [key, untilMs] of this.#admitted) if (untilMs < now) this.#admitted.delete(key);
+    this.#admitted.set(`${uid} ${may}`, now + contentAdmitMs);
+  }
+
+  /** What a connection of this user is good for now. The agent's own user needs nobody's leave. */
+  #mayOf(uid: number): ReadonlySet<ContentMay> {
+    const isOwn = uid === (process.geteuid?.() ?? 0);
+    const now = this.#o.clock.now();
+    return new Set(CONTENT_MAY.filter((may) => isOwn || (this.#admitted.get(`${uid} ${may}`) ?? -1) >= now));
   }
 
   async close(): Promise<void> {
@@ -76,9 +87,10 @@ export class ContentServer {
     try {
       const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
       const { uid } = peerCredentials(fd);
-      if (!this.#admitted.has(uid)) return void socket.destroy();
+      const may = this.#mayOf(uid);
+      if (may.size === 0) return void socket.destroy();
       files = await firstFiles(fd, socket, this.#o.clock);
-      await serveContent(socket, { uid, file: files[0] }, this.parts);
+      await serveContent(socket, { uid, file: files[0], may }, this.parts);
     } catch (e) {
       this.#o.log(`contents: ${Fault.from("store", e).message}`);
       socket.destroy();

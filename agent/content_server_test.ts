@@ -5,10 +5,12 @@ import * as fs from "node:fs";
 import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
+import { type Duplex, duplexPair } from "node:stream";
 import { test } from "node:test";
 import { idOf } from "../fs/mod.ts";
 import { type Cbor, encodeFrame, Fault, sendFiles, systemClock } from "../mq/mod.ts";
-import { type ContentRequest } from "./content.ts";
+import type { ContentMay, ContentRequest } from "./content.ts";
+import { serveContent } from "./content_session.ts";
 import { ContentServer } from "./content_server.ts";
 import { contentHelloMs } from "./limits.ts";
 import { openSeam, type Seam } from "./seam.ts";
@@ -200,6 +202,28 @@ test("a user who was not let in is cut off, until he is let in", {
         resolve(code ?? -1));
     });
   assert.equal(await call(), 7);
-  server.admit(65534);
+  server.admit(65534, "get");
   assert.equal(await call(), 0);
+});
+
+test("who was let in to get puts nothing, and who was let in to put gets nothing", async (t) => {
+  const { server } = await makeServer(t);
+  const pipes: Duplex[] = [];
+  const serve = (may: ContentMay) => {
+    const [ours, theirs] = duplexPair();
+    pipes.push(ours);
+    void serveContent(theirs, { uid: 65534, file: undefined, may: new Set([may]) }, server.parts);
+    const answers = { progress: () => Promise.resolve(null) };
+    return openSeam<"progress", ContentRequest>(ours, systemClock, answers, "the store");
+  };
+  const [getter, putter] = [serve("get"), serve("put")];
+  const object = new Uint8Array(9);
+  const id = idOf(object);
+  assert.equal(await kindOf(getter.ask("put", [false, [object]])), "denied");
+  assert.equal(await kindOf(getter.ask("add", { id, label: "x" })), "denied");
+  assert.deepEqual(await getter.ask("missing", [id]), [id]);
+  assert.deepEqual(await putter.ask("put", [false, [object]]), [id]);
+  assert.equal(await kindOf(putter.ask("get", [id])), "denied");
+  assert.deepEqual(await getter.ask("get", [id]), [object]);
+  for (const pipe of pipes) pipe.destroy();
 });

@@ -13,7 +13,7 @@ import {
   type Walked,
 } from "../fs/mod.ts";
 import { type Cbor, type Clock, Fault, readAt, statAt, syncFd, writeAt } from "../mq/mod.ts";
-import type { CallerRequest, ContentRequest } from "./content.ts";
+import { type CallerRequest, CONTENT_NEEDS, type ContentMay, type ContentRequest } from "./content.ts";
 import { ToldTree } from "./content_tree.ts";
 import { progressMs } from "./limits.ts";
 import { type Answers, malformed, openSeam, readIds, readObjects } from "./seam.ts";
@@ -42,7 +42,7 @@ function stampOf(file: number): string {
 /** Serves one connection to its end. `file` is what came over it, or undefined; it stays its giver's to close. */
 export async function serveContent(
   pipe: Duplex,
-  caller: { uid: number; file: number | undefined },
+  caller: { uid: number; file: number | undefined; may: ReadonlySet<ContentMay> },
   parts: ContentParts,
 ): Promise<void> {
   const { stores: { plain, compressing }, catalog, clock } = parts;
@@ -140,7 +140,13 @@ export async function serveContent(
   };
   for (const request of Object.keys(answers) as ContentRequest[]) {
     const answer = answers[request];
+    const may = CONTENT_NEEDS[request];
     answers[request] = async (v) => {
+      if (may !== undefined && !caller.may.has(may)) {
+        throw new Fault(may, "denied", `this connection is not for ${may}`, {
+          hint: `isconf policy why ${may}`,
+        });
+      }
       await holding;
       return await answer(v);
     };

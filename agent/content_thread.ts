@@ -1,5 +1,6 @@
 // Content thread: the content server in a thread of the net half, so that no put or gc, however large, keeps the half from
 // talking with other hosts. What it serves is in content_session.ts. This file is the thread's program.
+import type { ContentMay } from "./content.ts";
 import { parentPort, workerData } from "node:worker_threads";
 import { fsck, type FsckOptions, gc, type Id, type RoomLimits, setNativeBinding } from "../fs/mod.ts";
 import { systemClock } from "../mq/mod.ts";
@@ -29,7 +30,7 @@ async function run({ dir, socket, addon, limits }: ContentThreadData): Promise<v
     setNativeBinding(module.exports);
   }
   const port = openPort(end, {
-    admit: (uid: number) => server.admit(uid),
+    admit: ([uid, may]: [number, ContentMay]) => server.admit(uid, may),
     sessions: () => server.sessions,
     room: (limits: RoomLimits) => server.limit(limits),
     gc: (isTrial: boolean) => gc(server.parts.stores.plain, () => roots("kept"), { isTrial }),

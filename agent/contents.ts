@@ -1,5 +1,6 @@
 // Contents: the net half's side of its content thread: begun when somebody wants it, ended when nobody has for a while. It
 // touches no content itself.
+import type { ContentMay } from "./content.ts";
 import { Worker } from "node:worker_threads";
 import type { Id, RoomLimits } from "../fs/mod.ts";
 import { type Cancel, type Clock, Fault } from "../mq/mod.ts";
@@ -44,9 +45,9 @@ export class Contents {
     this.#o = options;
   }
 
-  /** Lets `uid` in at the socket, which is the answer; resolves when it can be reached. */
-  async admit(uid: number): Promise<string> {
-    await (await this.#begun()).port.ask("admit", uid);
+  /** Lets `uid` in for this at the socket, which is the answer; resolves when it can be reached. */
+  async admit(uid: number, may: ContentMay): Promise<string> {
+    await (await this.#begun()).port.ask("admit", [uid, may]);
     return this.#o.socket;
   }
 

@@ -228,8 +228,12 @@ export const keepAddressesMs = 300_000;
 export const storeReserveBytes = 64 * 1024 * 1024;
 /** Fetches in a row in which those whom the DHT named were of no help, until it is called suspect. */
 export const dhtMissesMax = 3;
-/** Connections of command lines to the content thread at one time, and milliseconds for the first byte of one. */
+/**
+ * Connections of command lines to the content thread at one time; milliseconds in which who was let in has to connect, and for
+ * the first byte of a connection.
+ */
 export const contentSessionsMax = 64;
+export const contentAdmitMs = 30_000;
 export const contentHelloMs = 2_000;
 /** Milliseconds after which a content thread that nobody has called ends. */
 export const contentIdleMs = 30_000;

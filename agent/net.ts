@@ -13,6 +13,7 @@ import {
   SqliteStore,
 } from "../fs/mod.ts";
 import { type Cbor, type Clock, Fault, toHex } from "../mq/mod.ts";
+import { CONTENT_MAY, type ContentMay } from "./content.ts";
 import { Contents } from "./contents.ts";
 import { KeyRing } from "./keys.ts";
 import { mendStore, wishRebuild } from "./net_mend.ts";
@@ -33,6 +34,14 @@ import {
 } from "./seam.ts";
 import { answerCells } from "./seam_cells.ts";
 import { rowToCbor, shelve } from "./shelve.ts";
+
+/** Whom root lets in to the contents, and for what. */
+function readAdmission(v: Cbor): [uid: number, may: ContentMay] {
+  const [uid, may] = Array.isArray(v) ? v : [];
+  const known = CONTENT_MAY.find((one) => one === may);
+  if (typeof uid !== "number" || known === undefined) throw malformed();
+  return [uid, known];
+}
 
 /** A net half that is open: its answers to root, and its end. */
 export interface Net {
@@ -112,7 +121,7 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
       holds.delete(v as number);
       return Promise.resolve(null);
     },
-    content: async (v) => await contents.admit(v as number),
+    content: async (v) => await contents.admit(...readAdmission(v)),
     shelfAdd: async (v) => rowToCbor(await shelve(parts, v as unknown as NewShelfRow)),
     shelfList: () => Promise.resolve(catalog.list().map(rowToCbor)),
     shelfFind: (v) => {

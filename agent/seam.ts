@@ -53,7 +53,7 @@ export const NET_REQUESTS = [
   "room", // [bytes that the store may take, or null for any number; bytes of its disk that stay free] → null
   "hold", // null → a number; until it is released, gc leaves what is in the store and what comes into it
   "release", // that number → null
-  "content", // uid → path of the socket, when that user reaches the content thread there
+  "content", // [uid, get or put] → path of the socket, when that user reaches the content thread there, for that
   "shelfAdd", // NewShelfRow → ShelfRow
   "shelfList",
   "shelfFind",

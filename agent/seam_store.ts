@@ -14,6 +14,7 @@ import {
   verifyObject,
 } from "../fs/mod.ts";
 import { type Cbor, type Clock, Fault, sleep } from "../mq/mod.ts";
+import type { ContentMay } from "./content.ts";
 import { rebuildPollMs, rebuildPollsMax } from "./limits.ts";
 import {
   type Ask,
@@ -110,9 +111,9 @@ export class SeamStore extends FarStore {
     await this.#ask("room", [quotaBytes === Infinity ? null : quotaBytes, reserveBytes]);
   }
 
-  /** Lets `uid` reach the store without us: over which socket. */
-  async open(uid: number): Promise<string> {
-    return String(await this.#ask("content", uid));
+  /** Lets `uid` reach the store without us, for one of two things: over which socket. */
+  async open(uid: number, may: ContentMay): Promise<string> {
+    return String(await this.#ask("content", [uid, may]));
   }
 
   /** What no root needs is dropped, or only counted. Takes as long as it takes. */

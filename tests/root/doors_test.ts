@@ -52,6 +52,22 @@ hostTest("a permitted user sees, and changes only with the role", async (t) => {
   assert.deepEqual(log.entries.map((e) => e.author), ["alice@roles"]);
 });
 
+hostTest("who may only get can only get, and who may only put can only put", async (t) => {
+  const host = await makeHost(t, "contents", {
+    policy: "permit alice do get,cat\npermit bob do put\ndeny bob do get,cat\n",
+    users: ["alice", "bob"],
+  });
+  await host.ok("start");
+  const as = async (name: string, ...words: string[]) =>
+    await host.run(["isconf", ...words], { uid: await host.uidOf(name), cwd: "/tmp" });
+  const { status, stdout, stderr } = await as("bob", "put", "/etc/hostname");
+  assert.equal(status, 0, stderr);
+  const id = stdout.trim();
+  assert.equal((await as("alice", "cat", id)).stdout, await host.sh("cat /etc/hostname") + "\n");
+  assert.equal((await as("bob", "get", id, "/tmp/out")).status, 77);
+  assert.equal((await as("alice", "put", "/etc/hostname")).status, 77);
+});
+
 hostTest("doors come and go with the policy, and with the groups that it names", async (t) => {
   const host = await makeHost(t, "groups", { policy: "permit :ops\n", users: ["alice"] });
   await host.sh("groupadd ops");
