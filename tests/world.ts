@@ -151,11 +151,14 @@ export async function joinDomain(from: TestHost, to: TestHost, name: string, bra
   await to.acts.join.join(to.call(), { token, host: name });
 }
 
+/** How long a test waits: longer than until the next comparison, which finds what a rumour did not bring (sweepMs). */
+const untilMs = 45_000;
+
 /** Waits until something is so, looking often and for a bounded time. */
 export async function until(
   what: string,
   isSo: () => boolean | Promise<boolean>,
-  ms = 15_000,
+  ms = untilMs,
 ): Promise<void> {
   for (let waited = 0; waited < ms; waited += 20) {
     if (await isSo()) return;
