@@ -1,6 +1,6 @@
 // Control: one more entry of the control journal, wherever the keeper is.
 // Not what such entries mean (trust.ts) and not who wants them (domain.ts, enrol.ts, roles.ts).
-import { Fault, fromHex, keyId, type KeyPair, sleep } from "../mq/mod.ts";
+import { bytesEqual, Fault, fromHex, keyId, type KeyPair, sleep } from "../mq/mod.ts";
 import { type Entry, ENTRY_LEVEL, type Op, readEntry, sealEntry } from "./entry.ts";
 import { type Host, hostId, hostPair } from "./host.ts";
 import type { Proposal } from "./keeper.ts";
@@ -40,6 +40,8 @@ export function sealControl(
   return sealEntry(entry, author, hostPair(host));
 }
 
+const NO_ID = new Uint8Array(0);
+
 /** Where every chain ends, by branch; the control journal's with the entry that is being made. */
 export type Ends = Readonly<Record<string, number>>;
 
@@ -59,6 +61,8 @@ export async function extendControl(
   host.journal.needUnforked(op, CONTROL);
   host.own.need(op);
   if (op !== "acknowledge") host.journal.needNotSuspended(op, keyId(author.publicKey));
+  /** What was proposed from here: somebody else may have finished it. */
+  const made: { seq: number; id: Uint8Array }[] = [];
   for (let tries = 1; tries <= controlTriesMax; tries++) {
     await host.replica.sync();
     const needsEnds = make.length > 1;
@@ -66,6 +70,8 @@ export async function extendControl(
     const policy = host.journal.needPolicy(op);
     const [keeper] = host.keepers.reach(op, policy) as [string];
     if (policy.keepers.quorum > 1 || policy.keepers.etcd !== undefined) await catchUp(host, op, policy);
+    const standing = made.find(({ seq, id }) => bytesEqual(host.journal.at(CONTROL, seq)?.id ?? NO_ID, id));
+    if (standing !== undefined) return standing.id;
     const head = host.journal.head(CONTROL);
     const ops = make(policy, theirs ?? endsHere(host, policy));
     if (ops.length === 0) return head.id;
@@ -85,6 +91,7 @@ export async function extendControl(
       const batch: readonly Proposal[] = again ??
         [{ branch: CONTROL, epoch: head.epoch, seq: head.seq + 1, ...sealed }];
       const place = { epoch: head.epoch, seq: head.seq + 1, term };
+      if (again === undefined) made.push({ seq: place.seq, id: sealed.id });
       host.db.write((tx) => host.own.sign(tx, "entry", CONTROL, place));
       const sets = batch.flatMap(({ entry, id }) => keepersFor(policy, readEntry(entry).entry, id));
       const records = await host.keepers.certify(op, policy, CONTROL, { term, proof }, batch, sets);
