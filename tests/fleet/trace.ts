@@ -15,6 +15,7 @@ export async function busyFleet(ends: (() => Promise<void>)[]): Promise<Trace> {
   const fleet = await makeFleet({ after: (end) => void ends.push(end) }, ["a", "b", "c"]);
   await Promise.all([fleet.start("a"), fleet.slow("a", { delayMs: 1 }), fleet.off("b")]);
   await fleet.on("b");
+  for (const name of ["a", "b"]) await fleet.host(name).isconf("doctor"); // both halves of its agent are there when it answers
   const layer = "sed -n 's/.*upperdir=\\([^,]*\\)\\/upper.*/\\1/p' /proc/mounts";
   const disks = await Promise.all(fleet.names.map((name) => fleet.host(name).sh(layer)));
   await fleet.off("c");
