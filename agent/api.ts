@@ -45,7 +45,7 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
   };
   /** Throws unless the policy permits it; of what is on its way only the address can be confirmed. */
   const need = (c: Context<Env>, verb: string, reads: boolean) => {
-    const act = actOf(verb, { method: c.req.method, path: rawPath(c.req.raw), query: c.req.query() });
+    const act = () => actOf(verb, { method: c.req.method, path: rawPath(c.req.raw), query: c.req.query() });
     const ticket = { id: c.req.header(CONFIRMED), begins: true };
     host.rules.need(c.env.actor, { verb, reads, act, ...onBranch(host) }, ticket);
   };
@@ -181,7 +181,7 @@ export function needPermission(
     verb: verb.name,
     ...(like && { like }),
     reads: verb.kind === "reads" || verb.forAll === true,
-    act: actOf(verb.name, args),
+    act: () => actOf(verb.name, args),
     ...onBranch(host),
     ...(command && { command }),
   };

@@ -12,13 +12,13 @@ import { aheadBytesMin, prefetchEntriesMax } from "./limits.ts";
 import { commandLine, inert } from "./names.ts";
 import { opText } from "./optext.ts";
 import { Prefetched } from "./prefetch.ts";
-import type { Sink } from "./run.ts";
 import type { Freshness } from "./replica.ts";
 import { getMeta, setMeta } from "./schema.ts";
 import { rootsOf } from "./sharing.ts";
 import { nameOf } from "./trust.ts";
 import { needNoWip } from "./locks.ts";
 import { userByName, userOfAgent } from "./users.ts";
+import { tellOutput } from "./tell.ts";
 
 export interface UpArgs {
   /** Restart this host where the journal says so. */
@@ -296,13 +296,7 @@ async function applyExec(
     host.history.intent(tx, { seq, id, boot: host.boot, startedMs });
     return host.executions.begin(tx, asked, step);
   });
-  const sink: Sink = {
-    write(fd, bytes) {
-      call.emit({ event: "output", text: Buffer.from(bytes).toString("utf8"), fd, seq });
-      return true;
-    },
-    drained: () => Promise.resolve(),
-  };
+  const sink = tellOutput(call.emit, { seq });
   let running;
   try {
     running = await host.runner.start(command, { sink, stdin: op.stdin !== null });

@@ -3,7 +3,7 @@
 import { Fault, sleep, systemClock } from "../mq/mod.ts";
 import type { Cli } from "./cli.ts";
 import { callVerb, type Where } from "./client.ts";
-import type { Waiting } from "./confirmations.ts";
+import { type Waiting, WRONG_PASSWORD } from "./confirmations.ts";
 import { confirmLookMs, confirmTriesMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import { ask, hasTerminal } from "./prompt.ts";
@@ -34,10 +34,10 @@ async function password(cli: Cli, id: string): Promise<void> {
     try {
       return void await stateOf(cli.where, { id, password: typed });
     } catch (e) {
-      if (tries === confirmTriesMax || Fault.from("confirm", e).message !== "that is not the password") {
+      if (tries === confirmTriesMax || Fault.from("confirm", e).message !== WRONG_PASSWORD) {
         throw e;
       }
-      cli.term.say("that is not the password");
+      cli.term.say(WRONG_PASSWORD);
     }
   }
 }

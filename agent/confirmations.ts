@@ -61,6 +61,9 @@ interface Asked {
   forget: () => void;
 }
 
+/** What is said of a wrong password, after which another may be typed. */
+export const WRONG_PASSWORD = "that is not the password";
+
 export interface ConfirmationsOptions {
   clock: Clock;
   isPassword(name: string, password: string): Promise<boolean>;
@@ -160,7 +163,7 @@ export class Confirmations {
       return void this.#wrong.delete(uid);
     }
     this.#o.log(`confirm: a wrong password of ${inert(name)}`);
-    throw new Fault("confirm", "denied", "that is not the password", { hint: "isconf confirm, again" });
+    throw new Fault("confirm", "denied", WRONG_PASSWORD, { hint: "isconf confirm, again" });
   }
 
   #drop(id: string): void {

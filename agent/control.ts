@@ -61,7 +61,7 @@ export async function extendControl(
   host.journal.needUnforked(op, CONTROL);
   host.own.need(op);
   if (op !== "acknowledge") host.journal.needNotSuspended(op, keyId(author.publicKey));
-  /** What was proposed from here: somebody else may have finished it. */
+  // What was proposed from here: somebody else may have finished it.
   const made: { seq: number; id: Uint8Array }[] = [];
   for (let tries = 1; tries <= controlTriesMax; tries++) {
     await host.replica.sync();

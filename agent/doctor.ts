@@ -40,8 +40,7 @@ const freeBytesMin = 64 * 1024 * 1024;
 
 const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
   keys: ({ host }) => void keyId(hostPair(host).publicKey),
-  "state directory": ({ host }) => openTo(host.home.state),
-  "run directory": ({ host }) => openTo(host.home.run),
+  ...HOST_CHECKS,
   domain: ({ host }) => {
     const policy = host.journal.policy();
     if (policy !== undefined && isEvicted(host, policy)) {
@@ -84,7 +83,6 @@ const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
       return { text: `${Fault.from("doctor", e).message}: the net half runs as root`, hint };
     }
   },
-  ...HOST_CHECKS,
   ...MESH_CHECKS,
   "content store": async ({ host }) => void await host.store.missing(["0".repeat(64)]),
   disk: ({ host }) => {
@@ -95,10 +93,3 @@ const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
       : undefined;
   },
 };
-
-function openTo(dir: string): Bad {
-  const st = fs.lstatSync(dir);
-  const uid = process.geteuid?.();
-  if (st.isDirectory() && (st.uid === uid || st.uid === 0) && (st.mode & 0o022) === 0) return undefined;
-  return { text: `${dir} can be changed by others`, hint: `chown ${uid} ${dir} && chmod go-w ${dir}` };
-}

@@ -5,7 +5,7 @@ import * as path from "node:path";
 import type { Bad } from "./doctor.ts";
 import type { Call } from "./host.ts";
 import { inert } from "./names.ts";
-import { socketOf } from "./paths.ts";
+import { socketOf, wayTo } from "./paths.ts";
 import { changeableBy } from "./rules_path.ts";
 
 /** Where a unit of systemd may stand, the strongest first. */
@@ -19,20 +19,15 @@ const UNITS = [
 const NOBODY = 0xffff_fffe;
 
 export const HOST_CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
+  "state directory": ({ host }) => notForOthers(host.home.state),
+  "run directory": ({ host }) => notForOthers(host.home.run),
   "key files": ({ host }) => onlyOurs(filesIn(path.join(host.home.state, "keys"))),
   databases: ({ host }) =>
     onlyOurs(filesIn(host.home.state).filter((file) => /\.db(-wal|-shm)?$|\.log(\.\d+)?$/.test(file))),
   settings: ({ host }) => {
     const { config } = host.home;
     const files = [config, ...filesIn(config), ...filesIn(path.join(config, "policy.d"))];
-    return firstBad(files, (file) => {
-      const st = fs.lstatSync(file);
-      if ((st.uid === 0 || st.uid === process.geteuid?.()) && (st.mode & 0o022) === 0) return undefined;
-      return {
-        text: `${inert(file)} can be changed by others`,
-        hint: `chown root ${inert(file)}; chmod go-w ${inert(file)}`,
-      };
-    });
+    return firstBad(files, notForOthers);
   },
   policy: ({ host }) => {
     const { wrong } = host.rules;
@@ -51,7 +46,7 @@ export const HOST_CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
     if (file.endsWith(" (deleted)")) {
       return { text: "the agent runs from a file that is gone or was replaced", hint: "isconf restart" };
     }
-    const theirs = changeableBy(file, NOBODY) ?? notOfRoot(file);
+    const theirs = changeableBy(file, NOBODY) ?? wayTo(file).find((one) => fs.lstatSync(one).uid !== 0);
     return theirs === undefined ? undefined : {
       text: `${inert(theirs)} can be changed by others than root`,
       hint: `chown root ${inert(theirs)}; chmod go-w ${inert(theirs)}`,
@@ -75,6 +70,15 @@ function filesIn(dir: string): string[] {
   return fs.readdirSync(dir).map((name) => path.join(dir, name)).sort();
 }
 
+/** Whether nobody but root and this agent's user may change it. */
+function notForOthers(file: string): Bad {
+  const st = fs.lstatSync(file);
+  const uid = process.geteuid?.();
+  if (!st.isSymbolicLink() && (st.uid === uid || st.uid === 0) && (st.mode & 0o022) === 0) return undefined;
+  const shown = inert(file);
+  return { text: `${shown} can be changed by others`, hint: `chown ${uid} ${shown} && chmod go-w ${shown}` };
+}
+
 /** Files that nobody but this agent's user may read. */
 function onlyOurs(files: readonly string[]): Bad {
   return firstBad(files, (file) => {
@@ -93,11 +97,4 @@ function firstBad<T>(all: readonly T[], look: (one: T) => Bad): Bad {
     if (bad !== undefined) return bad;
   }
   return undefined;
-}
-
-/** The first directory on the way to a file, or the file, that is not root's. */
-function notOfRoot(file: string): string | undefined {
-  const parts = file.split("/").slice(1);
-  return ["/", ...parts.map((_, i) => `/${parts.slice(0, i + 1).join("/")}`)]
-    .find((one) => fs.lstatSync(one).uid !== 0);
 }

@@ -2,14 +2,12 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { listXattr } from "../mq/mod.ts";
+import { wayTo } from "./paths.ts";
 import { isInGroup, type User } from "./users.ts";
 
 /** The first directory on the way into `dir` that is closed to a user; undefined: none is. Throws when it is not there. */
 export function closedTo(user: User, dir: string): string | undefined {
-  const real = fs.realpathSync(dir);
-  const parts = real.split("/").filter(Boolean);
-  const way = ["/", ...parts.map((_, i) => `/${parts.slice(0, i + 1).join("/")}`)];
-  return way.find((one) => isClosed(user, one));
+  return wayTo(fs.realpathSync(dir)).find((one) => isClosed(user, one));
 }
 
 function isClosed(user: User, dir: string): boolean {

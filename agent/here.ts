@@ -7,28 +7,14 @@ import type { Execution, ExecutionState } from "./executions.ts";
 import type { Call } from "./host.ts";
 import { logEntriesDefault, logEntriesMax } from "./limits.ts";
 
-export interface ExecutionLine {
-  n: number;
+/** One of them, without its output. */
+export type ExecutionLine = Omit<Execution, "state" | "entry" | "source" | "output"> & {
   /** running, done, failed, uncertain or refused. */
   state: string;
-  verb: string;
-  /** The entry of this host's branch that it is of, and its id. */
-  seq: number | null;
+  /** The id of the entry that it is of. */
   entry: string | null;
-  uid: number;
-  user: string;
   from: Source | null;
-  person: string;
-  as: string;
-  file: string;
-  argv: readonly string[];
-  cwd: string;
-  rule: string;
-  startedMs: number;
-  endedMs: number | null;
-  status: number | null;
-  why: string | null;
-}
+};
 
 const WORDS: Record<ExecutionState, string> = {
   intent: "uncertain",

@@ -42,6 +42,12 @@ export function socketOf(home: Home, uid: number): string {
   return file;
 }
 
+/** The directories on the way to a file, from the root on, and the file itself. */
+export function wayTo(file: string): string[] {
+  const parts = file.split("/").filter(Boolean);
+  return ["/", ...parts.map((_, i) => `/${parts.slice(0, i + 1).join("/")}`)];
+}
+
 /** Where the caller is. Throws a notFound fault when that directory is gone. */
 export function currentDirectory(op: string): string {
   try {

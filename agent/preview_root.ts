@@ -58,7 +58,7 @@ const CAPABILITIES = new Set([
   31, // SETFCAP
 ]);
 
-/** Device nodes of /dev: mode, major, minor (Documentation/admin-guide/devices.txt). */
+/** Device nodes of /dev: name, minor and major number (Documentation/admin-guide/devices.txt). */
 const DEVICES: [name: string, minor: number, major: number][] = [
   ["null", 3, 1],
   ["zero", 5, 1],
@@ -204,7 +204,7 @@ function makeDev(at: string): void {
   mountAt("preview", at, "", MS.remount | MS.bind | MS.readOnly | flags);
 }
 
-/** Makes what is there an empty directory, if there is anything, and what is no directory an empty file. */
+/** Covers a directory with an empty one. What is no directory is what lies below the mount, and nothing of that. */
 function cover(at: Uint8Array): void {
   let mode: number;
   try {

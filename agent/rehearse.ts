@@ -1,6 +1,5 @@
 // Rehearse: what this host lacks of its branch, replayed in a root that is thrown away. Not the replay that counts (apply.ts): nothing
 // is written down here.
-import { Buffer } from "node:buffer";
 import { batchBytesMax, type Id, objectBytesMax, type Store } from "../fs/mod.ts";
 import { Fault, toHex } from "../mq/mod.ts";
 import { up as applyUp, type UpArgs, type UpResult } from "./apply.ts";
@@ -16,6 +15,7 @@ import { readIds } from "./seam.ts";
 import { rootsOf } from "./sharing.ts";
 import type { User } from "./users.ts";
 import type { Execution } from "./work.ts";
+import { tellOutput } from "./tell.ts";
 
 export interface RehearseArgs {
   /** Stop after this entry; undefined: go to the end. */
@@ -79,19 +79,12 @@ async function someOf(store: Store, ids: Id[]): Promise<Uint8Array[]> {
  */
 export async function upRehearsed(call: Call, args: UpArgs): Promise<UpResult> {
   const to = args.step ? call.host.history.applied() + 1 : args.to;
-  const sink: Sink = {
-    write(fd, bytes) {
-      call.emit({ event: "output", text: Buffer.from(bytes).toString("utf8"), fd });
-      return true;
-    },
-    drained: () => Promise.resolve(),
-  };
   const options = { network: false, all: false };
   const { recorded } = await rehearse(
     call,
     { offline: args.offline, ...(to === undefined ? {} : { to }) },
     options,
-    sink,
+    tellOutput(call.emit),
   );
   const { up } = await recorded;
   if (up?.failed) {

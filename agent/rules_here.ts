@@ -16,8 +16,8 @@ export type Want = Pick<Wish, "branch" | "command" | "like"> & {
   verb: string;
   /** Whether it only reads: then it is enough to have a way in, unless a line denies it. */
   reads: boolean;
-  /** All of it, where somebody may have to confirm it. */
-  act?: Act;
+  /** All of it, for where somebody has to confirm it. */
+  act?: () => Act;
 };
 
 /** What was decided, and by which line; undefined: by none. */
@@ -121,7 +121,7 @@ export class HostRules {
     const { permit, rule, why } = this.judge(actor, want);
     if (permit) {
       if (rule?.confirm !== undefined && !want.reads) {
-        this.confirmations.need(actor, rule, want.act ?? actOf(want.verb, {}), ticket);
+        this.confirmations.need(actor, rule, want.act?.() ?? actOf(want.verb, {}), ticket);
       }
       return rule;
     }

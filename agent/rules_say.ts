@@ -48,11 +48,11 @@ export function why(
   };
 
   function wanted(): Want {
-    const isPreview = first === "preview" && others.length > 0;
-    if (!isPreview) return wantedFor(first, others);
-    const [name = "", ...words] = others;
+    const outer = VERBS.find(({ name, inner }) => name === first && inner !== undefined);
+    const [name, ...words] = others;
+    if (outer === undefined || name === undefined) return wantedFor(first, others);
     const want = wantedFor(name, words);
-    return { ...want, verb: "preview", like: want.verb, reads: false };
+    return { ...want, verb: outer.name, like: want.verb, reads: false };
   }
 
   function wantedFor(first: string, others: string[]): Want {

@@ -1,5 +1,6 @@
 // The verb exec: run this command now, here, and on every other host when it replays the journal.
 import { parseWindowSize } from "../streamtypes.ts";
+import { tellOutput } from "../tell.ts";
 import type { Verb } from "../verb.ts";
 import type { ExecArgs } from "../work.ts";
 
@@ -50,13 +51,7 @@ export const execVerb: ExecVerb = {
   kind: "changes",
   wholeRest: true,
   async run(call, args) {
-    const sink = {
-      write(fd: 1 | 2, bytes: Uint8Array) {
-        call.emit({ event: "output", text: new TextDecoder().decode(bytes), fd });
-        return true;
-      },
-      drained: () => Promise.resolve(),
-    };
+    const sink = tellOutput(call.emit);
     const execution = await call.acts.work.exec(call, execVerb.toWork({ ...args, stdin: false }), sink);
     return await execution.recorded;
   },

@@ -6,6 +6,7 @@ import type { PreviewResult, Rehearsed } from "../preview.ts";
 import type { Change, Side } from "../preview_words.ts";
 import type { Sink } from "../run.ts";
 import { bytesText, outputLines, type Term } from "../term.ts";
+import { tellOutput } from "../tell.ts";
 import type { Arg, Verb } from "../verb.ts";
 import type { RehearseArgs } from "../rehearse.ts";
 import type { Execution } from "../work.ts";
@@ -59,13 +60,7 @@ export const previewVerb: PreviewVerb = {
   inner: { exec: execVerb as unknown as Verb, up: { ...upVerb, args: shownUp } as unknown as Verb },
   like: ({ what }) => what,
   async run(call, args) {
-    const sink = {
-      write(fd: 1 | 2, bytes: Uint8Array) {
-        call.emit({ event: "output", text: new TextDecoder().decode(bytes), fd });
-        return true;
-      },
-      drained: () => Promise.resolve(),
-    };
+    const sink = tellOutput(call.emit);
     return await (await previewVerb.start(call, { ...args, stdin: false }, sink)).recorded;
   },
   start(call, args, sink) {

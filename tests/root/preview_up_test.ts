@@ -39,6 +39,8 @@ hostTest("what is pending goes through in a preview as it does in up, and nothin
   assert.equal(await b.sh("cat /srv/tooled"), "tooled newuser input");
   assert.equal((await status(b)).at, (await status(b)).of);
   assert.match((await b.must(["isconf", "preview", "up"])).stderr, /nothing is pending on main/);
+  await b.ok("up", "--rehearse"); // which is no fault there either
+  assert.equal((await status(b)).at, (await status(b)).of);
 
   await checkIn(a, "here only", ["exec", "touch", "/srv/first"], ["exec", "test", "-e", "/srv/tooled"], [
     "exec",

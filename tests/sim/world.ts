@@ -187,9 +187,13 @@ export class World {
    * found afterwards, and not prevented (agent/README.md).
    */
   #restore(host: SimHost, backup: Disk, forMs: number): void {
-    const said = (name: string) => host.around.disk.tables.get("promise")!.column(name);
-    const isBound = host.around.disk.rows("promise").some((row) => row[said("said")] !== null) ||
-      host.around.disk.rows("signed").some((row) => row[0] === "vote");
+    const { disk } = host.around;
+    const columnOf = (table: string, name: string) => {
+      const at = disk.tables.get(table)!.column(name);
+      return disk.rows(table).map((row) => row[at]);
+    };
+    const isBound = columnOf("promise", "said").some((said) => said !== null) ||
+      columnOf("signed", "what").includes("vote");
     if (isBound || this.isLiar(host) || !host.isUp) return;
     this.crash(host, { when: "and is put back from a backup", lost: 0, forMs });
     host.around.disk.restore(backup);
