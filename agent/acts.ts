@@ -20,6 +20,7 @@ export interface Acts {
   bundle: typeof import("./bundle.ts");
   rules: typeof import("./rules_say.ts");
   report: typeof import("./report.ts");
+  drift: typeof import("./drift.ts");
   here: typeof import("./here.ts");
   status: typeof import("./status.ts");
   doctor: typeof import("./doctor.ts");

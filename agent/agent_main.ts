@@ -6,6 +6,7 @@ import * as nodeNet from "node:net";
 import * as path from "node:path";
 import { Fault, systemClock } from "../mq/mod.ts";
 import { type Agent, startAgent } from "./daemon.ts";
+import { KernelWatch } from "./effects_watch.ts";
 import { becomeHalf, log, SEAM_FD, storeDir } from "./half.ts";
 import { LastingSeam, type NetLife } from "./lasting_seam.ts";
 import { inert } from "./names.ts";
@@ -31,6 +32,7 @@ async function runRoot(home: Home, options: { config?: string; ready: boolean })
     agent = await startAgent(home, {
       clock: systemClock,
       openSeam: spawnNet,
+      effects: new KernelWatch(systemClock, home, log),
       log,
       ...(options.config === undefined ? {} : { configFile: options.config }),
     });

@@ -177,12 +177,14 @@ export function needPermission(
   const { host, actor, confirmed: id } = call;
   const command = verb.command?.(call, args);
   const like = verb.like?.(args);
+  const network = verb.network?.(args);
   const want = {
     verb: verb.name,
     ...(like && { like }),
     reads: verb.kind === "reads" || verb.forAll === true,
     act: () => actOf(verb.name, args),
     ...onBranch(host),
+    ...(network !== undefined && { network }),
     ...(command && { command }),
   };
   return host.rules.need(actor, want, { id, begins });

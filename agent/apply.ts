@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import { readFile, remove, restore, type Store, type Tx } from "../fs/mod.ts";
 import { Fault, toHex } from "../mq/mod.ts";
 import { askedBy } from "./asked.ts";
+import { type Compared, compareEffects, differsEvent, getEffects } from "./effects.ts";
 import { type Op, readEntry } from "./entry.ts";
 import { commandEnv } from "./environment.ts";
 import { branchOf, type Call, type Host, hostEnv, needCongruent } from "./host.ts";
@@ -68,6 +69,8 @@ interface Replay {
    * may go with the next command's intent, in one transaction; a crash before that repeats them.
    */
   inPlace: { seq: number; id: Uint8Array; startedMs: number }[];
+  /** How this host compared with what commands changed elsewhere, not recorded yet either. */
+  compared: { seq: number; compared: Compared }[];
 }
 
 /** Applies what this host lacks. See the verb `up` in VERBS for every promise; throws a fault where it stops. */
@@ -90,7 +93,7 @@ export async function up(call: Call, args: UpArgs): Promise<UpResult> {
   if (args.dryRun) {
     for (const row of host.journal.range(branch, from, stop)) describe(call, row.entry);
   } else {
-    const replay: Replay = { call, args, inPlace: [] };
+    const replay: Replay = { call, args, inPlace: [], compared: [] };
     try {
       restarting = await applyRange(replay, branch, from, stop);
     } catch (e) {
@@ -144,8 +147,9 @@ async function applyRange(replay: Replay, branch: string, from: number, stop: nu
         return true;
       }
       if (!isAhead) tell();
+      const lastChange = ops.findLastIndex(({ op }) => op !== "effects");
       for (const [i, op] of ops.entries()) {
-        await applyOne(replay, store, { seq, id, op, author, last: i === ops.length - 1 });
+        await applyOne(replay, store, { seq, id, op, author, last: i === lastChange });
       }
     }
     next += rows.length;
@@ -195,9 +199,10 @@ async function needContents(call: Call, seq: number, roots: string[]): Promise<v
   }
 }
 
-/** Records the ends of file entries that are in place. */
+/** Records the ends of file entries that are in place, and what was compared. */
 function recordInPlace(tx: Tx, replay: Replay): void {
   const { host } = replay.call;
+  for (const { seq, compared } of replay.compared.splice(0)) host.history.compared(tx, seq, compared);
   for (const { seq, id, startedMs } of replay.inPlace.splice(0)) {
     host.history.intent(tx, { seq, id, boot: host.boot, startedMs });
     host.history.ended(tx, seq, { status: 0, endedMs: host.clock.wall() });
@@ -257,6 +262,12 @@ async function applyOne(replay: Replay, store: Store, step: Step): Promise<void>
       if (op.op === "delete") await removeIfThere(target);
       else await restore(store, toHex(op.tree), target, { clock: replay.call.host.clock });
       if (step.last) replay.inPlace.push({ seq, id, startedMs });
+      return;
+    }
+    case "effects": {
+      const compared = await compareEffects(await getEffects(store, toHex(op.list)));
+      replay.compared.push({ seq, compared });
+      if (compared.differs > 0) replay.call.emit(differsEvent(seq, compared));
       return;
     }
     case "exec":

@@ -241,6 +241,7 @@ test("standard input given to exec -i reaches the command on every host", async 
     as: "",
     timeoutMs: 0,
     stdin: true,
+    effects: true,
   });
   await execution.feed(new TextEncoder().encode("fed to it\n"));
   execution.feedEnd();

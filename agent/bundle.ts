@@ -9,6 +9,7 @@ import { readRecord, takeIn, writeRecord } from "./intake.ts";
 import { bundleBatchBytes, bundleFrameBytesMax } from "./limits.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
 import { getMeta, setMeta } from "./schema.ts";
+import { rootsOf } from "./sharing.ts";
 
 /** Frame types of a bundle, in the order they come. */
 export const BUNDLE = { header: 1, object: 2, record: 3, end: 4 } as const;
@@ -41,10 +42,8 @@ export async function* exportBundle(call: Call, name: string | undefined): Async
   const head = host.journal.head(branch).seq;
   const sent = new Set<Id>();
   for (const row of host.journal.range(branch, 1, head)) {
-    for (const op of readEntry(row.entry).entry.ops) {
-      const root = op.op === "file" ? op.tree : op.op === "exec" ? op.stdin : null;
-      if (root === null) continue;
-      for await (const object of unsent(host.store, toHex(root), sent)) yield frame(BUNDLE.object, object);
+    for (const root of rootsOf(readEntry(row.entry).entry)) {
+      for await (const object of unsent(host.store, root, sent)) yield frame(BUNDLE.object, object);
     }
   }
   const control = host.journal.head(CONTROL).seq;

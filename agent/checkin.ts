@@ -15,7 +15,7 @@ import { commandLine, inert } from "./names.ts";
 import type { PendingRow } from "./pending.ts";
 import { NO_PROOF } from "./promises.ts";
 import type { Policy } from "./trust.ts";
-import type { WipItem } from "./wip.ts";
+import { opsOf, type WipItem } from "./wip.ts";
 
 /** What `ci` made of the work: the entries' places. */
 export interface CheckedIn {
@@ -160,7 +160,7 @@ function seal(
       author: fromHex(item.author),
       origin: fromHex(hostId(host)),
       message: item.message,
-      ops: [item.op],
+      ops: opsOf(item),
     };
     const sealed = sealEntry(entry, author, hostPair(host));
     readEntry(sealed.entry); // what we could not read again must never be certified
@@ -213,7 +213,7 @@ export function settlePending(
       const { entry } = readEntry(at.entry);
       const item = items.get(n);
       const isOurs = bytesEqual(at.id, id) ||
-        (item !== undefined && toHex(entry.origin) === self && isDeepStrictEqual(entry.ops, [item.op]));
+        (item !== undefined && toHex(entry.origin) === self && isDeepStrictEqual(entry.ops, opsOf(item)));
       // Somebody else's entry stands there: ours was not certified and never will be.
       if (!isOurs) return host.pending.clear(tx);
       if (item !== undefined) recordDone(tx, host, item, { seq, id: at.id });

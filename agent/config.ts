@@ -23,6 +23,8 @@ export interface Config {
   discover: boolean;
   /** Whether new entries are applied as soon as they come, as `isconf up` would. */
   follow: boolean;
+  /** Branches on which it is not recorded what commands change; "*" is every one. */
+  noEffects: string[];
   /** Members of the etcd cluster that decides, where the domain says that one does: "https://host:port". */
   register: string[];
   /** Files with the certificates we believe of it, and with ours and its key; empty: none. */
@@ -50,6 +52,7 @@ const SETTINGS: Record<string, Setting> = {
   peers: (c, words) => void c.peers.push(...words),
   discover: (c, [word]) => void (c.discover = isYes(word)),
   follow: (c, [word]) => void (c.follow = isYes(word)),
+  no_effects: (c, words) => void c.noEffects.push(...words),
   register: (c, words) => void c.register.push(...words.flatMap((w) => w.split(",")).filter((w) => w !== "")),
   register_ca: (c, [file]) => void (c.registerCa = file as string),
   register_cert: (c, [file]) => void (c.registerCert = file as string),
@@ -106,6 +109,7 @@ export function readConfig(home: Home, file = path.join(home.config, "isconf.con
     peers: [],
     discover: home.system,
     follow: false,
+    noEffects: [],
     register: [],
     registerCa: "",
     registerCert: "",

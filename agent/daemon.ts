@@ -17,6 +17,8 @@ import * as copies from "./copies.ts";
 import * as checkin from "./checkin.ts";
 import * as doctor from "./doctor.ts";
 import * as domain from "./domain.ts";
+import * as drift from "./drift.ts";
+import { type EffectsWatch, NO_WATCH } from "./effects_watch.ts";
 import * as enrol from "./enrol.ts";
 import { Doors } from "./door.ts";
 import { makeEngine } from "./engine.ts";
@@ -73,6 +75,8 @@ export interface Surroundings {
     changed: (isThere: boolean) => void,
   ): Promise<{ ask: Ask<NetRequest>; close(): Promise<void> }>;
   runner?: Runner;
+  /** What tells which paths commands change; else that is not recorded. */
+  effects?: EffectsWatch;
   log(line: string): void;
   configFile?: string;
   /** How long connections are waited for after the start, in ms; 0 where there can be none. */
@@ -148,6 +152,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     copies: new copies.Copies(() => host),
     shelf: new SeamShelf(seam.ask),
     runner: around.runner ?? makeRunner(clock, log),
+    effects: around.effects ?? NO_WATCH,
     previews: new Previews(clock, home),
     rules,
     settleMesh: () => settleMesh(host),
@@ -186,6 +191,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     naming,
     bundle,
     report,
+    drift,
     here,
     rules: said,
     status,

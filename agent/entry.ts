@@ -43,6 +43,8 @@ export type Op =
     timeoutMs: number;
     stdin: Uint8Array | null;
   }
+  /** What the command before it changed where it was made: a list in isfs (effects.ts), and how many paths are in it. */
+  | { op: "effects"; list: Uint8Array; paths: number }
   | { op: "reboot" }
   | { op: "roots"; keys: Uint8Array[]; threshold: number }
   | { op: "host"; key: Uint8Array; net: Uint8Array; name: string }
@@ -249,6 +251,7 @@ export const SHAPES: Record<Op["op"], Record<string, (v: unknown) => boolean>> =
     timeoutMs: isCount,
     stdin: (v) => v === null || isId(v),
   },
+  effects: { list: isId, paths: isCount },
   reboot: {},
   roots: {
     keys: (v) => Array.isArray(v) && v.length > 0 && v.length <= rootKeysMax && v.every(isId),

@@ -1,6 +1,7 @@
 // History: what this host has started and finished applying. It lives only here and is never sent as truth.
 // Not the journal, which says what should be applied.
 import type { Db, Reader, Tx } from "../fs/mod.ts";
+import type { Compared, Differs } from "./effects.ts";
 
 /**
  * intent: started, end unknown (after a crash: uncertain). done: applied. failed: ended with another status
@@ -17,9 +18,11 @@ export interface HistoryRow {
   endedMs: number | null;
   status: number | null;
   reason: string | null;
+  /** In how many paths this host differed from the origin after it; null: not compared. */
+  differs: number | null;
 }
 
-const COLUMNS = "seq, id, state, boot, started_ms AS startedMs, ended_ms AS endedMs, status, reason";
+const COLUMNS = "seq, id, state, boot, started_ms AS startedMs, ended_ms AS endedMs, status, reason, differs";
 
 export class History {
   readonly #db: Db;
@@ -64,7 +67,7 @@ export class History {
     tx.run(
       `INSERT INTO history (seq, id, state, boot, started_ms) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (seq) DO UPDATE SET state = excluded.state, boot = excluded.boot, started_ms = excluded.started_ms,
-         ended_ms = NULL, status = NULL, reason = NULL`,
+         ended_ms = NULL, status = NULL, reason = NULL, differs = NULL, differences = NULL`,
       row.seq,
       row.id,
       row.state ?? "intent",
@@ -87,6 +90,28 @@ export class History {
       end.reason ?? null,
       seq,
     );
+  }
+
+  /** How this host compared with the origin after an entry. */
+  compared(tx: Tx, seq: number, { differs, first }: Compared): void {
+    const text = differs === 0 ? null : JSON.stringify(first);
+    tx.run("UPDATE history SET differs = ?, differences = ? WHERE seq = ?", differs, text, seq);
+  }
+
+  /** What was different first after an entry; as many as are kept by name. */
+  differences(seq: number): Differs[] {
+    return this.#db.read((r: Reader) =>
+      JSON.parse(
+        r.get<{ text: string | null }>("SELECT differences AS text FROM history WHERE seq = ?", seq)?.text ??
+          "[]",
+      )
+    );
+  }
+
+  /** The entries after which this host differed: how many, and the last of them. */
+  differing(): { entries: number; last: number } {
+    const sql = "SELECT count(*) AS entries, coalesce(max(seq), 0) AS last FROM history WHERE differs > 0";
+    return this.#db.read((r: Reader) => r.get<{ entries: number; last: number }>(sql)!);
   }
 
   /** Takes an intent back whose command was never started. */

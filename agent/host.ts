@@ -6,6 +6,7 @@ import type { Applied } from "./applied.ts";
 import type { Peer } from "./caller.ts";
 import type { Config } from "./config.ts";
 import type { Copies } from "./copies.ts";
+import type { EffectsWatch } from "./effects_watch.ts";
 import type { Executions } from "./executions.ts";
 import type { Heads } from "./heads.ts";
 import type { History } from "./history.ts";
@@ -77,6 +78,8 @@ export interface Host {
   /** What people put on the shelf by name. */
   readonly shelf: Shelf;
   readonly runner: Runner;
+  /** What tells which paths a command changes. */
+  readonly effects: EffectsWatch;
   /** What is tried out, of which nothing stays. */
   readonly previews: Previews;
   /** Who may have what done on this host. */

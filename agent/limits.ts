@@ -37,6 +37,18 @@ export const outputHeadBytesMax = 48 * 1024;
 export const outputTailBytesMax = 16 * 1024;
 /** Bytes of a command's standard input that can be journaled. */
 export const stdinBytesMax = 64 * 1024 * 1024;
+/**
+ * Paths that are recorded of what one command changed, bytes of that list, names that are followed while it runs, and milliseconds
+ * between two looks at what the kernel tells; of the paths that differ elsewhere, as many are kept by name.
+ */
+export const effectsPathsMax = 50_000;
+export const effectsBytesMax = 16 * 1024 * 1024;
+export const effectsNamesMax = 400_000;
+export const effectsReadMs = 25;
+export const differencesKeptMax = 100;
+/** Paths that the disk is compared with in one go, and entries after which that tells how far it is. */
+export const driftPathsMax = 4_000_000;
+export const driftTellEach = 256;
 /** Bytes of unread output after which a command waits for its reader. */
 export const streamQueueBytesMax = 256 * 1024;
 /** Milliseconds that output may trickle in after the command itself has ended. */

@@ -25,5 +25,6 @@ export * as roles from "./roles.ts";
 export { openAgentDb, setMeta } from "./schema.ts";
 export * as trust from "./trust.ts";
 export * as work from "./work.ts";
+export type { Changed, EffectsWatch } from "./effects_watch.ts";
 export { type Command, type Ended, ProcessRunner, type Runner, type Running, type Sink } from "./run.ts";
 export { VERBS } from "./verbs/mod.ts";

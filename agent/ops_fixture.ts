@@ -30,6 +30,7 @@ export const op: fc.Arbitrary<Op> = fc.oneof(
     timeoutMs: count,
     stdin: fc.option(id),
   }, plain),
+  fc.record({ op: fc.constant("effects" as const), list: id, paths: count }, plain),
   fc.constant({ op: "reboot" as const }),
   fc.record({ op: fc.constant("grant" as const), key: id, role: word, branch: word }, plain),
 );

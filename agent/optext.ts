@@ -12,6 +12,8 @@ export function opText(op: Op): string {
       return `snap --delete ${inert(op.path)}`;
     case "exec":
       return `exec ${op.user === "" ? "" : `--as ${inert(op.user)} `}${commandLine(op.argv)}`;
+    case "effects":
+      return `effects on ${op.paths} paths`;
     case "branch":
       return `branch ${inert(op.name)}${
         op.from === null ? "" : ` from ${inert(op.from.branch)}@${op.from.seq}`

@@ -12,6 +12,8 @@ export interface Mount {
   root: string;
   point: string;
   type: string;
+  /** Whether the file system itself takes no changes, wherever it is mounted. */
+  isReadOnly: boolean;
 }
 
 /** What a mount becomes: a layer of its own that is thrown away; or it is not there, and why. */
@@ -46,8 +48,9 @@ export function readMounts(bytes: Uint8Array): Mount[] {
   return lines.map((line) => {
     const fields = line.split(" ");
     const [, , dev = "", root = "", point = ""] = fields;
-    const type = fields[fields.indexOf("-", 6) + 1] ?? "";
-    return { dev, root: unescaped(root), point: unescaped(point), type };
+    const [type = "", , options = ""] = fields.slice(fields.indexOf("-", 6) + 1);
+    const isReadOnly = options.split(",").includes("ro");
+    return { dev, root: unescaped(root), point: unescaped(point), type, isReadOnly };
   });
 }
 
@@ -57,10 +60,15 @@ export function planOf(mounts: readonly Mount[]): Plan[] {
   return [...last.values()]
     .filter(({ point }) => point !== "/" && !OWN_DIRS.some((dir) => isIn(point, dir)))
     .sort((a, b) => depth(a.point) - depth(b.point))
-    .map(({ point, type }): Plan =>
-      NO_FILES.has(type) ? { point, as: "absent", why: `${type} has no files` } : { point, as: "layer" }
+    .map((mount): Plan =>
+      holdsFiles(mount)
+        ? { point: mount.point, as: "layer" }
+        : { point: mount.point, as: "absent", why: `${mount.type} has no files` }
     );
 }
+
+/** Whether it is a file system that keeps files. */
+export const holdsFiles = ({ type }: Pick<Mount, "type">): boolean => !NO_FILES.has(type);
 
 /**
  * Everywhere that a directory can be seen: its file system, or a part of it, may be mounted at other places too. `path`
@@ -84,7 +92,7 @@ export function placesOf(mounts: readonly Mount[], path: string): string[] {
 }
 
 /** Whether a path is a directory or below it. */
-function isIn(path: string, dir: string): boolean {
+export function isIn(path: string, dir: string): boolean {
   return dir === "/" || path === dir || path.startsWith(`${dir}/`);
 }
 

@@ -18,9 +18,9 @@ const mounts = (...lines: string[]) =>
 
 test("lines of mountinfo: escapes, bytes, no optional fields, many", () => {
   const [mount] = mounts("8:1 / /a\\040b\\012\\134\xff ext4");
-  assert.deepEqual(mount, { dev: "8:1", root: "/", point: "/a b\n\\\xff", type: "ext4" });
+  assert.deepEqual(mount, { dev: "8:1", root: "/", point: "/a b\n\\\xff", type: "ext4", isReadOnly: false });
   const [bare] = readMounts(Buffer.from("22 1 0:5 / /dev rw - devtmpfs devtmpfs rw\n"));
-  assert.deepEqual(bare, { dev: "0:5", root: "/", point: "/dev", type: "devtmpfs" });
+  assert.deepEqual(bare, { dev: "0:5", root: "/", point: "/dev", type: "devtmpfs", isReadOnly: false });
   const many = Array.from({ length: previewMountsMax + 1 }, (_, i) => `8:1 / /m${i} ext4`);
   assert.throws(() => mounts(...many), (e) => e instanceof Fault && e.kind === "refused");
 });

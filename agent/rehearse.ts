@@ -140,6 +140,7 @@ async function replayOne(
   try {
     if (op.op === "file") await preview.ask("file", [op.path, toHex(op.tree)], Infinity);
     else if (op.op === "delete") await preview.ask("delete", op.path, Infinity);
+    else if (op.op === "effects") return undefined; // what became of the files is what the preview lists
     else if (op.op === "exec") {
       const user = await preview.ask("user", op.user) as unknown as User;
       const env = commandEnv(user, host.config.path, hostEnv(host), op.env);

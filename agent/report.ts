@@ -3,6 +3,7 @@
 import { Buffer } from "node:buffer";
 import { compare, type Id, listTree, showPath } from "../fs/mod.ts";
 import { Fault, pause, toHex } from "../mq/mod.ts";
+import { getEffects } from "./effects.ts";
 import { opText } from "./optext.ts";
 import { type Op, readEntry } from "./entry.ts";
 import { forkText } from "./fork_proof.ts";
@@ -96,10 +97,43 @@ export function show(call: Call, args: { seq: number; branch?: string }) {
     status: row?.status ?? null,
     startedMs: row?.startedMs ?? null,
     endedMs: row?.endedMs ?? null,
+    differs: row?.differs ?? null,
+    differences: row === undefined ? [] : host.history.differences(row.seq),
     output: row === undefined ? "" : textOf(host.executions.outputOf(row.id)),
   };
 }
 
+/** One path that a command changed, as JSON shows it. */
+export interface EffectLine {
+  path: string;
+  kind: string;
+  mode: string;
+  uid: number;
+  gid: number;
+  size: number;
+  sha256: string;
+}
+
+/** What the commands of an entry changed where they were made. */
+export async function effects(
+  { host }: Call,
+  details: readonly OpJson[],
+): Promise<{ paths: EffectLine[]; unseen: string[] }> {
+  const all = { paths: [] as EffectLine[], unseen: [] as string[] };
+  for (const op of details) {
+    if (op.op !== "effects") continue;
+    const list = op.list as string;
+    await host.store.fetch([list]);
+    const { paths, unseen } = await getEffects(host.store, list);
+    for (const { path, mode, sha256, ...rest } of paths) {
+      all.paths.push({ path: showPath(path), ...rest, mode: octal(mode), sha256: toHex(sha256) });
+    }
+    all.unseen.push(...unseen.map(inert));
+  }
+  return all;
+}
+
+const octal = (mode: number) => mode.toString(8).padStart(4, "0");
 const textOf = (bytes: Uint8Array | null) => Buffer.from(bytes ?? []).toString("utf8");
 
 export interface WipLine {
@@ -122,6 +156,7 @@ export function opJson(op: Op): OpJson {
     return { ...op, umask: op.umask.toString(8).padStart(3, "0"), stdin };
   }
   if (op.op === "file") return { ...op, tree: toHex(op.tree) };
+  if (op.op === "effects") return { ...op, list: toHex(op.list) };
   return op.op === "delete" ? { ...op } : { op: op.op, text: opText(op) };
 }
 
@@ -156,7 +191,7 @@ export async function tree({ host }: Call, text: string): Promise<TreeLine[]> {
   }
   const out: TreeLine[] = [];
   for await (const { path, node } of listTree(store, found.node, found.at)) {
-    const mode = node.mode.toString(8).padStart(4, "0");
+    const mode = octal(node.mode);
     const size = node.kind === "file" ? node.size : 0;
     out.push({
       path: showPath(path),

@@ -27,6 +27,8 @@ export interface Rule {
   verbs?: readonly string[];
   command?: CommandRule;
   terminal?: boolean;
+  /** Whether with this host's network, which a command has, and a preview only when it is asked for. */
+  network?: boolean;
   /** Who has to confirm it each time: the caller by their password, or another one of these. What only reads needs none. */
   confirm?: "password" | readonly Who[];
   /** Where it stands: "site.policy:3". */
@@ -44,6 +46,8 @@ export interface Wish {
   like?: string;
   /** The branch that this host is on, if it is on one. */
   branch?: string;
+  /** Of what runs commands: whether they have this host's network. */
+  network?: boolean;
   /** Of an `exec` or the preview of one: as whom, the file that would be run, its arguments, and whether it gets a terminal. */
   command?: { as: string; file: string; args: readonly string[]; terminal: boolean };
 }
@@ -54,11 +58,13 @@ export function decisive(rules: readonly Rule[], wish: Wish): Rule | undefined {
 }
 
 /** Whether a line speaks of this wish. */
-export function matches(rule: Rule, { user, groups, verb, like, branch, command }: Wish): boolean {
+export function matches(rule: Rule, wish: Wish): boolean {
+  const { user, groups, verb, like, branch, command } = wish;
   const isOf = (who: Who) => "user" in who ? who.user === user : groups.includes(who.group);
   if (!isOf(rule.who)) return false;
   if (rule.branch !== undefined && rule.branch !== branch) return false;
   if (rule.verbs !== undefined && !rule.verbs.some((name) => name === verb || name === like)) return false;
+  if (rule.network !== undefined && rule.network !== wish.network) return false;
   const { as, terminal } = rule;
   if (as === undefined && terminal === undefined && rule.command === undefined) return true;
   if (command === undefined) return false; // the line speaks of commands
@@ -132,15 +138,19 @@ class RuleWords {
     while (this.#next < this.#words.length) this.#part(rule);
     const { command, as, terminal, verbs } = rule;
     const isOfCommands = command !== undefined || as !== undefined || terminal !== undefined;
+    const runs = verbs === undefined || verbs.some((verb) => ["exec", "preview"].includes(verb));
+    if (rule.network !== undefined && !runs) {
+      throw new Error("net and nonet are about exec and preview, neither of which it names");
+    }
     if (rule.confirm !== undefined && !permit) throw new Error("what is denied cannot be confirmed");
-    if (isOfCommands && verbs !== undefined && !verbs.some((verb) => ["exec", "preview"].includes(verb))) {
+    if (isOfCommands && !runs) {
       throw new Error("as, tty, notty and cmd are about exec and preview, neither of which it names");
     }
     return rule;
   }
 
   #part(rule: Omit<Rule, "where" | "text">): void {
-    const key = this.#oneOf("as", "on", "do", "tty", "notty", "confirm", "cmd");
+    const key = this.#oneOf("as", "on", "do", "tty", "notty", "net", "nonet", "confirm", "cmd");
     const isNew = (has: unknown) => {
       if (has !== undefined) throw new Error(`says ${key} twice`);
     };
@@ -161,6 +171,11 @@ class RuleWords {
       case "notty":
         isNew(rule.terminal);
         rule.terminal = key === "tty";
+        return;
+      case "net":
+      case "nonet":
+        isNew(rule.network);
+        rule.network = key === "net";
         return;
       case "confirm":
         isNew(rule.confirm);

@@ -12,7 +12,7 @@ import { changeableBy } from "./rules_path.ts";
 import { type Group, groupByName, type User, userNamed, userOfAgent, usersIn } from "./users.ts";
 
 /** What somebody wants of this host; the branch is this host's. */
-export type Want = Pick<Wish, "branch" | "command" | "like"> & {
+export type Want = Pick<Wish, "branch" | "command" | "like" | "network"> & {
   verb: string;
   /** Whether it only reads: then it is enough to have a way in, unless a line denies it. */
   reads: boolean;
@@ -151,13 +151,14 @@ export class HostRules {
   #wish(actor: Actor, want: Want, rules: readonly Rule[]): Wish {
     const named = new Set(rules.flatMap(({ who }) => "group" in who ? [who.group] : []));
     const groups = [...named].filter((name) => this.#isIn(name, actor.name));
-    const { verb, like, branch, command } = want;
+    const { verb, like, branch, network, command } = want;
     return {
       user: actor.name,
       groups,
       verb,
       ...(like && { like }),
       ...(branch && { branch }),
+      ...(network !== undefined && { network }),
       ...(command && { command }),
     };
   }

@@ -37,7 +37,7 @@ export function show(call: Call): PolicySaid {
 export function why(
   call: Call,
   [first = "", ...others]: readonly string[],
-  { as, terminal, cwd }: { as?: string; terminal: boolean; cwd?: string },
+  { as, terminal, network, cwd }: { as?: string; terminal: boolean; network: boolean; cwd?: string },
 ): PolicySaid {
   const { permit, rule, why } = call.host.rules.judge(call.actor, wanted());
   const said = why ??
@@ -52,7 +52,7 @@ export function why(
     const [name, ...words] = others;
     if (outer === undefined || name === undefined) return wantedFor(first, others);
     const want = wantedFor(name, words);
-    return { ...want, verb: outer.name, like: want.verb, reads: false };
+    return { ...want, verb: outer.name, like: want.verb, reads: false, network };
   }
 
   function wantedFor(first: string, others: string[]): Want {
@@ -63,10 +63,19 @@ export function why(
       return { verb: verb.name, reads: verb.kind === "reads", ...on };
     }
     const command = verb === undefined ? [first, ...others] : others;
-    const more = { callerEnv: {}, env: [], stdin: false, terminal, ...(as && { as }), ...(cwd && { cwd }) };
+    const more = {
+      callerEnv: {},
+      env: [],
+      stdin: false,
+      noEffects: false,
+      terminal,
+      ...(as && { as }),
+      ...(cwd && { cwd }),
+    };
     return {
       verb: "exec",
       reads: false,
+      network: true,
       ...on,
       command: call.acts.work.wish(call, execVerb.toWork({ command, ...more })),
     };

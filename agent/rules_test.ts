@@ -93,6 +93,28 @@ test("with a terminal or without", () => {
   assert.equal(permits("permit alice\ndeny alice tty", wish()), true);
 });
 
+test("with this host's network or without", () => {
+  const run = { ...exec("/bin/sh"), network: true };
+  const preview = (network: boolean) => ({ ...exec("/bin/sh"), verb: "preview", like: "exec", network });
+  for (
+    const [line, ...permitted] of [
+      ["permit alice nonet", false, false, true],
+      ["permit alice net", true, true, false],
+      ["permit alice\ndeny alice do preview net", true, false, true],
+      ["permit alice nonet cmd /bin/sh", false, false, true],
+      ["permit alice do preview nonet", false, false, true],
+    ] as [string, ...boolean[]][]
+  ) {
+    assert.deepEqual([run, preview(true), preview(false)].map((one) => permits(line, one)), permitted, line);
+  }
+  assert.equal(permits("permit alice nonet", wish()), false, "what runs nothing is not spoken of");
+  const up = (network: boolean) => ({ ...wish(), verb: "preview", like: "up", network });
+  assert.deepEqual([up(true), up(false)].map((one) => permits("permit alice do preview nonet", one)), [
+    false,
+    true,
+  ]);
+});
+
 test("what is said of a verb is said of its preview, and a line can say preview alone", () => {
   const preview = (file: string) => ({ ...exec(file), verb: "preview", like: "exec" });
   assert.equal(permits("permit alice do exec cmd /bin/echo", preview("/bin/echo")), true);
@@ -136,6 +158,8 @@ for (
     "a verb that is none": "permit alice do sudo",
     "a branch with a slash": "permit alice on a/b",
     "the same twice": "permit alice as root as bob",
+    "both of two": "permit alice net nonet",
+    "a network of what runs nothing": "permit alice do lock net",
     "a relative command": "permit alice cmd apt-get",
     "a command with dots": "permit alice cmd /bin/../sbin/halt",
     "a command with an empty part": "permit alice cmd /bin//sh",

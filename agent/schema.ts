@@ -96,6 +96,15 @@ const MIGRATIONS: Migration[] = [{
     ALTER TABLE wip DROP COLUMN output;
     ALTER TABLE wip ADD COLUMN execution INTEGER;
   `,
+}, {
+  version: 8,
+  name: "what commands changed",
+  sql: `
+    ALTER TABLE wip ADD COLUMN effects BLOB;
+    ALTER TABLE history ADD COLUMN differs INTEGER;
+    ALTER TABLE history ADD COLUMN differences TEXT;
+    CREATE INDEX history_differs ON history (seq) WHERE differs > 0;
+  `,
 }];
 
 /** Opens agent.db. FULL: a lost row could repeat a command or fork a journal. */

@@ -9,6 +9,7 @@ import { getMeta, setMeta } from "./schema.ts";
 export function rootsOf(entry: Pick<Entry, "ops">): string[] {
   return entry.ops.flatMap((op) => {
     if (op.op === "file") return [toHex(op.tree)];
+    if (op.op === "effects") return [toHex(op.list)];
     return op.op === "exec" && op.stdin !== null ? [toHex(op.stdin)] : [];
   });
 }

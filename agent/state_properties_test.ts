@@ -11,7 +11,7 @@ import { History } from "./history.ts";
 import { type Claim, type Held, Keeper } from "./keeper.ts";
 import { op, plain } from "./ops_fixture.ts";
 import { openAgentDb } from "./schema.ts";
-import { Wip } from "./wip.ts";
+import { opsOf, Wip } from "./wip.ts";
 
 const HOST = generateKeyPair(new VirtualClock(11));
 const DOMAIN = sha256(Uint8Array.of(1));
@@ -229,7 +229,10 @@ test("property: work is the list of what was added and not dropped, each as it w
                 startedMs: 1,
               };
               const item = { ...base, author, op, state: "intent" as const };
-              items.push({ ...item, n: wip.add(tx, item), endedMs: null, status: null, execution: null });
+              items.push({
+                ...{ ...item, n: wip.add(tx, item) },
+                ...{ endedMs: null, status: null, execution: null, effects: null },
+              });
             } else if (what === "rebase") {
               wip.rebase(tx, value, sha256(Uint8Array.of(value)));
               items = items.map((one) => ({ ...one, baseSeq: value, baseId: sha256(Uint8Array.of(value)) }));
@@ -245,15 +248,21 @@ test("property: work is the list of what was added and not dropped, each as it w
               wip.done(tx, at.n, { endedMs: 2, status: value });
               Object.assign(at, { state: "done", endedMs: 2, status: value });
             } else if (what === "change") {
-              wip.changeOp(tx, at.n, op);
-              at.op = op;
+              const effects = value % 2 === 0 ? null : { op: "effects" as const, list: DOMAIN, paths: value };
+              wip.complete(tx, at.n, op, effects);
+              Object.assign(at, { op, effects });
             } else {
               wip.drop(tx, at.n);
               items = items.filter((one) => one !== at);
             }
           });
           const bared = (all: Item[]) =>
-            all.map((one) => ({ ...one, op: decode(encode(one.op as unknown as Cbor)) }));
+            all.map((one) => ({
+              ...one,
+              ops: decode(encode(opsOf(one) as unknown as Cbor)),
+              op: 0,
+              effects: 0,
+            }));
           assert.deepEqual(bared(wip.items().map((one) => ({ ...one }))), bared(items));
           assert.equal(wip.count(), items.length);
           for (const who of ["alice", "bob"]) {

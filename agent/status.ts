@@ -58,6 +58,7 @@ export function standing(host: Host) {
       ahead: null,
       stale: null,
       quorum: null,
+      differing: { entries: 0, last: 0 },
     };
   }
   const head = host.journal.head(branch);
@@ -107,6 +108,7 @@ export function standing(host: Host) {
     ahead,
     stale: heads.isStale ? { sinceMs: heads.sinceMs } : null,
     quorum: keepersNear(host, policy),
+    differing: host.history.differing(),
   };
 }
 
@@ -194,11 +196,15 @@ type Own = Omit<ReportWords, "n" | "timeMs">;
 
 /** What this host says of itself to others. */
 export function ownReport(host: Host): Own | undefined {
-  const { branch, at, of, state, stopped, diverged, ahead } = standing(host);
+  const { branch, at, of, state, stopped, diverged, ahead, differing } = standing(host);
   if (branch === null) return undefined;
   const last = host.history.last();
   const why = diverged ?? ahead ??
-    (stopped === null ? "" : `entry ${stopped.seq} is ${stopped.why}: ${stopped.reason ?? ""}`);
+    (stopped !== null
+      ? `entry ${stopped.seq} is ${stopped.why}: ${stopped.reason ?? ""}`
+      : differing.entries > 0
+      ? `differs after ${differing.entries} entries, the last ${differing.last}`
+      : "");
   return { branch, at, of, state, sinceMs: last?.endedMs ?? last?.startedMs ?? 0, why };
 }
 

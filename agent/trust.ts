@@ -356,7 +356,9 @@ export function members(policy: Policy): Map<string, HostRecord> {
 
 /** The role that an entry with these operations needs on its branch. */
 export function roleFor(ops: readonly Op[]): Role {
-  return ops.every((o) => ["file", "delete", "exec", "reboot"].includes(o.op)) ? "append" : "owner";
+  return ops.every((o) => ["file", "delete", "exec", "effects", "reboot"].includes(o.op))
+    ? "append"
+    : "owner";
 }
 
 /**

@@ -45,6 +45,8 @@ export interface Verb<A extends object = Record<string, unknown>, R = unknown> {
   run?(call: Call, args: A): R | Promise<R>;
   /** In the agent: the command that it would run, if one, by which the policy judges, too. */
   command?(call: Call, args: A): CommandWish | undefined;
+  /** In the agent: whether what it runs has this host's network; undefined of a verb that runs nothing. */
+  network?(args: A): boolean;
   /** On the command line: prints the result for people. */
   show?(result: R, term: Term, args: A): void;
   /** On the command line: the exit code of a result, when it is not always 0. */

@@ -25,11 +25,18 @@ export interface WipItem {
   status: number | null;
   /** Of a command: what is recorded of its running here (executions.ts). */
   execution: number | null;
+  /** What it changed, where that was recorded. */
+  effects: (Op & { op: "effects" }) | null;
 }
 
 const SELECT =
   `SELECT n, branch, term, base_seq AS baseSeq, base_id AS baseId, author, uid, message, op, state, boot,
-  started_ms AS startedMs, ended_ms AS endedMs, status, execution FROM wip`;
+  started_ms AS startedMs, ended_ms AS endedMs, status, execution, effects FROM wip`;
+
+/** What a piece of work says in its entry. */
+export function opsOf({ op, effects }: Pick<WipItem, "op" | "effects">): Op[] {
+  return effects === null ? [op] : [op, effects];
+}
 
 export class Wip {
   readonly #db: Db;
@@ -41,9 +48,12 @@ export class Wip {
   /** All items, oldest first. */
   items(): WipItem[] {
     return this.#db.read((r: Reader) =>
-      r.all<Omit<WipItem, "op"> & { op: Uint8Array }>(`${SELECT} ORDER BY n`).map((row) => ({
+      r.all<Omit<WipItem, "op" | "effects"> & { op: Uint8Array; effects: Uint8Array | null }>(
+        `${SELECT} ORDER BY n`,
+      ).map((row) => ({
         ...row,
         op: decode(row.op) as unknown as Op,
+        effects: row.effects === null ? null : decode(row.effects) as unknown as Op & { op: "effects" },
       }))
     );
   }
@@ -71,7 +81,7 @@ export class Wip {
   /** Adds one item and returns its number; durable when the transaction is. */
   add(
     tx: Tx,
-    item: Omit<WipItem, "n" | "endedMs" | "status" | "execution"> & { execution?: number },
+    item: Omit<WipItem, "n" | "endedMs" | "status" | "execution" | "effects"> & { execution?: number },
   ): number {
     return tx.run(
       `INSERT INTO wip (branch, term, base_seq, base_id, author, uid, message, op, state, boot, started_ms, execution)
@@ -100,9 +110,10 @@ export class Wip {
     );
   }
 
-  /** What is known of a command only at its end: the bytes it was given to read. */
-  changeOp(tx: Tx, n: number, op: Op): void {
-    tx.run("UPDATE wip SET op = ? WHERE n = ?", encode(op as unknown as Cbor), n);
+  /** What is known of a command only at its end: the bytes it was given to read, and what it changed. */
+  complete(tx: Tx, n: number, op: Op, effects: WipItem["effects"]): void {
+    const bytes = effects === null ? null : encode(effects as unknown as Cbor);
+    tx.run("UPDATE wip SET op = ?, effects = ? WHERE n = ?", encode(op as unknown as Cbor), bytes, n);
   }
 
   drop(tx: Tx, n: number): void {

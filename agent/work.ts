@@ -5,9 +5,11 @@ import * as fs from "node:fs";
 import { capture, putFile, type Tx } from "../fs/mod.ts";
 import { type Cbor, encode, Fault, fromHex, keyId } from "../mq/mod.ts";
 import { askedBy } from "./asked.ts";
+import { effectsOf, putEffects } from "./effects.ts";
+import type { Watching } from "./effects_watch.ts";
 import { checkOp, type Op } from "./entry.ts";
 import { commandEnv, journaledEnv } from "./environment.ts";
-import { branchOf, type Call, hostEnv, hostId, personPair } from "./host.ts";
+import { branchOf, type Call, type Host, hostEnv, hostId, personPair } from "./host.ts";
 import type { Held } from "./keeper.ts";
 import { opBytesMax, pathBytesMax, stdinBytesMax } from "./limits.ts";
 import { giveBack, needLock, needRole } from "./locks.ts";
@@ -55,6 +57,8 @@ export interface ExecArgs {
   as: string;
   timeoutMs: number;
   stdin: boolean;
+  /** Whether it is recorded which paths the command changes. */
+  effects: boolean;
   /** A terminal of its own for the command here; elsewhere it is replayed without one. */
   terminal?: WindowSize;
 }
@@ -94,10 +98,13 @@ export async function exec(call: Call, args: ExecArgs, sink?: Sink): Promise<Exe
     const execution = host.executions.begin(tx, asked);
     return [addIntent(tx, call, held, op, execution), execution];
   });
+  const isWatched = args.effects && !host.config.noEffects.some((b) => b === "*" || b === held.branch);
+  const watching = isWatched ? host.effects.begin() : undefined;
   let running: Running;
   try {
     running = await host.runner.start(command, { sink, stdin: args.stdin, terminal: args.terminal });
   } catch (e) {
+    watching?.drop();
     host.db.write((tx) => {
       host.wip.drop(tx, n);
       host.executions.neverStarted(tx, execution, Fault.from("exec", e).message);
@@ -109,16 +116,18 @@ export async function exec(call: Call, args: ExecArgs, sink?: Sink): Promise<Exe
   const recorded = running.ended.then(async (end) => {
     const endedMs = host.clock.wall();
     if (end.status !== 0) {
+      watching?.drop();
       host.db.write((tx) => {
         host.wip.drop(tx, n);
         host.executions.ended(tx, execution, { ...end, endedMs });
       });
       return { status: end.status, journaled: false };
     }
+    const changed = await effectsSeen(host, watching);
     let stdin: Uint8Array | null = null;
     if (args.stdin) stdin = fromHex((await putFile(host.store, async_(given))).id);
     host.db.write((tx) => {
-      if (stdin !== null) host.wip.changeOp(tx, n, { ...op, stdin });
+      if (stdin !== null || changed !== null) host.wip.complete(tx, n, { ...op, stdin }, changed);
       host.wip.done(tx, n, { endedMs, status: 0 });
       host.executions.ended(tx, execution, { ...end, endedMs });
     });
@@ -140,6 +149,27 @@ export async function exec(call: Call, args: ExecArgs, sink?: Sink): Promise<Exe
     },
     feedEnd: () => running.stdin.end(),
   };
+}
+
+/**
+ * What a command that has ended has changed, kept in the store; null where nobody looked, or where it cannot be said. What the
+ * command did stands all the same.
+ */
+async function effectsSeen(host: Host, watching: Watching | undefined): Promise<WipItem["effects"]> {
+  if (watching === undefined) return null;
+  try {
+    const changed = watching.end();
+    if (changed !== undefined) {
+      const effects = await effectsOf(changed.paths, changed.unseen);
+      if (effects.paths.length === 0) return null;
+      const list = await putEffects(host.store, effects);
+      if (list !== undefined) return { op: "effects", list: fromHex(list), paths: effects.paths.length };
+    }
+    host.log("what a command changed is not recorded: it is too much");
+  } catch (e) {
+    host.log(`what a command changed is not recorded: ${Fault.from("exec", e).message}`);
+  }
+  return null;
 }
 
 /** The command as the policy judges it: the file is what would be run, and it is not said whether there is one. */

@@ -295,6 +295,7 @@ test("a holder whose lock was stolen is told so; nobody having committed, the sa
     as: "",
     timeoutMs: 0,
     stdin: false,
+    effects: true,
   });
   await execution.recorded;
   await host.acts.locks.unlock(host.call(), true);
@@ -351,6 +352,7 @@ test("environment: loader and shell variables never reach a command, also when t
     as: "",
     timeoutMs: 0,
     stdin: false,
+    effects: true,
   });
   await execution.recorded;
   const output = outputOf(host);

@@ -16,19 +16,28 @@ export interface Drift {
 
 /**
  * Every difference between the tree `id` and the disk at `target`. Names on the disk that the tree does not have are
- * none: a restore would leave them alone.
+ * none: a restore would leave them alone. `wants` is asked of every path of the tree, parents first; where it says no, that
+ * path is not compared, but what is below it is.
  */
-export async function* compare(store: Store, id: Id, target: Uint8Array | string): AsyncGenerator<Drift> {
+export async function* compare(
+  store: Store,
+  id: Id,
+  target: Uint8Array | string,
+  wants: (path: Uint8Array) => boolean = () => true,
+): AsyncGenerator<Drift> {
   const root = await readNode(store, id);
   let place;
   try {
     place = openPlace("diff", target);
   } catch (e) {
     if (!(e instanceof Fault) || e.kind !== "notFound") throw e;
-    return yield { path: Buffer.from(target), what: "missing" };
+    const path = Buffer.from(target);
+    if (wants(path)) yield { path, what: "missing" };
+    return;
   }
   using at = place;
-  yield* compareAt(store, id, root, { dir: at.fd, name: at.name, path: at.path }, new Map(), 0);
+  const top = { dir: at.fd, name: at.name, path: at.path };
+  yield* compareAt({ store, wants, groups: new Map() }, id, root, top, 0);
 }
 
 interface At {
@@ -37,18 +46,27 @@ interface At {
   path: Uint8Array;
 }
 
+interface Comparison {
+  store: Store;
+  wants(path: Uint8Array): boolean;
+  /** The first file seen of each group of hard links. */
+  groups: Map<number, Stat>;
+}
+
 async function* compareAt(
-  store: Store,
+  comparison: Comparison,
   id: Id,
   node: Node,
   at: At,
-  groups: Map<number, Stat>,
   depth: number,
 ): AsyncGenerator<Drift> {
+  const { store, wants, groups } = comparison;
   checkDepth(depth);
   try {
     const stat = statOf(at.dir, at.name);
-    for await (const what of differences(store, at.dir, at.name, stat, node)) yield { path: at.path, what };
+    if (wants(at.path)) {
+      for await (const what of differences(store, at.dir, at.name, stat, node)) yield { path: at.path, what };
+    }
     if (stat === undefined) return;
     if (node.kind === "file" && node.hard !== undefined) {
       const first = groups.get(node.hard);
@@ -62,7 +80,7 @@ async function* compareAt(
       const [childId, childNode] = typeof child === "string"
         ? [child, await readNode(store, child)]
         : [id, child];
-      yield* compareAt(store, childId, childNode, below, groups, depth + 1);
+      yield* compareAt(comparison, childId, childNode, below, depth + 1);
     }
   } catch (e) {
     const isSystem = errnoCode(e) !== undefined && !("path" in (e as object));

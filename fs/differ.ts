@@ -20,7 +20,16 @@ import type { Store } from "./store.ts";
 import type { FileNode, Node } from "./tree.ts";
 
 /** What can differ. The time of a directory is not compared: it changes with every name in it. */
-export type Difference = "missing" | "kind" | "content" | "mode" | "owner" | "mtime" | "xattr" | "hard link";
+export type Difference =
+  | "missing"
+  | "not removed"
+  | "kind"
+  | "content"
+  | "mode"
+  | "owner"
+  | "mtime"
+  | "xattr"
+  | "hard link";
 
 /** The differences of `name` in `dir`, whose status is `stat`, from `node`; the cheap ones first. */
 export async function* differences(

@@ -66,6 +66,8 @@ export { restore } from "./restore.ts";
 export type { Difference } from "./differ.ts";
 export type { Drift } from "./compare.ts";
 export { compare } from "./compare.ts";
+export type { Look } from "./look.ts";
+export { ABSENT, look, lookDifferences, LOOKS } from "./look.ts";
 export { remove } from "./remove.ts";
 export type { ExportOptions } from "./oci_export.ts";
 export { exportOci } from "./oci_export.ts";

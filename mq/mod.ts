@@ -93,6 +93,8 @@ export {
   utimensAt,
   writeAt,
 } from "./libc.ts";
+export type { FileEvent } from "./file_events.ts";
+export { FAN, listenToFiles, openHandle, readFileEvents } from "./file_events.ts";
 export type { Limit, Limits } from "./inherit.ts";
 export { forbidCores, inheriting, mayRaiseLimits, plainOomScore, RLIMITS } from "./inherit.ts";
 export { forgetCached, punchHole, syncAllOf, syncFd } from "./libc_sync.ts";

@@ -4,6 +4,7 @@
 import { carry } from "./bench/carry.ts";
 import { content } from "./bench/content.ts";
 import { cost } from "./bench/cost.ts";
+import { effects } from "./bench/effects.ts";
 import { exec } from "./bench/exec.ts";
 import { type Figure, table } from "./bench/figure.ts";
 import { idle } from "./bench/idle.ts";
@@ -12,6 +13,7 @@ import { keepers } from "./bench/keepers.ts";
 import { rest } from "./bench/rest.ts";
 import { sim } from "./bench/sim.ts";
 import { start } from "./bench/start.ts";
+import { sudo } from "./bench/sudo.ts";
 import { up } from "./bench/up.ts";
 import { verify } from "./bench/verify.ts";
 
@@ -22,6 +24,8 @@ const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = {
   verify,
   start,
   exec,
+  sudo,
+  effects,
   rest,
   follow,
   carry,
@@ -35,7 +39,7 @@ const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = {
 };
 
 /** Those that take longer than a minute or two. */
-const LONG = ["carry", "cost", "keepers", "content", "image", "files", "blobs"];
+const LONG = ["effects", "carry", "cost", "keepers", "content", "image", "files", "blobs"];
 
 if (Deno.uid() !== 0) {
   throw new Error("the benchmarks need root: as other users, commands and cgroups differ");

@@ -13,7 +13,10 @@ export const EXECUTABLE = process.env.ISCONF_EXECUTABLE ?? `${checkout}/dist/isc
 /** Type of an overlay file system, which cannot hold the writable layer of another. */
 const OVERLAYFS_MAGIC = 0x794c7630;
 
-/** Makes a disk the root of the mount namespace in which sh runs it: $1 lower root, $2 directory, $3 checkout. */
+/**
+ * Makes a disk the root of the mount namespace in which sh runs it: $1 lower root, $2 directory, $3 checkout, $4 more options of
+ * the layer.
+ */
 export const MOUNT = `
 # A layer may not be inside another, as a directory of this machine is inside its root: hence the wrapping.
 lower=$1
@@ -21,7 +24,7 @@ if [ -e "$2/program/usr/local/sbin/isconf" ]; then
   mount -t overlay -o "lowerdir=$2/program:$2/nothing" overlay "$2/middle"
   lower=$2/middle:$1
 fi
-mount -t overlay -o "lowerdir=$lower,upperdir=$2/upper,workdir=$2/work" overlay "$2/root"
+mount -t overlay -o "lowerdir=$lower,upperdir=$2/upper,workdir=$2/work$4" overlay "$2/root"
 cd "$2/root"
 mount -t proc -o nosuid,nodev,noexec proc proc
 mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs run
@@ -52,12 +55,13 @@ export class Disk {
 
   /**
    * A disk, yet without layers, for a host over a lower root. A flat one has the executable in its upper layer, so that the
-   * host can lay a layer over it: the kernel stacks two. Nothing may write into that executable: other disks share it.
+   * host can lay a layer over it: the kernel stacks two. Nothing may write into that executable: other disks share it. Only
+   * a flat one can have handles of its files that last, as other file systems have (name_to_handle_at(2)).
    */
-  constructor(name: string, lower: string, isFlat = false) {
+  constructor(name: string, lower: string, isFlat = false, hasHandles = false) {
     this.#programIn = isFlat ? "upper" : "program";
     this.dir = fs.mkdtempSync(path.join(disksHome(), `isconf-${name}-`));
-    this.words = [lower, this.dir, checkout];
+    this.words = [lower, this.dir, checkout, hasHandles ? ",index=on,nfs_export=on" : ""];
   }
 
   /** Empties the layers: the lower root and the executable are all there is. */

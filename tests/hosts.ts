@@ -48,6 +48,8 @@ export interface HostOptions {
   policy?: string;
   /** Whether a layer can be laid over its root. */
   flat?: boolean;
+  /** Whether it can be listened to what is done to its files; it is flat, too, then. */
+  handles?: boolean;
   /** Users to make before anything runs. */
   users?: string[];
   /** What its network is; else it has none. */
@@ -123,7 +125,12 @@ export class Host {
   constructor(name: string, options: HostOptions = {}) {
     this.name = name;
     this.#options = options;
-    this.#disk = new Disk(name, options.lower ?? "/", options.flat);
+    this.#disk = new Disk(
+      name,
+      options.lower ?? "/",
+      options.flat === true || options.handles === true,
+      options.handles,
+    );
     const script = `hostname "$1"; shift\n${MOUNT}`;
     this.#holder = new Holder(name, SEPARATE, script, [name, ...this.#disk.words], this.#disk.dir);
   }

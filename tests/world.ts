@@ -9,6 +9,7 @@ import {
   type Agent,
   type Call,
   type Cells,
+  type EffectsWatch,
   type Home,
   homeOf,
   openSeamInside,
@@ -45,6 +46,8 @@ export interface Options {
   bootId: string;
   /** What stands for an etcd. */
   cells: Cells;
+  /** What says which paths commands change. */
+  effects: EffectsWatch;
 }
 
 /** Makes a host in a new temporary directory and removes it when the test ends. */
@@ -76,6 +79,7 @@ export async function makeHost(
       ...(o.conf === undefined ? { settleMs: 0 } : {}),
       ...(o.runner === undefined ? {} : { runner: o.runner }),
       ...(o.cells === undefined ? {} : { cells: o.cells }),
+      ...(o.effects === undefined ? {} : { effects: o.effects }),
     });
     host.acts = host.agent.acts;
   };
@@ -196,6 +200,7 @@ export async function run(
     as: more.as ?? "",
     timeoutMs: more.timeoutMs ?? 0,
     stdin: false,
+    effects: true,
   });
   return await execution.recorded;
 }

@@ -13,6 +13,7 @@ export interface ExecVerbArgs {
   as?: string;
   timeout?: number;
   stdin: boolean;
+  noEffects: boolean;
   terminal: boolean;
   windowSize?: string;
 }
@@ -37,6 +38,7 @@ export const execVerb: ExecVerb = {
     as: { kind: "text", about: "the user to run as, on every host" },
     timeout: { kind: "count", about: "seconds after which the command is killed" },
     stdin: { kind: "flag", short: "i", about: "pass standard input on, and journal it" },
+    noEffects: { kind: "flag", about: "do not record which files the command changes" },
     terminal: {
       kind: "flag",
       short: "t",
@@ -55,6 +57,7 @@ export const execVerb: ExecVerb = {
     const execution = await call.acts.work.exec(call, execVerb.toWork({ ...args, stdin: false }), sink);
     return await execution.recorded;
   },
+  network: () => true,
   command: (call, args) => call.acts.work.wish(call, execVerb.toWork(args)),
   toWork: (args) => ({
     argv: args.command,
@@ -65,6 +68,7 @@ export const execVerb: ExecVerb = {
     as: args.as ?? "",
     timeoutMs: (args.timeout ?? 0) * 1000,
     stdin: args.stdin,
+    effects: !args.noEffects,
     ...(args.terminal
       ? { terminal: parseWindowSize(args.windowSize ?? "") ?? { rows: 24, columns: 80 } }
       : {}),

@@ -1,4 +1,6 @@
 // The verbs log, show and verify: the history of a branch, and what has run on this host.
+import { Fault } from "../../mq/mod.ts";
+import type { FilesVerified } from "../drift.ts";
 import type { ExecutionLine } from "../here.ts";
 import { commandLine, inert } from "../names.ts";
 import type { LogLine } from "../report.ts";
@@ -62,24 +64,29 @@ const stateText = (e: ExecutionLine) => e.status === null ? e.state : `${e.state
 const what = (e: ExecutionLine) =>
   `${inert(e.verb)}${e.seq === null ? "" : ` ${e.seq}`}  ${commandLine(e.argv)}`.trimEnd();
 
+type Report = typeof import("../report.ts");
 type Shown =
-  | Awaited<ReturnType<typeof import("../report.ts")["show"]>>
+  | ReturnType<Report["show"]> & { effects?: Awaited<ReturnType<Report["effects"]>> }
   | { execution: ReturnType<typeof import("../here.ts")["at"]> };
 
-export const showVerb: Verb<{ seq: number; branch?: string; here: boolean }, Shown> = {
+export const showVerb: Verb<{ seq: number; branch?: string; here: boolean; effects: boolean }, Shown> = {
   name: "show",
   summary: "one entry, or with --here one command that has run on this host, with its output",
   about:
-    "Everything the entry says, and what its command printed on this host. --here: by its number in log --here, who had it\nrun, from where, as whom, and which line of the policy permitted it.",
-  examples: ["isconf show 7", "isconf show --here 12"],
+    "Everything the entry says, and what its command printed on this host. --here: by its number in log --here, who had it\nrun, from where, as whom, and which line of the policy permitted it. --effects: each path that it changed on the origin.",
+  examples: ["isconf show 7", "isconf show --effects 7", "isconf show --here 12"],
   args: {
     seq: { kind: "count", positional: true, required: true, about: "the entry's number" },
     branch: { kind: "text", about: "another branch than this host's" },
     here: { kind: "flag", about: "a command of log --here" },
+    effects: { kind: "flag", about: "each path that its command changed on the origin" },
   },
   kind: "reads",
-  run: (call, args) =>
-    args.here ? { execution: call.acts.here.at(call, args.seq) } : call.acts.report.show(call, args),
+  async run(call, args) {
+    if (args.here) return { execution: call.acts.here.at(call, args.seq) };
+    const shown = call.acts.report.show(call, args);
+    return args.effects ? { ...shown, effects: await call.acts.report.effects(call, shown.details) } : shown;
+  },
   show(r, term) {
     if ("execution" in r) return showExecution(r.execution, term);
     const rows: [string, string][] = [
@@ -106,10 +113,32 @@ export const showVerb: Verb<{ seq: number; branch?: string; here: boolean }, Sho
       "here",
       r.status === null ? r.here : `${r.here}, status ${r.status}, ${moment(r.endedMs ?? 0)}`,
     ]);
+    if (r.differs !== null) {
+      rows.push(["congruent", r.differs === 0 ? "yes" : term.paint("red", `no: ${r.differs} paths differ`)]);
+      for (const { path, what } of r.differences) rows.push(["  differs", `${path}  ${what.join(", ")}`]);
+      const more = r.differs - r.differences.length;
+      if (more > 0) rows.push(["", `${more} more: isconf verify --files`]);
+    }
     term.table(rows);
+    if (r.effects !== undefined) showEffects(r.effects, term);
     showOutput(r.output, term);
   },
 };
+
+function showEffects(
+  { paths, unseen }: Awaited<ReturnType<Report["effects"]>>,
+  term: Term,
+): void {
+  term.line("effects");
+  term.table(
+    paths.map(({ path, kind, mode, uid, gid, size }) =>
+      kind === "absent"
+        ? [`  ${kind}`, "", "", "", path]
+        : [`  ${kind}`, mode, `${uid}:${gid}`, String(size), path]
+    ),
+  );
+  if (unseen.length > 0) term.say(`nothing is known of what changed in ${unseen.join(", ")}`);
+}
 
 function showExecution(e: ReturnType<typeof import("../here.ts")["at"]>, term: Term): void {
   const from = e.from === null ? "the agent itself" : [
@@ -144,17 +173,43 @@ function showOutput(output: string, term: Term): void {
   for (const line of outputLines(output)) term.line(`  ${line}`);
 }
 
-type Verified = { entries: number; branches: { branch: string; entries: number }[] };
+type Verified = { entries: number; branches: { branch: string; entries: number }[] } | {
+  files: FilesVerified;
+};
 
-export const verifyVerb: Verb<{ branch?: string }, Verified> = {
+export const verifyVerb: Verb<{ branch?: string; files: boolean }, Verified> = {
   name: "verify",
-  summary: "check the whole chain again from the stored bytes",
-  about: "Every signature, certificate, role and link of every branch this host holds. Needs no network.",
-  examples: ["isconf verify"],
-  args: { branch: { kind: "text", about: "one branch only" } },
-  kind: "reads",
-  run: (call, args) => call.acts.report.verify(call, args),
-  show(r, term) {
-    for (const b of r.branches) term.line(`${inert(b.branch)}: ${b.entries} entries good`);
+  summary: "check the whole chain again from the stored bytes, or with --files what it says against the disk",
+  about:
+    "Every signature, certificate, role and link of every branch this host holds. Needs no network. --files: every path that\nthe applied entries snapped or deleted, or that their commands changed on the origin, as it is now on this disk. Ends 1\nwhen one differs.",
+  examples: ["isconf verify", "isconf verify --files"],
+  args: {
+    branch: { kind: "text", about: "one branch only" },
+    files: { kind: "flag", about: "compare the files of this host with what the journal last said of them" },
   },
+  kind: "reads",
+  async run(call, args) {
+    if (!args.files) return await call.acts.report.verify(call, args);
+    if (args.branch === undefined) return { files: await call.acts.drift.verifyFiles(call) };
+    throw new Fault("verify", "usage", "--files is about the branch that this host is on", {
+      hint: "isconf verify --files",
+    });
+  },
+  show(r, term) {
+    if (!("files" in r)) {
+      for (const b of r.branches) term.line(`${inert(b.branch)}: ${b.entries} entries good`);
+      return;
+    }
+    const { branch, at, paths, drifted, skipped } = r.files;
+    term.table(
+      drifted.map((
+        d,
+      ) => [d.seq === null ? "work" : String(d.seq), term.paint("red", d.what.join(", ")), d.path]),
+    );
+    if (skipped.length > 0) {
+      term.say(`not compared, because their contents are not here: entries ${skipped.join(", ")}`);
+    }
+    term.say(`${drifted.length} of ${paths} paths differ from entry ${at} of ${inert(branch)}`);
+  },
+  exit: (r) => "files" in r && r.files.drifted.length > 0 ? 1 : 0,
 };

@@ -9,6 +9,7 @@ interface PolicyArgs {
   words: string[];
   as?: string;
   terminal: boolean;
+  network: boolean;
   cwd?: string;
 }
 
@@ -16,7 +17,7 @@ export const policyVerb: Verb<PolicyArgs, PolicySaid> = {
   name: "policy",
   summary: "who may have what done on this host: check a file, explain a decision, show the lines",
   about:
-    "Files of /etc/isconf/policy.d that end in .policy, in the order of their names; root's, and nobody else's to write.\nOne rule a line; the last that matches decides, and what none permits is denied:\n\n  permit|deny USER|:GROUP [as USER[,USER]] [on BRANCH] [do VERB[,VERB]] [tty|notty]\n    [confirm password|WHO[,WHO]] [cmd FILE [args ARG…]]\n\nFILE is absolute, or a directory with a slash at its end, for its own files. ARGs are compared as they stand, and are\nall there are, unless the last is ... There are no patterns. A command that the caller could change is refused.\nconfirm asks each time for the caller's password, or for the word of another one of WHO (isconf help confirm). While\na file is broken, what was read before holds. Root may everything unless a line denies it.",
+    "Files of /etc/isconf/policy.d that end in .policy, in the order of their names; root's, and nobody else's to write.\nOne rule a line; the last that matches decides, and what none permits is denied:\n\n  permit|deny USER|:GROUP [as USER[,USER]] [on BRANCH] [do VERB[,VERB]] [tty|notty]\n    [net|nonet] [confirm password|WHO[,WHO]] [cmd FILE [args ARG…]]\n\nFILE is absolute, or a directory with a slash at its end, for its own files. ARGs are compared as they stand, and are\nall there are, unless the last is ... There are no patterns. A command that the caller could change is refused.\nnonet are previews without --network, net those with it, and commands.\nconfirm asks each time for the caller's password, or for the word of another one of WHO (isconf help confirm). While\na file is broken, what was read before holds. Root may everything unless a line denies it.",
   examples: [
     "isconf policy check /etc/isconf/policy.d/site.policy",
     "isconf policy why apt-get update",
@@ -28,14 +29,15 @@ export const policyVerb: Verb<PolicyArgs, PolicySaid> = {
     words: { kind: "texts", positional: true, about: "a file to check; a verb, or a command, to ask about" },
     as: { kind: "text", about: "as which user the command would run" },
     terminal: { kind: "flag", short: "t", about: "the command would have a terminal" },
+    network: { kind: "flag", about: "the preview would have this host's network" },
     cwd: { kind: "text", hidden: true, about: "where you are" },
   },
   kind: "reads",
   wholeRest: true,
-  run(call, { action = "show", words, as, terminal, cwd }) {
+  run(call, { action = "show", words, as, terminal, network, cwd }) {
     const { rules } = call.acts;
     if (action === "show" && words.length === 0) return rules.show(call);
-    if (action === "why" && words.length > 0) return rules.why(call, words, { as, terminal, cwd });
+    if (action === "why" && words.length > 0) return rules.why(call, words, { as, terminal, network, cwd });
     throw new Fault("policy", "usage", `policy ${inert(action)} is not known, or needs more words`, {
       hint: "isconf help policy",
     });

@@ -59,6 +59,7 @@ export const previewVerb: PreviewVerb = {
   wholeRest: true,
   inner: { exec: execVerb as unknown as Verb, up: { ...upVerb, args: shownUp } as unknown as Verb },
   like: ({ what }) => what,
+  network: ({ network }) => network,
   async run(call, args) {
     const sink = tellOutput(call.emit);
     return await (await previewVerb.start(call, { ...args, stdin: false }, sink)).recorded;

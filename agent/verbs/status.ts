@@ -56,6 +56,11 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
         term.paint("red", `since ${moment(r.stale.sinceMs)}: no quorum of keepers was heard`),
       ]);
     }
+    if (r.differing.entries > 0) {
+      const { entries, last } = r.differing;
+      const text = `not as on the origin after ${entries} entries, the last ${last}: isconf show ${last}`;
+      rows.push(["differs", term.paint("red", text)]);
+    }
     if (r.lock !== null) {
       rows.push([
         "lock",

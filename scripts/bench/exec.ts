@@ -3,11 +3,14 @@
 import { against, type Figure, median, seconds, skipped } from "./figure.ts";
 import { BenchHost, isconf, TempDir } from "./host.ts";
 import { Meter } from "./meter.ts";
-import { isThere } from "./run.ts";
+import { isThere, run } from "./run.ts";
 import { inTurn, type Took } from "./turns.ts";
 
 const times = 30;
-const calls = 300;
+const calls = 1000;
+/** Bytes of output that go through a command, and how often. */
+const outputBytes = 1024 ** 3;
+const outputTimes = 5;
 /** Calls after which the work is checked in, outside the time. */
 const callsPerCheckIn = 50;
 const sudo = "/usr/bin/sudo";
@@ -50,13 +53,36 @@ export async function exec(): Promise<Figure[]> {
       against(name, took.exec[kind], "true", took.true[kind]),
       took.sudo ? against(name, took.exec[kind], "sudo -n true", took.sudo[kind]) : skipped(name, "no sudo"),
       against(api1, called1[kind], "true", took.true[kind]),
-      took.sudo ? against(api1, called1[kind], "sudo -n true", took.sudo[kind]) : skipped(api1, "no sudo"),
+      took.sudo ? against(api1, called1[kind], "sudo -n true", took.sudo[kind], 1) : skipped(api1, "no sudo"),
       own(`status over one connection, ${what}`, asked1[kind]),
       own(`isconf status, ${what}`, took.status[kind]),
       own(`isconf version, ${what}`, took.version[kind]),
     );
   }
+  figures.push(...await output(host));
   return figures;
+}
+
+/** A gibibyte from a command to a pipe, and from cat to a pipe. */
+async function output(host: BenchHost): Promise<Figure[]> {
+  using memory = new TempDir({ inMemory: true });
+  const file = `${memory.path}/output`;
+  await run(["/bin/sh", "-c", 'head -c "$1" /dev/urandom >"$0"', file, String(outputBytes)]);
+  await host.isconf("lock", "output");
+  const piped = (...words: string[]) => async () =>
+    await host.meter.measure(["/bin/sh", "-c", '"$@" | cat >/dev/null', "sh", ...words, "cat", file], {
+      ISCONF_HOME: host.home,
+    });
+  const took = await inTurn(outputTimes, { exec: piped(isconf, "exec"), cat: piped("env") });
+  await host.isconf("ci");
+  return (["cpu", "wall"] as const).map((kind) =>
+    against(
+      `1 GiB of output, ${kind === "cpu" ? "CPU" : "wall"}`,
+      took.exec[kind],
+      "cat through a pipe",
+      took.cat[kind],
+    )
+  );
 }
 
 /** A call over the API: the agent's CPU time, and wall time as the caller sees it. */

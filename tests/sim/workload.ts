@@ -159,6 +159,7 @@ export class Workload {
         as: "",
         timeoutMs: 0,
         stdin: false,
+        effects: true,
       });
       return await execution.recorded;
     });
