@@ -23,8 +23,9 @@ export const manifestLevelMax = 3;
 /** Chunk bytes gathered before they go to the store, and fetched ahead of a reader. */
 export const windowBytes = 4 * MiB;
 
-/** Bytes of a file that are read, cut and put together, while those before them are still being written. */
-export const putWindowBytes = 8 * MiB;
+/** Bytes of a file that are read, cut and put together, and how many times as much may be written and not durable yet. */
+export const putWindowBytes = 4 * MiB;
+export const putWindowsMax = 16;
 
 /** What is written to a pack at once and is at least so large is not kept in the memory of the system when it is on the disk. */
 export const uncachedBytes = MiB;

@@ -27,6 +27,9 @@ interface Own {
   end: number;
   /** How many wait until what they wrote into it is durable, or speak of it in the database. */
   users: number;
+  /** The call under way that makes durable what was written before it began, and the one that comes after it. */
+  syncing?: Promise<void> | undefined;
+  next?: Promise<void> | undefined;
 }
 
 export class Packs {
@@ -34,21 +37,24 @@ export class Packs {
   /** Open for reading, the one used last at the end. */
   readonly #open = new Map<number, number>();
   #own: Own | undefined;
+  /** Makes durable what is written to an open file. */
+  readonly #sync: (fd: number) => Promise<void>;
   /** How much of the disk they may take. */
   readonly room: Room;
 
   /** Files in `dir`, which is made when the first is. */
-  constructor(dir: string) {
+  constructor(dir: string, sync: (fd: number) => Promise<void> = promisify(fs.fdatasync)) {
     this.#dir = dir;
+    this.#sync = sync;
     this.room = new Room(dir, () => this.#usedBytes());
   }
 
   /**
    * Appends `pieces`, one after the other, and calls `point` with where the first begins when they are durable: until it
-   * returns, nobody takes them for free room.
+   * returns, nobody takes them for free room. `written` is called before that, when the pieces themselves are needed no more.
    * @throws {Fault} environment, when the disk does not take them; nothing points to what it took
    */
-  async append<T>(pieces: Uint8Array[], point: (spot: Spot) => T): Promise<T> {
+  async append<T>(pieces: Uint8Array[], point: (spot: Spot) => T, written = () => {}): Promise<T> {
     let own: Own | undefined;
     try {
       own = this.#claim();
@@ -57,7 +63,8 @@ export class Packs {
       this.room.need(bytes);
       const at = own.end;
       own.end = writeAll(own.fd, at, pieces);
-      await promisify(fs.fdatasync)(own.fd);
+      written();
+      await this.#synced(own);
       if (bytes >= uncachedBytes) forgetCached(own.fd, at, bytes); // an image pushes nothing of others out of memory
       return point({ pack: own.n, at });
     } catch (e) {
@@ -65,6 +72,20 @@ export class Packs {
     } finally {
       if (own !== undefined && --own.users === 0) this.#letGo(own);
     }
+  }
+
+  /**
+   * Resolves when all that is written to a pack by now is durable. One call at a time does that for everybody who came before it
+   * began: each costs a commit of the file system, however much there is.
+   */
+  #synced(own: Own): Promise<void> {
+    if (own.syncing === undefined) {
+      return own.syncing = this.#sync(own.fd).finally(() => own.syncing = undefined);
+    }
+    return own.next ??= own.syncing.catch(() => {}).then(() => {
+      own.next = undefined;
+      return this.#synced(own);
+    });
   }
 
   /** The bytes of pack `n` from `at` on; fewer than `length`, when the file ends before or is not there. */

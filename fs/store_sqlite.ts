@@ -75,12 +75,14 @@ export class SqliteStore implements SharingStore {
 
   /**
    * The same as `put` for who has hashed the objects himself. Content first, pointer last. Others run meanwhile; who puts
-   * the same at the same time may write it twice. `met` hears the number of each, in no order, when it is there.
+   * the same at the same time may write it twice. `met` hears the number of each, in no order, when it is there. `written` is
+   * called when the bytes of the objects are needed no more, which may be before they are durable, or never before the end.
    */
   async putKeyed(
     objects: Keyed[],
     shared: 0 | 1 = 0,
     met: ((n: number) => void) | undefined = undefined,
+    written: () => void = () => {},
   ): Promise<void> {
     const rows = this.db.read((r) => objects.map(([id]) => rowOf(r, id)));
     if (rows.every((row) => row !== undefined && row.dead === 0 && row.shared >= shared)) {
@@ -119,9 +121,11 @@ export class SqliteStore implements SharingStore {
         const gone = new Set(others.filter((id) => !isThere(id)));
         return objects.filter(([id]) => gone.has(id));
       });
-    const gone = records.length === 0
-      ? point()
-      : await this.packs.append(records.flatMap(({ header, bytes }) => [header, bytes]), point);
+    const gone = records.length === 0 ? point() : await this.packs.append(
+      records.flatMap(({ header, bytes }) => [header, bytes]),
+      point,
+      others.length === 0 ? written : undefined, // what was here may be gone when we speak of it: then it is written anew
+    );
     if (met !== undefined) there.forEach(met);
     if (gone.length > 0) await this.putKeyed(gone, shared, met);
   }
