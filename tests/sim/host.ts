@@ -85,7 +85,7 @@ export class SimHost {
     const host = {
       ...engine,
       home: { config: "/nowhere" },
-      config: { path: "/bin", rebootCommand: ["/sbin/reboot"], peers: [] },
+      config: { path: "/bin", rebootCommand: ["/sbin/reboot"], peers: [], noEffects: [] },
       clock,
       db,
       mesh,
@@ -96,6 +96,7 @@ export class SimHost {
       reports: { tell: () => {}, tellKeepers: () => {} },
       store: { fetch: () => Promise.resolve() },
       runner: around.runner,
+      effects: { begin: () => undefined },
       settleMesh: () => Promise.resolve(),
       log,
       boot: `boot-${this.boots}`,
