@@ -11,6 +11,7 @@ export interface Acts {
   checkin: typeof import("./checkin.ts");
   work: typeof import("./work.ts");
   preview: typeof import("./preview.ts");
+  previewSnap: typeof import("./preview_snap.ts");
   rehearse: typeof import("./rehearse.ts");
   acknowledging: typeof import("./acknowledge.ts");
   recovering: typeof import("./recover.ts");

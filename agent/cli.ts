@@ -72,8 +72,8 @@ export async function runCli(
     if (verb.kind === "here") return await doHere(cli, verb.name, args);
     if (["policy", "confirm"].includes(verb.name)) return await doHere(cli, verb.name, args);
     if (["init", "join"].includes(verb.name)) return await doHere(cli, verb.name, withHost(args));
+    if (Array.isArray(args.path)) args.path = args.path.map(absolute);
     if (["exec", "preview"].includes(verb.name)) return await exec(cli, verb, args);
-    if (verb.name === "snap") args.path = (args.path as string[]).map(absolute);
     return await ask(cli, verb, args);
   } catch (e) {
     return fail(term, json, e);

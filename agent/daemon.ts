@@ -40,6 +40,7 @@ import { type Home, makeHome } from "./paths.ts";
 import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
 import * as preview from "./preview.ts";
 import { Previews } from "./preview.ts";
+import * as previewSnap from "./preview_snap.ts";
 import * as recovering from "./recover.ts";
 import * as recovery from "./recovery.ts";
 import * as rehearse from "./rehearse.ts";
@@ -183,6 +184,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     checkin,
     work,
     preview,
+    previewSnap,
     rehearse,
     acknowledging,
     recovering,

@@ -1,12 +1,13 @@
 // Drift: the present disk of this host against what its journal last said of each path: what was snapped, what was deleted, and what
 // commands changed where they were made. It changes nothing. Not the comparison that `up` makes after each command (effects.ts).
 import { Buffer } from "node:buffer";
-import { ABSENT, compare, type Look, showPath } from "../fs/mod.ts";
+import { ABSENT, compare, type Look, type Node, showPath } from "../fs/mod.ts";
 import { Fault, pause, toHex } from "../mq/mod.ts";
 import { differencesFrom, type Differs, getEffects } from "./effects.ts";
 import { type Op, readEntry } from "./entry.ts";
 import { branchOf, type Call } from "./host.ts";
 import { driftPathsMax, driftTellEach } from "./limits.ts";
+import { isIn } from "./preview_mounts.ts";
 import { opsOf } from "./wip.ts";
 
 /** What drifted: a path, what is different, and which entry said how it should be; null: work that is not checked in. */
@@ -24,12 +25,22 @@ export interface FilesVerified {
   skipped: number[];
 }
 
-/** Compares every path that the applied entries, and work not checked in, say something about. */
-export async function verifyFiles(call: Call): Promise<FilesVerified> {
+/** What was said of a path. */
+export type Word = Node | Look;
+
+/**
+ * Compares every path that the applied entries, and work not checked in, say something about; of those in one directory, or of
+ * one file, with `within`. `hears` is told what was said last of each.
+ */
+export async function verifyFiles(
+  call: Call,
+  within = "/",
+  hears: (path: Uint8Array, word: Word) => void = () => {},
+): Promise<FilesVerified> {
   const { host } = call;
   const branch = branchOf(host, "verify");
   const at = host.history.applied();
-  const said = new Said();
+  const said = new Said(within, hears);
   const drifted: Drifted[] = [];
   const skipped: number[] = [];
   for await (const { seq, ops } of newestFirst(call, branch, at)) {
@@ -78,7 +89,8 @@ async function* newestFirst({ host, emit }: Call, branch: string, at: number) {
 async function* driftOf({ host }: Call, op: Op, said: Said): AsyncGenerator<Differs> {
   if (op.op === "file") {
     let last: Differs | undefined;
-    const wants = (path: Uint8Array) => said.isNews(path, true);
+    if (!said.mayBeAbout(op.path)) return;
+    const wants = (path: Uint8Array, node: Node) => said.isNews(path, node);
     for await (const { path, what } of compare(host.store, toHex(op.tree), Buffer.from(op.path), wants)) {
       const shown = showPath(path);
       if (last?.path === shown) last.what.push(what);
@@ -98,7 +110,7 @@ async function* driftOf({ host }: Call, op: Op, said: Said): AsyncGenerator<Diff
 }
 
 async function* lookedAt(path: Uint8Array, look: Look, said: Said): AsyncGenerator<Differs> {
-  if (!said.isNews(path, look.kind !== "absent")) return;
+  if (!said.isNews(path, look)) return;
   const what = await differencesFrom(path, look);
   if (what.length > 0) yield { path: showPath(path), what };
 }
@@ -111,21 +123,37 @@ class Said {
   /** Paths that something newer has removed, with all that was in them then. */
   readonly #gone = new Set<string>();
 
+  readonly #within: string;
+  readonly #hears: (path: Uint8Array, word: Word) => void;
+
+  constructor(within: string, hears: (path: Uint8Array, word: Word) => void) {
+    this.#within = Buffer.from(within).toString("latin1");
+    this.#hears = hears;
+  }
+
   /** How many were news. */
   get paths(): number {
     return this.#paths.size;
   }
 
-  /** Whether nothing newer has spoken of a path; then this has, and says whether it is there. */
-  isNews(path: Uint8Array, isThere: boolean): boolean {
+  /** Whether what is said of a path and of all in it can be about what is asked for. */
+  mayBeAbout(path: string): boolean {
+    const text = Buffer.from(path).toString("latin1");
+    return isIn(text, this.#within) || isIn(this.#within, text);
+  }
+
+  /** Whether it is asked for a path, and nothing newer has spoken of it; then this has. */
+  isNews(path: Uint8Array, word: Word): boolean {
+    const isThere = word.kind !== "absent";
     const text = Buffer.from(path).toString("latin1").replace(/(?<=.)\/+$/, "");
     const dirs = [...above(text)];
     const isNews = !this.#paths.has(text) && !dirs.some((dir) => this.#gone.has(dir)) &&
       (isThere || !this.#above.has(text));
     if (!isThere) this.#gone.add(text); // what is older and about something in it is about what went with it
-    if (!isNews) return false;
+    if (!isNews || !isIn(text, this.#within)) return false;
     this.#paths.add(text);
     for (const dir of isThere ? dirs : []) this.#above.add(dir);
+    this.#hears(path, word);
     return true;
   }
 }

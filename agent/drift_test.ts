@@ -163,3 +163,44 @@ test("an entry whose list has gone is named, and the others are compared", async
   const { drifted, skipped } = await b.acts.drift.verifyFiles(b.call());
   assert.deepEqual([drifted.map(({ path }) => path), skipped], [[two], [1]]);
 });
+
+test("a preview of a snap lists what other hosts would see: created, changed, removed, and nothing else", async (t) => {
+  const { host, watch } = await watched(t);
+  const dir = `${host.dir}/tree`;
+  fs.mkdirSync(`${dir}/sub`, { recursive: true });
+  for (const name of ["same", "text", "mode", "kind", "gone", "sub/in"]) {
+    fs.writeFileSync(`${dir}/${name}`, "1");
+  }
+  const snap = (path: string, remove = false) => host.acts.work.snap(host.call(), path, remove);
+  const previewed = async (path: string, remove = false) => {
+    const { changes } = await host.acts.previewSnap.previewSnap(host.call(), [path], remove);
+    const name = (one: string) => one.slice(host.dir.length + 1);
+    return changes.map(({ path, change, what = [] }) => [change, name(path), ...what].join(" "));
+  };
+  assert.deepEqual(await previewed(`${dir}/sub`), ["created tree/sub", "created tree/sub/in"]);
+  await snap(dir);
+  assert.deepEqual(await previewed(dir), []);
+  watch.paths(`${dir}/by-command`);
+  await sh(host, `echo x >${dir}/by-command`);
+  await ci(host);
+  assert.deepEqual(await previewed(dir), [], "what a command made is known elsewhere, too");
+  fs.writeFileSync(`${dir}/text`, "22");
+  fs.chmodSync(`${dir}/mode`, 0o600);
+  fs.rmSync(`${dir}/kind`);
+  fs.symlinkSync("elsewhere", `${dir}/kind`);
+  fs.rmSync(`${dir}/gone`);
+  fs.writeFileSync(`${dir}/sub/new`, "1");
+  assert.deepEqual((await previewed(dir)).sort(), [
+    "changed tree/kind kind",
+    "changed tree/mode mode",
+    "changed tree/text content mtime",
+    "created tree/sub/new",
+  ]);
+  const { changes: [change] } = await host.acts.previewSnap.previewSnap(host.call(), [`${dir}/text`], false);
+  assert.deepEqual([change?.before?.size, change?.after?.size, change?.after?.kind], [1, 2, "file"]);
+  await assert.rejects(() => previewed(dir, true), { kind: "refused" });
+  fs.rmSync(`${dir}/sub`, { recursive: true });
+  assert.deepEqual(await previewed(`${dir}/sub`, true), ["removed tree/sub/in", "removed tree/sub"]);
+  await assert.rejects(() => previewed(`${dir}/sub`), { kind: "notFound" });
+  assert.equal(host.agent.host.wip.count(), 0);
+});

@@ -222,7 +222,7 @@ function* pathsOf({ point, mount, dirs }: Watched, leftOut: string[]): Generator
       if (isLeftOut(path, leftOut)) continue;
       if (isNew && !isThere(path)) continue;
       yield path;
-      if (isMovedDir) yield* below(path);
+      if (isMovedDir) yield* allBelow(path);
     }
   }
 }
@@ -248,8 +248,8 @@ function pathOf(mount: number, handle: Uint8Array): string | undefined {
   }
 }
 
-/** Every path in a directory, however deep; what cannot be opened any more is gone. */
-function* below(dir: string): Generator<string> {
+/** Every path in a directory, however deep, as latin1 text; nothing where there is none, and what goes meanwhile is left out. */
+export function* allBelow(dir: string): Generator<string> {
   const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = fs.constants;
   const found: string[] = [];
   try {
@@ -267,7 +267,7 @@ function* below(dir: string): Generator<string> {
   for (const path of found) {
     yield path;
     if (fs.lstatSync(Buffer.from(path, "latin1"), { throwIfNoEntry: false })?.isDirectory()) {
-      yield* below(path);
+      yield* allBelow(path);
     }
   }
 }

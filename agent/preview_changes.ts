@@ -2,7 +2,6 @@
 // believed: nothing is followed, no device or pipe is opened, and it ends at named limits. Not the layers (preview_root.ts).
 import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
-import { showPath } from "../fs/mod.ts";
 import {
   bytesEqual,
   closeFd,
@@ -19,6 +18,7 @@ import {
 } from "../mq/mod.ts";
 import { Diffs } from "./preview_diff.ts";
 import type { Layer } from "./preview_root.ts";
+import { kindOf, said, sideOf } from "./preview_side.ts";
 import type { Change, Side } from "./preview_words.ts";
 
 const {
@@ -27,20 +27,8 @@ const {
   O_NONBLOCK,
   O_RDONLY,
   S_IFMT,
-  S_IFDIR,
-  S_IFREG,
-  S_IFLNK,
-  S_IFIFO,
-  S_IFSOCK,
   S_IFCHR,
 } = fs.constants;
-const KINDS = new Map<number, Side["kind"]>([
-  [S_IFDIR, "dir"],
-  [S_IFREG, "file"],
-  [S_IFLNK, "link"],
-  [S_IFIFO, "fifo"],
-  [S_IFSOCK, "socket"],
-]);
 /** How an overlay says that a directory hides what is below it (Documentation/filesystems/overlayfs.rst). */
 const OPAQUE = "trusted.overlay.opaque";
 /** Bytes that are compared at a time. */
@@ -100,7 +88,7 @@ export class Changes {
     const before = lower === undefined ? undefined : statIn(lower, name);
     if (isWhiteout(after)) {
       if (before !== undefined) {
-        yield { ...said(path), change: "removed", before: side(lower!, name, before) };
+        yield { ...said(path), change: "removed", before: sideOf(lower!, name, before) };
       }
       return;
     }
@@ -125,19 +113,19 @@ export class Changes {
     for (const name of namesIn(lower)) {
       const before = statIn(lower, name);
       if (before === undefined || statIn(upper, name) !== undefined) continue;
-      yield { ...said(joined(path, name)), change: "removed", before: side(lower, name, before) };
+      yield { ...said(joined(path, name)), change: "removed", before: sideOf(lower, name, before) };
     }
   }
 
   /** What became of one name; undefined: nothing that anybody could see. */
   #compare(spot: Spot, after: Stat, before: Stat | undefined): Change | undefined {
     const { name, path, upper, lower, isOpen } = spot;
-    const now = side(upper, name, after);
+    const now = sideOf(upper, name, after);
     const isDir = now.kind === "dir";
     const first = isDir || after.nlink < 2 ? undefined : this.#firstName(after, path);
     const link = first === undefined ? {} : { sameFileAs: first };
     if (before === undefined) return { ...said(path), change: "created", after: now, ...link };
-    const then = side(lower!, name, before);
+    const then = sideOf(lower!, name, before);
     const what: string[] = [];
     if (then.kind !== now.kind) what.push("kind");
     else if (!this.#isSame(spot, now, then, after, before)) what.push("content");
@@ -200,35 +188,6 @@ export class Changes {
       }
     });
   }
-}
-
-function kindOf({ mode }: Stat): Side["kind"] {
-  return KINDS.get(mode & S_IFMT) ?? "device";
-}
-
-/** What is said of one name, without opening it. */
-function side(dir: number, name: Uint8Array, stat: Stat): Side {
-  const kind = kindOf(stat);
-  const { mode, uid, gid, size, rdev } = stat;
-  return {
-    kind,
-    mode: mode & 0o7777,
-    uid,
-    gid,
-    ...(kind === "file" ? { size } : {}),
-    ...(kind === "link" ? { target: showPath(readlinkAt(dir, name)) } : {}),
-    ...(kind === "device"
-      ? { device: `${(mode & S_IFMT) === S_IFCHR ? "c" : "b"} ${rdev[0]}:${rdev[1]}` }
-      : {}),
-  };
-}
-
-/** A path as people see it, and the bytes where that is not what they are. */
-function said(path: Uint8Array): { path: string; pathBase64?: string } {
-  const shown = showPath(path);
-  return Buffer.from(shown).equals(path)
-    ? { path: shown }
-    : { path: shown, pathBase64: Buffer.from(path).toString("base64") };
 }
 
 function isWhiteout({ mode, rdev }: Stat): boolean {

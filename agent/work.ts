@@ -24,28 +24,33 @@ import type { WipItem } from "./wip.ts";
 /** Captures a file, directory or symlink as it is now, or (`remove`) journals that a path is to be gone. */
 export async function snap(call: Call, path: string, remove: boolean): Promise<WipItem["op"]> {
   const { host } = call;
-  checkPath("snap", path);
-  if (!remove && fs.lstatSync(path, { throwIfNoEntry: false }) === undefined) {
-    throw new Fault("snap", "notFound", `${inert(path)} does not exist`, {
-      hint: "isconf snap --delete PATH",
-    });
-  }
+  needSnappable(path, remove);
   const held = await needLock(call, "snap");
   let op: Op;
-  if (remove) {
-    if (fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined) {
-      throw new Fault("snap", "refused", `${inert(path)} still exists here`, {
-        hint: `rm ${inert(path)} first`,
-      });
-    }
-    op = { op: "delete", path };
-  } else {
+  if (remove) op = { op: "delete", path };
+  else {
     const got = await capture(host.store, Buffer.from(path));
     op = { op: "file", path, tree: fromHex(got.id), kind: got.kind, files: got.files, bytes: got.bytes };
   }
   await needLock(call, "snap", held.term); // reading may have taken long: the lock must still be ours
   addDone(call, held, op, 0);
   return op;
+}
+
+/** Throws unless there is something to snap at a path; or, to remove it elsewhere, unless nothing is there any more. */
+export function needSnappable(path: string, remove: boolean): void {
+  checkPath("snap", path);
+  const isThere = fs.lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  if (!remove && !isThere) {
+    throw new Fault("snap", "notFound", `${inert(path)} does not exist`, {
+      hint: "isconf snap --delete PATH",
+    });
+  }
+  if (remove && isThere) {
+    throw new Fault("snap", "refused", `${inert(path)} still exists here`, {
+      hint: `rm ${inert(path)} first`,
+    });
+  }
 }
 
 export interface ExecArgs {

@@ -16,14 +16,14 @@ export interface Drift {
 
 /**
  * Every difference between the tree `id` and the disk at `target`. Names on the disk that the tree does not have are
- * none: a restore would leave them alone. `wants` is asked of every path of the tree, parents first; where it says no, that
- * path is not compared, but what is below it is.
+ * none: a restore would leave them alone. `wants` is asked of every path of the tree and its node, parents first; where it
+ * says no, that path is not compared, but what is below it is. Of a directory that is missing nothing below is told.
  */
 export async function* compare(
   store: Store,
   id: Id,
   target: Uint8Array | string,
-  wants: (path: Uint8Array) => boolean = () => true,
+  wants: (path: Uint8Array, node: Node) => boolean = () => true,
 ): AsyncGenerator<Drift> {
   const root = await readNode(store, id);
   let place;
@@ -32,8 +32,8 @@ export async function* compare(
   } catch (e) {
     if (!(e instanceof Fault) || e.kind !== "notFound") throw e;
     const path = Buffer.from(target);
-    if (wants(path)) yield { path, what: "missing" };
-    return;
+    if (wants(path, root)) yield { path, what: "missing" };
+    return await askBelow({ store, wants }, id, root, path, 0);
   }
   using at = place;
   const top = { dir: at.fd, name: at.name, path: at.path };
@@ -46,9 +46,29 @@ interface At {
   path: Uint8Array;
 }
 
+/** Asks of everything in a directory that is missing, too. */
+async function askBelow(
+  comparison: Pick<Comparison, "store" | "wants">,
+  id: Id,
+  node: Node,
+  path: Uint8Array,
+  depth: number,
+): Promise<void> {
+  checkDepth(depth);
+  if (node.kind !== "dir") return;
+  const { store, wants } = comparison;
+  for await (const [name, child] of entriesOf(store, node, id)) {
+    const [childId, childNode] = typeof child === "string"
+      ? [child, await readNode(store, child)]
+      : [id, child];
+    wants(joinPath(path, name), childNode);
+    await askBelow(comparison, childId, childNode, joinPath(path, name), depth + 1);
+  }
+}
+
 interface Comparison {
   store: Store;
-  wants(path: Uint8Array): boolean;
+  wants(path: Uint8Array, node: Node): boolean;
   /** The first file seen of each group of hard links. */
   groups: Map<number, Stat>;
 }
@@ -64,10 +84,10 @@ async function* compareAt(
   checkDepth(depth);
   try {
     const stat = statOf(at.dir, at.name);
-    if (wants(at.path)) {
+    if (wants(at.path, node)) {
       for await (const what of differences(store, at.dir, at.name, stat, node)) yield { path: at.path, what };
     }
-    if (stat === undefined) return;
+    if (stat === undefined) return await askBelow(comparison, id, node, at.path, depth);
     if (node.kind === "file" && node.hard !== undefined) {
       const first = groups.get(node.hard);
       if (first === undefined) groups.set(node.hard, stat);

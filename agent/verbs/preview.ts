@@ -11,10 +11,13 @@ import type { Arg, Verb } from "../verb.ts";
 import type { RehearseArgs } from "../rehearse.ts";
 import type { Execution } from "../work.ts";
 import { execVerb, type ExecVerbArgs } from "./exec.ts";
+import { snapVerb } from "./snap.ts";
 import { upVerb } from "./up.ts";
 
 export interface PreviewArgs extends ExecVerbArgs, Partial<RehearseArgs> {
   what: string;
+  path: string[];
+  delete: boolean;
   network: boolean;
 }
 
@@ -22,6 +25,10 @@ export interface PreviewArgs extends ExecVerbArgs, Partial<RehearseArgs> {
 const inner = (arg: Arg): Arg => ({ ...arg, hidden: true });
 const shownUp = { to: upVerb.args.to, offline: upVerb.args.offline };
 const upArgs = { to: inner(shownUp.to), offline: inner(shownUp.offline) };
+const snapArgs = {
+  path: { kind: "texts", hidden: true, about: snapVerb.args.path.about } as Arg,
+  delete: inner(snapVerb.args.delete),
+};
 const { command: _, ...others } = execVerb.args;
 const execArgs = Object.fromEntries(
   Object.entries(others).map(([name, arg]) => [name, inner(arg)]),
@@ -36,28 +43,34 @@ export const previewVerb: PreviewVerb = {
   name: "preview",
   summary: "what a command would change on this host, path by path; nothing of it stays",
   about:
-    "The command really runs as it would by exec, as the same user, over a layer of its own on this host's files that\nlies in memory and is thrown away: no lock is needed, nothing is journaled. It has no other processes, no devices,\nan empty /run, and no network unless --network is given: what it does to other hosts is not undone. Then every path\nthat it created, changed or removed is listed, with a diff of changed text. Its status is isconf's status.\npreview up replays what this host lacks of its branch, and ends 1 where an entry fails.",
+    "The command really runs as it would by exec, as the same user, over a layer of its own on this host's files that\nlies in memory and is thrown away: no lock is needed, nothing is journaled. It has no other processes, no devices,\nan empty /run, and no network unless --network is given: what it does to other hosts is not undone. Then every path\nthat it created, changed or removed is listed, with a diff of changed text. Its status is isconf's status.\npreview up replays what this host lacks of its branch, and ends 1 where an entry fails. preview snap runs nothing: it lists\nwhat is not on the disk as the journal last said.",
   examples: [
     "isconf preview exec sed -i s/no/yes/ /etc/ssh/sshd_config",
     "isconf preview --network exec apt-get install -y nginx",
     "isconf preview up",
+    "isconf preview snap /etc/ssh",
     "isconf --json preview exec --as www-data touch /srv/www/up",
   ],
   args: {
-    what: { kind: "text", positional: true, required: true, about: "exec or up" },
+    what: { kind: "text", positional: true, required: true, about: "exec, up or snap" },
     network: { kind: "flag", about: "with this host's network" },
     ...upArgs,
+    ...snapArgs,
     ...execArgs,
     command: {
       ...execVerb.args.command,
       required: false,
       about:
-        "of exec: the command and its arguments, and before it options as exec has them; of up: --to, --offline",
+        "of exec: the command and its arguments, and before it options as exec has them; of up: --to, --offline; of snap: paths, --delete",
     },
   },
   kind: "control",
   wholeRest: true,
-  inner: { exec: execVerb as unknown as Verb, up: { ...upVerb, args: shownUp } as unknown as Verb },
+  inner: {
+    exec: execVerb as unknown as Verb,
+    up: { ...upVerb, args: shownUp } as unknown as Verb,
+    snap: snapVerb as unknown as Verb,
+  },
   like: ({ what }) => what,
   network: ({ network }) => network,
   async run(call, args) {
@@ -72,6 +85,11 @@ export const previewVerb: PreviewVerb = {
     }
     if (args.what === "exec" && args.command.length > 0) {
       return acts.preview.exec(call, execVerb.toWork(args), options, sink);
+    }
+    if (args.what === "snap" && args.path.length > 0) {
+      const recorded = acts.previewSnap.previewSnap(call, args.path, args.delete);
+      const running = { signal: () => {}, resize: () => {} };
+      return Promise.resolve({ running, recorded, feed: () => Promise.resolve(), feedEnd: () => {} });
     }
     throw new Fault("preview", "usage", `preview ${inert(args.what)} is not known, or needs a command`, {
       hint: "isconf help preview",
