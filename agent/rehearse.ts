@@ -1,8 +1,9 @@
 // Rehearse: what this host lacks of its branch, replayed in a root that is thrown away. Not the replay that counts (apply.ts): nothing
-// is written down here.
+// of it stays but the record of what ran.
 import { batchBytesMax, type Id, objectBytesMax, type Store } from "../fs/mod.ts";
 import { Fault, toHex } from "../mq/mod.ts";
 import { up as applyUp, type UpArgs, type UpResult } from "./apply.ts";
+import { askedBy } from "./asked.ts";
 import { type Op, readEntry } from "./entry.ts";
 import { commandEnv } from "./environment.ts";
 import { branchOf, type Call, hostEnv, needCongruent } from "./host.ts";
@@ -10,7 +11,7 @@ import { needNoWip } from "./locks.ts";
 import { commandLine, inert } from "./names.ts";
 import { opText } from "./optext.ts";
 import type { Preview, PreviewOptions, PreviewResult, Rehearsed } from "./preview.ts";
-import { type Command, KeptOutput, ProcessRunner, pump, type Running, type Sink } from "./run.ts";
+import { type Command, type Ended, KeptOutput, ProcessRunner, pump, type Running, type Sink } from "./run.ts";
 import { readIds } from "./seam.ts";
 import { rootsOf } from "./sharing.ts";
 import type { User } from "./users.ts";
@@ -112,7 +113,7 @@ async function replay(call: Call, preview: Preview, to: number, up: Rehearsed): 
         hint: "isconf preview up, later",
       });
     }
-    const { entry } = readEntry(row.entry);
+    const { entry, kid: author } = readEntry(row.entry);
     if (entry.ops[0]?.op === "reboot") {
       up.restarts = seq;
       return;
@@ -120,7 +121,7 @@ async function replay(call: Call, preview: Preview, to: number, up: Rehearsed): 
     call.emit({ event: "entry", text: `${seq}  ${entry.ops.map(opText).join("; ")}`, seq, of: to });
     await host.store.fetch(rootsOf(entry));
     for (const op of entry.ops) {
-      const failed = await replayOne(call, preview, op);
+      const failed = await replayOne(call, preview, op, author);
       if (preview.isKilled) return;
       if (failed !== undefined) {
         up.failed = { seq, ...failed };
@@ -133,10 +134,12 @@ async function replay(call: Call, preview: Preview, to: number, up: Rehearsed): 
 
 /** One operation; what went wrong, if anything did. */
 async function replayOne(
-  { host }: Call,
+  call: Call,
   preview: Preview,
   op: Op,
+  author: string,
 ): Promise<{ status: number; why: string } | undefined> {
+  const { host } = call;
   try {
     if (op.op === "file") await preview.ask("file", [op.path, toHex(op.tree)], Infinity);
     else if (op.op === "delete") await preview.ask("delete", op.path, Infinity);
@@ -150,7 +153,7 @@ async function replayOne(
       if (is !== "executable") return { status: is === "there" ? 126 : 127, why: `${inert(name)} is ${is}` };
       const input = op.stdin === null ? null : toHex(op.stdin);
       const runner = new Found(host.clock, (o) => preview.startNext(o, input), file);
-      const { status } = await (await runner.start(command, {})).ended;
+      const { status } = await recorded(call, command, file, author, runner);
       if (status !== 0) return { status, why: inert(commandLine(op.argv)) };
     } else {
       return { status: 1, why: `an operation ${op.op} does not belong on a branch` };
@@ -160,6 +163,26 @@ async function replayOne(
     return { status: 1, why: inert(Fault.from("preview", e).message) };
   }
   return undefined;
+}
+
+/** Runs one of them, on record before it starts as everything that runs here is. */
+async function recorded(
+  call: Call,
+  command: Command,
+  file: string,
+  author: string,
+  runner: ProcessRunner,
+): Promise<Ended> {
+  const { db, executions, clock } = call.host;
+  const n = db.write((tx) => executions.begin(tx, askedBy(call, "preview", author, command, file)));
+  try {
+    const end = await (await runner.start(command, {})).ended;
+    db.write((tx) => executions.ended(tx, n, { ...end, endedMs: clock.wall() }));
+    return end;
+  } catch (e) {
+    db.write((tx) => executions.neverStarted(tx, n, Fault.from("preview", e).message));
+    throw e;
+  }
 }
 
 /** Runs what was found where it runs: here it may not be there yet. */

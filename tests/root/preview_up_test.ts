@@ -34,8 +34,16 @@ hostTest("what is pending goes through in a preview as it does in up, and nothin
   ) assert.match(stdout, line);
   assert.equal(await b.sh("sha256sum /etc/passwd /etc/issue; ls -a /srv /home /usr/local/bin"), before);
   assert.equal((await status(b)).at, 0);
+  const ran = async () =>
+    JSON.parse(await b.sh("isconf --json log --here")).executions.map((
+      { verb, state, person, as, seq }: Record<string, unknown>,
+    ) => [verb, state, person, as, seq].join(" "));
+  const tried = ["preview done root@hosta root ", "preview done root@hosta newuser "];
+  assert.deepEqual(await ran(), tried, "what is tried out is on record, too, and is no entry's");
 
   await b.ok("up", "--rehearse");
+  const applied = ["up done root@hosta root 3", "up done root@hosta newuser 4"];
+  assert.deepEqual(await ran(), [...tried, ...tried, ...applied]);
   assert.equal(await b.sh("cat /srv/tooled"), "tooled newuser input");
   assert.equal((await status(b)).at, (await status(b)).of);
   assert.match((await b.must(["isconf", "preview", "up"])).stderr, /nothing is pending on main/);
