@@ -16,7 +16,13 @@ import {
   type Store,
 } from "../fs/mod.ts";
 import { type Cbor, compareBytes, concat, decode, encode, Fault } from "../mq/mod.ts";
-import { differencesKeptMax, effectsBytesMax, effectsPathsMax, pathBytesMax } from "./limits.ts";
+import {
+  differencesKeptMax,
+  effectsBytesMax,
+  effectsHashedMax,
+  effectsPathsMax,
+  pathBytesMax,
+} from "./limits.ts";
 import { wayTo } from "./paths.ts";
 
 /** One path that a command changed, and what was there when it had ended. */
@@ -53,20 +59,30 @@ export function differsEvent(seq: number, { differs, first }: Compared) {
   return { event: "differs", text, seq, differs, first };
 }
 
-/** What is there now of the paths that changed, sorted. Who may not read a file learns nothing of what it holds. */
+/**
+ * What is there now of the paths that changed, sorted. A file that not everybody may read is not hashed: a short secret could be
+ * guessed from that. Nor is what comes after `effectsHashedMax` bytes.
+ */
 export async function effectsOf(changed: Iterable<Uint8Array>, unseen: string[]): Promise<Effects> {
   const isOpen = openDirs();
   const paths: Effect[] = [];
-  for (const path of [...changed].sort(compareBytes)) paths.push({ path, ...await lookAt(path, isOpen) });
+  let left = effectsHashedMax;
+  for (const path of [...changed].sort(compareBytes)) {
+    const seen = await look(path, ({ mode, size }) => {
+      const isHashed = (mode & 0o004) !== 0 && size <= left && isOpen(path);
+      if (isHashed) left -= size;
+      return isHashed;
+    });
+    paths.push({ path, ...seen });
+  }
   return { paths, unseen };
 }
 
 /** How this host differs from what the effects say. */
 export async function compareEffects({ paths }: Effects): Promise<Compared> {
-  const isOpen = openDirs();
   const compared: Compared = { differs: 0, first: [] };
   for (const { path, ...said } of paths) {
-    const what = await differencesFrom(path, said, isOpen);
+    const what = await differencesFrom(path, said);
     if (what.length === 0) continue;
     compared.differs++;
     if (compared.first.length < differencesKeptMax) compared.first.push({ path: showPath(path), what });
@@ -75,22 +91,13 @@ export async function compareEffects({ paths }: Effects): Promise<Compared> {
 }
 
 /** How one path of this host differs from what was said of it; "unreadable" where it cannot be reached safely. */
-export async function differencesFrom(
-  path: Uint8Array,
-  said: Look,
-  isOpen = openDirs(),
-): Promise<Differs["what"]> {
+export async function differencesFrom(path: Uint8Array, said: Look): Promise<Differs["what"]> {
   try {
-    return lookDifferences(said, await lookAt(path, isOpen));
+    return lookDifferences(said, await look(path, () => said.sha256.length > 0));
   } catch (e) {
     if (e instanceof Fault && e.kind === "refused") return ["unreadable"];
     throw e;
   }
-}
-
-/** A file that not everybody may read is not hashed: a short secret could be guessed from that. */
-function lookAt(path: Uint8Array, isOpen: (path: Uint8Array) => boolean): Promise<Look> {
-  return look(path, ({ mode }) => (mode & 0o004) !== 0 && isOpen(path));
 }
 
 /** Whether everybody may go to where a path is; what was looked at once is not looked at again. */

@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { MemoryStore } from "../fs/mod.ts";
 import { type Cbor, encode, Fault, toHex } from "../mq/mod.ts";
 import { compareEffects, type Effects, effectsOf, getEffects, putEffects, readEffects } from "./effects.ts";
-import { differencesKeptMax, effectsBytesMax } from "./limits.ts";
+import { differencesKeptMax, effectsBytesMax, effectsHashedMax } from "./limits.ts";
 
 function tempDir(t: { after(fn: () => void): void }): string {
   const dir = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), "isconf-effects-")));
@@ -91,6 +91,20 @@ test("only so many differences are kept by name; a list that is too long is not 
   assert.deepEqual([compared.differs, compared.first.length], [differencesKeptMax + 7, differencesKeptMax]);
   const long = { ...paths[0]!, path: Buffer.alloc(effectsBytesMax + 1, 0x2f) };
   assert.equal(await putEffects(new MemoryStore(), { paths: [long], unseen: [] }), undefined);
+});
+
+test("of very much only the first is hashed, and the rest is compared without", async (t) => {
+  const dir = tempDir(t);
+  for (const name of ["a", "b", "c"]) {
+    fs.writeFileSync(`${dir}/${name}`, "");
+    if (name !== "c") fs.truncateSync(`${dir}/${name}`, name === "a" ? 1000 : effectsHashedMax);
+  }
+  const effects = await effectsOf(bytesOf(...["a", "b", "c"].map((name) => `${dir}/${name}`)), []);
+  assert.deepEqual(effects.paths.map(({ sha256, size }) => [sha256.length, size]), [[32, 1000], [0, 0], [
+    32,
+    0,
+  ]]);
+  assert.deepEqual(await compareEffects(effects), { differs: 0, first: [] });
 });
 
 test("what is no list of effects is refused, whatever it is", () => {

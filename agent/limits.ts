@@ -38,11 +38,12 @@ export const outputTailBytesMax = 16 * 1024;
 /** Bytes of a command's standard input that can be journaled. */
 export const stdinBytesMax = 64 * 1024 * 1024;
 /**
- * Paths that are recorded of what one command changed, bytes of that list, names that are followed while it runs, and milliseconds
+ * Paths that are recorded of what one command changed, bytes of that list, bytes of files that are hashed for it, names that are followed while it runs, and milliseconds
  * between two looks at what the kernel tells; of the paths that differ elsewhere, as many are kept by name.
  */
 export const effectsPathsMax = 50_000;
 export const effectsBytesMax = 16 * 1024 * 1024;
+export const effectsHashedMax = 4 * 1024 * 1024 * 1024;
 export const effectsNamesMax = 400_000;
 export const effectsReadMs = 25;
 export const differencesKeptMax = 100;

@@ -158,7 +158,7 @@ hostTest("verify --files: what drifted from what was said last of each path, who
   assert.match((await host.isconf("verify", "--files")).stdout, /work +content +\/srv\/tree\/a\n/);
 });
 
-hostTest("whoever ran before the command is not it; what it leaves running, and number 1, are", async (t) => {
+hostTest("whoever ran before the command is not it; what it leaves running is", async (t) => {
   const host = await makeHost(t, "busy", { handles: true });
   await host.ok("init");
   await host.sh("mkdir /srv/busy");
