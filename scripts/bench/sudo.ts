@@ -81,7 +81,12 @@ export async function sudo(): Promise<Figure[]> {
 async function installDoas(host: Host): Promise<boolean> {
   using temp = new TempDir();
   try {
-    await run(["/bin/sh", "-c", 'cd "$0" && apt-get download -q -o APT::Sandbox::User=root doas', temp.path]);
+    await run([
+      "/bin/sh",
+      "-c",
+      'cd "$0" && apt-get download -q -o APT::Sandbox::User=root opendoas',
+      temp.path,
+    ]);
   } catch {
     return false;
   }
