@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { readFile, remove, restore, type Store, type Tx } from "../fs/mod.ts";
 import { Fault, toHex } from "../mq/mod.ts";
 import { askedBy } from "./asked.ts";
-import { type Compared, compareEffects, differsEvent, getEffects } from "./effects.ts";
+import { compareAfter, type Compared } from "./effects.ts";
 import { type Op, readEntry } from "./entry.ts";
 import { commandEnv } from "./environment.ts";
 import { branchOf, type Call, type Host, hostEnv, needCongruent } from "./host.ts";
@@ -70,7 +70,7 @@ interface Replay {
    */
   inPlace: { seq: number; id: Uint8Array; startedMs: number }[];
   /** How this host compared with what commands changed elsewhere, not recorded yet either. */
-  compared: { seq: number; compared: Compared }[];
+  compared: Compared[];
 }
 
 /** Applies what this host lacks. See the verb `up` in VERBS for every promise; throws a fault where it stops. */
@@ -202,7 +202,7 @@ async function needContents(call: Call, seq: number, roots: string[]): Promise<v
 /** Records the ends of file entries that are in place, and what was compared. */
 function recordInPlace(tx: Tx, replay: Replay): void {
   const { host } = replay.call;
-  for (const { seq, compared } of replay.compared.splice(0)) host.history.compared(tx, seq, compared);
+  for (const compared of replay.compared.splice(0)) host.history.compared(tx, compared);
   for (const { seq, id, startedMs } of replay.inPlace.splice(0)) {
     host.history.intent(tx, { seq, id, boot: host.boot, startedMs });
     host.history.ended(tx, seq, { status: 0, endedMs: host.clock.wall() });
@@ -264,12 +264,8 @@ async function applyOne(replay: Replay, store: Store, step: Step): Promise<void>
       if (step.last) replay.inPlace.push({ seq, id, startedMs });
       return;
     }
-    case "effects": {
-      const compared = await compareEffects(await getEffects(store, toHex(op.list)));
-      replay.compared.push({ seq, compared });
-      if (compared.differs > 0) replay.call.emit(differsEvent(seq, compared));
-      return;
-    }
+    case "effects":
+      return void replay.compared.push(...await compareAfter(replay.call, store, seq, toHex(op.list)));
     case "exec":
       return await applyExec(replay, store, { ...step, op }, startedMs);
     default:

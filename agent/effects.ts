@@ -15,7 +15,8 @@ import {
   showPath,
   type Store,
 } from "../fs/mod.ts";
-import { type Cbor, compareBytes, concat, decode, encode, Fault } from "../mq/mod.ts";
+import { type Cbor, compareBytes, concat, decode, encode, errnoCode, Fault } from "../mq/mod.ts";
+import type { Call } from "./host.ts";
 import {
   differencesKeptMax,
   effectsBytesMax,
@@ -44,19 +45,11 @@ export interface Differs {
   what: (Difference | "unreadable")[];
 }
 
-/** How a host compares with effects: how many paths differ, and the first of them. */
+/** How a host compares with the effects of an entry: how many paths differ, and the first of them. */
 export interface Compared {
+  seq: number;
   differs: number;
   first: Differs[];
-}
-
-/** What is told where a replay came out differently. */
-export function differsEvent(seq: number, { differs, first }: Compared) {
-  const [{ path, what } = { path: "", what: [] }] = first;
-  const text = `${seq}  ${differs} paths are not as on the origin, first ${path} (${
-    what.join(", ")
-  }): isconf show ${seq}`;
-  return { event: "differs", text, seq, differs, first };
 }
 
 /**
@@ -78,9 +71,9 @@ export async function effectsOf(changed: Iterable<Uint8Array>, unseen: string[])
   return { paths, unseen };
 }
 
-/** How this host differs from what the effects say. */
-export async function compareEffects({ paths }: Effects): Promise<Compared> {
-  const compared: Compared = { differs: 0, first: [] };
+/** How this host differs from what the effects of an entry say. */
+export async function compareEffects(seq: number, { paths }: Effects): Promise<Compared> {
+  const compared: Compared = { seq, differs: 0, first: [] };
   for (const { path, ...said } of paths) {
     const what = await differencesFrom(path, said);
     if (what.length === 0) continue;
@@ -90,12 +83,36 @@ export async function compareEffects({ paths }: Effects): Promise<Compared> {
   return compared;
 }
 
-/** How one path of this host differs from what was said of it; "unreadable" where it cannot be reached safely. */
+/** Compares after a replay, and tells of it; nothing where the list is none. No replay stops because of that. */
+export async function compareAfter(
+  { host, emit }: Pick<Call, "host" | "emit">,
+  store: Store,
+  seq: number,
+  list: string,
+): Promise<Compared[]> {
+  try {
+    const compared = await compareEffects(seq, await getEffects(store, list));
+    const { differs, first: [{ path, what } = { path: "", what: [] }] } = compared;
+    if (differs > 0) {
+      const text = `${differs} paths are not as on the origin, first ${path} (${
+        what.join(", ")
+      }): isconf show ${seq}`;
+      emit({ event: "differs", text: `${seq}  ${text}`, ...compared });
+    }
+    return [compared];
+  } catch (e) {
+    if (!(e instanceof Fault) || e.kind !== "corrupt") throw e;
+    host.log(`entry ${seq}: ${e.message}`);
+    return [];
+  }
+}
+
+/** How one path of this host differs from what was said of it; "unreadable" where it cannot be reached, or not safely. */
 export async function differencesFrom(path: Uint8Array, said: Look): Promise<Differs["what"]> {
   try {
     return lookDifferences(said, await look(path, () => said.sha256.length > 0));
   } catch (e) {
-    if (e instanceof Fault && e.kind === "refused") return ["unreadable"];
+    if (e instanceof Fault || errnoCode(e) !== undefined) return ["unreadable"];
     throw e;
   }
 }

@@ -5,9 +5,17 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { MemoryStore } from "../fs/mod.ts";
+import { MemoryStore, putFile } from "../fs/mod.ts";
 import { type Cbor, encode, Fault, toHex } from "../mq/mod.ts";
-import { compareEffects, type Effects, effectsOf, getEffects, putEffects, readEffects } from "./effects.ts";
+import {
+  compareAfter,
+  compareEffects,
+  type Effects,
+  effectsOf,
+  getEffects,
+  putEffects,
+  readEffects,
+} from "./effects.ts";
 import { differencesKeptMax, effectsBytesMax, effectsHashedMax } from "./limits.ts";
 
 function tempDir(t: { after(fn: () => void): void }): string {
@@ -49,7 +57,7 @@ test("effects go into a store and come out as they were, and the same disk does 
     link: ["link", 32],
     secret: ["file", 0],
   });
-  assert.deepEqual(await compareEffects(effects), { differs: 0, first: [] });
+  assert.deepEqual(await compareEffects(7, effects), { seq: 7, differs: 0, first: [] });
   fs.writeFileSync(`${dir}/file`, "y");
   fs.unlinkSync(`${dir}/link`);
   fs.symlinkSync("elsewhere", `${dir}/link`);
@@ -57,7 +65,7 @@ test("effects go into a store and come out as they were, and the same disk does 
   fs.writeFileSync(`${dir}/secret`, "4321");
   fs.mkdirSync(`${dir}/gone`);
   fs.unlinkSync(`${dir}/dir/hidden`);
-  const { differs, first } = await compareEffects(effects);
+  const { differs, first } = await compareEffects(7, effects);
   assert.deepEqual([differs, first.map(({ path, what }) => [path.slice(dir.length + 1), ...what])], [5, [
     ["dir", "mode"],
     ["dir/hidden", "missing"],
@@ -65,6 +73,20 @@ test("effects go into a store and come out as they were, and the same disk does 
     ["gone", "not removed"],
     ["link", "content"],
   ]]);
+});
+
+test("a list that is none stops no replay, and nothing is said to be congruent", async () => {
+  const store = new MemoryStore();
+  const logged: string[] = [];
+  const call = { host: { log: (line: string) => void logged.push(line) }, emit: assert.fail } as never;
+  const { id } = await putFile(
+    store,
+    (async function* () {
+      yield encode({ v: 3 });
+    })(),
+  );
+  assert.deepEqual(await compareAfter(call, store, 7, id), []);
+  assert.match(logged[0]!, /^entry 7: what a command changed is said in a way/);
 });
 
 test("a path that others can bend, a fifo and a device are looked at without being opened", async (t) => {
@@ -75,7 +97,7 @@ test("a path that others can bend, a fifo and a device are looked at without bei
   const effects = await effectsOf(bytesOf(`${dir}/shared/in/x`), []);
   fs.rmdirSync(`${dir}/shared/in`);
   fs.symlinkSync("/etc", `${dir}/shared/in`);
-  assert.deepEqual((await compareEffects(effects)).first.map(({ what }) => what), [["unreadable"]]);
+  assert.deepEqual((await compareEffects(7, effects)).first.map(({ what }) => what), [["unreadable"]]);
   const { paths } = await effectsOf(bytesOf("/dev/null"), []);
   assert.equal(paths[0]?.kind, "other");
 });
@@ -87,7 +109,7 @@ test("only so many differences are kept by name; a list that is too long is not 
     ...absent,
     kind: "dir" as const,
   }));
-  const compared = await compareEffects({ paths, unseen: [] });
+  const compared = await compareEffects(7, { paths, unseen: [] });
   assert.deepEqual([compared.differs, compared.first.length], [differencesKeptMax + 7, differencesKeptMax]);
   const long = { ...paths[0]!, path: Buffer.alloc(effectsBytesMax + 1, 0x2f) };
   assert.equal(await putEffects(new MemoryStore(), { paths: [long], unseen: [] }), undefined);
@@ -104,7 +126,7 @@ test("of very much only the first is hashed, and the rest is compared without", 
     32,
     0,
   ]]);
-  assert.deepEqual(await compareEffects(effects), { differs: 0, first: [] });
+  assert.deepEqual(await compareEffects(7, effects), { seq: 7, differs: 0, first: [] });
 });
 
 test("what is no list of effects is refused, whatever it is", () => {

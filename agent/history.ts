@@ -93,7 +93,7 @@ export class History {
   }
 
   /** How this host compared with the origin after an entry. */
-  compared(tx: Tx, seq: number, { differs, first }: Compared): void {
+  compared(tx: Tx, { seq, differs, first }: Compared): void {
     const text = differs === 0 ? null : JSON.stringify(first);
     tx.run("UPDATE history SET differs = ?, differences = ? WHERE seq = ?", differs, text, seq);
   }
