@@ -8,6 +8,7 @@ import {
   closeFd,
   errnoCode,
   FAN,
+  Fault,
   type FileEvent,
   listenToFiles,
   openAt,
@@ -17,7 +18,13 @@ import {
   readNames,
   statAt,
 } from "../mq/mod.ts";
-import { effectsNamesMax, effectsPathsMax, effectsReadMs } from "./limits.ts";
+import {
+  effectsLastReads,
+  effectsNamesMax,
+  effectsPathsMax,
+  effectsReadMs,
+  effectsReadsMax,
+} from "./limits.ts";
 import { inert } from "./names.ts";
 import type { Home } from "./paths.ts";
 import { holdsFiles, isIn, type Mount, placesOf, readMounts } from "./preview_mounts.ts";
@@ -77,17 +84,21 @@ export class KernelWatch implements EffectsWatch {
   }
 
   begin(): Watching | undefined {
-    const mounts = readMounts(fs.readFileSync("/proc/self/mountinfo"));
-    const own = [this.#home.state, this.#home.run].flatMap((dir) => placesOf(mounts, fs.realpathSync(dir)));
-    const { watched, unseen } = listenTo(mounts);
-    if (watched.length === 0) {
-      if (!this.#isTold) {
-        this.#log(`what commands change is not recorded: ${unseen.join(", ")} cannot be listened to`);
-      }
-      this.#isTold = true;
-      return undefined;
+    try {
+      const mounts = readMounts(fs.readFileSync("/proc/self/mountinfo"));
+      const own = [this.#home.state, this.#home.run].flatMap((dir) => placesOf(mounts, fs.realpathSync(dir)));
+      const { watched, unseen } = listenTo(mounts);
+      if (watched.length > 0) return new Listening(this.#clock, watched, unseen, [...LEFT_OUT, ...own]);
+      this.#tell(`${unseen.join(", ")} cannot be listened to`);
+    } catch (e) {
+      this.#tell(Fault.from("exec", e).message); // the command matters more
     }
-    return new Listening(this.#clock, watched, unseen, [...LEFT_OUT, ...own]);
+    return undefined;
+  }
+
+  #tell(why: string): void {
+    if (!this.#isTold) this.#log(`what commands change is not recorded: ${why}`);
+    this.#isTold = true;
   }
 }
 
@@ -156,7 +167,7 @@ class Listening implements Watching {
 
   end(): Changed | undefined {
     try {
-      this.#read();
+      this.#read(effectsReadsMax * effectsLastReads);
       if (this.#isTooMuch) return undefined;
       const paths = new Set<string>();
       for (const one of this.#watched) {
@@ -181,17 +192,24 @@ class Listening implements Watching {
 
   #readLater(): void {
     this.#cancel = this.#clock.after(effectsReadMs, () => {
-      this.#read();
-      if (!this.#isTooMuch) this.#readLater();
+      try {
+        this.#read(effectsReadsMax, true);
+      } catch {
+        this.#isTooMuch = true; // whatever it is, what is known is not all
+      }
+      if (this.#isTooMuch) this.drop(); // nobody is to go on telling
+      else this.#readLater();
     });
   }
 
-  /** Takes everything that the kernel has to tell until now. */
-  #read(): void {
+  /** Takes what the kernel has to tell until now, in at most `reads` pieces of each file system; more is `isMore`, or too much. */
+  #read(reads: number, isMore = false): void {
     for (const one of this.#watched) {
+      let left = reads;
       for (let events = readFileEvents(one.events); events.length > 0; events = readFileEvents(one.events)) {
         for (const event of events) this.#take(one, event);
-        if (this.#isTooMuch) return;
+        if (--left === 0) this.#isTooMuch ||= !isMore;
+        if (this.#isTooMuch || left === 0) break;
       }
     }
   }
