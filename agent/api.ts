@@ -12,6 +12,7 @@ import { addSecretRoutes } from "./api_secret.ts";
 import { CONTENT_MAY, type ContentMay } from "./content.ts";
 import { actOf } from "./confirmations.ts";
 import type { Actor, Call, Host, Progress } from "./host.ts";
+import { readJson } from "./json.ts";
 import { requestBytesMax, streamQueueBytesMax } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
 import type { Rule } from "./rules.ts";
@@ -217,10 +218,9 @@ async function jsonBody(c: Context, op: string): Promise<Record<string, unknown>
   }
   if (bytes > requestBytesMax) throw usage(op, `the body is longer than ${requestBytesMax} bytes`);
   try {
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
-    return text === "" ? {} : JSON.parse(text);
+    return bytes === 0 ? {} : readJson(Buffer.concat(chunks)) as Record<string, unknown>;
   } catch {
-    throw usage(op, "the body is not JSON"); // what the parser says of it helps nobody
+    throw usage(op, "the body is not JSON, or has a name twice"); // what the parser says of it helps nobody
   }
 }
 

@@ -27,11 +27,22 @@ export function percentBytes(text: string): Uint8Array {
   return Buffer.from(plain, "latin1");
 }
 
-/** The body of a request, piece by piece. */
+/** The body of a request, piece by piece. Throws gone when the caller goes away before its end. */
 export async function* bodyOf(c: Context): AsyncIterable<Uint8Array> {
   const body = c.req.raw.body;
   if (body === null) return;
-  yield* body as unknown as AsyncIterable<Uint8Array>;
+  const source = (body as unknown as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  const next = () =>
+    source.next().catch(() => {
+      throw new Fault("api", "gone", "the caller went away before it had said all", {
+        hint: "isconf status",
+      });
+    });
+  try {
+    for (let got = await next(); !got.done; got = await next()) yield got.value;
+  } finally {
+    await source.return?.();
+  }
 }
 
 /**

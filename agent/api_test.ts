@@ -41,6 +41,43 @@ test("every verb that runs in the agent has a route; only those that read answer
   assert.equal(host.agent.host.keeper.holder("main"), undefined);
 });
 
+test("each endpoint times each role: what no line permits is denied at every route that there is, also at one that is made tomorrow", async (t) => {
+  const host = await makeFirstHost(t, { policy: "permit root\npermit nobody do pin\n" });
+  const app = makeApi(host.agent.host, host.acts);
+  const id = "nothing-of-that-name";
+  const routes = [
+    ...new Set(app.routes.filter(({ path }) => path !== "/*").map(({ method, path }) => `${method} ${path}`)),
+  ];
+  assert.ok(routes.length > VERBS.filter((verb) => verb.run).length, routes.join());
+  const ask = async (route: string, actor: { uid: number; name: string }) => {
+    const [method, path] = route.split(" ") as [string, string];
+    const place = path.replaceAll(/:[a-z]+(\{[^/]*\})?/gi, id).replace("*", id).replace(/\/$/, "");
+    const init = method === "GET" ? {} : { body: "{}", headers: { "content-type": "application/json" } };
+    const answer = await app.fetch(new Request(`http://isconf${place}`, { method, ...init }), { actor });
+    return { status: answer.status, text: await answer.text() };
+  };
+  /** What everybody who has a way in may, because it is the way to answer a confirmation. */
+  const forAll = VERBS.filter((verb) => verb.forAll).map(({ name }) => `POST /v1/${name}`);
+  const stranger = { uid: 4321, name: "stranger" }, guest = { uid: 65534, name: "nobody" };
+  const reads = new Set(VERBS.filter((verb) => verb.kind === "reads").map(({ name }) => name));
+  for (const route of routes) {
+    const name = /^[A-Z]+ \/v1\/([a-z]+)/.exec(route)?.[1] ?? "";
+    const { status, text } = await ask(route, stranger);
+    // Arguments are checked before: what is no request at all is denied by nobody.
+    assert.ok(status === 403 || status === 400, `${route}: ${status} ${text}`);
+    if (status === 400) assert.equal(JSON.parse(text).kind, "usage", route);
+    const again = await ask(route, guest);
+    const isOpen = reads.has(name) || name === "pin" || forAll.includes(route) ||
+      ["GET /v1/blob", "GET /v1/bundle", "GET /v1/secret"].some((open) => route.startsWith(open));
+    assert.equal(
+      isOpen || [400, 403].includes(again.status),
+      true,
+      `${route}: ${again.status} ${again.text}`,
+    );
+  }
+  assert.equal(host.agent.host.keeper.holder("main"), undefined);
+});
+
 test("a fault is a problem with kind, hint and exit code", async (t) => {
   const { send } = await api(t);
   const answer = await send("POST", "/v1/ci", {});
@@ -65,6 +102,8 @@ test("bodies that are no JSON object, of another type, or too deep are refused a
     '{"message":["\\ud800"]}',
     '{"message":{"a":1}}',
     '{"__proto__":{"message":["x"]}}',
+    '{"message":["x"],"message":["y"]}',
+    '{"message":["x"],"mess\\u0061ge":["y"]}',
     `{"message":["x"],"more":${"9".repeat(400)}}`,
   ];
   for (const body of bad) {

@@ -10,7 +10,8 @@ import { commandEnv } from "./environment.ts";
 import { branchOf, type Call, type Host, hostEnv, needCongruent } from "./host.ts";
 import { needNewest } from "./fresh.ts";
 import { aheadBytesMin, prefetchEntriesMax } from "./limits.ts";
-import { commandLine, inert } from "./names.ts";
+import { shownLine } from "./mask.ts";
+import { inert } from "./names.ts";
 import { opText } from "./optext.ts";
 import { Prefetched } from "./prefetch.ts";
 import type { Freshness } from "./replica.ts";
@@ -320,7 +321,7 @@ async function applyExec(
   }
   const end = await running.ended;
   const endedMs = host.clock.wall();
-  const what = inert(commandLine(op.argv));
+  const what = inert(shownLine(op.argv));
   host.db.write((tx) => {
     host.executions.ended(tx, execution, { ...end, endedMs });
     if (!step.last && end.status === 0) return;

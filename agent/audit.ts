@@ -22,10 +22,10 @@ export function auditOf(
   home: Home,
   clock: Clock,
   log: (line: string) => void,
-): (event: ExecutionEvent, row: Execution) => void {
+): (event: ExecutionEvent, row: Execution, chain: string) => void {
   let complaint = "";
-  return (event, row) => {
-    const said = fieldsOf(event, row);
+  return (event, row, chain) => {
+    const said = fieldsOf(event, row, chain);
     if (home.system && tellJournald(said)) return;
     try {
       append(auditFile(home), `${inertJson({ time: new Date(clock.wall()).toISOString(), ...said })}\n`);
@@ -39,7 +39,7 @@ export function auditOf(
 }
 
 /** Names as journald wants them: capitals and underscores. Each value is inert, whoever it comes from. */
-function fieldsOf(event: ExecutionEvent, row: Execution): Record<string, string> {
+function fieldsOf(event: ExecutionEvent, row: Execution, chain: string): Record<string, string> {
   const { source } = row;
   const command = commandOf(row.argv);
   const end = row.status === null ? row.why ?? "" : `status ${row.status}`;
@@ -68,6 +68,7 @@ function fieldsOf(event: ExecutionEvent, row: Execution): Record<string, string>
     ISCONF_CALLER_CWD: source?.cwd,
     ISCONF_STATUS: row.status,
     ISCONF_WHY: row.why,
+    ISCONF_CHAIN: chain,
   };
   return Object.fromEntries(
     Object.entries(fields).flatMap(([name, value]) =>

@@ -47,7 +47,7 @@ const linesOf = (file: string) =>
 
 test("each event is one line of JSON that can do nothing to a terminal, in a file of mode 0600", (t) => {
   const { home, tell } = makeHome(t);
-  for (const event of ["begun", "ended", "refused"] as const) tell(event, ROW);
+  for (const event of ["begun", "ended", "refused"] as const) tell(event, ROW, "c0ffee");
   const file = auditFile(home);
   assert.equal(fs.statSync(file).mode & 0o777, 0o600);
   assert.doesNotMatch(fs.readFileSync(file, "utf8"), /[^\P{Cc}\n]|[\u202e\u2028]/u);
@@ -57,6 +57,7 @@ test("each event is one line of JSON that can do nothing to a terminal, in a fil
     for (const text of Object.values(one)) assert.doesNotMatch(String(text), /\p{Cc}/u);
   }
   assert.equal(lines[1].ISCONF_CALLER_TTY, "pts/3");
+  assert.equal(lines[1].ISCONF_CHAIN, "c0ffee");
   assert.match(lines[1].MESSAGE, /^alice \(ended\) exec as root: \/bin\/echo \$'a.*; status 0$/);
   assert.match(lines[2].MESSAGE, /^alice may not exec/);
 });
@@ -77,13 +78,13 @@ test("what is told to journald is fields whose lengths are said, whatever is in 
 test("a long command is cut; a file that is full becomes an older one, and only so many are kept", (t) => {
   const { home, tell } = makeHome(t);
   const row = { ...ROW, argv: ["/bin/echo", "x".repeat(60_000)] };
-  tell("begun", row);
+  tell("begun", row, "");
   const size = fs.statSync(auditFile(home)).size;
   assert.ok(size < 3 * auditArgvBytesMax, `${size}`);
   const file = auditFile(home);
   for (let i = 0; i < auditFilesKept + 3; i++) {
     fs.truncateSync(file, auditFileBytesMax - 10);
-    tell("begun", { ...row, n: i });
+    tell("begun", { ...row, n: i }, "");
   }
   const names = fs.readdirSync(home.state).sort();
   const older = Array.from({ length: auditFilesKept }, (_, i) => `commands.log.${i + 1}`);
@@ -95,7 +96,7 @@ test("a link in the place of the file is not followed; that it is not written is
   const { home, tell, logged } = makeHome(t);
   const target = path.join(home.state, "target");
   fs.symlinkSync(target, auditFile(home));
-  for (let i = 0; i < 3; i++) tell("begun", ROW);
+  for (let i = 0; i < 3; i++) tell("begun", ROW, "");
   assert.equal(fs.existsSync(target), false);
   assert.equal(logged.length, 1);
   assert.match(logged[0]!, /^the audit file is not written: /);

@@ -11,7 +11,8 @@ import { certified, type Held, type Proposal } from "./keeper.ts";
 import type { Granted } from "./keepers.ts";
 import { entriesPerCommitMax } from "./limits.ts";
 import { claim, finish, needLock, needRole, nextTerm } from "./locks.ts";
-import { commandLine, inert } from "./names.ts";
+import { shownLine } from "./mask.ts";
+import { inert } from "./names.ts";
 import type { PendingRow } from "./pending.ts";
 import { NO_PROOF } from "./promises.ts";
 import type { Policy } from "./trust.ts";
@@ -245,7 +246,7 @@ function needSettled(item: WipItem): void {
       hint: "isconf reboot --now",
     });
   }
-  const what = item.op.op === "exec" ? inert(commandLine(item.op.argv)) : item.op.op;
+  const what = item.op.op === "exec" ? inert(shownLine(item.op.argv)) : item.op.op;
   throw new Fault("ci", "uncertain", `work ${item.n} was started and its end is not known: ${what}`, {
     hint: `isconf wip done ${item.n} if it finished, isconf wip again ${item.n} to take it out and repeat it`,
   });

@@ -158,11 +158,15 @@ function rawTerminal() {
   const shown = [1, 2].find((fd) => tty.isatty(fd)); // both may go elsewhere
   const screen = shown === undefined ? undefined : new tty.WriteStream(shown);
   const size = () => screen === undefined ? "" : `${screen.rows}x${screen.columns}`;
+  // Node looks at the size again for process.stdout only, which is not to be touched here.
+  const look = () => (screen as unknown as { _refreshSize(): void } | undefined)?._refreshSize();
+  process.on("SIGWINCH", look);
   return {
     keys: keys as AsyncIterable<Uint8Array>,
     size,
     onResize: (fn: (size: string) => void) => void screen?.on("resize", () => fn(size())),
     restore() {
+      process.off("SIGWINCH", look);
       keys.setRawMode(false);
       keys.destroy();
       screen?.destroy();

@@ -9,6 +9,7 @@ import { confirm } from "./confirm_here.ts";
 import type { BundleArgs } from "./content_bundle.ts";
 import type { CatArgs, GetArgs, PutArgs } from "./content_main.ts";
 import type { OciArgs } from "./content_oci.ts";
+import { bareEnv } from "./environment.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
 import { currentDirectory } from "./paths.ts";
@@ -105,6 +106,11 @@ async function runAgent(cli: Cli, args: Args): Promise<number> {
     throw new Fault("agent", "usage", `there is no role ${inert(role)}`, { hint: "isconf help agent" });
   }
   const { homeOption, globals } = cli;
+  const env = bareEnv(process.env);
+  // The same process, from its beginning: what was loaded, or would be written at the end, is not there any more.
+  if (env !== undefined && args.ready !== true) {
+    process.execve!("/proc/self/exe", ["isconf", ...process.argv.slice(2)], env);
+  }
   process.removeAllListeners("uncaughtException"); // an agent's bug ends it loudly, with the stack in its log
   try {
     const home = homeOption === undefined ? {} : { home: homeOption };

@@ -5,17 +5,40 @@ import * as fs from "node:fs";
 import * as net from "node:net";
 import * as path from "node:path";
 import { Fault } from "../mq/mod.ts";
+import { inert } from "./names.ts";
 
 /** Where the agent listens for us. */
 export interface Where {
   socket: string;
   /** The confirmation under which something is asked for. */
   confirmed?: string;
+  /** Whether it is the agent that has named it. */
+  isTold?: boolean;
+}
+
+/**
+ * Throws denied when somebody else could have made the socket, as where an agent of root's or ours is expected: they would be told
+ * passwords and secrets. What cannot be looked at is said when it is connected to.
+ */
+function needTrusted({ socket, isTold }: Where): void {
+  if (isTold) return;
+  const dir = path.dirname(socket);
+  const st = fs.lstatSync(dir, { throwIfNoEntry: false });
+  if (st === undefined || ([0, process.geteuid?.()].includes(st.uid) && (st.mode & 0o022) === 0)) return;
+  throw new Fault(
+    "connect",
+    "denied",
+    `${inert(dir)} is not root's or yours alone: who answers there could be anybody`,
+    {
+      hint: `ls -ld ${inert(dir)}`,
+    },
+  );
 }
 
 /** Connects, or says that there is no agent, or that we may not talk to it. */
 export function connect(where: Where): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
+    needTrusted(where);
     const socket = net.connect(where.socket);
     socket.once("connect", () => {
       socket.removeAllListeners("error");
@@ -161,7 +184,11 @@ export async function readHead(
   }
 }
 
-async function* bodyBytes(source: AsyncIterator<Uint8Array>, rest: Uint8Array): AsyncIterable<Uint8Array> {
+/** The rest of an answer, until the connection ends. */
+export async function* bodyBytes(
+  source: AsyncIterator<Uint8Array>,
+  rest: Uint8Array,
+): AsyncIterable<Uint8Array> {
   if (rest.length > 0) yield rest;
   for (;;) {
     let next;

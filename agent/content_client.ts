@@ -42,7 +42,8 @@ export class ContentSession {
   ): Promise<ContentSession> {
     const answer = await request(where, "POST", "/v1/content", { json: { may } });
     await needOk(answer);
-    const socket = await connect(JSON.parse(await textOf(answer)) as Where);
+    const told = JSON.parse(await textOf(answer)) as Where;
+    const socket = await connect({ ...told, isTold: true });
     const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
     sendFiles(fd, file === undefined ? [] : [file]);
     return new ContentSession(socket, progress);

@@ -5,7 +5,9 @@ import * as http from "node:http";
 import type * as net from "node:net";
 import type { Duplex } from "node:stream";
 import { type Clock, Fault, peerCredentials } from "../mq/mod.ts";
+import { PROBLEM, problemOf } from "./api_problem.ts";
 import type { Peer } from "./caller.ts";
+import { foreignness } from "./foreign.ts";
 import type { Actor } from "./host.ts";
 import { connectionsPerUidMax, doorCloseMs, requestBytesMax, requestHeadMs } from "./limits.ts";
 import { type Home, socketOf } from "./paths.ts";
@@ -93,13 +95,22 @@ function makeServer(actor: Actor, handlers: DoorHandlers, log: (line: string) =>
   });
   server.maxConnections = connectionsPerUidMax;
   const peers = new WeakMap<net.Socket, Peer>();
+  const foreign = new WeakMap<Duplex, Fault>();
+  const said = new Set<string>(); // each reason is logged once, however often somebody comes
   const isCaller = (socket: net.Socket): boolean => {
     try {
       const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd;
       if (fd === undefined || fd < 0) return false;
       const { uid, pid } = peerCredentials(fd);
+      if (uid !== actor.uid && uid !== 0) return false;
       peers.set(socket, { uid, pid });
-      return uid === actor.uid || uid === 0;
+      const why = foreignness({ uid, pid });
+      if (why !== undefined) {
+        foreign.set(socket, refusal(why));
+        if (!said.has(why)) log(`a caller on the socket of uid ${actor.uid} was not let in: ${why}`);
+        said.add(why);
+      }
+      return true;
     } catch (e) {
       log(
         `a caller on the socket of uid ${actor.uid} could not be identified: ${
@@ -113,6 +124,11 @@ function makeServer(actor: Actor, handlers: DoorHandlers, log: (line: string) =>
     if (!isCaller(socket)) socket.destroy();
   });
   server.on("request", (req, res) => {
+    const fault = foreign.get(req.socket);
+    if (fault !== undefined) {
+      const head = { "content-type": PROBLEM, connection: "close" };
+      return void res.writeHead(fault.http, head).end(JSON.stringify(problemOf(fault)));
+    }
     if (Number(req.headers["content-length"] ?? 0) > requestBytesMax && !isStream(req)) {
       res.writeHead(413, { connection: "close" }).end();
       return;
@@ -120,11 +136,25 @@ function makeServer(actor: Actor, handlers: DoorHandlers, log: (line: string) =>
     handlers.request({ ...actor, peer: peers.get(req.socket)! }, req, res);
   });
   server.on("upgrade", (req, socket, head) => {
+    socket.on("error", () => socket.destroy()); // a caller that went away
+    const fault = foreign.get(socket);
+    if (fault !== undefined) {
+      const body = JSON.stringify(problemOf(fault));
+      const head = `content-type: ${PROBLEM}\r\nconnection: close\r\ncontent-length: ${
+        Buffer.byteLength(body)
+      }`;
+      return void socket.end(`HTTP/1.1 403 Forbidden\r\n${head}\r\n\r\n${body}`);
+    }
     handlers.upgrade({ ...actor, peer: peers.get(req.socket)! }, req, socket, head);
   });
   server.on("clientError", (_e, socket) => socket.destroy());
   return server;
 }
+
+const refusal = (why: string) =>
+  new Fault("door", "denied", `this caller is not let in: ${why}`, {
+    hint: "readlink /proc/$$/root /proc/$$/ns/user: from a container or chroot nobody is let in",
+  });
 
 /** Bodies of any length: blobs and bundles. */
 function isStream(req: http.IncomingMessage): boolean {

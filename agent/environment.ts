@@ -48,6 +48,19 @@ export function journaledEnv(
   return out;
 }
 
+/** Variables that Node, its libraries or the loader obey before any code of ours has a say. */
+const OBEYED =
+  /^(NODE_|OPENSSL_|SSL_|ICU_|UV_|V8_|SQLITE_|LD_|GLIBC_|MALLOC_|GCONV_PATH$|LOCPATH$|TZDIR$|TMPDIR$|HOSTALIASES$|RES_OPTIONS$)/;
+
+/** The environment that an agent has to begin anew with, when the one that it was given has variables that are obeyed. */
+export function bareEnv(given: Record<string, string | undefined>): Record<string, string> | undefined {
+  if (!Object.keys(given).some((name) => OBEYED.test(name))) return undefined;
+  const ours = Object.entries(given).filter(([name, value]) =>
+    name.startsWith("ISCONF_") && value !== undefined
+  );
+  return Object.fromEntries(ours) as Record<string, string>;
+}
+
 /** A locale or time zone: no path, no format, short (CVE-2014-9680 and its kin). */
 function isHarmless(value: string): boolean {
   return /^[A-Za-z0-9_.@:+/-]{1,64}$/.test(value) && !value.startsWith("/") && !value.startsWith(":") &&

@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 import { constants } from "node:os";
 import { encodeFrame, Fault, type Frame, FrameDecoder } from "../mq/mod.ts";
-import { connect, needOk, readHead, type Where } from "./client.ts";
+import { bodyBytes, connect, needOk, readHead, type Where } from "./client.ts";
 import { requestBytesMax } from "./limits.ts";
 import { STREAM, STREAM_PROTOCOL } from "./streamtypes.ts";
 
@@ -45,7 +45,7 @@ export async function execOver(
   const source = socket[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
   const { head, rest } = await readHead(source);
   if (!head.startsWith("HTTP/1.1 101")) {
-    await needOk({ status: 500, headers: new Map(), body: one(rest) });
+    await needOk({ status: 500, headers: new Map(), body: bodyBytes(source, rest) });
   }
   let hasBegun = false;
   let givenUp: number | undefined;
@@ -91,10 +91,6 @@ export async function execOver(
 /** Whether the agent says that the command runs from now on. */
 function isTurn(frame: Frame): boolean {
   return JSON.parse(Buffer.from(frame.body).toString("utf8")).event === "turn";
-}
-
-async function* one(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  yield bytes;
 }
 
 async function take(

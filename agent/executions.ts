@@ -3,6 +3,7 @@
 import type { Db, Reader, Tx } from "../fs/mod.ts";
 import { type Cbor, type Clock, decode, encode } from "../mq/mod.ts";
 import type { Source } from "./caller.ts";
+import { addLink, chainOf, checkChain, type Checked, dropLinks, hasChain, linkOf } from "./chain.ts";
 import {
   executionArgvBytesMax,
   executionsPerUidMax,
@@ -12,6 +13,7 @@ import {
   refusalsMs,
   refusalsPerUidMax,
 } from "./limits.ts";
+import { maskedArgv, maskedBytes } from "./mask.ts";
 
 /** intent: begun, its end is not known (yet). done, failed: its end is. refused: it was not run. */
 export type ExecutionState = "intent" | "done" | "failed" | "refused";
@@ -67,8 +69,8 @@ export class Executions {
   readonly #added = new Map<string, number>();
   /** Of each uid: refusals since when, and how many of them were not written. */
   readonly #refused = new Map<number, { sinceMs: number; count: number; lost: number }>();
-  /** Who else is told of what is durable here. It must not throw. */
-  tell: (event: ExecutionEvent, row: Execution) => void = () => {};
+  /** Who else is told of what is durable here, and the value of its link in the chain. It must not throw. */
+  tell: (event: ExecutionEvent, row: Execution, chain: string) => void = () => {};
 
   constructor(db: Db, clock: Clock) {
     this.#db = db;
@@ -77,7 +79,7 @@ export class Executions {
 
   /** What is about to run; it may when this is durable. `of`: the entry that is replayed. Returns its number. */
   begin(tx: Tx, asked: Asked, of?: { seq: number; id: Uint8Array }): number {
-    const n = this.#add(tx, { ...asked, argv: cut(asked.argv, executionArgvBytesMax) }, "intent", null, of);
+    const n = this.#add(tx, asked, executionArgvBytesMax, "intent", null, of);
     tx.onCommit(() => void this.#running.add(n));
     this.#tell(tx, "begun", n);
     return n;
@@ -88,8 +90,9 @@ export class Executions {
     const state = end.status === 0 ? "done" : "failed";
     tx.run(
       "UPDATE execution SET state = ?, status = ?, ended_ms = ?, output = ? WHERE n = ?",
-      ...[state, end.status, end.endedMs, end.output, n],
+      ...[state, end.status, end.endedMs, maskedBytes(end.output), n],
     );
+    addLink(tx, n, "ended");
     this.#tell(tx, "ended", n);
   }
 
@@ -99,6 +102,7 @@ export class Executions {
       "UPDATE execution SET state = 'failed', ended_ms = ?, why = ? WHERE n = ?",
       ...[this.#clock.wall(), why, n],
     );
+    addLink(tx, n, "ended");
     this.#tell(tx, "ended", n);
   }
 
@@ -111,14 +115,16 @@ export class Executions {
     }
     if (++seen.count > refusalsMax) return void seen.lost++;
     const whole = seen.lost === 0 ? why : `${why} (${seen.lost} more before it are not recorded)`;
-    const short = { ...asked, argv: cut(asked.argv, refusalArgvBytesMax) };
-    this.#db.write((tx) => this.#tell(tx, "refused", this.#add(tx, short, "refused", whole)));
+    this.#db.write((tx) =>
+      this.#tell(tx, "refused", this.#add(tx, asked, refusalArgvBytesMax, "refused", whole))
+    );
     seen.lost = 0;
   }
 
   /** What was work has become an entry. */
   becameEntry(tx: Tx, n: number, of: { seq: number; id: Uint8Array }): void {
     tx.run("UPDATE execution SET entry = ?, seq = ?, kept = 1 WHERE n = ?", of.id, of.seq, n);
+    addLink(tx, n, "entry");
   }
 
   /** The newest, newest last, without their outputs; of one uid, or of all. */
@@ -152,14 +158,26 @@ export class Executions {
     return this.#running.has(n);
   }
 
+  /** What of one uid's record, or of all, is not as it was written. */
+  check(uid?: number): Checked {
+    return this.#db.read((r: Reader) => checkChain(r, uid));
+  }
+
+  /** Whether something has that value of the chain. */
+  hasChain(chain: Uint8Array): boolean {
+    return this.#db.read((r: Reader) => hasChain(r, chain));
+  }
+
   #add(
     tx: Tx,
     asked: Asked,
-    state: ExecutionState,
+    argvBytesMax: number,
+    state: "intent" | "refused",
     why: string | null,
     of?: { seq: number; id: Uint8Array },
   ): number {
-    const { verb, uid, user, source, person, as, file, argv, cwd, rule } = asked;
+    const { verb, uid, user, source, person, as, file, cwd, rule } = asked;
+    const argv = cut(maskedArgv(asked.argv), argvBytesMax);
     if (of !== undefined) tx.run("UPDATE execution SET kept = 0 WHERE entry = ?", of.id);
     const { lastInsertRowid: n } = tx.run(
       `INSERT INTO execution (state, verb, entry, seq, uid, user, source, person, as_user, file, argv, cwd, rule, started_ms,
@@ -167,11 +185,15 @@ export class Executions {
       ...[state, verb, of?.id ?? null, of?.seq ?? null, uid, user, JSON.stringify(source), person, as],
       ...[file, encode([...argv] as Cbor), cwd, rule, this.#clock.wall(), why, of === undefined ? 0 : 1],
     );
+    addLink(tx, n, state === "refused" ? "refused" : "begun");
     this.#prune(tx, uid, state === "refused");
     return n;
   }
 
-  /** Takes away the oldest of one uid, but what an entry last did here. Nobody's commands push out those of others. */
+  /**
+   * Takes away the oldest of one uid, but what an entry last did here, and what ended after one of those that stay had begun: so
+   * the chain is cut where it is old. Nobody's commands push out those of others.
+   */
   #prune(tx: Tx, uid: number, isRefused: boolean): void {
     const key = `${uid} ${isRefused}`;
     const added = (this.#added.get(key) ?? executionsPruneEach) + 1;
@@ -185,7 +207,16 @@ export class Executions {
       ...[uid, keep + 1],
     );
     if (newest.length > keep) {
-      tx.run(`DELETE FROM execution WHERE ${which} AND n <= ?`, uid, newest[keep]!.n);
+      const since = linkOf(tx, newest[keep - 1]!.n, "first");
+      const old = tx.all<{ n: number }>(
+        `SELECT n FROM execution WHERE ${which} AND n <= ?`,
+        ...[uid, newest[keep]!.n],
+      );
+      for (const { n } of old) {
+        if (linkOf(tx, n, "last") >= since) continue;
+        tx.run("DELETE FROM execution WHERE n = ?", n);
+        dropLinks(tx, n);
+      }
     }
     this.#added.set(key, 0);
   }
@@ -201,7 +232,7 @@ export class Executions {
     tx.onCommit(() => {
       if (event === "ended") this.#running.delete(n);
       const row = this.#read("NULL AS output", n);
-      if (row !== undefined) this.tell(event, row);
+      if (row !== undefined) this.tell(event, row, this.#db.read((r: Reader) => chainOf(r, n)));
     });
   }
 }

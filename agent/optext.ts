@@ -1,7 +1,8 @@
 // Optext: an operation in the words of the command line, safe to show. Not its JSON form (report.ts).
 import { toHex } from "../mq/mod.ts";
 import type { Op } from "./entry.ts";
-import { commandLine, inert } from "./names.ts";
+import { shownLine } from "./mask.ts";
+import { inert } from "./names.ts";
 
 /** One operation in the words of the command line, safe to show. */
 export function opText(op: Op): string {
@@ -11,7 +12,7 @@ export function opText(op: Op): string {
     case "delete":
       return `snap --delete ${inert(op.path)}`;
     case "exec":
-      return `exec ${op.user === "" ? "" : `--as ${inert(op.user)} `}${commandLine(op.argv)}`;
+      return `exec ${op.user === "" ? "" : `--as ${inert(op.user)} `}${shownLine(op.argv)}`;
     case "effects":
       return `effects on ${op.paths} paths`;
     case "branch":

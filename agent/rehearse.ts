@@ -8,7 +8,8 @@ import { type Op, readEntry } from "./entry.ts";
 import { commandEnv } from "./environment.ts";
 import { branchOf, type Call, hostEnv, needCongruent } from "./host.ts";
 import { needNoWip } from "./locks.ts";
-import { commandLine, inert } from "./names.ts";
+import { shownLine } from "./mask.ts";
+import { inert } from "./names.ts";
 import { opText } from "./optext.ts";
 import type { Preview, PreviewOptions, PreviewResult, Rehearsed } from "./preview.ts";
 import { type Command, type Ended, KeptOutput, ProcessRunner, pump, type Running, type Sink } from "./run.ts";
@@ -154,7 +155,7 @@ async function replayOne(
       const input = op.stdin === null ? null : toHex(op.stdin);
       const runner = new Found(host.clock, (o) => preview.startNext(o, input), file);
       const { status } = await recorded(call, command, file, author, runner);
-      if (status !== 0) return { status, why: inert(commandLine(op.argv)) };
+      if (status !== 0) return { status, why: inert(shownLine(op.argv)) };
     } else {
       return { status: 1, why: `an operation ${op.op} does not belong on a branch` };
     }

@@ -11,6 +11,7 @@ import { branchOf, type Call, type Host, hostEnv } from "./host.ts";
 import type { HistoryRow } from "./history.ts";
 import { logEntriesDefault, logEntriesMax } from "./limits.ts";
 import { locate } from "./locate.ts";
+import { maskedArgv, maskedEnv } from "./mask.ts";
 import { CONTROL, inert } from "./names.ts";
 import { nameOf } from "./trust.ts";
 import { findContent } from "./upkeep.ts";
@@ -153,7 +154,13 @@ export type OpJson = { op: string; [field: string]: unknown };
 export function opJson(op: Op): OpJson {
   if (op.op === "exec") {
     const stdin = op.stdin === null ? null : toHex(op.stdin);
-    return { ...op, umask: op.umask.toString(8).padStart(3, "0"), stdin };
+    return {
+      ...op,
+      argv: maskedArgv(op.argv),
+      env: maskedEnv(op.env),
+      umask: op.umask.toString(8).padStart(3, "0"),
+      stdin,
+    };
   }
   if (op.op === "file") return { ...op, tree: toHex(op.tree) };
   if (op.op === "effects") return { ...op, list: toHex(op.list) };

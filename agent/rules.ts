@@ -49,7 +49,16 @@ export interface Wish {
   /** Of what runs commands: whether they have this host's network. */
   network?: boolean;
   /** Of an `exec` or the preview of one: as whom, the file that would be run, its arguments, and whether it gets a terminal. */
-  command?: { as: string; file: string; args: readonly string[]; terminal: boolean };
+  command?: CommandWish;
+}
+
+export interface CommandWish {
+  as: string;
+  file: string;
+  args: readonly string[];
+  terminal: boolean;
+  /** Whether its file is what a path leads to as well; a directory, with a slash at the end: is in it. What denies asks. */
+  isFile?(path: string): boolean;
 }
 
 /** The rule that decides; undefined: none does, which denies. */
@@ -70,15 +79,14 @@ export function matches(rule: Rule, wish: Wish): boolean {
   if (command === undefined) return false; // the line speaks of commands
   if (as !== undefined && !as.includes(command.as)) return false;
   if (terminal !== undefined && terminal !== command.terminal) return false;
-  return rule.command === undefined || isCommand(rule.command, command);
+  return rule.command === undefined || isCommand(rule.command, command, rule.permit);
 }
 
-function isCommand(
-  { path, args }: CommandRule,
-  { file, args: given }: NonNullable<Wish["command"]>,
-): boolean {
+/** What is permitted has to be called what the line calls it; what is denied is so by whatever name. */
+function isCommand({ path, args }: CommandRule, command: CommandWish, permit: boolean): boolean {
+  const { file, args: given } = command;
   const isIn = path.endsWith("/") && file.startsWith(path) && !file.slice(path.length).includes("/");
-  if (file !== path && !isIn) return false;
+  if (file !== path && !isIn && (permit || command.isFile?.(path) !== true)) return false;
   if (args === undefined) return true;
   const { words, more } = args;
   return (more ? given.length >= words.length : given.length === words.length) &&

@@ -51,8 +51,24 @@ export class RuleBook {
 /** The rules of one file that only root or the agent's user can have written. Throws usage, denied or notFound. */
 export function readRules(file: string, verbs: readonly string[]): Rule[] {
   const text = readOwnFile(file);
-  if (text !== undefined) return parseRules(text, path.basename(file), verbs);
+  if (text !== undefined) {
+    needWhole(text, file);
+    return parseRules(text, path.basename(file), verbs);
+  }
   throw new Fault("policy", "notFound", `${inert(file)} does not exist`, { hint: "isconf policy show" });
+}
+
+/** Throws usage for a file whose last line does not end: of a line that is half written the half may permit more than the line. */
+function needWhole(text: string, file: string): void {
+  if (text === "" || text.endsWith("\n")) return;
+  throw new Fault(
+    "policy",
+    "usage",
+    `${inert(path.basename(file))}: its last line has no end: is it all there?`,
+    {
+      hint: `echo >>${inert(file)}, when it is`,
+    },
+  );
 }
 
 /** The policy files of a directory that nobody else can put one into; of none, nothing. Throws denied. */

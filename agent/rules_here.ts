@@ -8,7 +8,7 @@ import { inert } from "./names.ts";
 import { decisive, permittedBy, type Rule, type Wish } from "./rules.ts";
 import type { RuleBook } from "./rules_files.ts";
 import { isPassword } from "./password.ts";
-import { changeableBy } from "./rules_path.ts";
+import { changeableBy, isSameFile } from "./rules_path.ts";
 import { type Group, groupByName, type User, userNamed, userOfAgent, usersIn } from "./users.ts";
 
 /** What somebody wants of this host; the branch is this host's. */
@@ -118,6 +118,7 @@ export class HostRules {
    * @throws {Fault} denied, unless it is permitted; unconfirmed, when that line asks for a confirmation that is not shown
    */
   need(actor: Actor, want: Want, ticket: Ticket = NO_TICKET): Rule | undefined {
+    if (ticket.begins && !want.reads) this.#groups.clear(); // who was taken out of a group a moment ago is
     const { permit, rule, why } = this.judge(actor, want);
     if (permit) {
       if (rule?.confirm !== undefined && !want.reads) {
@@ -159,7 +160,7 @@ export class HostRules {
       ...(like && { like }),
       ...(branch && { branch }),
       ...(network !== undefined && { network }),
-      ...(command && { command }),
+      ...(command && { command: { ...command, isFile: (path: string) => isSameFile(command.file, path) } }),
     };
   }
 

@@ -1,5 +1,7 @@
 // rules here: the policy of a host as its callers meet it: at each verb, at the start of a command, when files change or break.
 import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
@@ -114,11 +116,24 @@ test("files that break: what was read before holds, and is said; at the start no
   await may();
   const breaks: [string, () => void][] = [
     ["no rule", () => add(host, "permit daemon do everything")],
+    ["a line that is half written, and would permit more than the whole", () => {
+      fs.writeFileSync(file(host), "permit daemon do lock,unlock\npermit daemon", { mode: 0o644 });
+    }],
+    ["no text", () => fs.writeFileSync(file(host), Uint8Array.of(0x70, 0xff, 0x0a))],
+    ["a NUL", () => fs.writeFileSync(file(host), "permit daemon\0\n")],
     ["others may write", () => fs.chmodSync(file(host), 0o666)],
     ["somebody else's", () => fs.chownSync(file(host), 1, 1)],
     ["a link", () => {
       fs.renameSync(file(host), `${file(host)}.old`);
       fs.symlinkSync(`${file(host)}.old`, file(host));
+    }],
+    ["a link that leads to itself", () => {
+      fs.rmSync(file(host));
+      fs.symlinkSync(file(host), file(host));
+    }],
+    ["a fifo", () => {
+      fs.rmSync(file(host));
+      execFileSync("mkfifo", [file(host)]);
     }],
     ["a directory", () => {
       fs.rmSync(file(host));
@@ -133,6 +148,7 @@ test("files that break: what was read before holds, and is said; at the start no
     make();
     await may();
     assert.notEqual((await as(host, "policy", { words: [] }) as PolicySaid).wrong, null, what);
+    assert.equal((await faultOf(() => as(host, "up", {}))).kind, "denied", what);
   }
   await host.stop();
   await host.start();
@@ -141,7 +157,104 @@ test("files that break: what was read before holds, and is said; at the start no
   fs.chmodSync(path.dirname(file(host)), 0o755);
   fs.writeFileSync(file(host), "permit daemon do lock,unlock\n");
   await may();
+  fs.writeFileSync(file(host), ""); // nothing is wrong with an empty one: it permits nothing
+  assert.equal((await faultOf(may)).kind, "denied");
 });
+
+test(
+  "a command that is denied is denied by every other name of its file, and its directory by every way to it",
+  { skip },
+  async (t) => {
+    const dir = fs.mkdtempSync("/root/.isconf-rules-");
+    t.after(() => fs.rmSync(dir, { recursive: true }));
+    fs.chmodSync(dir, 0o755);
+    const at = (name: string) => path.join(dir, name);
+    for (const name of ["tools", "bin"]) fs.mkdirSync(at(name));
+    fs.copyFileSync("/bin/true", at("bin/tool"));
+    fs.copyFileSync("/bin/true", at("tools/other"));
+    fs.linkSync(at("bin/tool"), at("hard"));
+    fs.symlinkSync(at("bin/tool"), at("soft"));
+    fs.symlinkSync(at("bin"), at("sbin"));
+    fs.symlinkSync(at("tools/other"), at("into"));
+    fs.symlinkSync("tools", at("way"));
+    const lines = [
+      "permit daemon",
+      `deny daemon cmd ${at("bin/tool")}`,
+      `deny daemon cmd ${at("tools/")}`,
+      "deny daemon cmd /bin/id args -u",
+    ];
+    const host = await hostWith(t, `${lines.join("\n")}\n`);
+    await as(host, "lock", { message: ["work"] });
+    for (
+      const name of [
+        "bin/tool",
+        "hard",
+        "soft",
+        "sbin/tool",
+        "bin/../bin/tool",
+        "tools/other",
+        "into",
+        "way/other",
+      ]
+    ) {
+      assert.equal((await faultOf(() => exec(host, at(name)))).kind, "denied", name);
+      assert.equal((await why(host, at(name))).permit, false, name);
+    }
+    assert.equal((await faultOf(() => exec(host, `/proc/self/root${at("bin/tool")}`))).kind, "denied");
+    for (const name of ["/usr/bin/id", "/bin/id", "id"]) {
+      assert.equal((await faultOf(() => exec(host, name, "-u"))).kind, "denied", name);
+      assert.deepEqual(await exec(host, name, "-g"), { status: 0, journaled: true }, name);
+    }
+    // What permits goes by the name alone.
+    fs.writeFileSync(file(host), `permit daemon do lock,unlock\npermit daemon cmd ${at("bin/tool")}\n`);
+    assert.deepEqual(await exec(host, at("bin/tool")), { status: 0, journaled: true });
+    for (const name of ["hard", "soft", "sbin/tool"]) {
+      assert.equal((await faultOf(() => exec(host, at(name)))).kind, "denied", name);
+    }
+  },
+);
+
+test(
+  "a file swapped between check and start, ten thousand times: never does the other run",
+  { skip },
+  async (t) => {
+    const dir = fs.mkdtempSync("/root/.isconf-rules-");
+    t.after(() => fs.rmSync(dir, { recursive: true }));
+    fs.chmodSync(dir, 0o755);
+    const theirs = path.join(dir, "theirs"), mark = path.join(dir, "mark");
+    fs.mkdirSync(theirs);
+    fs.copyFileSync("/bin/true", path.join(dir, "good"));
+    fs.writeFileSync(path.join(theirs, "evil"), `#!/bin/sh\ntouch ${mark}\n`, { mode: 0o755 });
+    fs.symlinkSync("../good", path.join(theirs, "tool"));
+    fs.chownSync(theirs, 1, 1);
+    // What root's is behind their link, what they name differently, and the link itself: whatever it points to at the moment.
+    const policy = ["good", "theirs/tool", "theirs/"].map((name) =>
+      `permit daemon cmd ${path.join(dir, name)}\n`
+    ).join("");
+    const host = await hostWith(t, `permit daemon do lock\n${policy}`);
+    await as(host, "lock", { message: ["work"] });
+    const script =
+      "while (1) { symlink 'evil', 'new'; rename 'new', 'tool'; symlink '../good', 'new'; rename 'new', 'tool' }";
+    const swap = spawn("setpriv", ["--reuid=1", "--regid=1", "--clear-groups", "perl", "-e", script], {
+      cwd: theirs,
+    });
+    try {
+      await until("it swaps", () => fs.readlinkSync(path.join(theirs, "tool")) === "evil");
+      const seen = new Map<string, number>();
+      for (let i = 0; i < 10_000; i++) {
+        const fault = await faultOf(() => exec(host, path.join(theirs, "tool")));
+        seen.set(fault.kind, (seen.get(fault.kind) ?? 0) + 1);
+      }
+      assert.equal(seen.get("denied"), 10_000, JSON.stringify([...seen]));
+      assert.deepEqual(await exec(host, path.join(dir, "good")), { status: 0, journaled: true });
+    } finally {
+      const gone = once(swap, "exit");
+      swap.kill("SIGKILL");
+      await gone;
+    }
+    assert.equal(fs.existsSync(mark), false);
+  },
+);
 
 test("a command that waits for its turn is judged again when it comes", { skip }, async (t) => {
   const host = await hostWith(t, "permit daemon\n");

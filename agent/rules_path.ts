@@ -1,4 +1,5 @@
-// Rules path: whether somebody could change what a rule lets them run: the file, or a directory on the way to it. Not the rule.
+// Rules path: whether somebody could change what a rule lets them run: the file, or a directory on the way to it; and whether two paths
+// lead to one file. Not the rule.
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { Fault } from "../mq/mod.ts";
@@ -38,6 +39,17 @@ export function changeableBy(file: string, uid: number): string | undefined {
     at = next;
   }
   return undefined;
+}
+
+/** Whether a path leads to this file, too: by links of any kind; a directory, with a slash at its end: whether the file is in it. */
+export function isSameFile(file: string, named: string): boolean {
+  try {
+    const one = named.endsWith("/") ? path.dirname(fs.realpathSync(file)) : file;
+    const [a, b] = [fs.statSync(one), fs.statSync(named)];
+    return a.dev === b.dev && a.ino === b.ino;
+  } catch {
+    return false; // what is not there is not the same
+  }
 }
 
 const partsOf = (text: string): string[] => text.split("/").filter((part) => part !== "" && part !== ".");

@@ -105,6 +105,17 @@ const MIGRATIONS: Migration[] = [{
     ALTER TABLE history ADD COLUMN differences TEXT;
     CREATE INDEX history_differs ON history (seq) WHERE differs > 0;
   `,
+}, {
+  version: 9,
+  name: "a chain over what was executed",
+  sql: `
+    CREATE TABLE execution_link (
+      i INTEGER PRIMARY KEY AUTOINCREMENT, n INTEGER NOT NULL, line TEXT NOT NULL, event TEXT NOT NULL,
+      before BLOB NOT NULL, chain BLOB NOT NULL) STRICT;
+    CREATE INDEX execution_link_of_line ON execution_link (line, i);
+    CREATE INDEX execution_link_of_n ON execution_link (n, i);
+    INSERT INTO meta (name, value) SELECT 'record', CAST(max(n) AS TEXT) FROM execution HAVING max(n) IS NOT NULL;
+  `,
 }];
 
 /** Opens agent.db. FULL: a lost row could repeat a command or fork a journal. */
@@ -123,7 +134,8 @@ export type MetaName =
   | "report"
   | "joining"
   | "head"
-  | "ahead";
+  | "ahead"
+  | "record";
 
 export function getMeta(db: Db, name: MetaName): string | undefined {
   return db.read((r: Reader) =>

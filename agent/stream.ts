@@ -7,6 +7,7 @@ import { encodeFrame, Fault, type Frame, readFrames } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import { needPermission } from "./api.ts";
 import type { Actor, Call, Host } from "./host.ts";
+import { readJson } from "./json.ts";
 import { previewPageBytes, requestBytesMax } from "./limits.ts";
 import type { Sink } from "./run.ts";
 import { isForwarded, parseWindowSize, STREAM, STREAM_PROTOCOL } from "./streamtypes.ts";
@@ -137,9 +138,11 @@ function* piecesOf(list: unknown[]): Generator<unknown[]> {
 
 function parseJson(body: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    return readJson(body);
   } catch {
-    throw new Fault("exec", "usage", "the arguments are not JSON", { hint: "isconf help exec" }); // the parser's words help nobody
+    throw new Fault("exec", "usage", "the arguments are not JSON, or have a name twice", {
+      hint: "isconf help exec",
+    }); // the parser's words help nobody
   }
 }
 

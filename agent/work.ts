@@ -13,7 +13,8 @@ import { branchOf, type Call, type Host, hostEnv, hostId, personPair } from "./h
 import type { Held } from "./keeper.ts";
 import { opBytesMax, pathBytesMax, stdinBytesMax } from "./limits.ts";
 import { giveBack, needLock, needRole } from "./locks.ts";
-import { checkPath, commandLine, inert, isPlainText } from "./names.ts";
+import { shownLine } from "./mask.ts";
+import { checkPath, inert, isPlainText } from "./names.ts";
 import type { Wish } from "./rules.ts";
 import { fileOf, type Running, type Sink } from "./run.ts";
 import type { WindowSize } from "./streamtypes.ts";
@@ -245,7 +246,7 @@ export async function dropWip(
     host.wip.dropAll(tx);
     host.pending.clear(tx);
     if (commands.length > 0) {
-      const what = commands[0]?.op.op === "exec" ? commandLine(commands[0].op.argv) : "";
+      const what = commands[0]?.op.op === "exec" ? shownLine(commands[0].op.argv) : "";
       setMeta(
         tx,
         "diverged",

@@ -209,6 +209,48 @@ testIn(
   },
 );
 
+testIn(
+  "a hard link to somebody else's file, where its name could be another's doing, is refused",
+  async (dir) => {
+    const store = new MemoryStore();
+    sh(
+      dir,
+      "mkdir own theirs shared open t; printf secret > shadow; chmod 600 shadow; printf x > plain; chown 65534 plain",
+    );
+    sh(dir, "chmod 755 . own; chown 65534 theirs; chmod 1777 shared; chmod 775 open");
+    for (const to of ["own", "theirs", "shared", "open"]) {
+      sh(
+        dir,
+        `ln shadow ${to}/s; ln plain ${to}/p; printf n > ${to}/n; chown 65534 ${to}/n`,
+      );
+    }
+    const refuses = async (name: string) =>
+      await assert.rejects(capture(store, join(dir, name)), {
+        kind: "refused",
+        message: /several names of a file/,
+      }, name);
+    for (const name of ["theirs/s", "shared/s", "shared/p", "open/s", "theirs", "shared"]) {
+      await refuses(
+        name,
+      );
+    }
+    for (const name of ["own/s", "own/p", "theirs/p", "shared/n", "theirs/n", "own"]) {
+      await capture(
+        store,
+        join(dir, name),
+      );
+    }
+    sh(dir, "mkdir theirs/deep; mv theirs/s theirs/deep/s; chown 65534 theirs/deep");
+    await refuses("theirs");
+    // All of its names are in the tree: it is nobody's from elsewhere.
+    sh(dir, "mkdir open/t; chmod 777 open/t; printf z > open/t/a; ln open/t/a open/t/b");
+    await capture(store, join(dir, "open/t"));
+    sh(dir, "rm theirs/deep/s");
+    await capture(store, join(dir, "theirs"));
+  },
+  asRoot,
+);
+
 testIn("a file that grows for ever ends the capture in bounded time", async (dir) => {
   const store = new MemoryStore();
   const path = join(dir, "f");

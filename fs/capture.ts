@@ -220,6 +220,7 @@ async function captureFile(
   using file = new Fd(openAt(dir, name, READ_FLAGS));
   checkSame(file.fd, stat);
   refuseDevice(job, file.fd, stat, path);
+  if (stat.nlink > (group?.names ?? 1)) refuseLinked(statAt(dir), stat, path);
   const runs = dataRuns(file.fd, stat);
   const meta = metaOf(stat, readXattrs(file.fd));
   const isSmall = runs === undefined && stat.size <= smallFileBytes && job.cutter === undefined;
@@ -263,6 +264,23 @@ async function* exactly(fd: number, runs: Run[], stat: Stat): AsyncGenerator<Uin
     yield piece;
   }
   if (left > 0 || readAt(fd, new Uint8Array(1), stat.size) > 0) throw new Changed();
+}
+
+/**
+ * A name of a file that has others outside of the tree, where somebody else could have made it: in a directory of theirs, of a file
+ * that is not. They need not be able to read it, and root, who is, is not to give it away.
+ */
+function refuseLinked(dir: Stat, file: Stat, path: Uint8Array): void {
+  const isTrusted = dir.uid === 0 ? (dir.mode & 0o022) === 0 : dir.uid === file.uid;
+  if (process.geteuid!() !== 0 || isTrusted) return;
+  throw new Fault(
+    "snap",
+    "refused",
+    `${showPath(path)} is one of several names of a file that others could have linked there`,
+    {
+      hint: `ls -li ${showPath(path)}; cp -p makes it a file of its own`,
+    },
+  );
 }
 
 function refuseDevice(job: Job, fd: number, stat: Stat, path: Uint8Array): void {

@@ -1,7 +1,7 @@
 // The verbs log, show and verify: the history of a branch, and what has run on this host.
 import { Fault } from "../../mq/mod.ts";
 import type { FilesVerified } from "../drift.ts";
-import type { ExecutionLine } from "../here.ts";
+import type { ExecutionLine, Verified } from "../here.ts";
 import { commandLine, inert } from "../names.ts";
 import type { LogLine } from "../report.ts";
 import { moment, outputLines, type Term } from "../term.ts";
@@ -11,26 +11,43 @@ interface LogArgs {
   branch?: string;
   last?: number;
   here: boolean;
+  verify: boolean;
+  chain?: string;
 }
 
-/** The entries of a branch, or the commands of this host. */
-type Logged = { branch: string; entries: LogLine[] } | { executions: ExecutionLine[] };
+/** The entries of a branch, the commands of this host, or that they are as they were recorded. */
+type Logged = { branch: string; entries: LogLine[] } | { executions: ExecutionLine[] } | {
+  verified: Verified;
+};
 
 export const logVerb: Verb<LogArgs, Logged> = {
   name: "log",
   summary: "the entries of the branch, or with --here what has run on this host, newest last",
   about:
-    "Each entry with its author, message, and how this host stands to it. --here: each command that exec or up has run here,\nalso those that failed, and what the policy refused, with who wanted it: your own, for root everybody's.",
-  examples: ["isconf log", "isconf log --last 5", "isconf log --here", "isconf log --branch @domain"],
+    "Each entry with its author, message, and how this host stands to it. --here: each command that exec or up has run here,\nalso those that failed, and what the policy refused, with who wanted it: your own, for root everybody's.\n--verify: whether anything of that record was changed, put in or taken away, by its chain of hashes. Whoever can write\nto all of it could make a new chain: --chain says whether a value is in it that journald was told (ISCONF_CHAIN).",
+  examples: [
+    "isconf log",
+    "isconf log --last 5",
+    "isconf log --here",
+    "isconf log --verify",
+    "isconf log --branch @domain",
+  ],
   args: {
     branch: { kind: "text", about: "another branch than this host's; @domain is the control journal" },
     last: { kind: "count", short: "l", about: "how many" },
     here: { kind: "flag", about: "what has run on this host, rather than the entries" },
+    verify: { kind: "flag", about: "check the record of what has run on this host" },
+    chain: { kind: "text", about: "with --verify: a value of its chain that was told when something ran" },
   },
   kind: "reads",
   run: (call, args) =>
-    args.here ? { executions: call.acts.here.list(call, args) } : call.acts.report.log(call, args),
+    args.verify || args.chain !== undefined
+      ? { verified: call.acts.here.verify(call, args.chain) }
+      : args.here
+      ? { executions: call.acts.here.list(call, args) }
+      : call.acts.report.log(call, args),
   show(r, term) {
+    if ("verified" in r) return showVerified(r.verified, term);
     if ("executions" in r) return showExecutions(r.executions, term);
     if (r.entries.length === 0) term.say(`${inert(r.branch)} has no entries yet`);
     term.table(
@@ -46,6 +63,11 @@ export const logVerb: Verb<LogArgs, Logged> = {
     );
   },
 };
+
+function showVerified({ commands, older }: Verified, term: Term): void {
+  const more = older === 0 ? "" : `; ${older} of them are older than the chain`;
+  term.line(`${commands} commands and refusals are as they were recorded${more}`);
+}
 
 function showExecutions(executions: ExecutionLine[], term: Term): void {
   if (executions.length === 0) term.say("nothing is on record here yet");
@@ -173,11 +195,11 @@ function showOutput(output: string, term: Term): void {
   for (const line of outputLines(output)) term.line(`  ${line}`);
 }
 
-type Verified = { entries: number; branches: { branch: string; entries: number }[] } | {
+type Chains = { entries: number; branches: { branch: string; entries: number }[] } | {
   files: FilesVerified;
 };
 
-export const verifyVerb: Verb<{ branch?: string; files: boolean }, Verified> = {
+export const verifyVerb: Verb<{ branch?: string; files: boolean }, Chains> = {
   name: "verify",
   summary: "check the whole chain again from the stored bytes, or with --files what it says against the disk",
   about:

@@ -34,6 +34,7 @@ test("bodies that are no arguments are refused with 400 and change nothing", asy
     "1",
     "{}{}",
     '{"message":["x"]} trailing',
+    '{"message":["x"],"message":["y"]}',
     "\ufeff{}",
     '{"message":"x"}',
     '{"message":[1]}',
@@ -147,6 +148,17 @@ test("heads that could be read in two ways are refused, and what hides behind th
     head("/v1/status", Array(3_000).fill("x: y") as string[]) + inner,
     head("/v1/status", ["x: a\rb"]) + inner,
     head("/v1/stat us", [JSON_TYPE]) + inner,
+    head("/v1/..%2funlock", [JSON_TYPE, "content-length: 2", "connection: close"]) + "{}" + inner,
+    head("/v1/%75nlock", [JSON_TYPE, "content-length: 2", "connection: close"]) + "{}",
+    head("/v1/x%2f..%2funlock", [JSON_TYPE, "content-length: 2", "connection: close"]) + "{}",
+    head("/v1/unlock%00", [JSON_TYPE, "content-length: 2", "connection: close"]) + "{}",
+    head("/v1/status", [
+      JSON_TYPE,
+      "x-http-method-override: DELETE",
+      "x-original-url: /v1/unlock",
+      "connection: close",
+    ])
+      .replace("POST", "PATCH"),
   ];
   for (const bytes of heads) {
     const { text, closed } = await box.raw(bytes, 2_000);
@@ -194,6 +206,8 @@ test("an upgrade that is none, or that speaks garbage, is refused and runs nothi
     start({ ...touch, unknown: 1 }),
     start({ ...touch, stdin: "yes" }),
     start({ command: [] }),
+    frame(1, `{"command":["true"],"cwd":"${box.dir}","command":["touch","${file}"]}`),
+    frame(1, `\ufeff${JSON.stringify(touch)}`),
     frame(
       1,
       Buffer.concat([

@@ -1,7 +1,7 @@
 // start: what the shipped executable does before any of our own code has a say: flags, environment, signals, mode.
 // Not a test of the verbs.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { rmSync, statSync, writeFileSync } from "node:fs";
@@ -88,6 +88,88 @@ testWith(["strace"], "neither OPENSSL_CONF nor the host's openssl.cnf is read", 
   assert.match(err, /openat/);
   assert.doesNotMatch(err, /openssl\.cnf/, "is --openssl-config still in scripts/build.ts?");
 });
+
+testWith(
+  ["strace"],
+  "an agent that is started with them opens no file that the environment names, and gives its net half none",
+  async () => {
+    const home = mkdtempSync(join(tmpdir(), "isconf-"));
+    const evil = join(home, "evil");
+    writeFileSync(evil, "this is no certificate, no module and no configuration\n");
+    const hostile = Object.fromEntries(
+      [
+        "NODE_EXTRA_CA_CERTS",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "OPENSSL_CONF",
+        "OPENSSL_MODULES",
+        "OPENSSL_ENGINES",
+        "NODE_PATH",
+        "NODE_V8_COVERAGE",
+        "NODE_COMPILE_CACHE",
+        "NODE_REDIRECT_WARNINGS",
+        "NODE_ICU_DATA",
+        "ICU_DATA",
+        "UV_THREADPOOL_SIZE",
+        "LOCPATH",
+        "TZDIR",
+        "GCONV_PATH",
+        "HOSTALIASES",
+        "RES_OPTIONS",
+        "SQLITE_TMPDIR",
+      ].map((name) => [name, evil]),
+    );
+    const env = { ...hostile, NODE_OPTIONS: `--require=${evil}`, ISCONF_HOME: home, PATH: "/usr/bin:/bin" };
+    const trace = join(home, "trace");
+    const agent = spawn("strace", [
+      "-f",
+      "-e",
+      "trace=open,openat,execve",
+      "-o",
+      trace,
+      ISCONF,
+      "--home",
+      home,
+      "agent",
+    ], { env, stdio: "ignore" });
+    try {
+      const socket = join(home, `run/${process.getuid?.()}.sock`);
+      for (let i = 0; i < 300 && !existsSync(socket); i++) await pause(50);
+      assert.equal(run(ISCONF, ["init", "--host", "hosta"], { env }).status, 0);
+      assert.equal(run(ISCONF, ["ls"], { env }).status, 0, "the net half answers too");
+      run(ISCONF, ["stop"], { env });
+      for (let i = 0; i < 300 && agent.exitCode === null; i++) await pause(50);
+      const calls = readFileSync(trace, "utf8");
+      assert.match(
+        calls,
+        /execve\("\/proc\/self\/exe".* \/\* [01] vars? \*\//,
+        "the net half is started with at most one variable",
+      );
+      // Node opens some of them before any code of ours has a say. Then the agent begins anew, without.
+      const since = calls.indexOf('execve("/proc/self/exe"');
+      assert.ok(since > 0);
+      assert.deepEqual(calls.slice(since).split("\n").filter((line) => line.includes(`"${evil}`)), []);
+      assert.doesNotMatch(calls, /coverage-|O_CREAT.*evil/, "nothing is written where the environment says");
+    } finally {
+      run(ISCONF, ["stop"], { env });
+      agent.kill("SIGKILL");
+      rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+    }
+  },
+);
+
+testWith(
+  ["perl"],
+  "called with no argument at all, not even a name, it says what it is for and runs nothing",
+  () => {
+    const [execve] = process.arch === "arm64" ? [221] : [59];
+    const script = `my ($f, $p) = ($ARGV[0], pack("Q", 0)); syscall(${execve}, $f, $p, $p); die "execve: $!"`;
+    const none = spawnSync("perl", ["-e", script, ISCONF], { encoding: "utf8", input: "" });
+    const usual = run(ISCONF, []);
+    assert.deepEqual([none.status, none.signal], [usual.status, null], none.stderr);
+    assert.equal(none.stdout + none.stderr, usual.out + usual.err);
+  },
+);
 
 testWith(["strace"], "a verb that asks the agent loads no addon and starts nothing", () => {
   const home = mkdtempSync(join(tmpdir(), "isconf-"));

@@ -167,6 +167,24 @@ hostTest("whatever a command changes is listed, and nothing of it is there after
   assert.doesNotMatch(told.stdout + told.stderr, /[\x00-\x09\x0b-\x1f\x7f]/);
 }, "perl");
 
+hostTest(
+  "nothing runs any more while the list is made: what the command left behind is ended before",
+  async (t) => {
+    const host = await makeHost(t, "still", { flat: true });
+    await host.ok("start");
+    // Two files that grow line by line in turn, at both ends of a list that takes its time.
+    const busy = "while :; do echo x >>0; echo x >>z; done";
+    const script =
+      `mkdir /srv/m; cd /srv/m; seq -f %05g 1 4000 | xargs touch; (${busy}) & setsid sh -c 'trap "" TERM HUP; ${busy}' & sleep 0.3`;
+    const { status, changes } = await previewed(host, ["exec", "sh", "-euc", script]);
+    assert.equal(status, 0);
+    const size = (name: string) => changes.find(({ path }) => path === `/srv/m/${name}`)?.after?.size ?? -1;
+    assert.ok(size("0") > 0 && Math.abs(size("0") - size("z")) <= 4, `${size("0")} and ${size("z")} bytes`);
+    assert.equal(changes.length, 4003);
+    await needNothingLeft(host);
+  },
+);
+
 hostTest("a preview runs as exec would: status, streams, input, terminal, user, environment", async (t) => {
   const host = await makeHost(t, "alike", { flat: true, users: ["alice"] });
   await host.ok("start");

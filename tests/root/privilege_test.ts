@@ -67,6 +67,36 @@ hostTest(
   },
 );
 
+hostTest("no signal to a half opens an inspector, or ends it before its time", async (t) => {
+  const host = await makeHost(t, "signals");
+  await host.ok("init");
+  const before = host.agent();
+  const listening = () =>
+    host.sh("cat /proc/net/tcp /proc/net/tcp6 | awk '$4 == \"0A\" { print $2 }' | sort");
+  await until("it listens on its own port", async () => /1276/.test(await listening()));
+  const [sockets, files] = [await listening(), host.sh("ls /tmp /run /dev/shm")];
+  for (const pid of [before.root, before.net]) {
+    for (const signal of ["USR1", "USR1", "USR2", "HUP", "PIPE", "CHLD", "WINCH", "URG", "CONT"]) {
+      await host.sh('kill -"$1" "$2"; sleep 0.1', signal, String(pid));
+    }
+  }
+  assert.deepEqual(host.agent(), before);
+  await host.ok("status");
+  assert.equal(await listening(), sockets);
+  assert.equal(await host.sh("ls /tmp /run /dev/shm"), await files);
+  for (const pid of [before.root, before.net]) {
+    assert.match(
+      await host.sh('grep "core file" "/proc/$1/limits"', String(pid)),
+      / 0 +0 /,
+      "a core would have secrets in it",
+    );
+    assert.equal(
+      await host.sh('tr "\\0" "\\n" <"/proc/$1/environ" | grep -c = || :', String(pid)),
+      pid === before.net ? "1" : "0",
+    );
+  }
+});
+
 hostTest("in a domain the net half alone has sockets on the network, and listens on one port", async (t) => {
   const host = await makeHost(t, "heard");
   await host.ok("init");

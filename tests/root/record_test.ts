@@ -101,6 +101,51 @@ hostTest(
   "script",
 );
 
+hostTest("a command cannot touch its record; what root does to it, log --verify says", async (t) => {
+  const host = await makeHost(t, "verified", { policy: "permit alice\n", users: ["alice"] });
+  await host.ok("init", "--branch", "main");
+  await host.ok("grant", "alice", "append", "main");
+  const alice = await host.uidOf("alice");
+  const as = (...words: string[]) => host.run(["isconf", ...words], { uid: alice, cwd: "/tmp" });
+  assert.equal((await as("lock", "why")).status, 0);
+  const touch =
+    "cd /var/lib/isconf; for f in agent.db agent.db-wal agent.db-shm commands.log; do rm -f $f; mv $f x; true >$f; echo x >>$f; cat $f; done; ls";
+  const tried = await as("exec", "--as", "nobody", "sh", "-c", `{ ${touch}; } 2>/dev/null; :`);
+  assert.deepEqual([tried.status, tried.stdout], [0, ""]);
+  await as("exec", "sh", "-c", "echo 'password: hunter2'", "--token=hunter2");
+  assert.match(await host.ok("log", "--verify"), /^2 commands and refusals are as they were recorded\n$/);
+  assert.equal((await as("log", "--verify")).stdout, "2 commands and refusals are as they were recorded\n");
+  const told =
+    (await host.sh("tail -n 1 /var/lib/isconf/commands.log")).match(/"ISCONF_CHAIN":"([0-9a-f]{64})"/)?.[1] ??
+      "";
+  await host.ok("log", "--verify", "--chain", told);
+  assert.equal(
+    await host.sh("cat /var/lib/isconf/commands.log; isconf show --here 2; isconf --json log --here").then((
+      all,
+    ) => all.includes("hunter2")),
+    false,
+  );
+  const edit = async (sql: string) => {
+    await host.ok("stop");
+    await host.must(["sqlite3", "/var/lib/isconf/agent.db", sql]);
+    await host.ok("start");
+    return await host.isconf("log", "--verify");
+  };
+  const changed = await edit("UPDATE execution SET output = X'41' WHERE n = 2");
+  assert.deepEqual([changed.status, changed.stderr.split("\n")[0]], [
+    226,
+    "isconf log: the record of commands was not only written by isconf: command 2 was changed",
+  ]);
+  const gone = await edit("DELETE FROM execution WHERE n = 2");
+  assert.match(gone.stderr, /command 2 was taken away/);
+  assert.equal(
+    (await edit("DELETE FROM execution; DELETE FROM execution_link; DELETE FROM sqlite_sequence")).status,
+    0,
+  );
+  const rewritten = await host.isconf("log", "--verify", "--chain", told);
+  assert.match(rewritten.stderr, /nothing that was recorded has the value/);
+}, "sqlite3");
+
 hostTest(
   "without a journald there is a file of root's; a disk that is full lets nothing run",
   async (t) => {

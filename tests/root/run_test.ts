@@ -13,30 +13,107 @@ async function makeLocked(t: Parameters<typeof makeHost>[0], name: string): Prom
   return [host, uid];
 }
 
-/** Types two words into every terminal that it can reach: its own, the one of descriptor 0, and the one named. */
-const INJECT = `for my $f ("/dev/tty", "/proc/self/fd/0", @ARGV) {
+/** Types two words into every terminal that it can reach (TIOCSTI), or has the console's selection pasted (TIOCLINUX). */
+const INJECT = `for my $f ("/dev/tty", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", @ARGV) {
   open(my $h, "+<", $f) or print("$f: $!\n"), next;
-  for my $c (split //, "id\n") { ioctl($h, 0x5412, $c) or print("$f: $!\n"), last } }`;
+  for my $c (split //, "id\n") { ioctl($h, 0x5412, $c) or print("$f: $!\n"), last }
+  for my $code (2, 3) { my $arg = pack("C", $code) . "\0" x 15; ioctl($h, 0x541c, $arg) } }`;
 
 hostTest(
   "a command types nothing into the caller's terminal, with a terminal of its own or without",
   async (t) => {
     const [host, uid] = await makeLocked(t, "typing");
     await host.write("/tmp/inject", INJECT);
-    // The caller's terminal is one that script(1) makes; what is typed there would be read by the cat that follows.
-    for (const flags of ["", "-t"]) {
-      const line =
-        `isconf exec ${flags} --as nobody perl /tmp/inject $(tty) >/tmp/said 2>&1; timeout 1 cat >/tmp/typed; :`;
+    /** What a line makes appear in the caller's terminal, one of script(1) that is open to everybody, and what it said. */
+    const typed = async (line: string) => {
       await host.sh("rm -f /tmp/said /tmp/typed");
-      await host.run(["script", "-qec", line, "/dev/null"], { uid, cwd: "/tmp" });
-      assert.equal(await host.sh("cat /tmp/typed"), "", flags);
-      const said = await host.sh("cat /tmp/said");
-      assert.match(said, /^\/dev\/pts\/[0-9]+: Permission denied/m, said);
+      const whole =
+        `chmod 666 $(tty); ${line} >/tmp/said 2>&1; for i in 1 2 3; do timeout --foreground 0.4 cat; done >/tmp/typed; :`;
+      await host.run(["script", "-qec", whole, "/dev/null"], { uid, cwd: "/tmp" });
+      return [await host.sh("cat /tmp/typed"), await host.sh("cat /tmp/said")] as const;
+    };
+    // Whoever is in the same session can, where the kernel lets anybody: else this test would say nothing.
+    const mayType = (await host.sh("cat /proc/sys/dev/tty/legacy_tiocsti 2>/dev/null || echo 1")) === "1";
+    assert.equal((await typed("perl /tmp/inject"))[0].includes("id"), mayType);
+    for (const flags of ["", "-t"]) {
+      const [into, said] = await typed(`isconf exec ${flags} --as nobody perl /tmp/inject $(tty)`);
+      assert.equal(into, "", flags);
+      assert.match(said, /^\/dev\/pts\/[0-9]+: (Operation not permitted|Input\/output error)/m, said);
       if (flags === "") assert.match(said, /^\/dev\/tty: No such device or address/m);
     }
   },
   "perl",
   "script",
+);
+
+/** Runs a command on a terminal of its own; after each of some texts it types, makes the terminal larger, or takes it away. */
+const AT_TERMINAL = `
+import fcntl, json, os, pty, struct, sys, termios
+steps = json.loads(sys.argv[1])
+pid, fd = pty.fork()
+if pid == 0: os.execvp(sys.argv[2], sys.argv[2:])
+said, looked = b"", 0
+while True:
+  try: part = os.read(fd, 4096)
+  except OSError: break
+  if not part: break
+  said += part
+  at = said.find(steps[0][0].encode(), looked) if steps else -1
+  if at >= 0:
+    looked = at + 1
+    what, arg = (steps.pop(0)[1:] + [None])[:2]
+    if what == "type": os.write(fd, arg.encode())
+    if what == "size": fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", *arg, 0, 0))
+    if what == "gone": os.close(fd); break
+sys.stdout.buffer.write(said); sys.stdout.flush()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) % 256)
+`;
+
+hostTest(
+  "with a terminal ^C, ^Z and ^D are the command's own, so is its size, and it is hung up when the caller's has gone",
+  async (t) => {
+    const [host, uid] = await makeLocked(t, "keys");
+    const at = (steps: unknown[], script: string) =>
+      host.run([
+        "python3",
+        "-c",
+        AT_TERMINAL,
+        JSON.stringify(steps),
+        "isconf",
+        "exec",
+        "-t",
+        "sh",
+        "-c",
+        script,
+      ], {
+        uid,
+        cwd: "/tmp",
+      });
+    const wait = "echo ready; read x; echo end";
+    for (const [key, name] of [["\x03", "INT"], ["\x1c", "QUIT"], ["\x1a", "TSTP"]] as const) {
+      const steps = [["ready", "type", key], ["got", "type", "x\r"]];
+      const { status, stdout } = await at(steps, `trap "echo got" ${name}; ${wait}; ${wait}`);
+      assert.deepEqual([status, /got[^]*end/.test(stdout)], [0, true], `${name}: ${stdout}`);
+    }
+    const plain = await at([["ready", "type", "\x03"]], "echo ready; sleep 30");
+    assert.equal(plain.status, 130, plain.stdout);
+    const ended = await at([["ready", "type", "\x04"]], "echo ready; cat; echo end");
+    assert.deepEqual([ended.status, /end/.test(ended.stdout)], [0, true], ended.stdout);
+    const sized = await at(
+      [["ready", "size", [51, 133]], ["51 133", "type", "\x03"]],
+      "echo ready; while :; do stty size; sleep 0.1; done",
+    );
+    assert.deepEqual([sized.status, /51 133/.test(sized.stdout)], [130, true], sized.stdout.slice(-200));
+    await at(
+      [["ready", "gone"]],
+      "trap 'touch /srv/hung-up; exit' HUP; echo ready; while :; do sleep 0.1; done",
+    );
+    await until(
+      "it has heard of it",
+      async () => (await host.run(["test", "-e", "/srv/hung-up"])).status === 0,
+    );
+  },
+  "python3",
 );
 
 hostTest(

@@ -11,7 +11,17 @@ import Database, { Disk, insert } from "./disk.ts";
 import { Chance } from "./kernel.ts";
 import { define } from "./table.ts";
 
-const TABLES = ["meta", "promise", "wip", "history", "execution", "proof", "accepted", "signed"];
+const TABLES = [
+  "meta",
+  "promise",
+  "wip",
+  "history",
+  "execution",
+  "execution_link",
+  "proof",
+  "accepted",
+  "signed",
+];
 const stepsMax = 600;
 
 const nobody: Mesh = {

@@ -18,3 +18,28 @@ test("each row of the security tables names a test that exists", () => {
     assert.ok(source.includes(title), `${file} has no test called "${title}"`);
   }
 });
+
+test("each row of the sudo-like path's tables has a test, or says why there is none", () => {
+  const text = readFileSync(`${root}docs/security.md`, "utf8");
+  const [part] = text.split("\n## The sudo-like path, case by case\n")[1]!.split("\n## ");
+  const tables = part!.split("\n### ").slice(1);
+  const titles = [
+    "Whoever runs commands",
+    "Environment and loader",
+    "Arguments and parsing",
+    "Policy",
+    "Identity on the socket",
+    "Process and terminal",
+    "What root reads and writes for people",
+    "Log, output, record",
+    "The API, as far as it is about the socket",
+    "Who has confirmed (the credential cache)",
+    "Supply and build",
+  ];
+  assert.deepEqual(tables.map((table) => table.split("\n")[0]), titles);
+  for (const table of tables) {
+    const rows = table.split("\n").filter((line) => line.startsWith("| ")).slice(1);
+    assert.ok(rows.length >= 5, table);
+    for (const row of rows) assert.match(row, /^\| .+ \| ([\w/.]+\.ts: .+|none: .{20,}) \|$/);
+  }
+});
