@@ -108,6 +108,7 @@ export type { Limit, Limits } from "./inherit.ts";
 export { inheriting, lowerLimits, mayRaiseLimits, plainOomScore, RLIMITS } from "./inherit.ts";
 export { forgetCached, punchHole, syncAllOf, syncFd } from "./libc_sync.ts";
 export { makeDevice, mountAt, MS, pivotRoot } from "./mounts.ts";
+export { isClockKept } from "./ntp.ts";
 export type { Exit, Spawn } from "./process.ts";
 export {
   duplicate,
