@@ -2,20 +2,18 @@
 // second process of the same executable with no rights but its own.
 import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
-import * as nodeNet from "node:net";
 import * as path from "node:path";
 import { Fault, systemClock } from "../mq/mod.ts";
-import { type Agent, startAgent } from "./daemon.ts";
+import { type Agent, type NetWay, startAgent } from "./daemon.ts";
 import { KernelWatch } from "./effects_watch.ts";
-import { becomeHalf, log, SEAM_FD, storeDir } from "./half.ts";
+import { becomeHalf, log } from "./half.ts";
 import { LastingSeam, type NetLife } from "./lasting_seam.ts";
 import { inert } from "./names.ts";
-import { contentDir, type Home, homeOf } from "./paths.ts";
-import { type Answers, type Ask, type NetRequest, openSeam, type RootRequest } from "./seam.ts";
+import { netLife } from "./net_life.ts";
+import { contentDir, type Home, homeOf, NET_USER, storeDir } from "./paths.ts";
+import type { Answers, RootRequest } from "./seam.ts";
 import { userByName } from "./users.ts";
 
-/** The user that owns the net half on a host where isconf is installed. */
-export const NET_USER = "_isconf";
 /** The descriptor on which a starter is told that the agent answers. */
 const READY_FD = 3;
 
@@ -72,7 +70,7 @@ function spawnNet(
   home: Home,
   answers: Answers<RootRequest>,
   changed: (isThere: boolean) => void,
-): Promise<{ ask: Ask<NetRequest>; close(): Promise<void> }> {
+): Promise<NetWay> {
   const dir = storeDir(home);
   ensureNetUser(home);
   const ids = netIds();
@@ -95,30 +93,13 @@ function startNet(
   answers: Answers<RootRequest>,
 ): NetLife {
   const child = spawn("/proc/self/exe", [...homeArgs(home), "agent", "--role", "net"], {
-    stdio: ["ignore", "inherit", "inherit", "pipe"],
+    stdio: ["ignore", "ignore", "pipe", "pipe"], // the log is ours: what it has to say comes line by line
     env: ids === undefined ? {} : { ISCONF_NET_DROPPED: "1" },
     cwd: "/",
     detached: true,
     ...ids,
   });
-  const pipe = child.stdio[SEAM_FD] as nodeNet.Socket;
-  const ended = new Promise<string>((resolve) => {
-    child.once("exit", (code, signal) => resolve(signal ?? `status ${code}`));
-    child.once("error", (e) => {
-      pipe.destroy();
-      resolve(`it cannot be started: ${e.message}`);
-    });
-  });
-  return {
-    ask: openSeam<RootRequest, NetRequest>(pipe, systemClock, answers, "the net half").ask,
-    ended,
-    async close() {
-      pipe.end();
-      const cancel = systemClock.after(5_000, () => child.kill("SIGKILL"));
-      await ended;
-      cancel();
-    },
-  };
+  return netLife(child, answers, { clock: systemClock, log });
 }
 
 function homeArgs(home: Home): string[] {

@@ -15,7 +15,7 @@ import { inert } from "./names.ts";
 import { currentDirectory } from "./paths.ts";
 import { makeKey, readText, signFile } from "./root_here.ts";
 import { readRules } from "./rules_files.ts";
-import { unitFile } from "./unit.ts";
+import { sysusersFile, tmpfilesFile, unitFile } from "./unit.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
@@ -95,10 +95,18 @@ function checkPolicy(cli: Cli, files: string[]): number {
   return 0;
 }
 
-/** Becomes the agent, or its net half, or the process of a preview, or prints the unit that does so at every start of the machine. */
+/** What a service manager is told, by the flag that prints it. */
+const FILES: [flag: string, text: () => string][] = [
+  ["unit", () => unitFile(process.execPath)],
+  ["sysusers", sysusersFile],
+  ["tmpfiles", tmpfilesFile],
+];
+
+/** Becomes the agent, or its net half, or the process of a preview, or prints files with which systemd does so at every start of the machine. */
 async function runAgent(cli: Cli, args: Args): Promise<number> {
-  if (args.unit === true) {
-    cli.term.raw(unitFile(process.execPath));
+  const told = FILES.filter(([flag]) => args[flag] === true);
+  if (told.length > 0) {
+    for (const [, text] of told) cli.term.raw(text());
     return 0;
   }
   const role = (args.role as string | undefined) ?? "root";

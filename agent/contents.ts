@@ -45,10 +45,9 @@ export class Contents {
     this.#o = options;
   }
 
-  /** Lets `uid` in for this at the socket, which is the answer; resolves when it can be reached. */
-  async admit(uid: number, may: ContentMay): Promise<string> {
+  /** Lets `uid` in for this at the socket; resolves when it can be reached. */
+  async admit(uid: number, may: ContentMay): Promise<void> {
     await (await this.#begun()).port.ask("admit", [uid, may]);
-    return this.#o.socket;
   }
 
   /** How much of its disk the store may take: this thread's, and those that come. */

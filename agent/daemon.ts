@@ -74,7 +74,7 @@ export interface Surroundings {
     home: Home,
     answers: Answers<RootRequest>,
     changed: (isThere: boolean) => void,
-  ): Promise<{ ask: Ask<NetRequest>; close(): Promise<void> }>;
+  ): Promise<NetWay>;
   runner?: Runner;
   /** What tells which paths commands change; else that is not recorded. */
   effects?: EffectsWatch;
@@ -84,6 +84,14 @@ export interface Surroundings {
   settleMs?: number;
   /** What stands for the etcd that the configuration names. */
   cells?: Cells;
+}
+
+/** The way to a net half. */
+export interface NetWay {
+  ask: Ask<NetRequest>;
+  /** Its process, where it has one of its own. */
+  readonly pid?: number | undefined;
+  close(): Promise<void>;
 }
 
 /** A running agent. `ended` resolves when somebody asked it to stop and everything is closed. */
@@ -146,6 +154,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     keys,
     ...engine,
     mesh,
+    netPid: () => seam.pid,
     reports: new Reports({ db, journal, mesh, clock, own, key, self, stands: () => status.ownReport(host) }),
     names: new naming.Names({ journal, clock, table, spread, self }),
     applied: new Applied({ db, ...engine }),

@@ -1,12 +1,15 @@
 // Doctor: named checks of this host, each with a verdict and the next command. It looks and changes nothing.
 import * as fs from "node:fs";
 import { Fault, keyId } from "../mq/mod.ts";
+import { looseIn } from "./confine.ts";
 import { HOST_CHECKS } from "./doctor_host.ts";
+import { MACHINE_CHECKS } from "./doctor_machine.ts";
 import { MESH_CHECKS } from "./doctor_mesh.ts";
 import { type Call, hostPair, needCongruent } from "./host.ts";
 import { hostVariables } from "./hostvars.ts";
 import { inert } from "./names.ts";
 import { isEvicted } from "./outcast.ts";
+import { NET_USER } from "./paths.ts";
 import { userByName } from "./users.ts";
 import { getMeta } from "./schema.ts";
 
@@ -34,9 +37,6 @@ export async function examine(call: Call): Promise<{ findings: Finding[] }> {
 
 /** What is not well and what to do about it; undefined when all is well. */
 export type Bad = { text: string; hint: string } | undefined;
-
-/** Bytes of free disk under which the state directory is called full. */
-const freeBytesMin = 64 * 1024 * 1024;
 
 const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
   keys: ({ host }) => void keyId(hostPair(host).publicKey),
@@ -76,20 +76,24 @@ const CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
   "separate user": () => {
     if (process.geteuid?.() !== 0) return undefined;
     try {
-      userByName("doctor", "_isconf");
+      userByName("doctor", NET_USER);
       return undefined;
     } catch (e) {
-      const hint = "useradd --system --no-create-home --shell /usr/sbin/nologin _isconf, then isconf restart";
+      const hint =
+        `useradd --system --no-create-home --shell /usr/sbin/nologin ${NET_USER}, then isconf restart`;
       return { text: `${Fault.from("doctor", e).message}: the net half runs as root`, hint };
     }
   },
+  "net half": ({ host }) => {
+    const pid = host.netPid();
+    const loose = pid === undefined ? undefined : looseIn(pid);
+    if (loose === undefined) return undefined;
+    return {
+      text: `the net half can do more than it needs: ${loose}`,
+      hint: "isconf restart; the log says what was not possible",
+    };
+  },
   ...MESH_CHECKS,
   "content store": async ({ host }) => void await host.store.missing(["0".repeat(64)]),
-  disk: ({ host }) => {
-    const st = fs.statfsSync(host.home.state);
-    const free = st.bavail * st.bsize;
-    return free < freeBytesMin
-      ? { text: `only ${free} bytes are free`, hint: `df ${host.home.state}` }
-      : undefined;
-  },
+  ...MACHINE_CHECKS,
 };

@@ -7,6 +7,7 @@ import type { Call } from "./host.ts";
 import { inert } from "./names.ts";
 import { socketOf, wayTo } from "./paths.ts";
 import { changeableBy } from "./rules_path.ts";
+import { unitFile } from "./unit.ts";
 
 /** Where a unit of systemd may stand, the strongest first. */
 const UNITS = [
@@ -55,12 +56,17 @@ export const HOST_CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
   unit: ({ host }) => {
     if (!host.home.system || !fs.existsSync("/run/systemd/system")) return undefined;
     const unit = UNITS.map((dir) => `${dir}/isconf.service`).find((file) => fs.existsSync(file));
-    return unit === undefined
-      ? {
-        text: "systemd knows no isconf: it will not run after a restart of this host",
-        hint: "isconf agent --unit > /etc/systemd/system/isconf.service; systemctl enable isconf",
-      }
-      : undefined;
+    const hint = `isconf agent --unit > ${unit ?? `${UNITS[0]}/isconf.service`}; systemctl enable isconf`;
+    if (unit === undefined) {
+      return { text: "systemd knows no isconf: it will not run after a restart of this host", hint };
+    }
+    const bad = notForOthers(fs.realpathSync(unit));
+    if (bad !== undefined) return bad;
+    if (fs.readFileSync(unit, "utf8") === unitFile(process.execPath)) return undefined;
+    return {
+      text: `${unit} is not the unit of this executable; changes to it belong beside it, in isconf.service.d`,
+      hint,
+    };
   },
 };
 

@@ -18,7 +18,7 @@ export const MESH_CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
     const { why } = await host.mesh.listening();
     if (why === "") return undefined;
     return {
-      text: `${why}: others cannot call this host`,
+      text: `${inert(why)}: others cannot call this host`,
       hint: "ss -ltnp, to see who has the port; then edit listen in isconf.conf, or isconf restart",
     };
   },

@@ -5,7 +5,7 @@ import { Complaints } from "./complaints.ts";
 import { checkForkProof, FORK_KINDS, forkId, type ForkKind } from "./fork_proof.ts";
 import type { Db } from "../fs/mod.ts";
 import type { Journal } from "./journal.ts";
-import { forksToldMax, pullAskMs } from "./limits.ts";
+import { forksComingMax, forksToldMax, pullAskMs } from "./limits.ts";
 import type { Mesh } from "./mesh.ts";
 
 export interface ForkSpreadOptions {
@@ -56,7 +56,8 @@ export class ForkSpread {
       const { journal } = this.#o;
       const name = [...id].join();
       if (
-        this.#stopped || journal.policy() === undefined || journal.forks.has(id) || this.#coming.has(name)
+        this.#stopped || journal.policy() === undefined || journal.forks.has(id) || this.#coming.has(name) ||
+        this.#coming.size >= forksComingMax
       ) {
         continue;
       }

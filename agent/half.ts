@@ -1,11 +1,9 @@
 // Half: what both processes of an agent do first: their name, their signals, what they must not inherit to children.
 // Not what either is for (agent_main.ts, net_main.ts).
 import * as fs from "node:fs";
-import * as path from "node:path";
 import { setNativeBinding } from "../fs/mod.ts";
-import { closeOnExec, forbidCores, systemClock } from "../mq/mod.ts";
+import { closeOnExec, lowerLimits, systemClock } from "../mq/mod.ts";
 import { inert } from "./names.ts";
-import type { Home } from "./paths.ts";
 import { addon } from "./sea.ts";
 
 /** The descriptor on which the halves talk, in the net half; a preview's process has its own there. */
@@ -22,7 +20,7 @@ export function becomeHalf(name: "agent" | "net"): void {
 export function becomePart(name: "agent" | "net" | "preview"): void {
   process.title = `isconf: ${name}`;
   process.umask(0o022); // whatever our starter's was
-  forbidCores(); // they would have keys in them
+  lowerLimits({ core: 0 }); // cores would have keys in them
   // Only SIGINT and SIGTERM mean anything to an agent; the rest must not end it.
   for (const signal of ["SIGPIPE", "SIGHUP", "SIGUSR1", "SIGUSR2"] as const) process.on(signal, () => {});
   // What our starter had open is not for the net half and not for commands.
@@ -30,9 +28,6 @@ export function becomePart(name: "agent" | "net" | "preview"): void {
     if (fd > 2 && fs.existsSync(`/proc/self/fd/${fd}`)) closeOnExec(fd);
   }
 }
-
-/** The net half's own directory. */
-export const storeDir = (home: Home): string => path.join(home.state, "store");
 
 /** Writes one line to the agent's log. */
 export function log(line: string): void {

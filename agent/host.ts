@@ -60,6 +60,8 @@ export interface Host {
   /** What keepers say of where branches end. */
   readonly heads: Heads;
   readonly mesh: SeamMesh;
+  /** The net half's process, where it has one of its own. */
+  netPid(): number | undefined;
   readonly replica: Replica;
   readonly reports: Reports;
   /** What people call contents, for the whole domain. */

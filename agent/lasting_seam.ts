@@ -9,6 +9,8 @@ export interface NetLife {
   ask: Ask<NetRequest>;
   /** What became of it, when it is gone. Never rejects. */
   ended: Promise<string>;
+  /** Its process, where it has one of its own. */
+  pid?: number | undefined;
   close(): Promise<void>;
 }
 
@@ -35,6 +37,11 @@ export class LastingSeam {
 
   /** Asks the net half that is there; while there is none, that is what it says. */
   readonly ask: Ask<NetRequest> = (...question) => this.#life.ask(...question);
+
+  /** The process of the net half that is there, or was there last. */
+  get pid(): number | undefined {
+    return this.#life.pid;
+  }
 
   async close(): Promise<void> {
     this.#closed = true;

@@ -94,8 +94,21 @@ export const netAgainFirstMs = 250;
 export const netAgainMsMax = 60_000;
 /** Milliseconds after which a net half has not died young. */
 export const netSteadyMs = 60_000;
+/** Files and connections that the net half may have open at one time. */
+export const netFilesMax = 16_384;
+/** Milliseconds that a net half is given to end when its pipe has. */
+export const netEndMs = 5_000;
+/** Bytes of one line that the net half writes for the log, lines that are written down in so many milliseconds. */
+export const netLineBytesMax = 4096;
+export const netLinesMax = 256;
+export const netLinesMs = 60_000;
+/** Places at which this host can be reached that it speaks of, and characters of one. */
+export const listeningMax = 64;
+export const placeCharsMax = 128;
 /** Requests of one half that the other works on at the same time. */
 export const seamOpenMax = 1024;
+/** Bytes of requests of one half that the other works on at the same time. */
+export const seamOpenBytesMax = 64 * 1024 * 1024;
 /** Bytes that one half may leave unread before the other says no more to it. */
 export const seamQueueBytesMax = 128 * 1024 * 1024;
 /** Operations in one entry, entries in one check-in, bytes of one entry. */
@@ -159,6 +172,8 @@ export const pageBytesMax = 900 * 1024;
 export const intakeGroupMax = 64;
 /** Milliseconds that a peer is given to answer for its journal. */
 export const pullAskMs = 3_000;
+/** Fork proofs that are being brought at one time; those beyond come at a later contact. */
+export const forksComingMax = 64;
 /** Complaints about one peer that are written to the log. */
 export const complaintsMax = 32;
 /** How often this host compares its journal with one peer, rumours or not, in milliseconds. */
@@ -175,6 +190,9 @@ export const settleInMs = 3_000;
 export const listenAgainMs = 5_000;
 /** Milliseconds by which clocks of hosts may differ before the doctor says so */
 export const clockOffMs = 30_000;
+/** Bytes, and files, that the disk of the state directory must have room for. */
+export const stateFreeBytesMin = 64 * 1024 * 1024;
+export const stateFilesMin = 1024;
 /** Milliseconds between two rumours of one growing chain. */
 export const tellMs = 100;
 /** Milliseconds that a keeper is given to answer. */

@@ -1,7 +1,8 @@
 // Mesh: the other hosts as the root half sees them, by their ids: who is connected, questions, answers, rumours. Over the
 // seam; the net half does the talking (net.ts). Nothing that comes out of it is believed for where it came from.
 import type { Id } from "../fs/mod.ts";
-import { type Cbor, concat, Fault, fromHex, toHex } from "../mq/mod.ts";
+import { type Cbor, concat, Fault, faultTextMax, fromHex, toHex } from "../mq/mod.ts";
+import { listeningMax, placeCharsMax } from "./limits.ts";
 import {
   type Answers,
   type Ask,
@@ -161,27 +162,34 @@ export class SeamMesh implements Mesh {
   /** The public key that the net half proves to others. */
   async identity(): Promise<Uint8Array> {
     const key = await this.#ask("identity", null);
-    if (!(key instanceof Uint8Array) || key.length !== 32) throw malformed();
+    if (!isKey(key)) throw malformed();
     return key;
   }
 
   /** Where this host can be reached, "ip:port", as the net half says, and what is wrong with that, or "". */
   async listening(): Promise<Listening> {
     const [addresses, why, isDhtSuspect] = parts(await this.#ask("listening", null), 3);
-    const areTexts = Array.isArray(addresses) && addresses.every((a) => typeof a === "string");
-    if (!areTexts || typeof why !== "string") throw malformed();
-    return { addresses: addresses as string[], why, isDhtSuspect: isDhtSuspect === true };
+    if (!Array.isArray(addresses) || !addresses.every(isPlace) || typeof why !== "string") throw malformed();
+    return {
+      addresses: addresses.slice(0, listeningMax),
+      why: why.slice(0, faultTextMax),
+      isDhtSuspect: isDhtSuspect === true,
+    };
   }
 
   /** Puts a question to somebody who does not let us in yet; returns its public key and what it answers. */
   async introduce(address: string, question: Uint8Array): Promise<{ net: string; answer: Uint8Array }> {
     const [net, answer] = parts(await this.#ask("introduce", [address, question]), 2);
-    if (!(net instanceof Uint8Array) || !(answer instanceof Uint8Array)) throw malformed();
+    if (!isKey(net) || !(answer instanceof Uint8Array)) throw malformed();
     return { net: toHex(net), answer };
   }
 }
 
 const isKey = (v: Cbor | undefined): v is Uint8Array => v instanceof Uint8Array && v.length === 32;
+
+/** "ip:port", which goes into tokens and onto terminals: nothing in it may be anything else. */
+const isPlace = (v: Cbor): v is string =>
+  typeof v === "string" && v.length <= placeCharsMax && /^[0-9A-Za-z.:%[\]_-]+:[0-9]{1,5}$/.test(v);
 
 function parts(v: Cbor, n: number): Cbor[] {
   if (!Array.isArray(v) || v.length !== n) throw malformed();

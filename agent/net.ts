@@ -121,7 +121,10 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
       holds.delete(v as number);
       return Promise.resolve(null);
     },
-    content: async (v) => await contents.admit(...readAdmission(v)),
+    content: async (v) => {
+      await contents.admit(...readAdmission(v));
+      return null;
+    },
     shelfAdd: async (v) => rowToCbor(await shelve(parts, v as unknown as NewShelfRow)),
     shelfList: () => Promise.resolve(catalog.list().map(rowToCbor)),
     shelfFind: (v) => {
@@ -160,10 +163,6 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
     identity: () => Promise.resolve(key.publicKey),
     ...mesh.answers,
     ...etcd,
-    stop: () => {
-      around.stop();
-      return Promise.resolve(null);
-    },
   };
   return {
     answers,

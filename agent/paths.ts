@@ -60,6 +60,12 @@ export function currentDirectory(op: string): string {
   }
 }
 
+/** The user that owns the net half on a host where isconf is installed. */
+export const NET_USER = "_isconf";
+
+/** The net half's own directory. */
+export const storeDir = (home: Home): string => path.join(home.state, "store");
+
 /** The directory in which the net half makes its socket, and that socket. */
 export const contentDir = (home: Home): string => path.join(home.run, "content");
 export const contentSocketOf = (home: Home): string => path.join(contentDir(home), "s");

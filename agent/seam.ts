@@ -12,7 +12,7 @@ import {
   readFrames,
   writeFrame,
 } from "../mq/mod.ts";
-import { seamAskMs, seamOpenMax, seamQueueBytesMax } from "./limits.ts";
+import { seamAskMs, seamOpenBytesMax, seamOpenMax, seamQueueBytesMax } from "./limits.ts";
 
 /** What people put into isfs by themselves, with a label. `uid` is who put it, `pinned` whether it stays whatever happens. */
 export interface ShelfRow {
@@ -53,7 +53,7 @@ export const NET_REQUESTS = [
   "room", // [bytes that the store may take, or null for any number; bytes of its disk that stay free] → null
   "hold", // null → a number; until it is released, gc leaves what is in the store and what comes into it
   "release", // that number → null
-  "content", // [uid, get or put] → path of the socket, when that user reaches the content thread there, for that
+  "content", // [uid, get or put] → null, when that user reaches the content thread for that
   "shelfAdd", // NewShelfRow → ShelfRow
   "shelfList",
   "shelfFind",
@@ -73,7 +73,6 @@ export const NET_REQUESTS = [
   "etcdRead", // [name…] → [[name, bytes, revision]…]
   "etcdSwap", // [[[name, revision]…], [[name, bytes]…], [[from, to]…]] → whether it was done
   "introduce", // [address, question] → [peer's public key, answer], from somebody who does not let us in yet
-  "stop",
 ] as const;
 /** Every request that net may make of root. */
 export const ROOT_REQUESTS = [
@@ -125,14 +124,16 @@ export interface MeshSettings {
 }
 
 const FRAME = { ask: 1, answer: 2, fault: 3 } as const;
+/** What a message of each type has: [number, request, value], [number, value], [number, kind, message, hint]. */
+const PARTS: ReadonlyMap<number, number> = new Map([[FRAME.ask, 3], [FRAME.answer, 2], [FRAME.fault, 4]]);
 /** Messages of the seam carry contents, so they are longer than what any peer may send. */
 const SEAM_FRAME = { bodyBytesMax: batchBytesMax + objectBytesMax + 1024 * 1024 };
 const SEAM_CBOR = { bytesMax: SEAM_FRAME.bodyBytesMax };
 
-/** One side of the seam. `ended` resolves when the pipe has closed; every open question ends in a fault then. */
+/** One side of the seam. `ended` says why, when the pipe has closed; every open question ends in a fault then. */
 export interface Seam<Request extends string> {
   ask: Ask<Request>;
-  ended: Promise<void>;
+  ended: Promise<string>;
 }
 
 interface Open {
@@ -151,6 +152,7 @@ export function openSeam<Theirs extends string, Ours extends string>(
   const open = new Map<number, Open>();
   let next = 1;
   let answering = 0;
+  let answeringBytes = 0;
   let closed = false;
   const gone = (why: string) => new Fault("seam", "gone", why, { hint: "isconf restart" });
   /** Writes a message, unless the other half has left so much unread that it reads nothing at all; says whether. */
@@ -170,33 +172,39 @@ export function openSeam<Theirs extends string, Ours extends string>(
     closed = true;
     for (const id of [...open.keys()]) settle(id)?.reject(gone(why));
     pipe.destroy();
+    return why;
   };
-  const answer = async (id: number, request: unknown, value: Cbor) => {
+  const answer = async (id: number, request: unknown, value: Cbor, bytes: number) => {
     answering++;
+    answeringBytes += bytes;
     try {
       if (typeof request !== "string" || !Object.hasOwn(answers, request)) {
         throw new Fault("seam", "usage", `no request ${String(request)}`, { hint: "isconf doctor" });
       }
       if (answering > seamOpenMax) throw gone(`more than ${seamOpenMax} requests at once`);
+      if (answeringBytes > seamOpenBytesMax) {
+        throw gone(`more than ${seamOpenBytesMax} bytes of requests at once`);
+      }
       send(FRAME.answer, [id, await answers[request as Theirs](value)]);
     } catch (e) {
       const { kind, message, hint } = Fault.from("seam", e);
       send(FRAME.fault, [id, kind, told(message), told(hint)]);
     } finally {
       answering--;
+      answeringBytes -= bytes;
     }
   };
   const read = async () => {
     for await (const frame of readFrames(pipe, clock, SEAM_FRAME)) {
       const message = decode(frame.body, SEAM_CBOR);
-      if (!Array.isArray(message)) throw gone(`${other} does not speak the seam's language`);
-      const [id, first, second] = message as [Cbor, Cbor, Cbor, Cbor];
-      if (typeof id !== "number") throw gone(`${other} does not speak the seam's language`);
-      if (frame.type === FRAME.ask) void answer(id, first, second);
-      else if (frame.type === FRAME.answer) settle(id)?.resolve(first);
-      else settle(id)?.reject(Fault.fromJSON({ op: "seam", kind: first, message: second, hint: message[3] }));
+      const [id, first, second, third] = Array.isArray(message) ? message as [Cbor, Cbor, Cbor, Cbor] : [];
+      const isWhole = Array.isArray(message) && message.length === PARTS.get(frame.type);
+      if (!isWhole || typeof id !== "number") throw gone(`${other} does not speak the seam's language`);
+      if (frame.type === FRAME.ask) void answer(id, first, second as Cbor, frame.body.length);
+      else if (frame.type === FRAME.answer) settle(id)?.resolve(first as Cbor);
+      else settle(id)?.reject(readFault(first, second, third));
     }
-    closeAll(`${other} has ended`);
+    return closeAll(`${other} has ended`);
   };
   return {
     ended: read().catch((e) => closeAll(`${other} was cut off: ${Fault.from("seam", e).message}`)),
@@ -218,6 +226,12 @@ export function openSeam<Theirs extends string, Ours extends string>(
   };
 }
 
+/** A fault as the other side says it, in bounded words: whoever shows them makes them inert. */
+function readFault(kind: unknown, message: unknown, hint: unknown): Fault {
+  const short = (text: unknown) => typeof text === "string" ? told(text) : text;
+  return Fault.fromJSON({ op: "seam", kind, message: short(message), hint: short(hint) });
+}
+
 /** Words of a fault in a form that can be written: bounded, and with nothing in front that decoders disagree about. */
 function told(text: string): string {
   return text.slice(0, faultTextMax).toWellFormed().replace(/^\ufeff+/, "");
@@ -233,6 +247,12 @@ export function readIds(v: Cbor): Id[] {
 export function readObjects(v: Cbor): Uint8Array[] {
   if (!Array.isArray(v) || !v.every((x) => x instanceof Uint8Array)) throw malformed();
   return v as Uint8Array[];
+}
+
+/** A number of things, or a corrupt fault. */
+export function readCount(v: unknown): number {
+  if (!Number.isSafeInteger(v) || (v as number) < 0) throw malformed();
+  return v as number;
 }
 
 export const malformed = (): Fault =>

@@ -15,12 +15,13 @@ import {
 } from "../fs/mod.ts";
 import { type Cbor, type Clock, Fault, sleep } from "../mq/mod.ts";
 import type { ContentMay } from "./content.ts";
-import { rebuildPollMs, rebuildPollsMax } from "./limits.ts";
+import { rebuildPollMs, rebuildPollsMax, timeMsMax } from "./limits.ts";
 import {
   type Ask,
   malformed,
   type NetRequest,
   type NewShelfRow,
+  readCount,
   readIds,
   readObjects,
   type Shelf,
@@ -98,7 +99,7 @@ export class SeamStore extends FarStore {
 
   /** Runs `fn`; until it has ended gc leaves what is in the store and what comes into it. */
   async holding<T>(fn: () => Promise<T>): Promise<T> {
-    const hold = await this.#ask("hold", null);
+    const hold = readCount(await this.#ask("hold", null));
     try {
       return await fn();
     } finally {
@@ -111,19 +112,19 @@ export class SeamStore extends FarStore {
     await this.#ask("room", [quotaBytes === Infinity ? null : quotaBytes, reserveBytes]);
   }
 
-  /** Lets `uid` reach the store without us, for one of two things: over which socket. */
-  async open(uid: number, may: ContentMay): Promise<string> {
-    return String(await this.#ask("content", [uid, may]));
+  /** Lets `uid` reach the store without us, for one of two things; resolves when the socket is there (paths.ts). */
+  async open(uid: number, may: ContentMay): Promise<void> {
+    await this.#ask("content", [uid, may]);
   }
 
   /** What no root needs is dropped, or only counted. Takes as long as it takes. */
   async gc(isTrial: boolean): Promise<GcReport> {
-    return await this.#ask("gc", isTrial, Infinity) as unknown as GcReport;
+    return readGcReport(await this.#ask("gc", isTrial, Infinity));
   }
 
   /** What is wrong with the store. */
   async fsck(look: FsckOptions["look"], part?: FsckOptions["part"]): Promise<FsckReport> {
-    return await this.#ask("fsck", [look, part?.n ?? 0, part?.of ?? 0], Infinity) as unknown as FsckReport;
+    return readFsckReport(await this.#ask("fsck", [look, part?.n ?? 0, part?.of ?? 0], Infinity));
   }
 
   /** Takes objects away, so that good ones can come in their place. */
@@ -150,7 +151,8 @@ export class SeamStore extends FarStore {
 
   /** Those of these roots of which everything is here, or that peers may have all of. */
   async whole(roots: Id[], who: "us" | "peers"): Promise<Id[]> {
-    return readIds(await this.#ask("whole", [roots, who]));
+    const answer = new Set(readIds(await this.#ask("whole", [roots, who])));
+    return roots.filter((id) => answer.has(id));
   }
 
   /** Brings from other hosts what these roots reach and is not here. Throws notFound, saying what and who was asked. */
@@ -190,11 +192,11 @@ export class SeamShelf implements Shelf {
   }
 
   async remove(id: Id, uid?: number): Promise<number> {
-    return Number(await this.#ask("shelfRemove", [id, uid ?? null]));
+    return readCount(await this.#ask("shelfRemove", [id, uid ?? null]));
   }
 
   async pin(id: Id, pinned: boolean, uid?: number): Promise<number> {
-    return Number(await this.#ask("shelfPin", [id, pinned, uid ?? null]));
+    return readCount(await this.#ask("shelfPin", [id, pinned, uid ?? null]));
   }
 
   async list(): Promise<ShelfRow[]> {
@@ -210,10 +212,37 @@ export class SeamShelf implements Shelf {
 }
 
 export function shelfRow(v: Cbor): ShelfRow {
-  const row = v as unknown as ShelfRow;
-  const texts = [row?.id, row?.kind, row?.sha256, row?.label];
-  if (!texts.every((t) => typeof t === "string") || !isId(row.id)) throw malformed();
-  const [size, uid, addedMs] = [Number(row.size), Number(row.uid), Number(row.addedMs)];
-  const { id, kind, sha256, label } = row;
-  return { id, kind, size, sha256, label, uid, pinned: row.pinned === true, addedMs };
+  const { id, kind, sha256, label, pinned, ...numbers } = fieldsOf(v);
+  const areTexts = [id, sha256, label].every((t) => typeof t === "string");
+  const isRoot = (kind === "file" || kind === "tree") && isId(String(id));
+  if (!areTexts || !isRoot || (sha256 !== "" && !isId(String(sha256)))) throw malformed();
+  const [size, uid, addedMs] = [readCount(numbers.size), readCount(numbers.uid), readCount(numbers.addedMs)];
+  if (addedMs > timeMsMax) throw malformed();
+  const text = { sha256: sha256 as string, label: label as string };
+  return { id: id as Id, kind, size, ...text, uid, pinned: pinned === true, addedMs };
+}
+
+function readGcReport(v: Cbor): GcReport {
+  const fields = fieldsOf(v);
+  const names = ["kept", "dropped", "droppedBytes", "freedBytes", "waiting", "waitingFor"] as const;
+  return Object.fromEntries(names.map((name) => [name, readCount(fields[name])])) as unknown as GcReport;
+}
+
+function readFsckReport(v: Cbor): FsckReport {
+  const { objects, bytes, damaged, missing, database } = fieldsOf(v);
+  if (!Array.isArray(missing) || !Array.isArray(database)) throw malformed();
+  if (!database.every((line) => typeof line === "string")) throw malformed();
+  const pairs = missing.map((one) => {
+    const [id, root] = readIds([fieldsOf(one).id, fieldsOf(one).root] as Cbor) as [Id, Id];
+    return { id, root };
+  });
+  const counts = { objects: readCount(objects), bytes: readCount(bytes) };
+  return { ...counts, damaged: readIds(damaged as Cbor), missing: pairs, database: database as string[] };
+}
+
+/** The fields of a message that has names for them; those that are not there are undefined. */
+function fieldsOf(v: Cbor): Partial<Record<string, Cbor>> {
+  const isRecord = typeof v === "object" && v !== null && !Array.isArray(v) && !(v instanceof Map);
+  if (!isRecord || v instanceof Uint8Array) throw malformed();
+  return v as Record<string, Cbor>;
 }

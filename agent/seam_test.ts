@@ -13,7 +13,7 @@ import {
 } from "../mq/mod.ts";
 import { faultOf, makeFirstHost, makeHost } from "../tests/world.ts";
 import type { Surroundings } from "./daemon.ts";
-import { rebuildPollMs, rebuildPollsMax, seamOpenMax } from "./limits.ts";
+import { rebuildPollMs, rebuildPollsMax, seamOpenBytesMax, seamOpenMax } from "./limits.ts";
 import { openNet, openSeamInside } from "./net.ts";
 import {
   type Answers,
@@ -166,6 +166,30 @@ test("a half that is asked more than it can hold says so, and tells what went wr
   assert.ok([message, hint].every((said) => said.length <= faultTextMax && said.isWellFormed()));
   for (let i = 0; i < seamOpenMax; i++) void ask("peer", null);
   assert.match((await faultOf(() => ask("peer", null))).message, /more than 1024 requests at once/);
+});
+
+test("a half that sends more than it can have under way is told so, however long the messages are", async () => {
+  const [root, inner] = duplexPair();
+  let begun = 0;
+  const answers = { ...NOTHING, peer: () => new Promise<Cbor>(() => void begun++) };
+  openSeam(root, systemClock, answers, "net");
+  const { ask } = openSeam<NetRequest, RootRequest>(
+    inner,
+    systemClock,
+    {} as Answers<NetRequest>,
+    "root",
+  );
+  const long = new Uint8Array(8 * 1024 * 1024);
+  const said: Promise<unknown>[] = [];
+  for (let i = 0; i < 15; i++) {
+    said.push(ask("peer", long, 20_000).catch((e: Fault) => e));
+    await pause();
+  }
+  const refused = await Promise.all(said.slice(7)); // each is a little longer than what it carries
+  for (const fault of refused) {
+    assert.match((fault as Fault).message, /more than 67108864 bytes of requests at once/);
+  }
+  assert.ok(begun * long.length <= seamOpenBytesMax, `${begun} are held`);
 });
 
 test("when the net half is gone, verbs that need contents say so, and the journal can still be read", async (t) => {

@@ -57,9 +57,13 @@ function setLimit(resource: number, words: BigUint64Array): void {
   call("setrlimit", resource, new Uint8Array(words.buffer));
 }
 
-/** No core of this process, nor of those that it starts, from now on. */
-export function forbidCores(): void {
-  setLimit(RLIMITS.core, new BigUint64Array(2));
+/** Lowers limits of this process and those that it starts for good, soft and hard, unless they are lower already. */
+export function lowerLimits(limits: Partial<Record<keyof Limits, number>>): void {
+  for (const [name, most] of Object.entries(limits) as [keyof Limits, number][]) {
+    const [soft = 0n, hard = 0n] = getLimit(RLIMITS[name]);
+    const least = (a: bigint) => a < wordOf(most) ? a : wordOf(most);
+    setLimit(RLIMITS[name], new BigUint64Array([least(soft), least(hard)]));
+  }
 }
 
 /**

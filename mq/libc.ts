@@ -328,6 +328,11 @@ export function closeOnExec(fd: number): void {
   call("fcntl", fd, F_SETFD, FD_CLOEXEC);
 }
 
+/** The opposite: a program that takes the place of this one has it too. */
+export function keepOnExec(fd: number): void {
+  call("fcntl", fd, F_SETFD, 0);
+}
+
 /** Sets or clears O_NONBLOCK of an open file description. */
 export function setNonBlocking(fd: number, on: boolean): void {
   const flags = call("fcntl", fd, F_GETFL, 0);

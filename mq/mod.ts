@@ -74,6 +74,7 @@ export {
   closeOnExec,
   errnoCode,
   flock,
+  keepOnExec,
   linkAt,
   lseekData,
   lseekHole,
@@ -95,10 +96,19 @@ export {
 } from "./libc.ts";
 export type { FileEvent } from "./file_events.ts";
 export { FAN, listenToFiles, openHandle, readFileEvents } from "./file_events.ts";
+export {
+  boundCapabilities,
+  confineCalls,
+  dropCapabilities,
+  forbidNewRights,
+  forbidRings,
+  makeUntraceable,
+} from "./confine.ts";
 export type { Limit, Limits } from "./inherit.ts";
-export { forbidCores, inheriting, mayRaiseLimits, plainOomScore, RLIMITS } from "./inherit.ts";
+export { inheriting, lowerLimits, mayRaiseLimits, plainOomScore, RLIMITS } from "./inherit.ts";
 export { forgetCached, punchHole, syncAllOf, syncFd } from "./libc_sync.ts";
-export { boundCapabilities, makeDevice, makeUntraceable, mountAt, MS, pivotRoot } from "./mounts.ts";
+export { makeDevice, mountAt, MS, pivotRoot } from "./mounts.ts";
+export { isClockKept } from "./ntp.ts";
 export type { Exit, Spawn } from "./process.ts";
 export {
   duplicate,

@@ -1,13 +1,12 @@
-// Mounts, by the calls of libc.ts: mount(2), pivot_root(2), device nodes, and what this process and its children may never have
-// again. Numbers and bytes only: not what is mounted where, or why (agent/).
+// Mounts, by the calls of libc.ts: mount(2), pivot_root(2), device nodes. Numbers and bytes only: not what is mounted where, or
+// why (agent/).
 import { arch } from "node:os";
-import { addressOf, AT_FDCWD, call, cstr, errnoCode, type PathLike } from "./libc.ts";
+import { addressOf, AT_FDCWD, call, cstr, type PathLike } from "./libc.ts";
 
 /** mount(2) flags: what a mount does not do. */
 export const MS = { readOnly: 1, noSuid: 2, noDev: 4, noExec: 8, remount: 32, bind: 4096 } as const;
 
 const [MNT_DETACH, S_IFCHR] = [2, 0o020000];
-const [PR_SET_DUMPABLE, PR_CAPBSET_READ, PR_CAPBSET_DROP] = [4, 23, 24];
 /** The number of pivot_root(2), for which the C library has no name. */
 const PIVOT_ROOT = { x64: 155, arm64: 41 } as Record<string, number>;
 
@@ -39,28 +38,4 @@ export function makeDevice(path: PathLike, mode: number, major: number, minor: n
   } finally {
     process.umask(before);
   }
-}
-
-/** No program that this process starts from now on can have another capability than these (numbers of capability.h). */
-export function boundCapabilities(kept: ReadonlySet<number>): void {
-  for (let capability = 0; capability < 64; capability++) {
-    if (!isCapability(capability)) break;
-    if (!kept.has(capability)) call("prctl", PR_CAPBSET_DROP, BigInt(capability), 0n, 0n, 0n);
-  }
-}
-
-/** Whether the kernel knows this one; they are numbered without gaps. */
-function isCapability(capability: number): boolean {
-  try {
-    call("prctl", PR_CAPBSET_READ, BigInt(capability), 0n, 0n, 0n);
-    return true;
-  } catch (e) {
-    if (errnoCode(e) === "EINVAL") return false;
-    throw e;
-  }
-}
-
-/** Nobody may look into this process or its descriptors who has no right to look into any. */
-export function makeUntraceable(): void {
-  call("prctl", PR_SET_DUMPABLE, 0n, 0n, 0n, 0n);
 }

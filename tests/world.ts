@@ -17,6 +17,7 @@ import {
   type Progress,
   type Runner,
   startAgent,
+  type Surroundings,
 } from "../agent/mod.ts";
 import { type Clock, sleep, systemClock } from "../mq/mod.ts";
 
@@ -48,6 +49,8 @@ export interface Options {
   cells: Cells;
   /** What says which paths commands change. */
   effects: EffectsWatch;
+  /** The way to the net half; else to a real one in this process. */
+  openSeam: Surroundings["openSeam"];
 }
 
 /** Makes a host in a new temporary directory and removes it when the test ends. */
@@ -71,10 +74,10 @@ export async function makeHost(
     const clock = o.clock ?? systemClock;
     host.agent = await startAgent(home, {
       clock,
-      openSeam: (h, answers) =>
+      openSeam: o.openSeam ?? ((h, answers) =>
         Promise.resolve(
           openSeamInside(path.join(h.state, "store"), clock, answers, (l) => void host.logged.push(l)),
-        ),
+        )),
       log: (line) => void host.logged.push(line),
       ...(o.conf === undefined ? { settleMs: 0 } : {}),
       ...(o.runner === undefined ? {} : { runner: o.runner }),

@@ -133,10 +133,18 @@ export const HERE_VERBS: Verb[] = [
   {
     name: "agent",
     summary: "run the agent in the foreground",
-    about: "For a service manager. --unit prints a systemd unit for this executable.",
-    examples: ["isconf agent", "isconf agent --unit > /etc/systemd/system/isconf.service"],
+    about:
+      "For a service manager. --unit prints a systemd unit for this executable; --sysusers and --tmpfiles print what makes its\nuser and its directories, which the agent else makes itself.",
+    examples: [
+      "isconf agent",
+      "isconf agent --unit > /etc/systemd/system/isconf.service",
+      "isconf agent --sysusers > /etc/sysusers.d/isconf.conf",
+      "isconf agent --tmpfiles > /etc/tmpfiles.d/isconf.conf",
+    ],
     args: {
       unit: { kind: "flag", about: "print a systemd unit and end" },
+      sysusers: { kind: "flag", about: "print a line for systemd-sysusers and end" },
+      tmpfiles: { kind: "flag", about: "print lines for systemd-tmpfiles and end" },
       role: { kind: "text", hidden: true, about: "net: the unprivileged half; preview: number 1 of one" },
       ready: { kind: "flag", hidden: true, about: "tell the starter on descriptor 3" },
     },

@@ -41,6 +41,31 @@ const HARM: [harm: string, check: string, words: RegExp, undo: string][] = [
     "chmod 600 /run/isconf/0.sock",
   ],
   ["mkdir -p /run/systemd/system", "unit", /systemd knows no isconf/, "rmdir /run/systemd/system"],
+  [
+    "mkdir -p /run/systemd/system; isconf agent --unit | sed /OOMPolicy/d >/run/systemd/system/isconf.service",
+    "unit",
+    /isconf\.service is not the unit of this executable/,
+    "isconf agent --unit >/run/systemd/system/isconf.service",
+  ],
+  [
+    "chmod 666 /run/systemd/system/isconf.service",
+    "unit",
+    /isconf\.service can be changed by others/,
+    "rm -r /run/systemd/system",
+  ],
+  ["mount -t tmpfs tmpfs /var/lib/isconf", "disk", /is in memory/, "umount /var/lib/isconf"],
+  [
+    "mount -t tmpfs -o size=1m tmpfs /var/lib/isconf",
+    "disk",
+    /only \d+ bytes are free/,
+    "umount /var/lib/isconf",
+  ],
+  [
+    "mount -t tmpfs -o nr_inodes=100 tmpfs /var/lib/isconf",
+    "disk",
+    /room for only \d+ more files/,
+    "umount /var/lib/isconf",
+  ],
 ];
 
 hostTest("doctor finds what others could read or change, a broken policy, and a missing unit", async (t) => {
