@@ -46,7 +46,9 @@ async function measureSet(set: ContentSet, temp: string): Promise<Figure[]> {
     if ("missing" in peer) figures.push(skipped(`${set.name}, ${peer.name}`, peer.missing));
     else programs.push(peer);
   }
-  const all = await inRounds(programs, set, data, `${temp}/turn`);
+  const wanted = Deno.env.get("ISCONF_BENCH_PROGRAMS")?.split(",");
+  const chosen = programs.filter(({ name }) => wanted === undefined || wanted.includes(name));
+  const all = await inRounds(chosen, set, data, `${temp}/turn`);
   const names = peers.map(({ name }) => name);
   for (const way of set.ways) {
     const isThere = all.has(way.name);
