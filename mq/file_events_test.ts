@@ -61,9 +61,10 @@ test(
       assert.deepEqual(has("b", "movedTo", "attributes", "delete"), []);
       assert.deepEqual(has("d", "create", "directory"), []);
       assert.deepEqual([...seen.keys()].sort(), ["a", "b", "d"]);
-      assert.deepEqual(readFileEvents(events), []);
       fs.rmdirSync(`${dir}/d`);
-      const [gone] = readFileEvents(events).filter(({ name }) => Buffer.from(name).toString() === "d");
+      const [gone] = readFileEvents(events).filter(({ pid, name }) =>
+        pid === process.pid && Buffer.from(name).toString() === "d"
+      );
       assert.ok(gone);
       fs.rmdirSync(dir);
       assert.throws(() => openHandle(mount, gone.dir), { code: "ESTALE" });
