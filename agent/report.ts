@@ -105,13 +105,7 @@ export function show(call: Call, args: { seq: number; branch?: string }) {
 }
 
 /** One path that a command changed, as JSON shows it. */
-export interface EffectLine {
-  path: string;
-  kind: string;
-  mode: string;
-  uid: number;
-  gid: number;
-  size: number;
+export interface EffectLine extends TreeLine {
   sha256: string;
 }
 

@@ -3,34 +3,10 @@
 import assert from "node:assert/strict";
 import { type Host, hostTest, makeHost, type Outcome, type RunOptions } from "../hosts.ts";
 import { until } from "../holder.ts";
+import { atTerminal } from "../terminal.ts";
 
-/** Runs a command on a terminal of its own and types an answer after each of some texts; its output, and its status. */
-const TERMINAL = `
-import json, os, pty, sys
-answers = json.loads(sys.argv[1])
-pid, fd = pty.fork()
-if pid == 0: os.execvp(sys.argv[2], sys.argv[2:])
-said, looked = b"", 0
-while True:
-  try: part = os.read(fd, 4096)
-  except OSError: break
-  if not part: break
-  said += part
-  at = said.find(answers[0][0].encode(), looked) if answers else -1
-  if at >= 0:
-    looked = at + 1
-    os.write(fd, answers.pop(0)[1].encode() + b"\\r")
-sys.stdout.buffer.write(said)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-`;
-
-const onTerminal = (answers: [string, string][], ...words: string[]) => [
-  "python3",
-  "-c",
-  TERMINAL,
-  JSON.stringify(answers),
-  ...words,
-];
+const onTerminal = (answers: [string, string][], ...words: string[]) =>
+  atTerminal(answers.map(([seen, answer]) => [seen, "type", `${answer}\r`]), ...words);
 
 const ASKED = "[isconf] your password: ";
 

@@ -2,6 +2,7 @@
 // as such (tests/contract/runner_given.ts) and not what is on record (record_test.ts).
 import assert from "node:assert/strict";
 import { type Host, hostTest, makeHost, until } from "../hosts.ts";
+import { atTerminal, type Step } from "../terminal.ts";
 
 /** A host with a domain and the lock, on which alice may do everything that root's agent does for her. */
 async function makeLocked(t: Parameters<typeof makeHost>[0], name: string): Promise<[Host, number]> {
@@ -46,52 +47,15 @@ hostTest(
   "script",
 );
 
-/** Runs a command on a terminal of its own; after each of some texts it types, makes the terminal larger, or takes it away. */
-const AT_TERMINAL = `
-import fcntl, json, os, pty, struct, sys, termios
-steps = json.loads(sys.argv[1])
-pid, fd = pty.fork()
-if pid == 0: os.execvp(sys.argv[2], sys.argv[2:])
-said, looked = b"", 0
-while True:
-  try: part = os.read(fd, 4096)
-  except OSError: break
-  if not part: break
-  said += part
-  at = said.find(steps[0][0].encode(), looked) if steps else -1
-  if at >= 0:
-    looked = at + 1
-    what, arg = (steps.pop(0)[1:] + [None])[:2]
-    if what == "type": os.write(fd, arg.encode())
-    if what == "size": fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", *arg, 0, 0))
-    if what == "gone": os.close(fd); break
-sys.stdout.buffer.write(said); sys.stdout.flush()
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) % 256)
-`;
-
 hostTest(
   "with a terminal ^C, ^Z and ^D are the command's own, so is its size, and it is hung up when the caller's has gone",
   async (t) => {
     const [host, uid] = await makeLocked(t, "keys");
-    const at = (steps: unknown[], script: string) =>
-      host.run([
-        "python3",
-        "-c",
-        AT_TERMINAL,
-        JSON.stringify(steps),
-        "isconf",
-        "exec",
-        "-t",
-        "sh",
-        "-c",
-        script,
-      ], {
-        uid,
-        cwd: "/tmp",
-      });
+    const at = (steps: Step[], script: string) =>
+      host.run(atTerminal(steps, "isconf", "exec", "-t", "sh", "-c", script), { uid, cwd: "/tmp" });
     const wait = "echo ready; read x; echo end";
     for (const [key, name] of [["\x03", "INT"], ["\x1c", "QUIT"], ["\x1a", "TSTP"]] as const) {
-      const steps = [["ready", "type", key], ["got", "type", "x\r"]];
+      const steps: Step[] = [["ready", "type", key], ["got", "type", "x\r"]];
       const { status, stdout } = await at(steps, `trap "echo got" ${name}; ${wait}; ${wait}`);
       assert.deepEqual([status, /got[^]*end/.test(stdout)], [0, true], `${name}: ${stdout}`);
     }
