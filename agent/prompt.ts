@@ -19,9 +19,9 @@ export function hasTerminal(): boolean {
 export async function ask(text: string, isHidden: boolean): Promise<string | undefined> {
   const fd = fs.openSync("/dev/tty", "r+");
   const keys = new tty.ReadStream(fd);
-  fs.writeSync(fd, text);
-  keys.setRawMode(true);
+  keys.setRawMode(true); // before anybody is asked: nothing that is typed then is shown, or ends us
   try {
+    fs.writeSync(fd, text);
     let line = "";
     for await (const part of keys) {
       for (const c of String(part)) {
