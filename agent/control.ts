@@ -3,6 +3,7 @@
 import { bytesEqual, Fault, fromHex, keyId, type KeyPair, sleep } from "../mq/mod.ts";
 import { type Entry, ENTRY_LEVEL, type Op, readEntry, sealEntry } from "./entry.ts";
 import { type Host, hostId, hostPair } from "./host.ts";
+import type { Head } from "./journal.ts";
 import type { Proposal } from "./keeper.ts";
 import { takeIn } from "./intake.ts";
 import { keepersFor } from "./certificate.ts";
@@ -86,7 +87,13 @@ export async function extendControl(
     try {
       const { held: { term }, proof, again } = isSole
         ? { held: { term: 0 }, proof: NO_PROOF, again: undefined }
-        : await turnAt(host, policy, op, author);
+        : await turnAt(host, policy, op, author, head);
+      // Whoever else here was given the same turn has signed in it: nobody signs twice for one place in one term.
+      if (again === undefined && !isSole && term <= signedTerm(host, head)) {
+        throw new Fault(op, "notLocked", "another change was made here at the same time", {
+          hint: `isconf ${op} again`,
+        });
+      }
       const sealed = sealIn(term);
       const batch: readonly Proposal[] = again ??
         [{ branch: CONTROL, epoch: head.epoch, seq: head.seq + 1, ...sealed }];
@@ -118,10 +125,23 @@ async function catchUp(host: Host, op: string, policy: Policy): Promise<void> {
   if (host.journal.head(CONTROL).seq < seq) await host.replica.pull(keeper, CONTROL);
 }
 
-/** The next term of the control journal, which nobody keeps: whoever comes takes it. */
-async function turnAt(host: Host, policy: Policy, op: string, author: KeyPair): Promise<Granted> {
+/** The next term of the control journal, which nobody keeps: whoever comes takes it; above that in which we have signed. */
+async function turnAt(
+  host: Host,
+  policy: Policy,
+  op: string,
+  author: KeyPair,
+  head: Pick<Head, "epoch" | "seq">,
+): Promise<Granted> {
   const { lock } = await host.keepers.look(op, policy, CONTROL);
-  return await claim(host, policy, CONTROL, { message: op, after: lock?.term ?? 0, steal: false }, author);
+  const after = Math.max(lock?.term ?? 0, signedTerm(host, head));
+  return await claim(host, policy, CONTROL, { message: op, after, steal: false }, author);
+}
+
+/** The term in which this host has signed an entry for the place after `head`, or one beyond; -1: in none. */
+function signedTerm(host: Host, { epoch, seq }: Pick<Head, "epoch" | "seq">): number {
+  const last = host.own.last("entry", CONTROL);
+  return last !== undefined && last.epoch === epoch && last.seq > seq ? last.term : -1;
 }
 
 function endsHere({ journal }: Host, policy: Policy): Ends {

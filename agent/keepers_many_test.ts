@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Cbor, decode, Fault, fromHex, keyId, open1, sleep, systemClock } from "../mq/mod.ts";
-import { faultOf, makeDomain, run, type TestHost, until, UP } from "../tests/world.ts";
+import { faultOf, grantTo, makeDomain, run, type TestHost, until, UP } from "../tests/world.ts";
 import { readEntry, votesOf } from "./entry.ts";
 import { allOf, askKeeper, entriesOf, stolen, workOf } from "./fixture.ts";
 import { hostId, personPair } from "./host.ts";
@@ -84,6 +84,33 @@ test("with one keeper away all goes on, and it catches up; with two away nobody 
 
 const extendBy = (host: TestHost) =>
   host.acts.roles.grant(host.call(), { person: "root@hostc", role: "publish", branch: "*" });
+
+test("changes of the domain that one host makes at the same time are as many entries, and none is signed twice", async (t) => {
+  const [a, b, c] = await withKeepers(t);
+  const before = seqOf(a, "@domain");
+  const ended = await Promise.allSettled(
+    [1, 2, 3, 4].map((n) => grantTo(a, 4000 + n, `user-${n}`, "publish", "main")),
+  );
+  assert.deepEqual(ended.filter(({ status }) => status === "rejected"), []);
+  assert.ok(seqOf(a, "@domain") >= before + 4);
+  await until("all have it", () => [b, c].every((host) => seqOf(host, "@domain") === seqOf(a, "@domain")));
+  for (const host of [a, b, c]) assert.deepEqual(host.agent.host.journal.forks.all(), []);
+  await grantTo(a, 4005, "user-5", "publish", "main");
+});
+
+test("where this host has signed a change of the domain before, it signs another in a higher term only", async (t) => {
+  const [a] = await withKeepers(t);
+  const { journal, own, db } = a.agent.host;
+  const termAt = (seq: number) => readEntry(journal.at("@domain", seq)!.entry).entry.term;
+  await grantTo(a, 4001, "one", "publish", "main");
+  const { seq, epoch } = journal.head("@domain");
+  // The next turn was had and used, and what came of it was lost: a crash, or another change at the same time.
+  const term = termAt(seq) + 1;
+  db.write((tx) => own.sign(tx, "entry", "@domain", { epoch, seq: seq + 1, term }));
+  await grantTo(a, 4002, "two", "publish", "main");
+  assert.ok(seqOf(a, "@domain") > seq);
+  assert.equal(termAt(seq + 1), term + 1);
+});
 
 test("somebody has the lock: no other host gets it, until it is given back or taken by an owner", async (t) => {
   const [a, b, c] = await withKeepers(t);
