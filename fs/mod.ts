@@ -3,6 +3,7 @@
 export {
   batchBytesMax,
   batchIdsMax,
+  fetchBacklogBytes,
   idPrefixMin,
   inlineBytesMax,
   labelBytesMax,

@@ -1,6 +1,6 @@
 // content: one large file on its way to several hosts: from whoever has it, without its origin, and broken off in the middle.
 import assert from "node:assert/strict";
-import { fetchBacklogBytes } from "../../fs/limits.ts";
+import { fetchBacklogBytes } from "../../fs/mod.ts";
 import { makeDomain, status, traffic, until, untilConnected, untilHeld } from "./domain.ts";
 import { fleetTest, type Host } from "./fleet.ts";
 
