@@ -91,13 +91,20 @@ async function* driftOf({ host }: Call, op: Op, said: Said): AsyncGenerator<Diff
     let last: Differs | undefined;
     if (!said.mayBeAbout(op.path)) return;
     const wants = (path: Uint8Array, node: Node) => said.isNews(path, node);
-    for await (const { path, what } of compare(host.store, toHex(op.tree), Buffer.from(op.path), wants)) {
-      const shown = showPath(path);
-      if (last?.path === shown) last.what.push(what);
-      else {
-        if (last !== undefined) yield last;
-        last = { path: shown, what: [what] };
+    try {
+      for await (const { path, what } of compare(host.store, toHex(op.tree), Buffer.from(op.path), wants)) {
+        const shown = showPath(path);
+        if (last?.path === shown) last.what.push(what);
+        else {
+          if (last !== undefined) yield last;
+          last = { path: shown, what: [what] };
+        }
       }
+    } catch (e) {
+      // A link that somebody has put on the way, a disk that does not give something: the rest is looked at all the same.
+      if (!(e instanceof Fault) || !["refused", "environment", "denied"].includes(e.kind)) throw e;
+      if (last !== undefined) yield last;
+      last = { path: showPath(op.path), what: ["unreadable"] };
     }
     if (last !== undefined) yield last;
   } else if (op.op === "delete") {

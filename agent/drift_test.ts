@@ -204,3 +204,40 @@ test("a preview of a snap lists what other hosts would see: created, changed, re
   await assert.rejects(() => previewed(`${dir}/sub`), { kind: "notFound" });
   assert.equal(host.agent.host.wip.count(), 0);
 });
+
+test("a tree that somebody has put a link in the way of is unreadable, and everything else is compared", async (t) => {
+  const { host } = await watched(t);
+  fs.mkdirSync(`${host.dir}/theirs/in/tree`, { recursive: true });
+  fs.writeFileSync(`${host.dir}/theirs/in/tree/file`, "1");
+  fs.writeFileSync(`${host.dir}/other`, "1");
+  for (const name of ["theirs/in/tree", "other"]) {
+    await host.acts.work.snap(host.call(), `${host.dir}/${name}`, false);
+  }
+  await ci(host);
+  fs.chmodSync(`${host.dir}/theirs`, 0o777);
+  fs.renameSync(`${host.dir}/theirs/in`, `${host.dir}/theirs/was`);
+  fs.symlinkSync("was", `${host.dir}/theirs/in`);
+  fs.rmSync(`${host.dir}/other`);
+  assert.deepEqual(await drifted(host), ["2 other missing", "1 tree unreadable"]);
+});
+
+test("a command whose end cannot be learnt leaves no watch open", async (t) => {
+  const watch = new ToldWatch();
+  const stdin = { write: () => Promise.resolve(), end: () => {} };
+  const host = await makeFirstHost(t, {
+    effects: watch,
+    runner: {
+      find: () => "/bin/true",
+      start: () =>
+        Promise.resolve({
+          ended: Promise.reject(new Error("nobody knows")),
+          stdin,
+          resize: () => {},
+          signal: () => {},
+        }),
+    },
+  });
+  await host.acts.locks.lock(host.call(), "why");
+  await assert.rejects(() => sh(host, "true"), /nobody knows/);
+  assert.equal(watch.open, 0);
+});

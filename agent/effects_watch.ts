@@ -24,6 +24,7 @@ import {
   effectsPathsMax,
   effectsReadMs,
   effectsReadsMax,
+  pathBytesMax,
 } from "./limits.ts";
 import { inert } from "./names.ts";
 import type { Home } from "./paths.ts";
@@ -46,10 +47,13 @@ export const LEFT_OUT = [
   "/var/tmp",
 ];
 
+/** File systems that others may change, or whose server may not answer: looking at one could hold the agent up. */
+const REMOTE = /^(9p|afs|ceph|cifs|coda|fuse.*|gfs2|lustre|ncpfs|nfs4?|ocfs2|orangefs|smb3?|smbfs|virtiofs)$/;
+
 /** What changed while a command ran; `undefined` when it was more than `effectsPathsMax`. */
 export interface Changed {
   paths: Uint8Array[];
-  /** Mount points of file systems that cannot be listened to. */
+  /** What could not be listened to, in words: mount points, and paths that are too long. */
   unseen: string[];
 }
 
@@ -120,29 +124,45 @@ interface Name {
   isMovedDir: boolean;
 }
 
-/** Listens to every file system that has files, each once. */
-function listenTo(mounts: readonly Mount[]): { watched: Watched[]; unseen: string[] } {
-  const seen = new Set<string>();
-  const watched: Watched[] = [];
-  const unseen: string[] = [];
-  // Of the places of one file system that one counts from which most of it can be seen.
+/**
+ * Which mounts stand for the file systems on which commands change something: of each one, that from which most of it can be
+ * seen; and those that are remote. Nothing is looked at for it.
+ */
+export function mountsWatched(mounts: readonly Mount[]): { local: Mount[]; remote: Mount[] } {
   const ordered = mounts
     .filter((mount) => holdsFiles(mount) && !mount.isReadOnly && !isLeftOut(mount.point, LEFT_OUT))
     .sort((a, b) => a.root.length - b.root.length || a.point.length - b.point.length);
-  for (const { dev, point } of ordered) {
-    if (seen.has(dev)) continue;
-    seen.add(dev);
+  const once = ordered.filter(({ dev }, i) => ordered.findIndex((other) => other.dev === dev) === i);
+  const isRemote = ({ type }: Mount) => REMOTE.test(type);
+  return { local: once.filter((mount) => !isRemote(mount)), remote: once.filter(isRemote) };
+}
+
+/** Listens to every local file system that has files. */
+function listenTo(mounts: readonly Mount[]): { watched: Watched[]; unseen: string[] } {
+  const { local, remote } = mountsWatched(mounts);
+  const watched: Watched[] = [];
+  const unseen = remote.map(({ point }) => shown(point));
+  for (const { point } of local) {
     const path = Buffer.from(point, "latin1");
     try {
-      const events = listenToFiles(path);
-      watched.push({ point, events, mount: openAt(AT_FDCWD, path, fs.constants.O_RDONLY), dirs: new Map() });
+      const mount = openAt(AT_FDCWD, path, fs.constants.O_RDONLY);
+      try {
+        watched.push({ point, events: listenToFiles(path), mount, dirs: new Map() });
+      } catch (e) {
+        closeFd(mount);
+        throw e;
+      }
     } catch (e) {
       if (errnoCode(e) === undefined) throw e;
-      unseen.push(inert(path.toString("utf8")));
+      unseen.push(shown(point));
     }
   }
   return { watched, unseen };
 }
+
+/** A mount point in words that fit into a list. */
+const shown = (point: string): string =>
+  inert(Buffer.from(point, "latin1").toString("utf8")).slice(0, pathBytesMax).toWellFormed();
 
 class Listening implements Watching {
   readonly #watched: Watched[];
@@ -170,13 +190,16 @@ class Listening implements Watching {
       this.#read(effectsReadsMax * effectsLastReads);
       if (this.#isTooMuch) return undefined;
       const paths = new Set<string>();
+      let isTooLong = false;
       for (const one of this.#watched) {
         for (const path of pathsOf(one, this.#leftOut)) {
-          paths.add(path);
+          if (path === TOO_LONG || path.length > pathBytesMax) isTooLong = true;
+          else paths.add(path);
           if (paths.size > effectsPathsMax) return undefined;
         }
       }
-      return { paths: [...paths].map((path) => Buffer.from(path, "latin1")), unseen: this.#unseen };
+      const unseen = [...this.#unseen, ...isTooLong ? [`paths of more than ${pathBytesMax} bytes`] : []];
+      return { paths: [...paths].map((path) => Buffer.from(path, "latin1")), unseen };
     } finally {
       this.drop();
     }
@@ -230,17 +253,21 @@ class Listening implements Watching {
   }
 }
 
-/** The paths that have changed in one file system, as latin1 text: directories by where they are now. */
+/** In the place of a path that nobody can be told. */
+const TOO_LONG = "";
+
+/** The paths that have changed in one file system, as latin1 text, however long: directories by where they are now. */
 function* pathsOf({ point, mount, dirs }: Watched, leftOut: string[]): Generator<string> {
   for (const [handle, names] of dirs) {
     const dir = pathOf(mount, Buffer.from(handle, "latin1"));
+    if (dir === TOO_LONG) yield dir;
     if (dir === undefined || !isIn(dir, point)) continue; // it is gone, which its own directory tells; or it cannot be seen
     for (const [name, { isNew, isMovedDir }] of names) {
       const path = name === "." ? dir : `${dir === "/" ? "" : dir}/${name}`;
       if (isLeftOut(path, leftOut)) continue;
-      if (isNew && !isThere(path)) continue;
+      if (isNew && path.length <= pathBytesMax && !isThere(path)) continue;
       yield path;
-      if (isMovedDir) yield* allBelow(path);
+      if (isMovedDir && path.length <= pathBytesMax) yield* allBelow(path);
     }
   }
 }
@@ -249,7 +276,7 @@ function isThere(path: string): boolean {
   return fs.lstatSync(Buffer.from(path, "latin1"), { throwIfNoEntry: false }) !== undefined;
 }
 
-/** Where a directory is now; undefined when it is gone. */
+/** Where a directory is now; undefined when it is gone, `TOO_LONG` where the kernel does not say it. */
 function pathOf(mount: number, handle: Uint8Array): string | undefined {
   let fd: number;
   try {
@@ -261,12 +288,18 @@ function pathOf(mount: number, handle: Uint8Array): string | undefined {
   try {
     if (statAt(fd).nlink === 0) return undefined;
     return Buffer.from(readlinkAt(AT_FDCWD, `/proc/self/fd/${fd}`)).toString("latin1");
+  } catch (e) {
+    if (errnoCode(e) === "ENAMETOOLONG") return TOO_LONG;
+    throw e;
   } finally {
     closeFd(fd);
   }
 }
 
-/** Every path in a directory, however deep, as latin1 text; nothing where there is none, and what goes meanwhile is left out. */
+/**
+ * Every path in a directory, as latin1 text; nothing where there is none, and what goes meanwhile is left out. It goes no deeper
+ * than a path that is longer than `pathBytesMax`.
+ */
 export function* allBelow(dir: string): Generator<string> {
   const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = fs.constants;
   const found: string[] = [];
@@ -284,6 +317,7 @@ export function* allBelow(dir: string): Generator<string> {
   }
   for (const path of found) {
     yield path;
+    if (path.length > pathBytesMax) continue;
     if (fs.lstatSync(Buffer.from(path, "latin1"), { throwIfNoEntry: false })?.isDirectory()) {
       yield* allBelow(path);
     }

@@ -217,7 +217,14 @@ export function readEntry(bytes: Uint8Array): { entry: Entry; id: Uint8Array; ki
     (e.level <= ENTRY_LEVEL && Object.keys(value).length !== 13) || toHex(e.author) !== kid
   ) throw malformed("an entry");
   // What a higher level means is not ours to judge: only its place in the chain is.
-  if (e.level <= ENTRY_LEVEL) { for (const op of e.ops) checkOp(op); }
+  if (e.level <= ENTRY_LEVEL) {
+    for (const [i, op] of e.ops.entries()) {
+      checkOp(op);
+      if (op.op === "effects" && e.ops[i - 1]?.op !== "exec") {
+        throw malformed("an entry with effects of nothing");
+      }
+    }
+  }
   return { entry: e, id: entryId(payload), kid };
 }
 

@@ -16,6 +16,7 @@ import {
   type Entry,
   ENTRY_LEVEL,
   type EntryRecord,
+  type Op,
   readEntry,
   sealEntry,
   sealVote,
@@ -270,6 +271,18 @@ test("an operation with a missing, an extra or a wrong field is refused", async 
   for (const op of ops) {
     const fault = await faultOf(() => check(host, next(host, { entry: { ops: [op as never] } })));
     assert.equal(fault.kind, "corrupt", JSON.stringify(op));
+  }
+});
+
+test("effects are of the command right before them, or of nothing", async (t) => {
+  const host = await withOneEntry(t);
+  const command = { argv: ["x"], cwd: "/", umask: 0, env: {}, user: "", timeoutMs: 0, stdin: null };
+  const exec: Op = { op: "exec", ...command };
+  const effects: Op = { op: "effects", list: new Uint8Array(32), paths: 1 };
+  const gone: Op = { op: "delete", path: "/x" };
+  check(host, next(host, { entry: { ops: [exec, effects] } }));
+  for (const ops of [[effects], [effects, exec], [exec, gone, effects], [exec, effects, effects]]) {
+    assert.equal((await faultOf(() => check(host, next(host, { entry: { ops } })))).kind, "corrupt");
   }
 });
 

@@ -46,10 +46,10 @@ export const effectsBytesMax = 16 * 1024 * 1024;
 export const effectsHashedMax = 4 * 1024 * 1024 * 1024;
 export const effectsNamesMax = 400_000;
 export const effectsReadMs = 25;
+export const differencesKeptMax = 100;
 /** Pieces of 64 KiB that are read of that at one look, and how many times as many at the last: whoever writes faster is not recorded. */
 export const effectsReadsMax = 64;
 export const effectsLastReads = 64;
-export const differencesKeptMax = 100;
 /** Paths that the disk is compared with in one go, and entries after which that tells how far it is. */
 export const driftPathsMax = 4_000_000;
 export const driftTellEach = 256;

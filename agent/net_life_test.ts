@@ -15,7 +15,7 @@ import { Impatient } from "./seam_fixture.ts";
 const STAYS = "setInterval(() => {}, 1000);";
 /** A question as a frame, written again and again. */
 const ASKS = `const ask = Buffer.from("01010000" + "00000008" + "8301647065657280", "hex");
-  setInterval(() => { try { fs.writeSync(3, ask); } catch {} }, 10);`;
+  setInterval(() => { try { fs.writeSync(3, ask); } catch { /* the pipe is cut */ } }, 10);`;
 
 function start(script: string) {
   const clock = new Impatient();

@@ -24,8 +24,8 @@ export async function previewSnap(
     needSnappable(path, remove);
     const known = new Map<string, Word>();
     const { drifted } = await verifyFiles(call, path, (p, word) => void known.set(textOf(p), word));
-    changes.push(...(remove ? removed(known) : changed(path, known, drifted)));
-    if (changes.length > previewChangesMax) {
+    for (const change of remove ? removed(known) : changed(path, known, drifted)) {
+      if (changes.push(change) <= previewChangesMax) continue;
       throw new Fault("preview", "refused", `more than ${previewChangesMax} paths would be different`, {
         hint: "isconf preview snap with a smaller directory",
       });
@@ -42,7 +42,7 @@ function* changed(
 ): Generator<Change> {
   const different = new Map(drifted.map((one) => [one.path, one.what]));
   const top = textOf(Buffer.from(path));
-  for (const text of [top, ...allBelow(top)]) {
+  for (const text of withBelow(top)) {
     const bytes = Buffer.from(text, "latin1");
     const after = sideAt(bytes);
     if (after === undefined) continue;
@@ -53,6 +53,11 @@ function* changed(
       yield { ...said(bytes), change: "changed", what, before: wordSide(word), after };
     }
   }
+}
+
+function* withBelow(top: string): Generator<string> {
+  yield top;
+  yield* allBelow(top);
 }
 
 /** Everything of which it was said that it is there; the deepest first, as it would go. */
@@ -81,9 +86,12 @@ function wordSide(word: Word): Side {
     mode,
     uid,
     gid,
-    ...("size" in word && word.kind === "file" ? { size: word.size } : {}),
+    ...("size" in word && kind === "file" && isSizeSaid(word) ? { size: word.size } : {}),
     ...("target" in word ? { target: showPath(word.target) } : {}),
   };
 }
+
+/** What is not hashed has no size either. */
+const isSizeSaid = (word: Word) => !("sha256" in word) || word.sha256.length > 0;
 
 const textOf = (path: Uint8Array) => Buffer.from(path).toString("latin1").replace(/(?<=.)\/+$/, "");

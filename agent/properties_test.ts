@@ -82,7 +82,9 @@ const entry: fc.Arbitrary<Entry> = fc.record({
   author: fc.constant(idBytes(ALICE)),
   origin: fc.constant(idBytes(HOST)),
   message: word,
-  ops: fc.array(op, { minLength: 1, maxLength: 3 }),
+  ops: fc.array(op, { minLength: 1, maxLength: 3 })
+    .map((ops) => ops.filter(({ op }, i) => op !== "effects" || ops[i - 1]?.op === "exec")) // those of nothing are refused
+    .filter((ops) => ops.length > 0),
 }, plain);
 
 /** Objects that were decoded have no prototype. */

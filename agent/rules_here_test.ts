@@ -91,11 +91,17 @@ test("whoever is denied does not learn which files there are", { skip }, async (
   assert.deepEqual(await said("secret"), await said("nothing"));
 });
 
-test("a command that the caller could change is refused, and why says so", { skip }, async (t) => {
+/** A directory that everybody can come to, and only root change: every directory on the way is root's. Removed after the test. */
+function rootsDir(t: { after(fn: () => void): void }): string {
   const dir = fs.mkdtempSync("/root/.isconf-rules-");
   t.after(() => fs.rmSync(dir, { recursive: true }));
-  const tool = path.join(dir, "tool");
   fs.chmodSync(dir, 0o755);
+  return dir;
+}
+
+test("a command that the caller could change is refused, and why says so", { skip }, async (t) => {
+  const dir = rootsDir(t);
+  const tool = path.join(dir, "tool");
   fs.writeFileSync(tool, "#!/bin/sh\n", { mode: 0o755 });
   const host = await hostWith(t, `permit daemon do lock\npermit daemon cmd ${tool}\n`);
   await as(host, "lock", { message: ["work"] });
@@ -165,9 +171,7 @@ test(
   "a command that is denied is denied by every other name of its file, and its directory by every way to it",
   { skip },
   async (t) => {
-    const dir = fs.mkdtempSync("/root/.isconf-rules-");
-    t.after(() => fs.rmSync(dir, { recursive: true }));
-    fs.chmodSync(dir, 0o755);
+    const dir = rootsDir(t);
     const at = (name: string) => path.join(dir, name);
     for (const name of ["tools", "bin"]) fs.mkdirSync(at(name));
     fs.copyFileSync("/bin/true", at("bin/tool"));
@@ -218,9 +222,7 @@ test(
   "a file swapped between check and start, ten thousand times: never does the other run",
   { skip },
   async (t) => {
-    const dir = fs.mkdtempSync("/root/.isconf-rules-");
-    t.after(() => fs.rmSync(dir, { recursive: true }));
-    fs.chmodSync(dir, 0o755);
+    const dir = rootsDir(t);
     const theirs = path.join(dir, "theirs"), mark = path.join(dir, "mark");
     fs.mkdirSync(theirs);
     fs.copyFileSync("/bin/true", path.join(dir, "good"));

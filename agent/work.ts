@@ -119,7 +119,11 @@ export async function exec(call: Call, args: ExecArgs, sink?: Sink): Promise<Exe
   }
   const given: Uint8Array[] = [];
   let givenBytes = 0;
-  const recorded = running.ended.then(async (end) => {
+  const ended = running.ended.catch((e) => {
+    watching?.drop();
+    throw e;
+  });
+  const recorded = ended.then(async (end) => {
     const endedMs = host.clock.wall();
     if (end.status !== 0) {
       watching?.drop();

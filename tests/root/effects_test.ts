@@ -181,6 +181,29 @@ hostTest("whoever ran before the command is not it; what it leaves running is", 
 });
 
 hostTest(
+  "a path that is longer than any that can be told is said to be left out, and hides no other",
+  async (t) => {
+    const host = await makeHost(t, "deep", { handles: true });
+    await host.ok("init");
+    const deep = [
+      "import os",
+      "os.chdir('/srv')",
+      "for i in range(30): os.mkdir('d' * 200); os.chdir('d' * 200)",
+      "open('end', 'w'); open('/srv/short', 'w')",
+    ].join("\n");
+    await checkIn(host, "deep", ["exec", "python3", "-c", deep]);
+    const found = [...(await effects(host, 1)).keys()];
+    assert.ok(found.includes("/srv/short"));
+    assert.deepEqual(found.filter((path) => path.length > 4096), []);
+    assert.equal(found.length, 1 + 20, "those that fit");
+    const { effects: { unseen } } = JSON.parse(await host.sh("isconf --json show --effects 1"));
+    assert.deepEqual(unseen, ["paths of more than 4096 bytes"]);
+    assert.deepEqual(await drift(host), []);
+    await host.sh("rm -rf /srv/d*");
+  },
+);
+
+hostTest(
   "nothing is recorded where nobody wants it, and what cannot be recorded stands all the same",
   async (t) => {
     const conf = "no_effects = other quiet\n";
