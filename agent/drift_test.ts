@@ -173,7 +173,10 @@ test("a preview of a snap lists what other hosts would see: created, changed, re
   }
   const snap = (path: string, remove = false) => host.acts.work.snap(host.call(), path, remove);
   const previewed = async (path: string, remove = false) => {
-    const { changes } = await host.acts.previewSnap.previewSnap(host.call(), [path], remove);
+    const { changes } = await host.acts.previewSnap.previewSnap(host.call(), [path], remove, {
+      network: false,
+      all: true,
+    });
     const name = (one: string) => one.slice(host.dir.length + 1);
     return changes.map(({ path, change, what = [] }) => [change, name(path), ...what].join(" "));
   };
@@ -196,7 +199,10 @@ test("a preview of a snap lists what other hosts would see: created, changed, re
     "changed tree/text content mtime",
     "created tree/sub/new",
   ]);
-  const { changes: [change] } = await host.acts.previewSnap.previewSnap(host.call(), [`${dir}/text`], false);
+  const { changes: [change] } = await host.acts.previewSnap.previewSnap(host.call(), [`${dir}/text`], false, {
+    network: false,
+    all: true,
+  });
   assert.deepEqual([change?.before?.size, change?.after?.size, change?.after?.kind], [1, 2, "file"]);
   await assert.rejects(() => previewed(dir, true), { kind: "refused" });
   fs.rmSync(`${dir}/sub`, { recursive: true });

@@ -118,7 +118,7 @@ export async function differencesFrom(path: Uint8Array, said: Look): Promise<Dif
 }
 
 /** Whether everybody may go to where a path is; what was looked at once is not looked at again. */
-function openDirs(): (path: Uint8Array) => boolean {
+export function openDirs(): (path: Uint8Array) => boolean {
   const known = new Map<string, boolean>();
   return (path) => {
     const dir = Buffer.from(path).toString("latin1").replace(/\/[^/]*$/, "");

@@ -21,7 +21,9 @@ import { previewChangesMax, previewEndMs, previewPageBytes } from "./limits.ts";
 import { readFile, remove, restore, showPath } from "../fs/mod.ts";
 import { Changes } from "./preview_changes.ts";
 import { enterRoot, type Root } from "./preview_root.ts";
-import type { PreviewQuestion, PreviewRequest, RunWords } from "./preview_words.ts";
+import { Diffs } from "./preview_diff.ts";
+import { diffOf } from "./preview_differ.ts";
+import type { DiffWords, PreviewQuestion, PreviewRequest, RunWords } from "./preview_words.ts";
 import { fileOf } from "./run.ts";
 import { type Answers, type Ask, openSeam, type Seam } from "./seam.ts";
 import { FarStore } from "./seam_store.ts";
@@ -53,6 +55,7 @@ class Room {
   /** What runs now. */
   #running: { pid: number; end(exit: Exit): void } | undefined;
   #pages: AsyncGenerator<string> | undefined;
+  #diffs: Diffs | undefined;
 
   constructor(ask: Ask<PreviewQuestion>) {
     this.#store = new FarStore({
@@ -92,6 +95,12 @@ class Room {
         if (!(e instanceof Fault) || e.kind !== "notFound") throw e;
       }
       return null;
+    },
+    diff: async (value) => {
+      const words = value as unknown as DiffWords;
+      this.#diffs ??= new Diffs(words[5]);
+      const said = await diffOf(this.#store, this.#diffs, words);
+      return "diff" in said ? [said.diff, ""] : ["", said.noDiff];
     },
     signal: (value) => {
       if (this.#running !== undefined) kill(-this.#running.pid, value as NodeJS.Signals);

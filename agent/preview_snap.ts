@@ -1,37 +1,96 @@
 // Preview snap: what a snap would change on hosts that are where the journal says: this disk against what was last said of each path.
-// Nothing is captured and nothing runs; what a command would change is preview.ts's.
+// Nothing is captured; what a command would change is preview.ts's.
 import { Buffer } from "node:buffer";
+import * as fs from "node:fs";
 import { showPath } from "../fs/mod.ts";
-import { AT_FDCWD, errnoCode, Fault, statAt } from "../mq/mod.ts";
+import { AT_FDCWD, type Cbor, errnoCode, Fault, statAt } from "../mq/mod.ts";
 import type { Drifted, Word } from "./drift.ts";
 import { verifyFiles } from "./drift.ts";
+import { openDirs } from "./effects.ts";
 import { allBelow } from "./effects_watch.ts";
 import type { Call } from "./host.ts";
 import { previewChangesMax } from "./limits.ts";
-import type { PreviewResult } from "./preview.ts";
+import { inert } from "./names.ts";
+import type { Preview, PreviewOptions, PreviewResult } from "./preview.ts";
 import { said, sideOf } from "./preview_side.ts";
-import type { Change, Side } from "./preview_words.ts";
+import type { Change, DiffWords, Side } from "./preview_words.ts";
+import { contentsOf } from "./rehearse.ts";
 import { needSnappable } from "./work.ts";
 
-/** The changes that hosts at this host's entry would see, if these paths were snapped now, or with `remove` taken away. */
+/**
+ * The changes that hosts at this host's entry would see, if these paths were snapped now, or with `remove` taken away. What is
+ * different in files is found in a process that can do nothing else (preview_differ.ts).
+ */
 export async function previewSnap(
   call: Call,
   paths: readonly string[],
   remove: boolean,
+  options: PreviewOptions,
 ): Promise<PreviewResult> {
-  const changes: Change[] = [];
+  const found: Found[] = [];
   for (const path of paths) {
     needSnappable(path, remove);
     const known = new Map<string, Word>();
     const { drifted } = await verifyFiles(call, path, (p, word) => void known.set(textOf(p), word));
-    for (const change of remove ? removed(known) : changed(path, known, drifted)) {
-      if (changes.push(change) <= previewChangesMax) continue;
+    for (const one of remove ? removed(known) : changed(path, known, drifted)) {
+      if (found.push(one) <= previewChangesMax) continue;
       throw new Fault("preview", "refused", `more than ${previewChangesMax} paths would be different`, {
         hint: "isconf preview snap with a smaller directory",
       });
     }
   }
-  return { v: 1, status: 0, changes, absent: [], network: false };
+  await addDiffs(call, found, options);
+  return {
+    v: 1,
+    status: 0,
+    changes: found.map(({ change }) => change),
+    absent: [],
+    network: options.network,
+  };
+}
+
+/** A change, and what was said before of a file whose content is different now. */
+interface Found {
+  change: Change;
+  path: Uint8Array;
+  word?: Word;
+}
+
+/** Says of each file whose content is different how, or why that is not said. */
+async function addDiffs({ host }: Call, found: readonly Found[], options: PreviewOptions): Promise<void> {
+  const files = found.filter(({ change: { what, before, after } }) =>
+    what?.includes("content") && before?.kind === "file" && after?.kind === "file"
+  );
+  if (files.length === 0) return;
+  const isOpen = openDirs();
+  let preview: Preview | undefined;
+  let why = "";
+  try {
+    preview = host.previews.begin(options, contentsOf(host.store));
+    const nothing = fs.openSync("/dev/null", "r+");
+    try {
+      preview.enter({ stdio: { open: [nothing, nothing, nothing] } });
+    } finally {
+      fs.closeSync(nothing);
+    }
+    await preview.open();
+    for (const { change, path, word } of files) {
+      if (word === undefined || !("content" in word)) change.noDiff = "only its hash is in the journal";
+      else {
+        const isForAll = ((word.mode & change.after!.mode) & 0o004) !== 0 && isOpen(path);
+        const words: DiffWords = [path, word.content, word.size, word.runs ?? null, isForAll, options.all];
+        const [diff, noDiff] = await preview.ask("diff", words as unknown as Cbor) as [string, string];
+        Object.assign(change, diff === "" ? { noDiff } : { diff });
+      }
+    }
+  } catch (e) {
+    why = inert(Fault.from("preview", e).message);
+  } finally {
+    await preview?.close();
+  }
+  for (const { change } of files) {
+    if (change.diff === undefined && change.noDiff === undefined) change.noDiff = why;
+  }
 }
 
 /** What is on the disk and was not said, or said otherwise. What was said and is missing stays where it is: snap removes nothing. */
@@ -39,7 +98,7 @@ function* changed(
   path: string,
   known: ReadonlyMap<string, Word>,
   drifted: readonly Drifted[],
-): Generator<Change> {
+): Generator<Found> {
   const different = new Map(drifted.map((one) => [one.path, one.what]));
   const top = textOf(Buffer.from(path));
   for (const text of withBelow(top)) {
@@ -48,9 +107,11 @@ function* changed(
     if (after === undefined) continue;
     const word = known.get(text);
     const what = different.get(showPath(bytes));
-    if (word === undefined || word.kind === "absent") yield { ...said(bytes), change: "created", after };
-    else if (what !== undefined) {
-      yield { ...said(bytes), change: "changed", what, before: wordSide(word), after };
+    if (word === undefined || word.kind === "absent") {
+      yield { path: bytes, change: { ...said(bytes), change: "created", after } };
+    } else if (what !== undefined) {
+      const change: Change = { ...said(bytes), change: "changed", what, before: wordSide(word), after };
+      yield { path: bytes, change, word };
     }
   }
 }
@@ -61,10 +122,11 @@ function* withBelow(top: string): Generator<string> {
 }
 
 /** Everything of which it was said that it is there; the deepest first, as it would go. */
-function* removed(known: ReadonlyMap<string, Word>): Generator<Change> {
+function* removed(known: ReadonlyMap<string, Word>): Generator<Found> {
   for (const [text, word] of [...known].sort(([a], [b]) => a < b ? 1 : -1)) {
     if (word.kind === "absent") continue;
-    yield { ...said(Buffer.from(text, "latin1")), change: "removed", before: wordSide(word) };
+    const path = Buffer.from(text, "latin1");
+    yield { path, change: { ...said(path), change: "removed", before: wordSide(word) } };
   }
 }
 

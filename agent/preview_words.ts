@@ -48,6 +48,7 @@ export const PREVIEW_REQUESTS = [
   "find", // [command, cwd, directories to search] → [file, executable, there or missing]
   "file", // [path, id of a tree] → null; the path has that content, as `up` does it
   "delete", // path → null; it is gone
+  "diff", // DiffWords → [how a file is other than it was said, or "", why that is not shown, or ""]
   "signal", // number or name → null; to the group of what runs
   "end", // null → null: nothing runs there any more
   "changes", // whether all contents are shown → the next piece of the list as JSON; an empty one: that was all
@@ -60,6 +61,16 @@ export const PREVIEW_QUESTIONS = [
   "get", // [id…] → as many of the objects as fit into one answer, at least one
 ] as const;
 export type PreviewQuestion = typeof PREVIEW_QUESTIONS[number];
+
+/** A file there, and what its content was said to be: where that is in isfs, its size and runs; and who may see either. */
+export type DiffWords = [
+  path: Uint8Array,
+  content: string,
+  size: number,
+  runs: [offset: number, length: number][] | null,
+  isForAll: boolean,
+  all: boolean,
+];
 
 /** A program to run there; its input is a file of isfs, or what the process was given. */
 export type RunWords = [

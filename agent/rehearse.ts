@@ -1,6 +1,6 @@
 // Rehearse: what this host lacks of its branch, replayed in a root that is thrown away. Not the replay that counts (apply.ts): nothing
 // of it stays but the record of what ran.
-import { batchBytesMax, type Id, objectBytesMax, type Store } from "../fs/mod.ts";
+import { batchBytesMax, objectBytesMax, type Store } from "../fs/mod.ts";
 import { Fault, toHex } from "../mq/mod.ts";
 import { up as applyUp, type UpArgs, type UpResult } from "./apply.ts";
 import { askedBy } from "./asked.ts";
@@ -12,8 +12,9 @@ import { shownLine } from "./mask.ts";
 import { inert } from "./names.ts";
 import { opText } from "./optext.ts";
 import type { Preview, PreviewOptions, PreviewResult, Rehearsed } from "./preview.ts";
+import type { PreviewQuestion } from "./preview_words.ts";
 import { type Command, type Ended, KeptOutput, ProcessRunner, pump, type Running, type Sink } from "./run.ts";
-import { readIds } from "./seam.ts";
+import { type Answers, readIds } from "./seam.ts";
 import { rootsOf } from "./sharing.ts";
 import type { User } from "./users.ts";
 import type { Execution } from "./work.ts";
@@ -42,10 +43,7 @@ export async function rehearse(
   const from = host.history.applied() + 1;
   const of = host.journal.head(branch).seq;
   const to = Math.min(args.to ?? of, of);
-  const preview = host.previews.begin(options, {
-    missing: (ids) => host.store.missing(readIds(ids)),
-    get: async (ids) => await someOf(host.store, readIds(ids)),
-  });
+  const preview = host.previews.begin(options, contentsOf(host.store));
   const result = async (): Promise<PreviewResult> => {
     try {
       const child = preview.enter({ stdio: { stdin: false } });
@@ -70,9 +68,13 @@ export async function rehearse(
   return { running, recorded: result(), feed: () => Promise.resolve(), feedEnd: () => {} };
 }
 
-/** As many of the objects as surely fit into one answer, at least one: each may be as long as an object can be. */
-async function someOf(store: Store, ids: Id[]): Promise<Uint8Array[]> {
-  return await store.get(ids.slice(0, Math.max(1, Math.floor(batchBytesMax / objectBytesMax))));
+/** What a preview may ask for: contents of this host's store. As many objects an answer as surely fit in, at least one. */
+export function contentsOf(store: Store): Answers<PreviewQuestion> {
+  const most = Math.max(1, Math.floor(batchBytesMax / objectBytesMax)); // each may be as long as an object can be
+  return {
+    missing: (ids) => store.missing(readIds(ids)),
+    get: (ids) => store.get(readIds(ids).slice(0, most)),
+  };
 }
 
 /**

@@ -87,7 +87,7 @@ export const previewVerb: PreviewVerb = {
       return acts.preview.exec(call, execVerb.toWork(args), options, sink);
     }
     if (args.what === "snap" && args.path.length > 0) {
-      const recorded = acts.previewSnap.previewSnap(call, args.path, args.delete);
+      const recorded = acts.previewSnap.previewSnap(call, args.path, args.delete, options);
       const running = { signal: () => {}, resize: () => {} };
       return Promise.resolve({ running, recorded, feed: () => Promise.resolve(), feedEnd: () => {} });
     }

@@ -264,6 +264,52 @@ hostTest("however a preview ends, no process, mount or directory of it is left",
   assert.equal((await previewed(host, ["exec", "true"])).status, 0);
 });
 
+hostTest(
+  "a preview of a snap shows what is other in files, to whom it may concern, and keeps nothing",
+  async (t) => {
+    const host = await makeHost(t, "snapped", {
+      flat: true,
+      users: ["alice"],
+      policy: "permit alice do preview\n",
+    });
+    await host.ok("init");
+    await host.sh(`mkdir /srv/tree; cd /srv/tree
+    seq 100 >text; echo old >secret; chmod 640 secret; printf 'a\\0b' >binary; cat text text >long; ln -s text link
+    truncate -s 100K holes; echo end >>holes`);
+    await host.ok("lock", "work");
+    await host.ok("snap", "/srv/tree");
+    await host.ok("ci");
+    await host.sh(`cd /srv/tree; sed -i s/^50$/fifty/ text; echo new >secret; printf 'a\\0c' >binary
+    seq 400000 | sed s/$/x/ >long; ln -sfn long link; echo more >>holes; echo made >made; chmod 600 holes; chmod 644 holes`);
+    const { changes, status } = await previewed(host, ["snap", "/srv/tree"]);
+    assert.equal(status, 0);
+    const of = new Map(changes.map((change) => [change.path.slice("/srv/tree".length), change]));
+    assert.deepEqual([...of].map(([path, { change }]) => `${change} ${path}`).sort(), [
+      "changed /binary",
+      "changed /holes",
+      "changed /link",
+      "changed /long",
+      "changed /secret",
+      "changed /text",
+      "created /made",
+    ]);
+    assert.match(of.get("/text")!.diff!, /^-50\n\+fifty$/m);
+    assert.match(of.get("/secret")!.diff!, /^-old\n\+new$/m, "root may see it");
+    assert.equal(of.get("/binary")!.noDiff, "it is binary");
+    assert.equal(of.get("/long")!.noDiff, "it is too long");
+    assert.equal(of.get("/holes")!.noDiff, "it is binary");
+    assert.deepEqual([of.get("/link")!.diff, of.get("/made")!.diff], [undefined, undefined]);
+    const shown = await host.isconf("preview", "snap", "/srv/tree/text");
+    assert.match(shown.stdout, /^~ \/srv\/tree\/text {2}.*\n( {4}.*\n)* {4}-50\n {4}\+fifty$/m);
+    const alices = await previewed(host, ["snap", "/srv/tree/secret"], await host.uidOf("alice"));
+    assert.deepEqual(alices.changes.map(({ diff, noDiff }) => [diff, noDiff]), [[
+      undefined,
+      "not everybody may read it",
+    ]]);
+    await needNothingLeft(host);
+  },
+);
+
 hostTest("a preview waits for no exec, and no more than four run at a time", async (t) => {
   const host = await makeHost(t, "beside", { flat: true });
   await host.ok("init");
