@@ -313,6 +313,11 @@ hostTest(
       `/run/isconf/${uid}.sock`,
     ]);
     await until("they are open", () => flood.said() === "open");
+    const held = Number(await host.sh('ls "/proc/$1/fd" | wc -l', String(host.agent().root)));
+    assert.ok(
+      held < 256 + 128,
+      `the agent holds ${held} descriptors: no more than 256 connections are one user's`,
+    );
     for (let i = 0; i < 8; i++) {
       const began = performance.now();
       assert.equal((await host.run(["isconf", "status"], { uid: bob, cwd: "/tmp" })).status, 0);
