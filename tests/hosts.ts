@@ -252,12 +252,21 @@ export class Host {
   }
 
   /** The agent's two halves, as numbers in this host. */
-  agent(): { root: number | undefined; net: number | undefined } {
-    const of = (title: RegExp) => this.processes().find((p) => title.test(p.title))?.pid;
+  agent(processes = this.processes()): { root: number | undefined; net: number | undefined } {
+    const of = (title: RegExp) => processes.find((p) => title.test(p.title))?.pid;
     return {
       root: of(/^isconf: agent|^\/proc\/self\/exe\0agent\0--ready/),
       net: of(/^isconf: net|--role\0net$/),
     };
+  }
+
+  /** Whether a process has ended, and perhaps waits to be collected. */
+  #isDead(pid: number): boolean {
+    try {
+      return /^State:\t[ZX]/m.test(fs.readFileSync(this.path(`/proc/${pid}/status`), "utf8"));
+    } catch {
+      return true;
+    }
   }
 
   /** Kills the agent's root half as a crash would, and waits until both halves are gone. */
@@ -265,7 +274,12 @@ export class Host {
     const { root } = this.agent();
     assert.ok(root, `${this.name}: no agent runs`);
     await this.sh('kill -9 "$1"', String(root));
-    await until(`${this.name}'s agent is gone`, () => !Object.values(this.agent()).some(Boolean));
+    await until(`${this.name}'s agent is gone`, () => {
+      const all = this.processes();
+      // While a program takes the place of another its process has no words: it may be the net half.
+      return !all.some(({ pid, title }) => title === "" && !this.#isDead(pid)) &&
+        !Object.values(this.agent(all)).some(Boolean);
+    });
   }
 
   /**
