@@ -1,68 +1,56 @@
 // API: the Hono app made from the list of verbs: POST /v1/VERB with JSON, GET for those that only read, bundles;
 // contents are in api_blob.ts. It knows who calls (from the door), never decides what they may (the verbs do).
-import { getRequestListener } from "@hono/node-server";
 import { type Context, Hono } from "hono";
-import type * as http from "node:http";
 import { Fault } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
-import { addBlobRoutes } from "./api_blob.ts";
+import { addBlobRoutes, type BlobPlace } from "./api_blob.ts";
 import { answerBytes, bodyOf, type CallOf, type Env, rawPath } from "./api_body.ts";
+import { addEventRoute } from "./api_events.ts";
+import { addHealthRoutes, Requests } from "./api_health.ts";
+import { openapi } from "./api_openapi.ts";
 import { problem } from "./api_problem.ts";
+import { opens, type Route, routeOf, ROUTES } from "./api_routes.ts";
 import { addSecretRoutes } from "./api_secret.ts";
+import { answerVerb, HeadMoved, onBranch } from "./api_verbs.ts";
 import { CONTENT_MAY, type ContentMay } from "./content.ts";
 import { actOf } from "./confirmations.ts";
-import type { Actor, Call, Host, Progress } from "./host.ts";
+import { type Actor, type Host, hostName } from "./host.ts";
 import { readJson } from "./json.ts";
-import { requestBytesMax, streamQueueBytesMax } from "./limits.ts";
+import { requestBytesMax } from "./limits.ts";
 import { inert, isPlainText } from "./names.ts";
 import { contentSocketOf } from "./paths.ts";
-import type { Rule } from "./rules.ts";
-import { getMeta } from "./schema.ts";
-import { nameIn } from "./upkeep.ts";
-import { checkArgs, type Verb } from "./verb.ts";
-import { VERBS } from "./verbs/mod.ts";
+import { findContent, nameIn } from "./upkeep.ts";
+import type { Verb } from "./verb.ts";
 
 /** The header that names a confirmation. */
 const CONFIRMED = "isconf-confirmed";
 
-const NDJSON = "application/x-ndjson";
-
-/** Which verb of the policy a route is, where it is not named like one, and whether it only reads. */
-const ROUTES: Record<string, [verb: string, kind: "reads" | "changes"]> = {
-  "GET blob": ["get", "reads"],
-  "HEAD blob": ["get", "reads"],
-  "PUT blob": ["put", "changes"],
-  "GET secret": ["get", "reads"],
-  "PUT secret": ["put", "changes"],
-  "GET bundle": ["bundle", "reads"],
-  "PUT bundle": ["bundle", "changes"],
-};
-
-/** The app over one host. `fetch(request, { actor })` is its one door. */
+/** The app over one host. `fetch(request, { actor })` is its one door; what has no row in ROUTES has no way in. */
 export function makeApi(host: Host, acts: Acts): Hono<Env> {
   const app = new Hono<Env>({ getPath: rawPath });
+  const requests = new Requests();
   const callOf: CallOf = (c, emit = () => {}) => {
-    const confirmed = c.req.header(CONFIRMED);
-    return { host, acts, actor: c.env.actor, emit, ...(confirmed !== undefined && { confirmed }) };
+    const confirmed = c.req.header(CONFIRMED), head = c.req.header("if-match");
+    const more = { ...(confirmed !== undefined && { confirmed }), ...(head !== undefined && { head }) };
+    return { host, acts, actor: c.env.actor, emit, ...more };
   };
-  /** Throws unless the policy permits it; of what is on its way only the address can be confirmed. */
-  const need = (c: Context<Env>, verb: string, reads: boolean) => {
-    const act = () => actOf(verb, { method: c.req.method, path: rawPath(c.req.raw), query: c.req.query() });
-    const ticket = { id: c.req.header(CONFIRMED), begins: true };
-    host.rules.need(c.env.actor, { verb, reads, act, ...onBranch(host) }, ticket);
-  };
-
   app.use(async (c, next) => {
-    const [verb, reads] = ROUTES[`${c.req.method} ${c.req.path.split("/")[2]}`] ?? [];
-    if (verb !== undefined) need(c, verb, reads === "reads");
+    const begun = host.clock.now();
+    const route = admit(host, c.env.actor, askedIn(c));
+    if (route === undefined) return c.notFound();
     await next();
+    requests.note(c.req.method, route.path, c.res.status, (host.clock.now() - begun) / 1000);
   });
-  addBlobRoutes(app, host);
+  addBlobRoutes(app, blobsOf(host));
   addSecretRoutes(app, host, callOf);
+  addEventRoute(app, host);
+  addHealthRoutes(app, host, requests);
+  app.get("/v1/openapi.json", (c) => c.json(openapi()));
+  app.get("/v1/me", (c) => c.json(me(host, c.env.actor)));
 
   app.post("/v1/content", async (c) => {
     const { name, by, may = "put" } = readQuestion(await jsonBody(c, "content"));
-    need(c, may, may === "get");
+    needVerb(host, c.env.actor, askedIn(c), may, may === "get");
     const id = name === undefined ? null : nameIn(host, name, by)?.id ?? null;
     await host.store.open(c.env.actor.uid, may);
     return c.json({ socket: contentSocketOf(host.home), id }); // who is called there is for us to say
@@ -85,12 +73,12 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
     );
   });
 
-  for (const verb of VERBS) {
-    if (verb.run === undefined) continue;
-    app.post(`/v1/${verb.name}`, async (c) => answer(c, callOf, verb, await jsonBody(c, verb.name)));
-    if (verb.kind === "reads") {
-      app.get(`/v1/${verb.name}`, (c) => answer(c, callOf, verb, queryArgs(verb, c.req.query())));
-    }
+  for (const { method, path, runs: verb } of ROUTES) {
+    if (verb === undefined) continue;
+    app.on(method, path, async (c) => {
+      const args = method === "GET" ? queryArgs(verb, c.req.query()) : await jsonBody(c, verb.name);
+      return await answerVerb(c, callOf, verb, args);
+    });
   }
 
   app.notFound((c) =>
@@ -103,99 +91,90 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
   );
   app.onError((e, c) => {
     if (!(e instanceof Fault)) host.log(`unexpected in ${c.req.path}: ${inert(String(e.stack ?? e))}`);
-    return problem(c, Fault.from("api", e));
+    return problem(c, Fault.from("api", e), e instanceof HeadMoved ? 412 : undefined);
   });
   return app;
 }
 
-/** Runs one verb and answers with JSON, or, when asked for it, with JSON lines: progress, then result or fault. */
-async function answer(
-  c: Context<Env>,
-  callOf: CallOf,
-  verb: Verb,
-  args: Record<string, unknown>,
-): Promise<Response> {
-  if (c.req.header("accept") !== NDJSON) {
-    return c.json(await runVerb(callOf(c), verb, args) ?? null);
-  }
-  const text = new TextEncoder();
-  let gone = false;
-  const body = new ReadableStream<Uint8Array>({
-    async start(out) {
-      const say = (o: unknown) => {
-        if (!gone) out.enqueue(text.encode(`${JSON.stringify(o)}\n`));
-      };
-      // Progress is a hint: a caller that does not read loses outputs, and one that has gone stops nothing.
-      const emit = (event: Progress) => {
-        if (event.event !== "output" || (out.desiredSize ?? 0) > 0) say(event);
-      };
-      try {
-        say({ event: "result", result: await runVerb(callOf(c, emit), verb, args, () => gone) ?? null });
-      } catch (e) {
-        say({ event: "fault", fault: Fault.from(verb.name, e) });
-      }
-      if (!gone) out.close();
-    },
-    cancel() {
-      gone = true;
-    },
-  }, new ByteLengthQueuingStrategy({ highWaterMark: streamQueueBytesMax }));
-  return c.body(body, 200, { "content-type": NDJSON });
+/** What is known of a request before its body is. */
+export interface Asking {
+  method: string;
+  path: string;
+  query: Record<string, string>;
+  confirmed: string | undefined;
 }
 
-/** Runs one verb with arguments from outside: checked, and in the host's turn when it changes something. */
-export async function runVerb(
-  call: Call,
-  verb: Verb,
-  value: unknown,
-  hasGone = () => false,
-): Promise<unknown> {
-  const args = checkArgs(verb, value);
-  let rule = needPermission(call, verb, args);
-  const run = async () => {
-    if (verb.kind === "changes") rule = needPermission(call, verb, args, true); // the policy may have changed while it waited
-    if (!hasGone()) return await verb.run?.({ ...call, hasGone, rule }, args);
-    throw new Fault(verb.name, "gone", "the caller went away before its turn", {
-      hint: `isconf ${verb.name} again`,
-    });
-  };
-  if (verb.kind !== "changes") return await run();
-  return await call.host.turn.take(
-    verb.name,
-    run,
-    (what) => call.emit({ event: "waiting", text: `waiting until ${what} has ended` }),
-  );
-}
+const askedIn = (c: Context): Asking => ({
+  method: c.req.method,
+  path: rawPath(c.req.raw),
+  query: c.req.query(),
+  confirmed: c.req.header(CONFIRMED),
+});
 
 /**
- * Throws unless the policy of this host lets the caller have this done, with these arguments, now. When it begins, a confirmation
- * that it needs is used up. Returns the line that permits it.
+ * The route of a request, if there is one; a verb is judged later, with its arguments.
+ * @throws {Fault} denied, unless the token that somebody came by is for it, and the policy permits it
  */
-export function needPermission(
-  call: Call,
-  verb: Verb,
-  args: Record<string, unknown>,
-  begins = verb.kind !== "changes",
-): Rule | undefined {
-  const { host, actor, confirmed: id } = call;
-  const command = verb.command?.(call, args);
-  const like = verb.like?.(args);
-  const network = verb.network?.(args);
-  const want = {
-    verb: verb.name,
-    ...(like && { like }),
-    reads: verb.kind === "reads" || verb.forAll === true,
-    act: () => actOf(verb.name, args),
-    ...onBranch(host),
-    ...(network !== undefined && { network }),
-    ...(command && { command }),
-  };
-  return host.rules.need(actor, want, { id, begins });
+export function admit(host: Host, actor: Actor, asking: Asking): Route | undefined {
+  const route = routeOf(asking.method, asking.path);
+  if (route === undefined) return undefined;
+  needRole(actor, route);
+  if (route.verb !== "" && route.runs === undefined) {
+    needVerb(host, actor, asking, route.verb, route.kind === "reads");
+  }
+  return route;
 }
 
-function onBranch({ db }: Host): { branch?: string } {
-  const branch = getMeta(db, "branch");
-  return branch === undefined ? {} : { branch };
+/** Throws unless the policy permits it; of what is on its way only the address can be confirmed. */
+function needVerb(host: Host, actor: Actor, asking: Asking, verb: string, reads: boolean): void {
+  const { confirmed: id, ...address } = asking;
+  const act = () => actOf(verb, address);
+  host.rules.need(actor, { verb, reads, act, ...onBranch(host) }, { id, begins: true });
+}
+
+/** Throws unless the token that somebody came by, if by one, is for this. */
+function needRole(actor: Actor, route: Route): void {
+  if (
+    route.role === "anyone" || (actor.token === undefined ? actor.uid >= 0 : opens(actor.token.roles, route))
+  ) return;
+  const { method, path, role } = route;
+  const why = role === "local" ? "no token is for that" : `that needs a token with the role ${role}`;
+  throw new Fault("api", "denied", `${method} ${path}: ${why}`, {
+    hint: role === "local" ? "isconf, on the host itself" : `isconf token api --role ${role}`,
+  });
+}
+
+/** Who is asking, and what that may have: each verb, as far as it can be said without its arguments. */
+function me(host: Host, actor: Actor) {
+  const { uid, name, token } = actor;
+  const may = ROUTES.filter((route) =>
+    route.runs !== undefined && (token === undefined || opens(token.roles, route))
+  )
+    .filter(({ verb, kind }) =>
+      host.rules.judge(actor, { verb, reads: kind === "reads", ...onBranch(host) }).permit
+    );
+  return {
+    host: hostName(host),
+    uid,
+    user: name,
+    web: host.web.place,
+    token: token ?? null,
+    verbs: [...new Set(may.map(({ verb }) => verb))].sort(),
+  };
+}
+
+/** Contents as the root half reaches them. */
+function blobsOf(host: Host): BlobPlace {
+  const { store, shelf, log } = host;
+  return {
+    store,
+    holding: (fn) => store.holding(fn),
+    fetch: (id) => store.fetch([id]),
+    find: (text, by) => findContent(host, text, by),
+    has: async (id) => (await shelf.find(id))?.id === id,
+    add: (row) => shelf.add(row),
+    log,
+  };
 }
 
 /** For what a command line wants to reach the contents, and what it wants to know when it asks for the way to the contents: what a name means, perhaps by whose word. */
@@ -244,19 +223,4 @@ function queryArgs(verb: Verb, query: Record<string, string>): Record<string, un
 
 function usage(op: string, message: string): Fault {
   return new Fault(op, "usage", message, { hint: `isconf help ${op}` });
-}
-
-/** The app as a handler of Node's HTTP server, for one caller. */
-export function nodeHandler(
-  app: Hono<Env>,
-): (actor: Actor, req: http.IncomingMessage, res: http.ServerResponse) => void {
-  return (actor, req, res) => {
-    const listener = getRequestListener(
-      (request) => app.fetch(request, { actor, outgoing: res }),
-      {
-        overrideGlobalObjects: false,
-      },
-    );
-    void listener(req, res);
-  };
 }

@@ -1,6 +1,6 @@
 // API blobs: contents over HTTP: PUT /v1/blob stores any bytes, GET and HEAD /v1/blob/NAME/PATH give a file, a part of one,
 // or a directory as JSON. What names mean is in locate.ts, what headers ask for in api_conditions.ts.
-import type { Context, Hono } from "hono";
+import { type Context, Hono } from "hono";
 import {
   type ByteRange,
   type DirNode,
@@ -15,14 +15,13 @@ import {
   type Store,
 } from "../fs/mod.ts";
 import { encode, Fault } from "../mq/mod.ts";
-import { answerBytes, bodyOf, type Env, percentBytes } from "./api_body.ts";
+import { answerBytes, bodyOf, type Env, percentBytes, rawPath } from "./api_body.ts";
 import { digestField, digestIn, wanted } from "./api_conditions.ts";
 import { listing } from "./api_listing.ts";
 import { problem } from "./api_problem.ts";
-import type { Host } from "./host.ts";
 import { blobAgeSeconds } from "./limits.ts";
 import { type Library, locate } from "./locate.ts";
-import { findContent } from "./upkeep.ts";
+import type { NewShelfRow, ShelfRow } from "./seam.ts";
 import { inert } from "./names.ts";
 
 type Range = Required<ByteRange>;
@@ -37,14 +36,40 @@ interface Contents {
   read(range: Range): AsyncIterable<Uint8Array>;
 }
 
+/** Where contents are: the root half's view of the store, or the store itself in the half that keeps it. */
+export interface BlobPlace {
+  store: Store;
+  /** Runs `fn`; until it has ended what comes into the store stays. */
+  holding<T>(fn: () => Promise<T>): Promise<T>;
+  /** Brings a root from other hosts, as far as it is not here. */
+  fetch(id: Id): Promise<void>;
+  /** What a name means, or a label, an id, the beginning of one; perhaps by whose word. */
+  find(text: string, by?: string): Promise<{ id: Id } | undefined>;
+  /** Whether that very content is on the shelf. */
+  has(id: Id): Promise<boolean>;
+  add(row: NewShelfRow): Promise<ShelfRow>;
+  log(line: string): void;
+}
+
 /** Adds the routes of blobs to the app. */
-export function addBlobRoutes(app: Hono<Env>, host: Host): void {
-  app.put("/v1/blob", (c) => put(c, host));
-  app.get("/v1/blob/*", (c) => get(c, host));
+export function addBlobRoutes(app: Hono<Env>, place: BlobPlace): void {
+  app.put("/v1/blob", (c) => put(c, place));
+  app.get("/v1/blob/*", (c) => get(c, place));
+}
+
+/** An app of these routes alone, for who has judged the request already. */
+export function makeBlobApp(place: BlobPlace): Hono<Env> {
+  const app = new Hono<Env>({ getPath: rawPath });
+  addBlobRoutes(app, place);
+  app.onError((e, c) => {
+    if (!(e instanceof Fault)) place.log(`unexpected in ${c.req.path}: ${inert(String(e.stack ?? e))}`);
+    return problem(c, Fault.from("blob", e));
+  });
+  return app;
 }
 
 /** Stores the body, puts it on the shelf, and answers with its row; 201 when it was not there before. */
-async function put(c: Context<Env>, host: Host): Promise<Response> {
+async function put(c: Context<Env>, place: BlobPlace): Promise<Response> {
   for (const name of ["content-range", "content-encoding"]) {
     if (c.req.header(name) === undefined) continue; // RFC 9110, 14.5: a part is not to be taken for the whole
     throw usage(`a blob is put whole and as it is, without ${name}`);
@@ -55,35 +80,35 @@ async function put(c: Context<Env>, host: Host): Promise<Response> {
     return sha256 === undefined ? [] : [{ name, sha256 }];
   });
   const label = c.req.query("label") ?? "";
-  return await host.store.holding(async () => {
-    const { id, sha256 } = await putFile(host.store, bodyOf(c));
+  return await place.holding(async () => {
+    const { id, sha256 } = await putFile(place.store, bodyOf(c));
     const wrong = digests.find((digest) => digest.sha256 !== sha256);
     if (wrong !== undefined) {
       throw usage(`the body does not match its ${wrong.name}: its sha-256 is ${sha256}`);
     }
-    const isNew = (await host.shelf.find(id))?.id !== id;
-    const row = await host.shelf.add({ id, label, uid: c.env.actor.uid, pinned: false });
+    const isNew = !await place.has(id);
+    const row = await place.add({ id, label, uid: c.env.actor.uid, pinned: false });
     return c.json(row, isNew ? 201 : 200, { etag: `"${id}"`, location: `/v1/blob/${id}` });
   });
 }
 
-async function get(c: Context<Env>, host: Host): Promise<Response> {
+async function get(c: Context<Env>, place: BlobPlace): Promise<Response> {
   const { name, inside } = target(c.req.path);
   const library: Library = {
     op: "get",
-    store: host.store,
-    find: (text) => findContent(host, text, c.req.query("by")),
-    fetch: (id) => host.store.fetch([id]),
+    store: place.store,
+    find: (text) => place.find(text, c.req.query("by")),
+    fetch: place.fetch,
   };
   const found = await locate(library, name, inside);
   const age = name === found.id ? `max-age=${blobAgeSeconds}, immutable` : "no-cache"; // RFC 8246
   if (found.kind === "file") {
-    const read = (range: Range) => readFile(host.store, found.id, range);
-    return await answerContents(c, host, { ...found, read }, age);
+    const read = (range: Range) => readFile(place.store, found.id, range);
+    return await answerContents(c, place, { ...found, read }, age);
   }
   const { node, at } = found;
-  if (node.kind === "dir") return await answerDirectory(c, host, node, at, age);
-  if (node.kind === "file") return await answerContents(c, host, await contentsOf(host.store, node), age);
+  if (node.kind === "dir") return await answerDirectory(c, place, node, at, age);
+  if (node.kind === "file") return await answerContents(c, place, await contentsOf(place.store, node), age);
   throw new Fault("get", "usage", `this is a link to ${showPath(node.target)}`, {
     hint: "curl …/v1/blob/NAME: lists the tree",
   });
@@ -92,7 +117,7 @@ async function get(c: Context<Env>, host: Host): Promise<Response> {
 /** A directory's entries as JSON. */
 async function answerDirectory(
   c: Context<Env>,
-  host: Host,
+  place: BlobPlace,
   dir: DirNode,
   id: Id,
   age: string,
@@ -103,13 +128,13 @@ async function answerDirectory(
   const { status } = wanted((name) => name === "range" ? undefined : c.req.header(name), etag, 0);
   if (status === 412) return preconditionFailed(c, etag);
   if (status === 304) return c.body(null, status, headers);
-  return await answerBytes(c, listing(host.store, dir, id), 200, headers, host.log);
+  return await answerBytes(c, listing(place.store, dir, id), 200, headers, place.log);
 }
 
 /** A file or a part of it, as the request's headers ask for (RFC 9110, 13.2.2). */
 async function answerContents(
   c: Context<Env>,
-  host: Host,
+  place: BlobPlace,
   contents: Contents,
   age: string,
 ): Promise<Response> {
@@ -135,7 +160,7 @@ async function answerContents(
   if (want.status === 206) headers["content-range"] = `bytes ${from}-${to - 1}/${size}`;
   if (c.req.method === "HEAD") return c.body(null, want.status, headers);
   const bytes = exactly(contents.read({ offset: from, length: to - from }), to - from);
-  return await answerBytes(c, bytes, want.status, headers, host.log);
+  return await answerBytes(c, bytes, want.status, headers, place.log);
 }
 
 /** NAME, which is text, and the bytes of PATH in /v1/blob/NAME/PATH. */

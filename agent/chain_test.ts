@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import { test } from "node:test";
 import type { Param, Reader } from "../fs/mod.ts";
 import { faultOf, makeFirstHost, run, type TestHost } from "../tests/world.ts";
-import { runVerb } from "./api.ts";
+import { runVerb } from "./api_verbs.ts";
 import { auditFile } from "./audit.ts";
 import { executionsPerUidMax, executionsPruneEach } from "./limits.ts";
 import { VERBS } from "./verbs/mod.ts";

@@ -15,6 +15,7 @@ import { inert } from "./names.ts";
 import { currentDirectory } from "./paths.ts";
 import { makeKey, readText, signFile } from "./root_here.ts";
 import { readRules } from "./rules_files.ts";
+import { page, watch, type WatchArgs } from "./watch_here.ts";
 import { sysusersFile, tmpfilesFile, unitFile } from "./unit.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
@@ -53,6 +54,14 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   confirm: async (cli, args) => {
     if (args.id === undefined) return await ask(cli, verbNamed("confirm"), args);
     await confirm(cli, args as { id: string; yes: boolean });
+    return 0;
+  },
+  watch: (cli, args) => watch(cli, args as WatchArgs),
+  page: (cli, args) => page(cli, args.role as string[]),
+  openapi: async (cli) => {
+    const answer = await request(cli.where, "GET", "/v1/openapi.json");
+    await needOk(answer);
+    cli.term.line(JSON.stringify(JSON.parse(await textOf(answer)), null, 2));
     return 0;
   },
   agent: runAgent,

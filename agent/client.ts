@@ -281,7 +281,8 @@ export async function callVerb(
   throw gone();
 }
 
-async function* lines(source: AsyncIterable<Uint8Array>): AsyncIterable<string> {
+/** The lines of a body, each when it has come whole. */
+export async function* lines(source: AsyncIterable<Uint8Array>): AsyncIterable<string> {
   const decoder = new TextDecoder();
   let held = "";
   for await (const chunk of source) {

@@ -21,6 +21,10 @@ export interface Config {
   peers: string[];
   /** Whether hosts of the domain on the same network find each other by themselves (mDNS). */
   discover: boolean;
+  /** Where programs and pages on this machine find the API over TCP, "127.0.0.1:8470"; empty: nowhere. */
+  http: string;
+  /** What else that place is called, as a browser or a proxy calls it, "name" or "name:port". */
+  httpNames: string[];
   /** Whether new entries are applied as soon as they come, as `isconf up` would. */
   follow: boolean;
   /** Branches on which it is not recorded what commands change; "*" is every one. */
@@ -51,6 +55,8 @@ const SETTINGS: Record<string, Setting> = {
   listen: (c, words) => void (c.listen = words[0] === "none" ? [] : words),
   peers: (c, words) => void c.peers.push(...words),
   discover: (c, [word]) => void (c.discover = isYes(word)),
+  http: (c, [word]) => void (c.http = word === "none" ? "" : loopback(word)),
+  http_names: (c, words) => void c.httpNames.push(...words.map(hostHeader)),
   follow: (c, [word]) => void (c.follow = isYes(word)),
   no_effects: (c, words) => void c.noEffects.push(...words),
   register: (c, words) => void c.register.push(...words.flatMap((w) => w.split(",")).filter((w) => w !== "")),
@@ -70,6 +76,27 @@ export const PORT = 4726;
 function isYes(word: string | undefined): boolean {
   if (word === "yes" || word === "no") return word === "yes";
   throw new Fault("config", "usage", `is neither yes nor no: ${inert(word ?? "")}`, {
+    hint: "isconf restart",
+  });
+}
+
+/** An address that only this machine reaches: whoever is to come from elsewhere comes through what encrypts. */
+function loopback(word: string | undefined): string {
+  if (/^(127\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}|\[::1\]):[0-9]{1,5}$/.test(word ?? "")) return word!;
+  throw new Fault(
+    "config",
+    "usage",
+    `is no address of this machine alone, like 127.0.0.1:8470: ${inert(word ?? "")}`,
+    {
+      hint: "ssh -L 8470:127.0.0.1:8470 HOST, or a proxy that speaks https",
+    },
+  );
+}
+
+/** What a Host header says. */
+function hostHeader(word: string): string {
+  if (/^[A-Za-z0-9]([-A-Za-z0-9.]{0,252})(:[0-9]{1,5})?$/.test(word)) return word.toLowerCase();
+  throw new Fault("config", "usage", `is no name like isconf.example.org:8470: ${inert(word)}`, {
     hint: "isconf restart",
   });
 }
@@ -108,6 +135,8 @@ export function readConfig(home: Home, file = path.join(home.config, "isconf.con
     listen: home.system ? [`0.0.0.0:${PORT}`, `[::]:${PORT}`] : ["127.0.0.1:0"],
     peers: [],
     discover: home.system,
+    http: "",
+    httpNames: [],
     follow: false,
     noEffects: [],
     register: [],

@@ -8,7 +8,10 @@ import { Again } from "./again.ts";
 import { refusedTo } from "./asked.ts";
 import { auditOf } from "./audit.ts";
 import { Applied } from "./applied.ts";
-import { makeApi, nodeHandler } from "./api.ts";
+import { makeApi } from "./api.ts";
+import { nodeHandler } from "./api_node.ts";
+import { ApiTokens } from "./api_tokens.ts";
+import { remoteAnswers } from "./api_remote.ts";
 import * as apply from "./apply.ts";
 import * as bundle from "./bundle.ts";
 import { type Cells, NoCells } from "./cells.ts";
@@ -20,6 +23,8 @@ import * as domain from "./domain.ts";
 import * as drift from "./drift.ts";
 import { type EffectsWatch, NO_WATCH } from "./effects_watch.ts";
 import * as enrol from "./enrol.ts";
+import { newEvents } from "./event_sources.ts";
+import { Events } from "./events.ts";
 import { Doors } from "./door.ts";
 import { makeEngine } from "./engine.ts";
 import { needNewest } from "./fresh.ts";
@@ -54,6 +59,7 @@ import * as roots from "./root_change.ts";
 import { ProcessRunner, type Runner } from "./run.ts";
 import { getMeta, openAgentDb } from "./schema.ts";
 import type { Answers, Ask, NetRequest, RootRequest } from "./seam.ts";
+import { SeamHttp } from "./seam_http.ts";
 import { SeamCells } from "./seam_cells.ts";
 import { SeamShelf, SeamStore } from "./seam_store.ts";
 import * as secrets from "./secrets.ts";
@@ -122,6 +128,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const seam = await around.openSeam(home, mesh.answers, (isThere) => isThere ? tellNet() : mesh.lost());
   mesh.open(seam.ask);
   const key = () => keys.obtain("host");
+  const web = new SeamHttp(seam.ask);
   const self = () => keyId(key().publicKey);
   const branch = () => getMeta(db, "branch");
   const { settleMs = settleInMs } = around;
@@ -156,6 +163,9 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     mesh,
     netPid: () => seam.pid,
     reports: new Reports({ db, journal, mesh, clock, own, key, self, stands: () => status.ownReport(host) }),
+    events: new Events({ db, clock, look: (marks) => newEvents(host, marks), log }),
+    tokens: new ApiTokens(db, clock),
+    web,
     names: new naming.Names({ journal, clock, table, spread, self }),
     applied: new Applied({ db, ...engine }),
     store: new SeamStore(seam.ask),
@@ -213,7 +223,9 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     upkeep,
     life: { stop: () => stop() },
   };
-  const request = nodeHandler(makeApi(host, acts));
+  const api = makeApi(host, acts);
+  mesh.remote = remoteAnswers(api, host);
+  const request = nodeHandler(api);
   const handlers = { request, upgrade: makeUpgrade(host, acts) };
   const doors = new Doors({ home, handlers, clock, log });
   await doors.settle(rules.uids());
@@ -228,9 +240,16 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const sharing = new Again(() => shareNew(host), (e) => log(`sharing contents: ${e.message}`));
   const following = new Again(() => follow(host, acts), (e) => log(`follow: ${e.message}`));
   const meshing = new Again(() => settleMesh(host), (e) => log(`mesh: ${e.message}`));
+  const settleWeb = () =>
+    web.settle(config).then(
+      () => web.why === "" || log(`the API is not at ${config.http}: ${web.why}`),
+      (e) => log(`http: ${Fault.from("start", e).message}`),
+    );
+  let listening: Promise<unknown> = Promise.resolve();
   tellNet = () => {
     host.store.limit(config).catch((e) => log(`limits of the store: ${Fault.from("start", e).message}`));
     far.settle(etcd).catch((e) => log(`etcd: ${Fault.from("start", e).message}`));
+    listening = settleWeb();
     meshing.goOn();
     sharing.goOn();
   };
@@ -263,6 +282,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
       replica.stop();
       contact.stop();
       host.names.stop();
+      host.events.close();
       await doors.close();
       await seam.close();
       db.close();
@@ -270,6 +290,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     });
   });
   tellNet();
+  await listening;
   if (apply.isToResume(host)) resumeUp(host, acts);
   else if (config.follow) following.goOn();
   return { host, acts, ended, stop: () => stop() };

@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Reader } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, decode, encode, Fault, keyId, open1, toHex, verify1 } from "../mq/mod.ts";
+import type { TokenLine } from "./api_tokens.ts";
 import { extendControl } from "./control.ts";
 import { context, type Op, TYPE } from "./entry.ts";
 import { branchOf, type Call, type Host, hostId, hostName, personPair } from "./host.ts";
@@ -43,6 +44,54 @@ interface JoinerRow {
 }
 
 const HOUR_MS = 3_600_000;
+
+/** What `isconf token` does: a token for a host, one for the API, or the end of one for the API. */
+export async function tokens(
+  call: Call,
+  args: Parameters<typeof token>[1] & {
+    action?: string;
+    id?: string;
+    role: string[];
+    days?: number;
+    note?: string;
+  },
+): Promise<
+  | { what: "host" } & Awaited<ReturnType<typeof token>>
+  | { what: "api" } & TokenLine & { token: string }
+  | { what: "revoked" } & TokenLine
+> {
+  const { host, actor } = call;
+  const { action, id, role, days, note } = args;
+  switch (action) {
+    case undefined:
+      return { what: "host", ...await token(call, args) };
+    case "api":
+      if (actor.token !== undefined) {
+        throw new Fault("token", "denied", "a token makes no token for the API", {
+          hint: "isconf token api, on the host itself",
+        });
+      }
+      return {
+        what: "api",
+        ...host.tokens.make(actor, {
+          roles: role,
+          ...(days !== undefined && { days }),
+          ...(note !== undefined && { note }),
+        }),
+      };
+    case "revoke":
+      return { what: "revoked", ...host.tokens.revoke(actor, id ?? "") };
+    default:
+      throw new Fault("token", "usage", `${inert(action)} is neither api nor revoke`, {
+        hint: "isconf help token",
+      });
+  }
+}
+
+/** Somebody's tokens of the API. */
+export function listTokens({ host, actor }: Call): { tokens: TokenLine[] } {
+  return { tokens: host.tokens.list(actor) };
+}
 
 /** Makes a token for one host to join with: for a branch, perhaps for a name, perhaps approved beforehand. */
 export async function token(

@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../mq/mod.ts";
 import { carry, faultOf, makeFirstHost, makeSecondHost, run, type TestHost, UP } from "../tests/world.ts";
-import { runVerb } from "./api.ts";
+import { runVerb } from "./api_verbs.ts";
 import { auditFile } from "./audit.ts";
 import { executionsPerUidMax, executionsPruneEach, refusalsMax, refusalsPerUidMax } from "./limits.ts";
 import { ProcessRunner } from "./run.ts";

@@ -2,11 +2,14 @@
 import type { Db } from "../fs/mod.ts";
 import { type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
+import type { Role } from "./api_routes.ts";
+import type { ApiTokens } from "./api_tokens.ts";
 import type { Applied } from "./applied.ts";
 import type { Peer } from "./caller.ts";
 import type { Config } from "./config.ts";
 import type { Copies } from "./copies.ts";
 import type { EffectsWatch } from "./effects_watch.ts";
+import type { Events } from "./events.ts";
 import type { Executions } from "./executions.ts";
 import type { Heads } from "./heads.ts";
 import type { History } from "./history.ts";
@@ -31,6 +34,7 @@ import type { Pending } from "./pending.ts";
 import type { Replica } from "./replica.ts";
 import type { Reports } from "./reports.ts";
 import type { Shelf } from "./seam.ts";
+import type { SeamHttp } from "./seam_http.ts";
 import type { SeamStore } from "./seam_store.ts";
 import type { Wip } from "./wip.ts";
 
@@ -40,6 +44,8 @@ export interface Actor {
   name: string;
   /** The process that opened the connection; undefined: the agent acts by itself. */
   peer?: Peer;
+  /** The token that it came by, over TCP: for less than its person may. */
+  token?: { id: string; roles: readonly Role[] };
 }
 
 export interface Host {
@@ -64,6 +70,12 @@ export interface Host {
   netPid(): number | undefined;
   readonly replica: Replica;
   readonly reports: Reports;
+  /** What has happened here and in the domain. */
+  readonly events: Events;
+  /** Tokens of the API. */
+  readonly tokens: ApiTokens;
+  /** Where the API is over TCP. */
+  readonly web: SeamHttp;
   /** What people call contents, for the whole domain. */
   readonly names: Names;
   readonly pending: Pending;
@@ -103,6 +115,8 @@ export interface Call {
   readonly actor: Actor;
   /** The confirmation that the caller names, if any: whether it is good is looked up (confirmations.ts). */
   readonly confirmed?: string;
+  /** If-Match: where the branch ends as the caller believes; what changes something is done only then. */
+  readonly head?: string;
   /** The line of the policy that permits it; undefined where none has to. */
   readonly rule?: Rule | undefined;
   /** Tells the caller how far it is. */

@@ -5,7 +5,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import { carry, faultOf, makeFirstHost, makeSecondHost, type TestHost, UP } from "../tests/world.ts";
-import { makeApi, runVerb } from "./api.ts";
+import { makeApi } from "./api.ts";
+import { runVerb } from "./api_verbs.ts";
 import { MASK, maskedArgv, maskedBytes, maskedEnv, maskedText } from "./mask.ts";
 import { VERBS } from "./verbs/mod.ts";
 

@@ -40,6 +40,16 @@ export interface Strangers {
   meet(net: Uint8Array, answer: Uint8Array | null): Promise<Uint8Array | null>;
 }
 
+/** How root answers what comes over TCP. */
+export type Remote = Pick<Answers<RootRequest>, "http" | "admit" | "name">;
+
+/** Before there is anything to answer with. */
+const notYet = () =>
+  Promise.reject(
+    new Fault("start", "notRunning", "the agent is starting", { hint: "the same again in a moment" }),
+  );
+const NOT_YET: Remote = { http: notYet, admit: notYet, name: notYet };
+
 /** Where a host can be reached, and, when that is not where it should be, why not. */
 export interface Listening {
   addresses: string[];
@@ -65,6 +75,9 @@ export class SeamMesh implements Mesh {
 
   /** The roots that this half counts on. Set by who knows. */
   roots: (which: RootsAsked) => Promise<Id[]> = () => Promise.reject(unready());
+
+  /** What comes over TCP. Set by who answers it. */
+  remote: Remote = NOT_YET;
 
   /** Root's side of the seam's table. */
   readonly answers: Answers<RootRequest> = {
@@ -100,6 +113,9 @@ export class SeamMesh implements Mesh {
       if (!isKey(net) || (answer !== null && !(answer instanceof Uint8Array))) throw malformed();
       return await this.strangers.meet(net, answer);
     },
+    http: (v) => this.remote.http(v),
+    admit: (v) => this.remote.admit(v),
+    name: (v) => this.remote.name(v),
     roots: async (v) => {
       if (v !== "kept" && v !== "needed") throw malformed();
       return concat(...(await this.roots(v)).map(fromHex));

@@ -18,7 +18,9 @@ import { Contents } from "./contents.ts";
 import { KeyRing } from "./keys.ts";
 import { mendStore, wishRebuild } from "./net_mend.ts";
 import { EtcdCells } from "./net_etcd.ts";
+import { NetHttp } from "./net_http.ts";
 import { NetMesh } from "./net_mesh.ts";
+import { pageFile } from "./page_files.ts";
 import {
   type Answers,
   type Ask,
@@ -31,6 +33,7 @@ import {
   type RootRequest,
   type RootsAsked,
   type Seam,
+  type ShelfRow,
 } from "./seam.ts";
 import { answerCells } from "./seam_cells.ts";
 import { rowToCbor, shelve } from "./shelve.ts";
@@ -69,21 +72,39 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
   const mesh = new NetMesh({ ...around, dir, key, store });
   const holds = new Map<number, Hold>();
   let lastHold = 0;
-  const fetch = async (roots: Id[]) => {
+  const holding = async <T>(fn: () => Promise<T>): Promise<T> => {
     const hold = await store.holds.hold();
     try {
-      const wanted = roots.filter((id) => !store.isWhole(id)); // a large root takes long to walk
-      if (wanted.length > 0) await mesh.fetch(wanted);
+      return await fn();
     } finally {
       hold.release();
     }
   };
+  const fetch = (roots: Id[]) =>
+    holding(async () => {
+      const wanted = roots.filter((id) => !store.isWhole(id)); // a large root takes long to walk
+      if (wanted.length > 0) await mesh.fetch(wanted);
+    });
   const announce = (roots: Id[]) => mesh.announce(roots);
   const parts = { store, catalog, clock: around.clock, announce };
   const { close: closeEtcd, ...etcd } = answerCells((settings) => new EtcdCells(settings, around.clock));
   const roots = async (which: RootsAsked) => readRoots(await around.ask("roots", which));
   const contents = new Contents({ ...around, dir, socket, fetch, announce, roots });
+  const http = new NetHttp({
+    ...around,
+    blobs: {
+      store,
+      holding,
+      fetch: (id) => fetch([id]),
+      has: (id) => Promise.resolve(catalog.resolve(id)?.id === id),
+      add: async (row) => rowToCbor(await shelve(parts, row)) as unknown as ShelfRow,
+      log: around.log,
+    },
+    find: (text) => Promise.resolve(catalog.resolve(text)),
+    page: pageFile,
+  });
   const answers: Answers<NetRequest> = {
+    ...http.answers,
     missing: async (v) => await store.missing(readIds(v)),
     put: async (v) => await store.put(readObjects(v)),
     // Root hashes what it gets; a batch fits into one frame.
@@ -167,6 +188,7 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
   return {
     answers,
     async close() {
+      await http.close();
       await contents.stop();
       await mesh.stop();
       closeEtcd();

@@ -85,6 +85,8 @@ export class Reports {
   /** The last report of this host's own: what it was made of, and when. */
   #last: { own: string; atMs: number; bytes: Uint8Array } | undefined;
   readonly #asking = new Map<string, Promise<boolean>>();
+  /** Hosts of which something was kept since somebody asked for news; undefined: nobody has. */
+  #news: Set<string> | undefined;
 
   constructor(options: ReportsOptions) {
     this.#o = options;
@@ -181,14 +183,22 @@ export class Reports {
     this.#keep(bytes);
   }
 
-  /** What is known of other hosts without asking anybody. */
-  known(): HostReport[] {
+  /** What came since this was asked last, or else what is known. */
+  news(): HostReport[] {
+    const news = this.#news;
+    this.#news = new Set();
+    return news?.size === 0 ? [] : this.known(news);
+  }
+
+  /** What is known of other hosts, or of these, without asking anybody. */
+  known(hosts?: ReadonlySet<string>): HostReport[] {
     const rows = this.#o.db.read((r: Reader) =>
       r.all<{ host: string; bytes: Uint8Array; heardMs: number }>(
         "SELECT host, bytes, heard_ms AS heardMs FROM report",
       )
     );
     return rows.flatMap(({ host, bytes, heardMs }) => {
+      if (hosts?.has(host) === false) return [];
       const words = readWords(open1(bytes).payload);
       if (words === undefined) return [];
       return [{ host, heardMs, saidMs: Math.min(words.timeMs, heardMs), live: false, ...words }];
@@ -274,6 +284,7 @@ export class Reports {
           clock.wall(),
         )
       );
+      this.#news?.add(host);
       return true;
     } catch (e) {
       if (e instanceof Fault) return false; // not what a host of ours would say

@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import { faultOf, grantTo, makeFirstHost, type TestHost, until } from "../tests/world.ts";
-import { runVerb } from "./api.ts";
+import { runVerb } from "./api_verbs.ts";
 import type { PolicySaid } from "./rules_say.ts";
 import { VERBS } from "./verbs/mod.ts";
 

@@ -116,6 +116,22 @@ const MIGRATIONS: Migration[] = [{
     CREATE INDEX execution_link_of_n ON execution_link (n, i);
     INSERT INTO meta (name, value) SELECT 'record', CAST(max(n) AS TEXT) FROM execution HAVING max(n) IS NOT NULL;
   `,
+}, {
+  version: 10,
+  name: "events, tokens of the API, and answers that are given again",
+  sql: `
+    CREATE TABLE event (
+      n INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, type TEXT NOT NULL, host TEXT NOT NULL,
+      branch TEXT NOT NULL, subject TEXT NOT NULL, data TEXT NOT NULL) STRICT;
+    CREATE TABLE event_mark (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE api_token (
+      id TEXT PRIMARY KEY, hash BLOB NOT NULL, uid INTEGER NOT NULL, user TEXT NOT NULL, roles TEXT NOT NULL,
+      note TEXT NOT NULL, made_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL, used_ms INTEGER) STRICT;
+    CREATE TABLE answer (
+      uid INTEGER NOT NULL, key TEXT NOT NULL, request BLOB NOT NULL, status INTEGER, body BLOB,
+      at_ms INTEGER NOT NULL, PRIMARY KEY (uid, key)) STRICT;
+    CREATE INDEX answer_at ON answer (at_ms);
+  `,
 }];
 
 /** Opens agent.db. FULL: a lost row could repeat a command or fork a journal. */
@@ -135,7 +151,8 @@ export type MetaName =
   | "joining"
   | "head"
   | "ahead"
-  | "record";
+  | "record"
+  | "events";
 
 export function getMeta(db: Db, name: MetaName): string | undefined {
   return db.read((r: Reader) =>

@@ -72,6 +72,7 @@ export const NET_REQUESTS = [
   "etcd", // where an etcd cluster is and who we are to it, or null: there is none → null; see EtcdSettings
   "etcdRead", // [name…] → [[name, bytes, revision]…]
   "etcdSwap", // [[[name, revision]…], [[name, bytes]…], [[from, to]…]] → whether it was done
+  "http", // where programs and pages of this machine find the API, and other names of that, or null: nowhere → where it is; what is wrong with that, or ""
   "introduce", // [address, question] → [peer's public key, answer], from somebody who does not let us in yet
 ] as const;
 /** Every request that net may make of root. */
@@ -81,6 +82,9 @@ export const ROOT_REQUESTS = [
   "peer", // [host, up] → null
   "question", // [peer's public key, bytes] → the answer to somebody who met us
   "meet", // [peer's public key, its last answer or null] → the next question to it, or null
+  "http", // a request that came over TCP, see RemoteRequest → [status, [[name, value]…], body]
+  "admit", // the same without its body, of contents → the uid of whose token it is
+  "name", // [text, whose word counts or null] → the id of what that name means in the domain, or null
   "roots", // kept or needed → the ids of all roots that are to stay, or to be here, one after the other, 32 bytes each
 ] as const;
 /** What hosts of the domain may ask each other of their root halves, and what rumours are about. There is no other. */

@@ -70,7 +70,7 @@ const SHAPES: Cbor[] = [
 /** Messages as a compromised half of `a` would have noted them in the life of a small domain. */
 async function makeFleet(t: Parameters<typeof makeHost>[0]): Promise<{ fleet: Fleet; noted: Message[] }> {
   const halves = new Halves();
-  const a = await makeHost(t, { conf: MESHED, openSeam: halves.openSeam });
+  const a = await makeHost(t, { conf: `${MESHED}http = 127.0.0.1:0\n`, openSeam: halves.openSeam });
   await a.acts.domain.init(a.call(), { host: "hosta", branch: "main" });
   const b = await makeHost(t, { conf: MESHED });
   await joinDomain(a, b, "hostb");
@@ -100,6 +100,11 @@ async function makeFleet(t: Parameters<typeof makeHost>[0]): Promise<{ fleet: Fl
     await b.agent.host.mesh.ask(id, method, QUESTIONS[method](fleet)).catch((e) =>
       assert.ok(e instanceof Fault)
     );
+  }
+  const { token } = a.agent.host.tokens.make(a.call().actor, { roles: [] });
+  for (const path of ["/v1/status", "/v1/blob/main%2Ffile", "/healthz"]) {
+    const headers = { authorization: `Bearer ${token}` };
+    assert.equal((await fetch(`http://${a.agent.host.web.place}${path}`, { headers })).status, 200, path);
   }
   for (const topic of RUMOURS) b.agent.host.mesh.publish(topic, TOLD[topic](fleet));
   const heard = (topic: string) =>
@@ -296,7 +301,7 @@ test("every message that net sends root, forged, replayed, out of order, for oth
     );
     await settled(fleet);
     // A question may be worth one in return, to the half that asks; what is only told is not.
-    const most = request === "answer" ? 5100 : 1000;
+    const most = ["answer", "http"].includes(request) ? 5100 : 1000;
     assert.ok(total(halves) - asked < most, `${kind}: root has asked ${total(halves) - asked} times`);
     assert.equal(stateOf(fleet), before, `a flood of ${kind}`);
   }

@@ -114,6 +114,11 @@ const ROWS: Record<NetRequest, (w: World) => Promise<unknown>> = {
     }
   },
   etcdSwap: async ({ cells }) => assert.equal(typeof await cells.swap([], [], []), "boolean"),
+  http: async ({ a: { agent: { host: { web, config } } } }) => {
+    await web.settle(config);
+    assert.match(web.place, /^([0-9.:[\]]{7,21})?$/);
+    assert.ok(web.why.length <= faultTextMax && !/[\x00-\x1f\x7f-\x9f]/.test(web.why));
+  },
   introduce: async ({ a }) => {
     const { net, answer } = await a.agent.host.mesh.introduce("127.0.0.1:1", bytes);
     assert.match(net, /^[0-9a-f]{64}$/);

@@ -5,7 +5,7 @@ import type * as http from "node:http";
 import type { Duplex } from "node:stream";
 import { encodeFrame, Fault, type Frame, readFrames } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
-import { needPermission } from "./api.ts";
+import { needPermission } from "./api_verbs.ts";
 import type { Actor, Call, Host } from "./host.ts";
 import { readJson } from "./json.ts";
 import { previewPageBytes, requestBytesMax } from "./limits.ts";

@@ -151,6 +151,7 @@ export class Db {
   #raw: Database.Database;
   #statements = new Map<string, Database.Statement>();
   #inside: "nothing" | "read" | "write" = "nothing";
+  readonly #changed = new Set<() => void>();
 
   constructor(raw: Database.Database, path: string) {
     this.#raw = raw;
@@ -173,7 +174,14 @@ export class Db {
       () => this.#transaction("BEGIN IMMEDIATE", "write", () => this.#use(true, fn, after)),
     );
     for (const f of after) f();
+    for (const f of this.#changed) f();
     return result;
+  }
+
+  /** Calls `fn` after each commit of a write, whoever made it. A hint: what has changed is looked up. Returns what ends that. */
+  onChange(fn: () => void): () => void {
+    this.#changed.add(fn);
+    return () => void this.#changed.delete(fn);
   }
 
   close(): void {

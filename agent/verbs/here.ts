@@ -102,6 +102,42 @@ export const HERE_VERBS: Verb[] = [
     kind: "here",
   },
   {
+    name: "watch",
+    summary: "what happens, on this host and in its domain, as it happens",
+    about:
+      "One line an event: entries, what is applied here, locks, how hosts stand, hosts that wait, names, proofs. --after goes on\nbehind an event that was seen, or, with 0, begins with the oldest that is kept. Ends when you end it, or after --count.",
+    examples: [
+      "isconf watch",
+      "isconf watch --type isconf.entry,isconf.host --branch web",
+      "isconf --json watch --after 0 --count 10",
+    ],
+    args: {
+      after: { kind: "text", about: "the id of an event, behind which it begins; 0: the oldest" },
+      type: { kind: "text", about: "types of events, with commas between them" },
+      branch: { kind: "text", about: "only of this branch" },
+      host: { kind: "text", about: "only of this host" },
+      count: { kind: "count", about: "so many events and no more" },
+    },
+    kind: "here",
+  },
+  {
+    name: "page",
+    summary: "the web page of this host",
+    about:
+      "Prints an address with a token in it, good for a day, for a browser on this machine; what it may beside reading, --role\nsays. Needs http in isconf.conf. From elsewhere: ssh -L 8470:127.0.0.1:8470 HOST.",
+    examples: ["isconf page", "isconf page --role operate --role enrol"],
+    args: { role: { kind: "texts", about: "publish, enrol, operate" } },
+    kind: "here",
+  },
+  {
+    name: "openapi",
+    summary: "the API as a document of OpenAPI 3.1",
+    about: "As GET /v1/openapi.json gives it.",
+    examples: ["isconf openapi > isconf.json"],
+    args: none,
+    kind: "here",
+  },
+  {
     name: "start",
     summary: "start the agent and wait until it answers",
     about: "Starting twice is harmless.",

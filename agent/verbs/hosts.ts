@@ -1,31 +1,85 @@
 // The verbs token, join, approve, hosts and evict: how hosts come into the domain and leave it.
+import * as fs from "node:fs";
 import type { Joined } from "../join.ts";
 import { inert } from "../names.ts";
 import { moment } from "../term.ts";
 import type { Verb } from "../verb.ts";
 
-type Token = Awaited<ReturnType<typeof import("../enrol.ts")["token"]>>;
+type Token = Awaited<ReturnType<typeof import("../enrol.ts")["tokens"]>>;
 type Hosts = ReturnType<typeof import("../enrol.ts")["hosts"]>;
 
-export const tokenVerb: Verb<{ branch?: string; host?: string; approve: boolean; hours?: number }, Token> = {
+interface TokenArgs {
+  action?: string;
+  id?: string;
+  branch?: string;
+  host?: string;
+  approve: boolean;
+  hours?: number;
+  role: string[];
+  days?: number;
+  note?: string;
+  file?: string;
+}
+
+export const tokenVerb: Verb<TokenArgs, Token> = {
   name: "token",
-  summary: "make a token with which one host can join the domain",
+  summary: "make a token with which one host can join the domain, or a program use the API",
   about:
-    "Needs the enrol role. Good once, for 24 hours unless said otherwise. Who joins with it waits until somebody\napproves, after comparing the fingerprint; with --approve nobody has to, so give such a token to nobody else.",
-  examples: ["isconf token", "isconf token --branch web --host web7 --approve", "isconf token --hours 2"],
+    "Without a word, for a host: needs the enrol role. Good once, for 24 hours unless said otherwise. Who joins with it waits\nuntil somebody approves, after comparing the fingerprint; with --approve nobody has to, so give such a token to nobody else.\ntoken api: for a program or a browser that comes over TCP (http in isconf.conf) as you, for no more than its roles:\nread, and publish, enrol, operate when they are named. It is shown once. token revoke ID ends it; isconf tokens lists them.",
+  examples: [
+    "isconf token",
+    "isconf token --branch web --host web7 --approve",
+    "isconf token api --role operate --file ~/.isconf-token && curl -H @$HOME/.isconf-token http://127.0.0.1:8470/v1/status",
+    "isconf token revoke 5b0c",
+  ],
   args: {
+    action: { kind: "text", positional: true, about: "api, or revoke; without: for a host" },
+    id: { kind: "text", positional: true, about: "revoke: the beginning of the token's id" },
     branch: { kind: "text", about: "the branch the new host is to be on; else this host's" },
     host: { kind: "text", about: "what the new host must be called; else as it says" },
     approve: { kind: "flag", about: "let in who has the token, without asking" },
     hours: { kind: "count", about: "how long it is good for, in hours" },
+    role: { kind: "texts", about: "api: what it is for beside reading: publish, enrol, operate" },
+    days: { kind: "count", about: "api: how long it is good for, in days; else 90" },
+    note: { kind: "text", about: "api: what it is for, in words" },
+    file: { kind: "text", about: "api: a new file of mode 0600 for it, as curl -H @FILE reads it" },
   },
-  kind: "changes",
-  run: (call, args) => call.acts.enrol.token(call, args),
-  show(r, term) {
+  kind: "control",
+  run: (call, args) => call.acts.enrol.tokens(call, args),
+  show(r, term, { file }) {
+    if (r.what === "revoked") return term.say(`revoked: ${r.id}, ${r.roles.join(", ")}, of ${inert(r.user)}`);
+    if (r.what === "api") {
+      term.say(`for ${inert(r.user)}: ${r.roles.join(", ")}; ${r.id}, until ${moment(r.untilMs)}`);
+      if (file === undefined) return term.line(r.token);
+      fs.writeFileSync(file, `Authorization: Bearer ${r.token}\n`, { mode: 0o600, flag: "wx" });
+      return term.say(`curl -H @${inert(file)} …`);
+    }
     term.say(
       `for one host, on branch ${inert(r.branch)}, until ${moment(r.untilMs)}; there: isconf join TOKEN`,
     );
     term.line(r.token);
+  },
+};
+
+type Tokens = ReturnType<typeof import("../enrol.ts")["listTokens"]>;
+
+export const tokensVerb: Verb<Record<never, never>, Tokens> = {
+  name: "tokens",
+  summary: "your tokens for the API",
+  about: "Their ids, roles, until when they are good, and when they were used. root sees everybody's.",
+  examples: ["isconf tokens", "isconf token revoke 5b0c"],
+  args: {},
+  kind: "reads",
+  run: (call) => call.acts.enrol.listTokens(call),
+  show(r, term) {
+    term.table(r.tokens.map((t) => [
+      t.id,
+      inert(t.user),
+      t.roles.join(","),
+      `until ${moment(t.untilMs)}`,
+      t.usedMs === null ? "never used" : `used ${moment(t.usedMs)}`,
+      inert(t.note),
+    ]));
   },
 };
 

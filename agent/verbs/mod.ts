@@ -5,7 +5,7 @@ import { copiesVerb, fsckVerb, gcVerb, pinVerb, rmVerb, statVerb, treeVerb, unpi
 import { forkVerb, initVerb, migrateVerb } from "./domain.ts";
 import { execVerb } from "./exec.ts";
 import { HERE_VERBS } from "./here.ts";
-import { approveVerb, evictVerb, hostsVerb, joinVerb, tokenVerb } from "./hosts.ts";
+import { approveVerb, evictVerb, hostsVerb, joinVerb, tokensVerb, tokenVerb } from "./hosts.ts";
 import { keeperVerb } from "./keeper.ts";
 import { confirmVerb } from "./confirm.ts";
 import { lockVerb, unlockVerb } from "./lock.ts";
@@ -41,6 +41,7 @@ export const VERBS: Verb[] = [
   migrateVerb,
   initVerb,
   tokenVerb,
+  tokensVerb,
   joinVerb,
   approveVerb,
   hostsVerb,
