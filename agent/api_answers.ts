@@ -42,8 +42,9 @@ export async function onceFor(
     const row = tx.get<Row>("SELECT request, status, body FROM answer WHERE uid = ? AND key = ?", uid, key);
     if (row !== undefined) return row;
     tx.run(
-      `DELETE FROM answer WHERE uid = ?1 AND status IS NOT NULL AND at_ms <=
-         (SELECT at_ms FROM answer WHERE uid = ?1 AND status IS NOT NULL ORDER BY at_ms DESC LIMIT 1 OFFSET ?2)`,
+      `DELETE FROM answer WHERE uid = ? AND status IS NOT NULL AND at_ms <=
+         (SELECT at_ms FROM answer WHERE uid = ? AND status IS NOT NULL ORDER BY at_ms DESC LIMIT 1 OFFSET ?)`,
+      uid,
       uid,
       answersPerUidMax - 1,
     );

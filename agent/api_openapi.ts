@@ -137,7 +137,8 @@ function operation(route: Route): Schema {
 
 function ofVerb(verb: Verb, method: string): Schema {
   const args = Object.entries(verb.args as Record<string, Arg>);
-  const result = ref(schemaName(verb.name));
+  const name = schemaName(verb.name);
+  const result: Schema = name in schemas ? ref(name) : { type: "object" };
   const said = { type: "string", description: "events progress…, then result or fault" };
   const content = { ...json(result), [NDJSON]: { schema: said }, [SSE]: { schema: said } };
   const responses = { 200: { description: "done", content } };
