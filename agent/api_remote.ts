@@ -77,7 +77,13 @@ export function remoteAnswers(
     },
     admit: (v) => {
       const [token, method, target, headers] = readRemote(v);
-      const actor = actorOf(token);
+      let actor: Actor;
+      try {
+        actor = actorOf(token);
+      } catch (e) {
+        if (e instanceof Fault && e.kind === "denied") return Promise.resolve(null);
+        throw e;
+      }
       const { pathname: path, searchParams } = new URL(`http://isconf${target}`);
       const confirmed = headers.find(([name]) => name === "isconf-confirmed")?.[1];
       const route = admit(host, actor, { method, path, query: Object.fromEntries(searchParams), confirmed });

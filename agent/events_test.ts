@@ -81,7 +81,7 @@ test("who was away too long, or comes with a cursor of another life, is told tha
     "one that is still to come is of a database that was put back",
   );
   for (const wrong of ["", "x", "-1", `${life}-`, `${life}-1e9`, `${life}-1'--`]) {
-    assert.equal((await faultOf(async () => events.page(wrong, {}, 1))).kind, "usage", wrong);
+    assert.equal((await faultOf(() => events.page(wrong, {}, 1))).kind, "usage", wrong);
   }
 });
 

@@ -59,6 +59,9 @@ const INERT = {
   "referrer-policy": "no-referrer",
 };
 
+/** Root knows no such token. */
+const NO_TOKEN = new Fault("api", "denied", "that token is none, or is over", { hint: "isconf token api" });
+
 export class NetHttp {
   readonly #o: NetHttpParts;
   readonly #blobs: ReturnType<typeof nodeHandler>;
@@ -162,12 +165,7 @@ export class NetHttp {
       throw new Fault("api", "notFound", "there is nothing at that place", { hint: "GET /v1/openapi.json" });
     }
     const token = /^Bearer ([A-Za-z0-9_-]{1,128})$/i.exec(req.headers.authorization ?? "")?.[1];
-    if (token === undefined) {
-      const fault = new Fault("api", "denied", "a token is needed: Authorization: Bearer TOKEN", {
-        hint: "isconf token api",
-      });
-      return say(res, fault, 401, { "www-authenticate": 'Bearer realm="isconf"' });
-    }
+    if (token === undefined) return refuse(res, "a token is needed: Authorization: Bearer TOKEN");
     const accept = (req.headers.accept ?? "").split(",").map((part) =>
       part.split(";")[0]!.trim().toLowerCase()
     );
@@ -180,6 +178,7 @@ export class NetHttp {
   /** Contents are here: root is asked whether, not for what. */
   async #blob(req: Req, res: Res, token: string): Promise<void> {
     const uid = await this.#ask(() => this.#o.ask("admit", remote(req, token)));
+    if (uid === null) return refuse(res, "that token is none, or is over");
     if (typeof uid !== "number") throw malformed();
     res.setHeader("content-disposition", "attachment");
     this.#blobs({ uid, name: "" }, req, res);
@@ -209,13 +208,17 @@ export class NetHttp {
       const asked: Cbor = [token, "GET", `/v1/events?${query}`, [], new Uint8Array(0)];
       const [status, , bytes] = readAnswer(await this.#o.ask("http", asked, Infinity));
       const said = JSON.parse(new TextDecoder().decode(bytes));
+      if (status === 401) throw NO_TOKEN;
       if (status !== 200) throw Fault.fromJSON(said);
       return said;
     };
     this.#streams++;
     const hasEnded = () => this.#isClosed || res.destroyed;
     const lines = eventLines(type, start as string | undefined, next, hasEnded, () => void this.#streams--);
-    const first = await lines.next(); // what is wrong with the question is an answer of its own
+    const first = await lines.next().catch((e) => { // what is wrong with the question is an answer of its own
+      if (e !== NO_TOKEN) throw e;
+    });
+    if (first === undefined) return refuse(res, "that token is none, or is over");
     res.writeHead(200, { "content-type": type, "cache-control": "no-store" });
     for (let { value, done } = first; !done; { value, done } = await lines.next()) {
       if (!res.write(value)) {
@@ -305,6 +308,12 @@ function say(
     ...headers,
   });
   res.end(body);
+}
+
+/** Who shows no token that is one. */
+function refuse(res: Res, why: string): void {
+  const fault = new Fault("api", "denied", why, { hint: "isconf token api" });
+  say(res, fault, 401, { "www-authenticate": 'Bearer realm="isconf"' });
 }
 
 const busy = () =>

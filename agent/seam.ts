@@ -83,7 +83,7 @@ export const ROOT_REQUESTS = [
   "question", // [peer's public key, bytes] → the answer to somebody who met us
   "meet", // [peer's public key, its last answer or null] → the next question to it, or null
   "http", // a request that came over TCP, see RemoteRequest → [status, [[name, value]…], body]
-  "admit", // the same without its body, of contents → the uid of whose token it is
+  "admit", // the same without its body, of contents → the uid of whose token it is, or null: of nobody's
   "name", // [text, whose word counts or null] → the id of what that name means in the domain, or null
   "roots", // kept or needed → the ids of all roots that are to stay, or to be here, one after the other, 32 bytes each
 ] as const;
