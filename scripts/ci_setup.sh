@@ -31,12 +31,16 @@ make_root() {
 make_root bare --variant=minbase
 make_root arm64 --variant=extract --architectures=arm64 --include=libc6,libstdc++6,libgcc-s1
 
-# etcd is unpacked and not installed: the package would start a service, now or when the machine starts again.
-if [[ ! -d $cache/etcd ]]; then
+# unpack NAME PACKAGE VERSION: a package at $cache/NAME, unpacked and not installed: it would start a service, now or when the machine starts again.
+unpack() {
+  local to=$cache/$1
+  [[ -d $to ]] && return
   mkdir -p "$cache"
-  rm -rf "$cache/etcd.new"
-  mkdir "$cache/etcd.new"
-  [[ $(apt-cache policy etcd-server) == *'Candidate: 3.4'* ]] || apt-get update -q
-  (cd "$cache/etcd.new" && apt-get download -q -o APT::Sandbox::User=root etcd-server && dpkg-deb -x ./*.deb . && rm ./*.deb)
-  mv "$cache/etcd.new" "$cache/etcd"
-fi
+  rm -rf "$to.new"
+  mkdir "$to.new"
+  [[ $(apt-cache policy "$2") == *"Candidate: $3"* ]] || apt-get update -q
+  (cd "$to.new" && apt-get download -q -o APT::Sandbox::User=root "$2" && dpkg-deb -x ./*.deb . && rm ./*.deb)
+  mv "$to.new" "$to"
+}
+unpack etcd etcd-server 3.4
+unpack prometheus prometheus 2.
