@@ -11,12 +11,15 @@ import { openapi } from "./api_openapi.ts";
 import { problem } from "./api_problem.ts";
 import { opens, type Route, routeOf, ROUTES } from "./api_routes.ts";
 import { addSecretRoutes } from "./api_secret.ts";
-import { answerVerb, HeadMoved, onBranch } from "./api_verbs.ts";
+import { answerVerb, HeadMoved, type Moments, onBranch } from "./api_verbs.ts";
+import { BlobMemory } from "./blob_memory.ts";
 import { CONTENT_MAY, type ContentMay } from "./content.ts";
 import { actOf } from "./confirmations.ts";
 import { type Actor, type Host, hostName } from "./host.ts";
 import { readJson } from "./json.ts";
 import { requestBytesMax } from "./limits.ts";
+import { momentMs, momentsMax } from "./limits_api.ts";
+import { Moment } from "./moment.ts";
 import { inert, isPlainText } from "./names.ts";
 import { contentSocketOf } from "./paths.ts";
 import { findContent, nameIn } from "./upkeep.ts";
@@ -29,6 +32,13 @@ const CONFIRMED = "isconf-confirmed";
 export function makeApi(host: Host, acts: Acts): Hono<Env> {
   const app = new Hono<Env>({ getPath: rawPath });
   const requests = new Requests();
+  const moments: Moments = new Moment(host.clock, momentMs, momentsMax);
+  const changed = () => {
+    moments.clear();
+    host.web.changed();
+  };
+  host.db.onChange(changed);
+  host.mesh.onPeer(changed);
   const callOf: CallOf = (c, emit = () => {}) => {
     const confirmed = c.req.header(CONFIRMED), head = c.req.header("if-match");
     const more = { ...(confirmed !== undefined && { confirmed }), ...(head !== undefined && { head }) };
@@ -77,7 +87,7 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
     if (verb === undefined) continue;
     app.on(method, path, async (c) => {
       const args = method === "GET" ? queryArgs(verb, c.req.query()) : await jsonBody(c, verb.name);
-      return await answerVerb(c, callOf, verb, args);
+      return await answerVerb(c, callOf, verb, args, moments);
     });
   }
 
@@ -173,6 +183,7 @@ function blobsOf(host: Host): BlobPlace {
     find: (text, by) => findContent(host, text, by),
     has: async (id) => (await shelf.find(id))?.id === id,
     add: (row) => shelf.add(row),
+    memory: new BlobMemory(host.clock),
     log,
   };
 }

@@ -11,11 +11,13 @@ import {
   readFile,
   readManifest,
   readNodeFile,
+  readRoot,
   showPath,
   type Store,
 } from "../fs/mod.ts";
 import { encode, Fault } from "../mq/mod.ts";
-import { answerBytes, bodyOf, type Env, percentBytes, rawPath } from "./api_body.ts";
+import { answerBytes, answerWhole, bodyOf, type Env, percentBytes, rawPath } from "./api_body.ts";
+import type { BlobMemory } from "./blob_memory.ts";
 import { digestField, digestIn, wanted } from "./api_conditions.ts";
 import { listing } from "./api_listing.ts";
 import { problem } from "./api_problem.ts";
@@ -48,6 +50,8 @@ export interface BlobPlace {
   /** Whether that very content is on the shelf. */
   has(id: Id): Promise<boolean>;
   add(row: NewShelfRow): Promise<ShelfRow>;
+  /** What was read a moment ago. */
+  memory: BlobMemory;
   log(line: string): void;
 }
 
@@ -99,6 +103,7 @@ async function get(c: Context<Env>, place: BlobPlace): Promise<Response> {
     store: place.store,
     find: (text) => place.find(text, c.req.query("by")),
     fetch: place.fetch,
+    root: (id) => place.memory.root(id, () => readRoot(place.store, id)),
   };
   const found = await locate(library, name, inside);
   const age = name === found.id ? `max-age=${blobAgeSeconds}, immutable` : "no-cache"; // RFC 8246
@@ -159,6 +164,8 @@ async function answerContents(
   headers["content-length"] = String(to - from);
   if (want.status === 206) headers["content-range"] = `bytes ${from}-${to - 1}/${size}`;
   if (c.req.method === "HEAD") return c.body(null, want.status, headers);
+  const kept = await place.memory.get(id, size, () => contents.read({ offset: 0, length: size }));
+  if (kept !== undefined) return answerWhole(c, kept.subarray(from, to), want.status, headers);
   const bytes = exactly(contents.read({ offset: from, length: to - from }), to - from);
   return await answerBytes(c, bytes, want.status, headers, place.log);
 }

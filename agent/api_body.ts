@@ -74,6 +74,19 @@ export async function answerBytes(
   return RESPONSE_ALREADY_SENT;
 }
 
+/** Answers with bytes that are all here. */
+export function answerWhole(
+  c: Context<Env>,
+  bytes: Uint8Array,
+  status: 200 | 206,
+  headers: Record<string, string>,
+): Response {
+  const { outgoing } = c.env;
+  if (outgoing === undefined) return c.body(bytes as Uint8Array<ArrayBuffer>, status, headers);
+  outgoing.writeHead(status, headers).end(bytes);
+  return RESPONSE_ALREADY_SENT;
+}
+
 async function pour(
   from: AsyncIterator<Uint8Array>,
   first: IteratorResult<Uint8Array>,

@@ -68,6 +68,7 @@ export function remoteAnswers(
         headers,
         ...(method !== "GET" && method !== "HEAD" && { body: body as Uint8Array<ArrayBuffer> }),
       };
+      host.web.given();
       const answer = await app.fetch(new Request(`http://isconf${target}`, init), { actor });
       return [
         answer.status,
@@ -88,11 +89,13 @@ export function remoteAnswers(
       const confirmed = headers.find(([name]) => name === "isconf-confirmed")?.[1];
       const route = admit(host, actor, { method, path, query: Object.fromEntries(searchParams), confirmed });
       if (route === undefined || !/^(get|put)$/.test(route.verb)) throw malformed();
+      host.web.given();
       return Promise.resolve(actor.uid);
     },
     name: (v) => {
       const [text, by] = Array.isArray(v) ? v : [];
       if (typeof text !== "string" || !(by === null || typeof by === "string")) throw malformed();
+      host.web.given();
       return Promise.resolve(nameIn(host, text, by ?? undefined)?.id ?? null);
     },
   };

@@ -4,6 +4,9 @@ import type { Context } from "hono";
 import type { EventPage } from "./event.ts";
 import { eventPulseMs } from "./limits_api.ts";
 
+/** The header by which the half that passes an answer on hears that it may be given again for a moment. */
+export const LASTS = "isconf-lasts";
+
 export const NDJSON = "application/x-ndjson";
 export const SSE = "text/event-stream";
 

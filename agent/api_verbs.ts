@@ -5,10 +5,11 @@ import { Fault, sha256, toHex } from "../mq/mod.ts";
 import { onceFor } from "./api_answers.ts";
 import type { CallOf, Env } from "./api_body.ts";
 import { wanted } from "./api_conditions.ts";
-import { NDJSON, SSE, sseEvent, wants } from "./api_streams.ts";
+import { LASTS, NDJSON, SSE, sseEvent, wants } from "./api_streams.ts";
 import { actOf } from "./confirmations.ts";
 import type { Call, Host, Progress } from "./host.ts";
 import { streamQueueBytesMax } from "./limits.ts";
+import type { Moment } from "./moment.ts";
 import { inert } from "./names.ts";
 import type { Rule } from "./rules.ts";
 import { getMeta } from "./schema.ts";
@@ -26,6 +27,7 @@ export async function answerVerb(
   callOf: CallOf,
   verb: Verb,
   args: Record<string, unknown>,
+  moments: Moments,
 ): Promise<Response> {
   const type = wants(c, SSE, NDJSON);
   const key = c.req.method === "POST" && verb.kind !== "reads" ? c.req.header("idempotency-key") : undefined;
@@ -37,17 +39,38 @@ export async function answerVerb(
       : await onceFor(call, key, [verb.name, args], work);
   };
   if (type !== undefined) return streamed(c, type, verb, run);
+  if (c.req.method === "GET") return await answerGet(c, callOf(c), verb, args, moments);
   const { result, isReplayed } = await run();
   const body = JSON.stringify(result);
   const headers = { "content-type": "application/json", "cache-control": "no-store" };
-  if (c.req.method === "POST") {
-    return c.body(body, 200, { ...headers, ...(isReplayed && { [REPLAYED]: "true" }) });
-  }
+  return c.body(body, 200, { ...headers, ...(isReplayed && { [REPLAYED]: "true" }) });
+}
+
+/** Answers to what reads, as text with its ETag. */
+export type Moments = Moment<{ body: string; etag: string }>;
+
+async function answerGet(
+  c: Context<Env>,
+  call: Call,
+  verb: Verb,
+  args: Record<string, unknown>,
+  moments: Moments,
+): Promise<Response> {
+  const make = async () => {
+    const body = JSON.stringify(await runVerb(call, verb, args) ?? null);
+    return { body, etag: `"${toHex(sha256(new TextEncoder().encode(body))).slice(0, 32)}"` };
+  };
+  const { host, actor } = call;
+  const lasts = verb.lasts === true;
+  if (lasts) needPermission(call, verb, checkArgs(verb, args));
+  const key = JSON.stringify([actor.uid, verb.name, args, host.turn.doing ?? null]);
+  const { body, etag } = lasts ? await moments.get(key, make) : await make();
   // What is asked for again and again and has not changed need not be sent again.
-  const etag = `"${toHex(sha256(new TextEncoder().encode(body))).slice(0, 32)}"`;
   const { status } = wanted((name) => name === "if-none-match" ? c.req.header(name) : undefined, etag, 0);
-  const known = { etag, "cache-control": "no-cache" };
-  return status === 304 ? c.body(null, 304, known) : c.body(body, 200, { ...headers, ...known });
+  const headers = { etag, "cache-control": "no-cache", ...(lasts && { [LASTS]: "1" }) };
+  return status === 304
+    ? c.body(null, 304, headers)
+    : c.body(body, 200, { "content-type": "application/json", ...headers });
 }
 
 type Run = (emit: Call["emit"], hasGone: () => boolean) => Promise<{ result: unknown }>;

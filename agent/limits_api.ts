@@ -44,3 +44,14 @@ export const httpHeadBytesMax = 16 * 1024;
 export const httpTargetBytesMax = 8 * 1024;
 export const httpAnswerBytesMax = 16 * 1024 * 1024;
 export const httpIdleMs = 60_000;
+/**
+ * Milliseconds for which an answer is given again over HTTP unless something has changed that we hear of, and how many such answers are kept.
+ */
+export const momentMs = 1_000;
+export const momentsMax = 512;
+/** Contents that stay in memory after they were read: bytes of one, of all, and milliseconds after which they go when nobody asks. */
+export const blobMemoryOneMax = 4 * 1024 * 1024;
+export const blobMemoryBytesMax = 32 * 1024 * 1024;
+export const blobMemoryIdleMs = 30_000;
+/** Roots of which is remembered what they are. */
+export const blobMemoryRootsMax = 4096;

@@ -11,6 +11,8 @@ export interface Library {
   store: Store;
   /** What is on the shelf under that id, beginning of an id, SHA-256 or label. */
   find(text: string): Promise<{ id: Id } | undefined>;
+  /** What a root is, where somebody remembers that: the same id, the same root. */
+  root?(id: Id): Promise<RootKind>;
   /** Brings a root from other hosts, as far as it is not here. */
   fetch(id: Id): Promise<void>;
 }
@@ -41,9 +43,13 @@ export async function locate(library: Library, text: string, inside: Uint8Array 
   });
 }
 
-async function found({ op, store, fetch }: Library, id: Id, inside: Uint8Array): Promise<Found> {
+async function found(
+  { op, store, fetch, root: rootOf }: Library,
+  id: Id,
+  inside: Uint8Array,
+): Promise<Found> {
   await fetch(id);
-  const root = await readRoot(store, id);
+  const root = await (rootOf?.(id) ?? readRoot(store, id));
   if (root.kind === "tree") {
     const { id: at, node } = await nodeAt(store, id, inside);
     return { ...root, kind: "tree", node, at };

@@ -13,6 +13,7 @@ import {
   SqliteStore,
 } from "../fs/mod.ts";
 import { type Cbor, type Clock, Fault, toHex } from "../mq/mod.ts";
+import { BlobMemory } from "./blob_memory.ts";
 import { CONTENT_MAY, type ContentMay } from "./content.ts";
 import { Contents } from "./contents.ts";
 import { KeyRing } from "./keys.ts";
@@ -95,9 +96,10 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
     blobs: {
       store,
       holding,
-      fetch: (id) => fetch([id]),
+      fetch: async (id) => void (store.isWhole(id) || await fetch([id])),
       has: (id) => Promise.resolve(catalog.resolve(id)?.id === id),
       add: async (row) => rowToCbor(await shelve(parts, row)) as unknown as ShelfRow,
+      memory: new BlobMemory(around.clock),
       log: around.log,
     },
     find: (text) => Promise.resolve(catalog.resolve(text)),

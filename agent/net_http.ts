@@ -6,7 +6,7 @@ import { type Cbor, type Clock, Fault } from "../mq/mod.ts";
 import { type BlobPlace, makeBlobApp } from "./api_blob.ts";
 import { nodeHandler } from "./api_node.ts";
 import { PROBLEM, problemOf } from "./api_problem.ts";
-import { eventLines, NDJSON, SSE } from "./api_streams.ts";
+import { eventLines, LASTS, NDJSON, SSE } from "./api_streams.ts";
 import type { EventPage } from "./event.ts";
 import { wrongWith } from "./http_guard.ts";
 import { requestBytesMax, requestHeadMs } from "./limits.ts";
@@ -17,7 +17,10 @@ import {
   httpHeadBytesMax,
   httpIdleMs,
   httpStreamsMax,
+  momentMs,
+  momentsMax,
 } from "./limits_api.ts";
+import { Moment } from "./moment.ts";
 import { type Answers, type Ask, malformed, type NetRequest, type RootRequest } from "./seam.ts";
 
 /** One file of the page. */
@@ -68,6 +71,8 @@ export class NetHttp {
   #server: http.Server | undefined;
   #wanted = "";
   #names: readonly string[] = [];
+  /** Root's answers that may be given again. */
+  readonly #moments: Moment<Cbor>;
   #asks = 0;
   #streams = 0;
   #isClosed = false;
@@ -75,8 +80,10 @@ export class NetHttp {
   constructor(parts: NetHttpParts) {
     this.#o = parts;
     const { ask } = parts;
+    this.#moments = new Moment(parts.clock, momentMs, momentsMax);
     const find: BlobPlace["find"] = async (text, by) => {
-      const id = await ask("name", [text, by ?? null]);
+      const asked = [text, by ?? null];
+      const id = await this.#moments.get(JSON.stringify(["name", asked]), () => ask("name", asked));
       if (typeof id === "string") return { id };
       return by === undefined ? await parts.find(text) : undefined;
     };
@@ -84,7 +91,11 @@ export class NetHttp {
   }
 
   /** Net's side of the seam's table. */
-  readonly answers: Pick<Answers<NetRequest>, "http"> = {
+  readonly answers: Pick<Answers<NetRequest>, "http" | "stale"> = {
+    stale: () => {
+      this.#moments.clear();
+      return Promise.resolve(null);
+    },
     http: async (v) => {
       const [address, names] = v === null ? ["", []] : Array.isArray(v) ? v : [];
       const isSound = typeof address === "string" && Array.isArray(names) &&
@@ -177,7 +188,11 @@ export class NetHttp {
 
   /** Contents are here: root is asked whether, not for what. */
   async #blob(req: Req, res: Res, token: string): Promise<void> {
-    const uid = await this.#ask(() => this.#o.ask("admit", remote(req, token)));
+    const asked = remote(req, token);
+    const admit = () => this.#ask(() => this.#o.ask("admit", asked));
+    const uid = req.method === "PUT"
+      ? await admit()
+      : await this.#moments.get(momentOf("admit", req, token), admit);
     if (uid === null) return refuse(res, "that token is none, or is over");
     if (typeof uid !== "number") throw malformed();
     res.setHeader("content-disposition", "attachment");
@@ -185,16 +200,27 @@ export class NetHttp {
   }
 
   async #pass(req: Req, res: Res, token: string | null): Promise<void> {
-    const body = await bodyOf(req);
-    const [status, headers, bytes] = readAnswer(
-      await this.#ask(() => this.#o.ask("http", remote(req, token, body), Infinity)),
-    );
+    const [status, headers, bytes] = readAnswer(await this.#answerOf(req, token));
     if (status === 401) res.setHeader("www-authenticate", 'Bearer realm="isconf"');
     res.writeHead(status, {
       ...Object.fromEntries(headers),
       ...(status !== 304 && { "content-length": bytes.length }),
     });
     res.end(req.method === "HEAD" ? undefined : bytes);
+  }
+
+  /** Root's answer to a request, or the one that it gave a moment ago. */
+  async #answerOf(req: Req, token: string | null): Promise<Cbor> {
+    if (req.method !== "GET") {
+      const body = await bodyOf(req);
+      this.#moments.clear();
+      const answer = await this.#ask(() => this.#o.ask("http", remote(req, token, body), Infinity));
+      this.#moments.clear();
+      return answer;
+    }
+    const key = momentOf("http", req, token);
+    const make = () => this.#ask(() => this.#o.ask("http", remote(req, token), Infinity));
+    return await this.#moments.get(key, make, (made) => readAnswer(made)[1].some(([name]) => name === LASTS));
   }
 
   /** Events are asked for page by page: the seam has questions and answers and no streams. */
@@ -262,6 +288,11 @@ function remote(req: Req, token: string | null, body = new Uint8Array(0)): Cbor 
     return typeof value === "string" && /^[\x20-\x7e]*$/.test(value) ? [[name, value]] : [];
   });
   return [token, req.method!, req.url!, headers, body];
+}
+
+/** What an answer is made of: whose, to what. */
+function momentOf(what: string, req: Req, token: string | null): string {
+  return JSON.stringify([what, token, req.url, ...PASSED.map((name) => req.headers[name] ?? null)]);
 }
 
 function readAnswer(v: Cbor): [status: number, headers: [string, string][], body: Uint8Array] {

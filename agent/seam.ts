@@ -73,6 +73,7 @@ export const NET_REQUESTS = [
   "etcdRead", // [name…] → [[name, bytes, revision]…]
   "etcdSwap", // [[[name, revision]…], [[name, bytes]…], [[from, to]…]] → whether it was done
   "http", // where programs and pages of this machine find the API, and other names of that, or null: nowhere → where it is; what is wrong with that, or ""
+  "stale", // null → null; what was answered over TCP need not be so any more
   "introduce", // [address, question] → [peer's public key, answer], from somebody who does not let us in yet
 ] as const;
 /** Every request that net may make of root. */

@@ -119,6 +119,12 @@ const ROWS: Record<NetRequest, (w: World) => Promise<unknown>> = {
     assert.match(web.place, /^([0-9.:[\]]{7,21})?$/);
     assert.ok(web.why.length <= faultTextMax && !/[\x00-\x1f\x7f-\x9f]/.test(web.why));
   },
+  stale: async ({ a: { agent: { host: { web } } }, halves: { now } }) => {
+    const before = now.asked.get("stale") ?? 0;
+    web.given();
+    web.changed(); // who does not wait for an answer
+    await until("it has come over", () => (now.asked.get("stale") ?? 0) > before);
+  },
   introduce: async ({ a }) => {
     const { net, answer } = await a.agent.host.mesh.introduce("127.0.0.1:1", bytes);
     assert.match(net, /^[0-9a-f]{64}$/);

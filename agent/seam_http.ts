@@ -13,8 +13,23 @@ export class SeamHttp {
   /** What is wrong with that; empty: nothing. */
   why = "";
 
+  /** Whether net has answers that it may give again. */
+  #isAsked = false;
+
   constructor(ask: Ask<NetRequest>) {
     this.#ask = ask;
+  }
+
+  /** Net has been given something to give again for a moment. */
+  given(): void {
+    this.#isAsked = true;
+  }
+
+  /** Something has changed: what net was given may not be so any more. It forgets it after a moment anyway. */
+  changed(): void {
+    if (!this.#isAsked) return;
+    this.#isAsked = false;
+    this.#ask("stale", null).catch(() => {}); // it is gone, and with it what it knew
   }
 
   /** Has the net half listen where the configuration says. Throws what is wrong with the net half. */

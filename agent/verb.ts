@@ -33,6 +33,8 @@ export interface Verb<A extends object = Record<string, unknown>, R = unknown> {
   args: { [K in keyof A]-?: Arg };
   /** reads: changes nothing, GET too. changes: takes the host's turn. control: neither. here: no agent involved. */
   kind: "reads" | "changes" | "control" | "here";
+  /** What it answers is made of the journal and of what other hosts say: over HTTP it may be given again for a moment (moment.ts). */
+  lasts?: boolean;
   /** Whoever has a way in may, unless a line denies it. Of what only reads that is so without saying. */
   forAll?: boolean;
   /** Everything after the first positional belongs to the command that is named there. */

@@ -129,6 +129,7 @@ export const hostsVerb: Verb<Record<never, never>, Hosts> = {
   examples: ["isconf hosts", "isconf --json hosts"],
   args: {},
   kind: "reads",
+  lasts: true,
   run: (call) => call.acts.enrol.hosts(call),
   show(r, term) {
     term.table([

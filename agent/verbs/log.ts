@@ -40,6 +40,7 @@ export const logVerb: Verb<LogArgs, Logged> = {
     chain: { kind: "text", about: "with --verify: a value of its chain that was told when something ran" },
   },
   kind: "reads",
+  lasts: true,
   run: (call, args) =>
     args.verify || args.chain !== undefined
       ? { verified: call.acts.here.verify(call, args.chain) }
@@ -104,6 +105,7 @@ export const showVerb: Verb<{ seq: number; branch?: string; here: boolean; effec
     effects: { kind: "flag", about: "each path that its command changed on the origin" },
   },
   kind: "reads",
+  lasts: true,
   async run(call, args) {
     if (args.here) return { execution: call.acts.here.at(call, args.seq) };
     const shown = call.acts.report.show(call, args);

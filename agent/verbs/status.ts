@@ -16,6 +16,7 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
   examples: ["isconf status", "isconf --json status"],
   args: {},
   kind: "reads",
+  lasts: true,
   run: (call) => call.acts.status.status(call),
   show(r, term) {
     const state = r.state === "current" ? term.paint("green", r.state) : term.paint("red", r.state);
