@@ -10,6 +10,7 @@ import { type Figure, table } from "./bench/figure.ts";
 import { idle } from "./bench/idle.ts";
 import { follow } from "./bench/follow.ts";
 import { keepers } from "./bench/keepers.ts";
+import { load } from "./bench/load.ts";
 import { rest } from "./bench/rest.ts";
 import { sim } from "./bench/sim.ts";
 import { start } from "./bench/start.ts";
@@ -26,6 +27,7 @@ const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = {
   exec,
   sudo,
   effects,
+  load,
   rest,
   follow,
   carry,
@@ -39,7 +41,7 @@ const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = {
 };
 
 /** Those that take longer than a minute or two. */
-const LONG = ["effects", "carry", "cost", "keepers", "content", "image", "files", "blobs"];
+const LONG = ["effects", "load", "carry", "cost", "keepers", "content", "image", "files", "blobs"];
 
 if (Deno.uid() !== 0) {
   throw new Error("the benchmarks need root: as other users, commands and cgroups differ");
