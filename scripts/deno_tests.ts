@@ -1,10 +1,15 @@
 // deno_tests: runs tests under Deno, a few files at a time in a process of their own, as many processes as there are
 // processors: the unit tests, or those below the folders named by --in=FOLDER. Not `deno test --parallel`: its threads share one
-// umask, working directory and user. Further arguments go to `deno test` (for example --filter).
+// umask, working directory and user. --at-once=N: so many processes, for tests that mostly wait. Further arguments go to `deno test`
+// (for example --filter).
 import { root, testsIn, unitTests } from "./unit_files.ts";
 
 const folders = Deno.args.flatMap((arg) => arg.startsWith("--in=") ? [arg.slice("--in=".length)] : []);
-const further = Deno.args.filter((arg) => !arg.startsWith("--in="));
+const further = Deno.args.filter((arg) => !/^--(in|at-once)=/.test(arg));
+const atOnce = Number(
+  Deno.args.find((arg) => arg.startsWith("--at-once="))?.slice("--at-once=".length) ??
+    navigator.hardwareConcurrency,
+);
 
 const waiting = folders.length === 0 ? unitTests() : folders.flatMap(testsIn).sort();
 /** Files a process: enough that its start is little, and few enough that the last ones end at about the same time. */
@@ -30,5 +35,5 @@ const show = (said: Uint8Array<ArrayBuffer>, to: { writable: WritableStream<Uint
 
 const take = (): string[] => waiting.splice(0, filesPerProcess);
 
-await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, work));
+await Promise.all(Array.from({ length: atOnce }, work));
 Deno.exit(code);
