@@ -32,16 +32,16 @@ export function Act({ wanted, isPlain }: { wanted: Wanted; isPlain?: boolean }):
   const [isOpen, setOpen] = useState(false);
   const [isDenied, setDenied] = useState(false);
   const { may, who } = useMay(wanted.verb);
-  const button = useRef<HTMLButtonElement>(null);
   if (!isOpen && (!may || isDenied)) return null;
   const close = (denied: boolean) => {
     setOpen(false);
     setDenied(denied);
-    button.current?.focus();
+    // The dialog has given the focus back to its button, which goes when it is of no use.
+    if (denied) document.querySelector("h1")?.focus();
   };
   return (
     <>
-      <button type="button" ref={button} class={isPlain ? undefined : "act"} onClick={() => setOpen(true)}>
+      <button type="button" class={isPlain ? undefined : "act"} onClick={() => setOpen(true)}>
         {wanted.button}
       </button>
       {isOpen && <Confirmation wanted={wanted} who={who} close={close} />}
@@ -82,7 +82,10 @@ function Confirmation(
     }
     changed();
   };
-  const isDenied = step.at === "failed" && step.problem.status === 403;
+  const leave = () => {
+    dialog.current?.close();
+    close(step.at === "failed" && step.problem.status === 403);
+  };
 
   return (
     <dialog
@@ -90,7 +93,7 @@ function Confirmation(
       aria-labelledby="act-title"
       onCancel={(e) => {
         e.preventDefault();
-        if (step.at !== "going") close(isDenied);
+        if (step.at !== "going") leave();
       }}
     >
       <h2 id="act-title" tabIndex={-1} ref={heading}>{wanted.question}</h2>
@@ -126,12 +129,12 @@ function Confirmation(
       {told.length > 0 && <Output text={told.join("\n")} label="What the agent tells of it" />}
       {step.at === "done" && <Outcome result={step.result} />}
       <div class="buttons">
-        {step.at === "asked" && <button type="button" onClick={() => close(false)}>Do not</button>}
+        {step.at === "asked" && <button type="button" onClick={leave}>Do not</button>}
         {step.at === "asked" && <button type="button" class="act" onClick={go}>{wanted.button}</button>}
         {(step.at === "done" || step.at === "failed") && (
           <button
             type="button"
-            onClick={() => close(isDenied)}
+            onClick={leave}
           >
             Close
           </button>

@@ -89,7 +89,7 @@ function Shell({ token, leave }: { token: string; leave(problem?: Problem): void
         <HostLine s={status.answer} />
         <Freshness live={live} />
         <ThemeButton />
-        <button type="button" onClick={() => leave()}>Forget the token</button>
+        <button type="button" onClick={() => leave()}>Forget token</button>
       </header>
       <nav class="views" aria-label="Views">
         {VIEWS.map((view) => (
@@ -174,7 +174,7 @@ function Count({ view, s }: { view: View; s: Status | undefined }): JSX.Element 
   );
 }
 
-const THEMES: Record<Theme, string> = { auto: "as the system", light: "light", dark: "dark" };
+const THEMES: Record<Theme, string> = { auto: "system", light: "light", dark: "dark" };
 
 function ThemeButton(): JSX.Element {
   const [theme, setTheme] = useState(readTheme);

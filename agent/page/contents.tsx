@@ -146,7 +146,6 @@ function Names(): JSX.Element {
                     <Said text={n.who} />, <Ago ms={n.timeMs} />
                   </>
                 ),
-                isWide: true,
               },
               {
                 name: "State",
@@ -182,7 +181,7 @@ function Shelf(): JSX.Element {
               textOf={(r) => `${r.label} ${r.id}`}
               empty="Nothing was put here yet: isconf put FILE."
               columns={[
-                { name: "Label", cell: (r) => <Said text={r.label} max={256} />, isWide: true },
+                { name: "Label", cell: (r) => <Said text={r.label} max={256} /> },
                 { name: "Id", cell: (r) => <Code text={shortId(r.id)} /> },
                 { name: "Kind", cell: (r) => <Said text={r.kind} /> },
                 { name: "Size", cell: (r) => bytesText(r.size), isNumber: true },

@@ -40,7 +40,7 @@ export function DriftView(): JSX.Element {
                 columns={[
                   { name: "Host", cell: ({ name }) => <Said text={name} max={128} /> },
                   { name: "State", cell: ({ state }) => <State state={state} /> },
-                  { name: "What it says", cell: ({ why }) => <Said text={why} max={400} />, isWide: true },
+                  { name: "What it says", cell: ({ why }) => <Said text={why} max={400} /> },
                 ]}
                 rows={s.hosts.filter((h) => h.state === "diverged" || h.why.startsWith("differs"))}
                 keyOf={({ name }) => name}
@@ -97,7 +97,7 @@ function DiskNow(): JSX.Element {
                   <Table
                     label="Paths that differ"
                     columns={[
-                      { name: "Path", cell: ({ path }) => <Code text={path} />, isWide: true },
+                      { name: "Path", cell: ({ path }) => <Code text={path} /> },
                       { name: "Differs", cell: ({ what }) => <Said text={what.join(", ")} /> },
                       {
                         name: "Said by",

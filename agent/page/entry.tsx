@@ -1,6 +1,7 @@
 // Entry: one entry with everything it says, what its commands printed here and which paths they changed; and one command of this host.
 // Not the list (journal.tsx).
 import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { effects as effectsShape, execution as executionShape, shown as shownShape } from "./answers.ts";
 import { withQuery } from "./api.ts";
 import { Here } from "./journal.tsx";
@@ -11,8 +12,10 @@ import { bytesText, many } from "./words.ts";
 
 export function EntryDetails({ branch, seq }: { branch: string | undefined; seq: number }): JSX.Element {
   const asked = useView(withQuery("/v1/show", { seq, branch }), shownShape);
+  const details = useRef<HTMLDivElement>(null);
+  useEffect(() => details.current?.scrollIntoView({ block: "nearest" }), [asked.asOfMs !== 0]);
   return (
-    <div class="details">
+    <div class="details" ref={details}>
       <Answer of={asked}>
         {(e) => (
           <>
@@ -40,7 +43,7 @@ export function EntryDetails({ branch, seq }: { branch: string | undefined; seq:
               <Table
                 label="What differs here from the origin"
                 columns={[
-                  { name: "Path", cell: ({ path }) => <Code text={path} />, isWide: true },
+                  { name: "Path", cell: ({ path }) => <Code text={path} /> },
                   { name: "Differs", cell: ({ what }) => <Said text={what.join(", ")} /> },
                 ]}
                 rows={e.differences}
@@ -90,7 +93,7 @@ function Effects({ branch, seq }: { branch: string | undefined; seq: number }): 
             <Table
               label={`Paths that entry ${seq} changed`}
               columns={[
-                { name: "Path", cell: ({ path }) => <Code text={path} />, isWide: true },
+                { name: "Path", cell: ({ path }) => <Code text={path} /> },
                 { name: "Kind", cell: ({ kind }) => <Said text={kind} /> },
                 { name: "Mode", cell: ({ kind, mode }) => kind === "absent" ? "" : mode },
                 { name: "Owner", cell: ({ kind, uid, gid }) => kind === "absent" ? "" : `${uid}:${gid}` },

@@ -48,7 +48,11 @@ export function countHosts(hosts: readonly HostLine[]): { all: Counted; branches
     else one.push(host);
   }
   const branches = [...byBranch].map(([branch, of]) => counted(branch, of));
-  return { all: counted("", hosts), branches: branches.sort((a, b) => compareText(a.branch, b.branch)) };
+  // Those of which nothing was heard, and so no branch either, come last.
+  branches.sort((a, b) =>
+    Number(a.branch === "") - Number(b.branch === "") || compareText(a.branch, b.branch)
+  );
+  return { all: counted("", hosts), branches };
 }
 
 function counted(branch: string, hosts: readonly HostLine[]): Counted {

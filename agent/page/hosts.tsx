@@ -13,6 +13,7 @@ import {
   type Order,
   orderHosts,
   pageOf,
+  type Tone,
   toneOf,
 } from "./fleet.ts";
 import { rowsPerPage } from "./limits.ts";
@@ -72,11 +73,11 @@ function WaitingHosts(): JSX.Element | null {
 
 const WAITING: Column<Hosts["waiting"][number]>[] = [
   { name: "Host", cell: ({ name }) => <Said text={name} /> },
-  { name: "Fingerprint", cell: ({ fingerprint }) => <Code text={fingerprint} />, isWide: true },
+  { name: "Fingerprint", cell: ({ fingerprint }) => <Code text={fingerprint} /> },
   { name: "Branch", cell: ({ branch }) => <Said text={branch} /> },
   { name: "Asked", cell: ({ askedMs }) => <Ago ms={askedMs} /> },
   {
-    name: "",
+    name: "Act",
     cell: ({ name, fingerprint, branch }) => (
       <Act
         wanted={{
@@ -123,7 +124,7 @@ function Summary({ hosts, filter, setFilter }: Filtered): JSX.Element {
             <th role="columnheader" scope="col">Branch</th>
             <th role="columnheader" scope="col" class="number">End</th>
             <th role="columnheader" scope="col" class="number">Hosts</th>
-            <th role="columnheader" scope="col" class="wide">By state; press one to see only these</th>
+            <th role="columnheader" scope="col">By state; press one to see only these</th>
           </tr>
         </thead>
         <tbody role="rowgroup">
@@ -167,8 +168,10 @@ function BranchName({ row, isAll }: { row: Counted; isAll: boolean }): JSX.Eleme
   return row.branch === "" ? <em>never heard of</em> : <Said text={row.branch} />;
 }
 
-function partsOf({ states }: Counted) {
-  return states.toReversed().map(({ state, hosts: n }) => ({ tone: toneOf(state), n }));
+/** What is well first. */
+function partsOf({ states }: Counted): { tone: Tone; n: number }[] {
+  const sum = (tone: Tone) => states.reduce((n, one) => toneOf(one.state) === tone ? n + one.hosts : n, 0);
+  return (["ok", "moving", "unknown", "bad"] as const).map((tone) => ({ tone, n: sum(tone) }));
 }
 
 const ORDERS: [order: Order, text: string][] = [
@@ -251,5 +254,5 @@ const COLUMNS: Column<HostLine>[] = [
     cell: ({ reached, saidMs }) => reached ? "now" : saidMs === 0 ? "never" : <Ago ms={saidMs} />,
   },
   { name: "There since", cell: ({ sinceMs }) => sinceMs === 0 ? "–" : <Ago ms={sinceMs} /> },
-  { name: "Why", cell: ({ why }) => why === "" ? "–" : <Said text={why} max={400} />, isWide: true },
+  { name: "Why", cell: ({ why }) => why === "" ? "–" : <Said text={why} max={400} /> },
 ];

@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import { type Execution, executions as executionsShape, log as logShape, type LogEntry } from "./answers.ts";
 import { withQuery } from "./api.ts";
 import { CommandDetails, EntryDetails } from "./entry.tsx";
+import { inert } from "../inert.ts";
 import type { Tone } from "./fleet.ts";
 import { entriesFirst, entriesMax } from "./limits.ts";
 import { Answer, Badge, Section } from "./parts.tsx";
@@ -65,11 +66,19 @@ function Entries(
   // Only of its own branch, which goes without saying, does a host say how it stands to each entry.
   const asked = useView(withQuery("/v1/log", { branch: isOwn ? undefined : branch, last }), logShape);
   return (
-    <Section title={branch === CONTROL ? "The control journal" : `The journal of ${branch.slice(0, 64)}`}>
+    <Section
+      title={branch === CONTROL ? "The control journal" : `The journal of ${inert(branch.slice(0, 64))}`}
+    >
       <Answer of={asked}>
         {({ entries }) => (
           <>
             {entries.length === 0 && <p class="quiet">There are no entries yet.</p>}
+            {open !== undefined && !entries.some((e) => e.seq === open) && (
+              <div>
+                <h3>Entry {open}</h3>
+                <EntryDetails branch={isOwn ? undefined : branch} seq={open} />
+              </div>
+            )}
             <Days entries={entries.toReversed()} branch={branch} isOwn={isOwn} open={open} />
             <More shown={entries.length} first={entries[0]?.seq ?? 1} last={last} setLast={setLast} />
           </>

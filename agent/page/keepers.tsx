@@ -2,6 +2,7 @@
 // fork. Not how they vote.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { inert } from "../inert.ts";
 import { Act } from "./act.tsx";
 import { hosts as hostsShape, type Status } from "./answers.ts";
 import { Answer, Badge, Facts, Section, State, Table } from "./parts.tsx";
@@ -46,7 +47,7 @@ function Keepers({ s }: { s: Status }): JSX.Element {
       <Table
         label="Keepers"
         columns={[
-          { name: "Keeper", cell: (name) => <Said text={name} />, isWide: true },
+          { name: "Keeper", cell: (name) => <Said text={name} /> },
           { name: "From here", cell: (name) => <Connection state={connection(name)} /> },
           { name: "Stands", cell: (name) => <State state={stands(name)} /> },
         ]}
@@ -78,7 +79,7 @@ function Fork({ branch }: { branch: string }): JSX.Element {
   const args = { branch, ...(isId ? { id } : {}) };
   const typed = `isconf resolve ${branch}${isId ? ` ${id}` : ""}`;
   return (
-    <Section title={`${branch.slice(0, 64)} is forked`}>
+    <Section title={`${inert(branch.slice(0, 64))} is forked`}>
       <p class="notice bad">
         Two certified entries claim one place: the branch stands still on every host until the root keys have
         said which one counts. The proofs below name both.
@@ -139,7 +140,7 @@ function Proofs({ s }: { s: Status }): JSX.Element {
       <Table
         label="Proofs of two signatures for one place"
         columns={[
-          { name: "Proven", cell: ({ text }) => <Said text={text} max={400} />, isWide: true },
+          { name: "Proven", cell: ({ text }) => <Said text={text} max={400} /> },
           { name: "About", cell: ({ name }) => name === "" ? "–" : <Said text={name} /> },
           {
             name: "Branch",

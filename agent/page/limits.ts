@@ -22,6 +22,8 @@ export const sayEachMs = 4_000;
 export const rowsPerPage = 50;
 export const entriesFirst = 50;
 export const entriesMax = 10_000;
+/** Characters of a text that stays on one line of a table. */
+export const shortMax = 28;
 /** Characters of one text, lines and characters of one output: the rest is counted. */
 export const textMax = 4_000;
 export const outputMax = 256 * 1024;

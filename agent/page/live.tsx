@@ -2,6 +2,7 @@
 // Not the list of all hosts (hosts.tsx).
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { inert } from "../inert.ts";
 import { Act } from "./act.tsx";
 import type { CloudEvent, Status } from "./answers.ts";
 import { wall } from "./clock.ts";
@@ -99,7 +100,7 @@ function Replay({ s }: { s: Status }): JSX.Element {
         label="Hosts on the way"
         columns={[
           { name: "Host", cell: ({ name }) => <Said text={name} max={128} /> },
-          { name: "Entry", cell: (host) => <HowFar host={host} />, isWide: true },
+          { name: "Entry", cell: (host) => <HowFar host={host} /> },
           { name: "State", cell: ({ state }) => <State state={state} /> },
           { name: "Branch", cell: ({ branch }) => <Said text={branch} max={128} /> },
           {
@@ -123,8 +124,8 @@ function Events(): JSX.Element {
   const [at, setAt] = useState(0);
   const held = useRef(events);
   if (!isHeld) held.current = events;
-  const types = [...new Set(held.current.map((e) => e.type))].sort();
-  const found = held.current.filter((e) => type === "" || e.type === type);
+  const types = [...new Set(held.current.map((e) => inert(e.type)))].sort();
+  const found = held.current.filter((e) => type === "" || inert(e.type) === type);
   const { rows, page, pages } = pageOf(found, at, rowsPerPage);
   return (
     <Section title="Events">
@@ -162,7 +163,7 @@ function Events(): JSX.Element {
           { name: "When", cell: (e) => <Ago ms={Date.parse(e.time ?? "")} /> },
           { name: "What", cell: (e) => <Code text={e.type.replace(/^isconf\./, "")} /> },
           { name: "Where", cell: (e) => <Said text={e.source.replace(/^\/host\//, "")} max={128} /> },
-          { name: "Says", cell: (e) => <Said text={eventText(e)} max={400} />, isWide: true },
+          { name: "Says", cell: (e) => <Said text={eventText(e)} max={400} /> },
         ]}
         rows={rows}
         keyOf={(e) => e.id}

@@ -54,7 +54,7 @@ export function LocksView(): JSX.Element {
             { name: "When", cell: (e: CloudEvent) => <Ago ms={Date.parse(e.time ?? "")} /> },
             { name: "What", cell: (e) => <Code text={e.type.replace(/^isconf\./, "")} /> },
             { name: "Where", cell: (e) => <Said text={e.source.replace(/^\/host\//, "")} max={128} /> },
-            { name: "Says", cell: (e) => <Said text={JSON.stringify(e.data)} max={400} />, isWide: true },
+            { name: "Says", cell: (e) => <Said text={JSON.stringify(e.data)} max={400} /> },
           ]}
           rows={events.filter(({ type }) => type === "isconf.lock" || type === "isconf.unlock")}
           keyOf={({ id }) => id}
@@ -75,7 +75,7 @@ function Work(): JSX.Element {
             label="Work not checked in"
             columns={[
               { name: "No.", cell: ({ n }) => n },
-              { name: "What", cell: ({ text }) => <Code text={text} />, isWide: true },
+              { name: "What", cell: ({ text }) => <Code text={text} /> },
               {
                 name: "State",
                 cell: ({ state }) => <Badge tone={state === "done" ? "ok" : "bad"} text={state} />,
@@ -116,7 +116,7 @@ function Waiting(): JSX.Element {
         columns={[
           { name: "Id", cell: ({ id }) => <Code text={id} /> },
           { name: "Who", cell: ({ who }) => <Said text={who} /> },
-          { name: "What", cell: ({ act }) => <Code text={act} />, isWide: true },
+          { name: "What", cell: ({ act }) => <Code text={act} /> },
           { name: "Waits for", cell: ({ by, given }) => given ? "confirmed" : <Said text={by} /> },
         ]}
         rows={waiting}

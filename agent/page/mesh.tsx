@@ -2,6 +2,7 @@
 // keyboard one goes from host to host; the table below says the same in words. No host knows who else is connected with whom.
 import type { JSX } from "preact";
 import { useMemo, useRef, useState } from "preact/hooks";
+import { inert } from "../inert.ts";
 import { type HostLine, hosts as hostsShape, type Status } from "./answers.ts";
 import { pageOf, type Tone, toneOf } from "./fleet.ts";
 import { HowFar } from "./hosts.tsx";
@@ -76,7 +77,7 @@ const stateOf = ({ line }: Dot) => line?.state ?? "unknown";
 /** What is said of a host in the map. */
 const labelOf = (d: Dot) =>
   [
-    d.name.slice(0, 64),
+    inert(d.name.slice(0, 64)),
     stateOf(d),
     d.line === undefined ? "" : `entry ${d.line.at} of ${d.line.of}`,
     d.link,
@@ -90,6 +91,7 @@ function MapOf({ drawn: { dots, radius, dot } }: { drawn: Drawn }): JSX.Element 
   const here = Math.min(at, dots.length - 1);
   const chosen = dots[here];
   const withNames = dots.length <= 24;
+  const withLines = dots.length <= 150; // more of them are a grey disc
   const edge = radius + dot + (withNames ? 34 : 8);
   const go = (to: number) => {
     const next = (to + dots.length) % dots.length;
@@ -117,9 +119,10 @@ function MapOf({ drawn: { dots, radius, dot } }: { drawn: Drawn }): JSX.Element 
           aria-describedby="mesh-how"
           onKeyDown={onKeyDown}
         >
-          {dots.filter(({ link }) => link === "connected").map((d) => (
-            <line class="link" x1="0" y1="0" x2={d.x} y2={d.y} />
-          ))}
+          {withLines &&
+            dots.filter(({ link }) => link === "connected").map((d) => (
+              <line class="link" x1="0" y1="0" x2={d.x} y2={d.y} />
+            ))}
           {dots.map((d, i) => (
             <g
               key={d.name + d.fingerprint}
@@ -134,9 +137,9 @@ function MapOf({ drawn: { dots, radius, dot } }: { drawn: Drawn }): JSX.Element 
             >
               <circle class="halo" cx={d.x} cy={d.y} r={dot + 4} />
               {d.isKeeper
-                ? <rect x={d.x - dot} y={d.y - dot} width={2 * dot} height={2 * dot} rx="2" />
+                ? <rect x={d.x - dot - 1} y={d.y - dot - 1} width={2 * dot + 2} height={2 * dot + 2} rx="2" />
                 : <circle cx={d.x} cy={d.y} r={dot} />}
-              {withNames && <text x={d.x} y={d.y + dot + 15}>{d.name.slice(0, 18)}</text>}
+              {withNames && <text x={d.x} y={d.y + dot + 15}>{inert(d.name).slice(0, 18)}</text>}
             </g>
           ))}
         </svg>
@@ -200,7 +203,7 @@ function InWords({ dots }: { dots: Dot[] }): JSX.Element {
       <Table
         label="The mesh in words"
         columns={[
-          { name: "Host", cell: ({ name }) => <Said text={name} max={128} />, isWide: true },
+          { name: "Host", cell: ({ name }) => <Said text={name} max={128} /> },
           { name: "From here", cell: ({ link }) => <Said text={link} /> },
           { name: "Keeper", cell: ({ isKeeper }) => isKeeper ? "yes" : "no" },
           { name: "State", cell: (d) => <State state={stateOf(d)} /> },

@@ -73,8 +73,6 @@ export interface Column<T> {
   cell(row: T): ComponentChildren;
   /** Numbers stand at the right. */
   isNumber?: boolean;
-  /** Takes what room is left. */
-  isWide?: boolean;
 }
 
 /**
@@ -91,8 +89,7 @@ export function Table<T>(
   },
 ): JSX.Element {
   if (rows.length === 0) return <p class="quiet">{empty}</p>;
-  const classOf = ({ isNumber, isWide }: Column<T>) =>
-    [isNumber && "number", isWide && "wide"].filter(Boolean).join(" ") || undefined;
+  const classOf = ({ isNumber }: Column<T>) => isNumber ? "number" : undefined;
   return (
     <table role="table" aria-label={label}>
       <thead role="rowgroup">
@@ -196,7 +193,7 @@ export function Facts({ rows }: { rows: [name: string, value: ComponentChildren]
   );
 }
 
-/** A part of a view, under a heading. */
+/** A part of a view, under a heading, which is plain text: what somebody wrote is made inert before. */
 export function Section(
   { title, actions, children }: { title: string; actions?: ComponentChildren; children: ComponentChildren },
 ): JSX.Element {

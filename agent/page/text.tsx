@@ -4,16 +4,16 @@ import type { ComponentChildren, JSX } from "preact";
 import { useState } from "preact/hooks";
 import { escapeOf, UNSAFE } from "../inert.ts";
 import { wall } from "./clock.ts";
-import { outputMax, textMax } from "./limits.ts";
+import { outputMax, shortMax, textMax } from "./limits.ts";
 import { ago, machineTime, many, moment } from "./words.ts";
 
 /** Text from outside, on one line, apart from the direction of what stands around it. */
 export function Said({ text, max = textMax }: { text: string; max?: number }): JSX.Element {
-  const shown = cut(text, max);
-  const more = text.length - shown.length;
+  const shown = pieces(cut(text, max));
+  const more = Math.max(0, text.length - max);
   return (
-    <bdi class="said">
-      {pieces(shown)}
+    <bdi class={typeof shown === "string" && shown.length <= shortMax ? "said short" : "said"}>
+      {shown}
       {more > 0 && <span class="esc">… {many(more, "more character")}</span>}
     </bdi>
   );

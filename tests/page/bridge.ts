@@ -32,8 +32,57 @@ export interface Bridge {
   token: string;
   /** May be changed while a page is open. */
   troubles: Trouble[];
+  /** Events that are told, in the form of `/v1/events`; until there is one, there are none to be had. */
+  events: Told;
   /** Ends it, or, while `up` is false, refuses connections as an agent that has ended. */
   close(): Promise<void>;
+}
+
+/** Events of one bridge, and who listens to them. */
+export class Told {
+  readonly #all: { id: string; type: string; data: string }[] = [];
+  readonly #listening = new Set<http.ServerResponse>();
+  /** The cursors that were asked for. */
+  readonly after: string[] = [];
+  isOn = false;
+
+  tell(type: string, source: string, data: unknown): void {
+    const id = String(this.#all.length + 1);
+    const event = {
+      specversion: "1.0",
+      id,
+      source,
+      type,
+      subject: "",
+      time: new Date().toISOString(),
+      datacontenttype: "application/json",
+      data,
+    };
+    const one = { id, type, data: JSON.stringify(event) };
+    this.#all.push(one);
+    for (const res of this.#listening) send(res, one);
+  }
+
+  listen(res: http.ServerResponse, after: string): void {
+    this.after.push(after);
+    res.writeHead(200, { "content-type": "text/event-stream" });
+    res.write(": open\n\n");
+    for (const one of this.#all) if (Number(one.id) > Number(after)) send(res, one);
+    this.#listening.add(res);
+    res.on("close", () => this.#listening.delete(res));
+  }
+
+  /** Ends every stream, as a restart of the agent does. */
+  cut(): void {
+    for (const res of this.#listening) res.destroy();
+  }
+}
+
+function send(
+  res: http.ServerResponse,
+  { id, type, data }: { id: string; type: string; data: string },
+): void {
+  res.write(`id: ${id}\nevent: ${type}\ndata: ${data}\n\n`);
 }
 
 type Test = { after(fn: () => Promise<void>): void };
@@ -41,7 +90,7 @@ type Test = { after(fn: () => Promise<void>): void };
 /** Serves until the test ends. */
 export async function makeBridge(t: Test, behind: Behind): Promise<Bridge> {
   const token = `test-${crypto.randomUUID()}`;
-  const bridge = { token, troubles: [] as Trouble[] };
+  const bridge = { token, troubles: [] as Trouble[], events: new Told() };
   const server = http.createServer((req, res) => {
     void answer(bridge, behind, req, res).catch(() => res.destroy());
   });
@@ -57,12 +106,12 @@ export async function makeBridge(t: Test, behind: Behind): Promise<Bridge> {
 }
 
 async function answer(
-  { token, troubles }: { token: string; troubles: Trouble[] },
+  { token, troubles, events }: Pick<Bridge, "token" | "troubles" | "events">,
   behind: Behind,
   req: http.IncomingMessage,
   res: http.ServerResponse,
 ): Promise<void> {
-  const { pathname } = new URL(req.url ?? "/", "http://bridge");
+  const { pathname, searchParams } = new URL(req.url ?? "/", "http://bridge");
   if (!pathname.startsWith("/v1/")) {
     const file = pageFile(pathname);
     if (file === undefined) return void res.writeHead(404).end();
@@ -76,6 +125,7 @@ async function answer(
   if (trouble?.garbage !== undefined) {
     return void res.writeHead(200, { "content-type": "application/json" }).end(trouble.garbage);
   }
+  if (pathname === "/v1/events" && events.isOn) return events.listen(res, searchParams.get("after") ?? "0");
   if (typeof behind !== "string") {
     const { status, body } = await behind(req);
     return say(res, status, body, trouble?.cutBytes);
