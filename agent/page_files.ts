@@ -48,10 +48,8 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
 
 /** One file as it is served. */
 export interface Served {
-  bytes: Uint8Array;
-  /** Strong, of the bytes. */
-  etag: string;
-  /** Content-Type, Content-Length and ETag among them. */
+  body: Uint8Array;
+  /** Content-Type and ETag among them, a strong one. */
   headers: Record<string, string>;
 }
 
@@ -77,8 +75,7 @@ export function pageFile(path: string, read: ReadPage = built): Served | undefin
 }
 
 function serve(name: PageFile, read: ReadPage): Served {
-  const bytes = read(name);
-  const etag = `"${createHash("sha256").update(bytes).digest("base64url")}"`;
-  const more = { "content-type": TYPES[name], "content-length": String(bytes.length), etag };
-  return { bytes, etag, headers: { ...PAGE_HEADERS, ...more } };
+  const body = read(name);
+  const etag = `"${createHash("sha256").update(body).digest("base64url")}"`;
+  return { body, headers: { ...PAGE_HEADERS, "content-type": TYPES[name], etag } };
 }

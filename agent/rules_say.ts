@@ -15,8 +15,6 @@ export interface RuleLine {
 
 /** What the policy says to somebody. */
 export interface PolicySaid {
-  /** Whom it says that to. */
-  who: { uid: number; name: string };
   /** The lines that speak of the caller; to root all of them. */
   lines?: RuleLine[];
   /** Whether something is permitted, the line that decides, null when none does, and what else there is to say. */
@@ -26,18 +24,13 @@ export interface PolicySaid {
 }
 
 const lineOf = ({ where, text }: Rule): RuleLine => ({ where, text });
-const whoOf = ({ actor: { uid, name } }: Call) => ({ uid, name });
 const wrongOf = ({ host }: Call): string | null => host.rules.wrong?.message ?? null;
 
 /** The lines, in order. */
 export function show(call: Call): PolicySaid {
   const { host, actor } = call;
   const isOwn = actor.uid === (process.geteuid?.() ?? 0);
-  return {
-    who: whoOf(call),
-    lines: (isOwn ? host.rules.all() : host.rules.about(actor)).map(lineOf),
-    wrong: wrongOf(call),
-  };
+  return { lines: (isOwn ? host.rules.all() : host.rules.about(actor)).map(lineOf), wrong: wrongOf(call) };
 }
 
 /** What would be decided now if the caller wanted this: a verb, or a command for `exec`. */
@@ -50,7 +43,6 @@ export function why(
   const said = why ??
     (rule === undefined ? permit ? "everybody who has a way in may" : "no line permits it" : "");
   return {
-    who: whoOf(call),
     verdict: { permit, line: rule === undefined ? null : lineOf(rule), why: said },
     wrong: wrongOf(call),
   };

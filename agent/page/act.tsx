@@ -27,32 +27,27 @@ type Step = { at: "asked" } | { at: "going" } | { at: "done"; result: unknown } 
   problem: Problem;
 };
 
-/** A button for an act; nothing where the caller may not. */
+/** A button for an act; nothing where the caller may not, or was told so. */
 export function Act({ wanted, isPlain }: { wanted: Wanted; isPlain?: boolean }): JSX.Element | null {
-  const [isOpen, setOpen] = useState(false);
-  const [isDenied, setDenied] = useState(false);
-  const { may, who } = useMay(wanted.verb);
-  if (!isOpen && (!may || isDenied)) return null;
-  const close = (denied: boolean) => {
-    setOpen(false);
-    setDenied(denied);
-    // The dialog has given the focus back to its button, which goes when it is of no use.
-    if (denied) document.querySelector("h1")?.focus();
-  };
+  const { ask, denied } = useLive();
+  const { may } = useMay(wanted.verb);
+  if (!may || denied.has(actKey(wanted))) return null;
   return (
-    <>
-      <button type="button" class={isPlain ? undefined : "act"} onClick={() => setOpen(true)}>
-        {wanted.button}
-      </button>
-      {isOpen && <Confirmation wanted={wanted} who={who} close={close} />}
-    </>
+    <button type="button" class={isPlain ? undefined : "act"} onClick={() => ask(wanted)}>
+      {wanted.button}
+    </button>
   );
 }
 
-function Confirmation(
-  { wanted, who, close }: { wanted: Wanted; who: string; close(denied: boolean): void },
+/** What tells one act from another. */
+export const actKey = ({ verb, args }: Wanted): string => `${verb} ${JSON.stringify(args)}`;
+
+/** The dialog of an act; it stands beside the views, since what it was asked from may be gone when it is done. */
+export function Confirmation(
+  { wanted, close }: { wanted: Wanted; close(isDenied: boolean): void },
 ): JSX.Element {
   const { api, status, changed, refused } = useLive();
+  const { who } = useMay(wanted.verb);
   const [step, setStep] = useState<Step>({ at: "asked" });
   const [told, setTold] = useState<string[]>([]);
   const dialog = useRef<HTMLDialogElement>(null);
@@ -83,7 +78,7 @@ function Confirmation(
     changed();
   };
   const leave = () => {
-    dialog.current?.close();
+    dialog.current?.close(); // gives the focus back to the button
     close(step.at === "failed" && step.problem.status === 403);
   };
 

@@ -168,25 +168,15 @@ export const names = record({
 
 export const copies = record({ id: text, hosts: list(record({ host: text, has: text, keeps: flag })) });
 
-export const wip = record({
-  branch: text,
-  items: list(record({ n: count, state: text, text: text, message: text, timeMs: count })),
-});
-
-export const waitingActs = list(
-  record({ id: text, who: text, act: text, by: text, yours: flag, given: flag }),
-);
-
-export const policySaid = record({
-  who: or(maybe(record({ uid: count, name: text })), null),
-  verdict: or(maybe(record({ permit: flag, why: text })), null),
-});
+/** Who is asking, and which verbs they may have: by the policy of this host, and by what their token is for. */
+export const me = record({ uid: count, user: text, verbs: list(text) });
 
 /** What an event of `/v1/events` is, CloudEvents 1.0. */
 export const cloudEvent = record({
   id: text,
   source: text,
   type: text,
+  host: or(text, ""),
   subject: or(maybe(text), null),
   time: or(maybe(text), null),
   data: or(maybe(any), null),

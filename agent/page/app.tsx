@@ -3,6 +3,7 @@ import type { ComponentChildren, JSX } from "preact";
 import { Component } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Status, status as statusShape } from "./answers.ts";
+import { actKey, Confirmation, type Wanted } from "./act.tsx";
 import { makeApi, Problem } from "./api.ts";
 import { ContentsView } from "./contents.tsx";
 import { DriftView } from "./drift.tsx";
@@ -68,7 +69,9 @@ function Shell({ token, leave }: { token: string; leave(problem?: Problem): void
   const changed = useCallback(() => setVersion((n) => n + 1), []);
   const status = useAnswer(api, "/v1/status", statusShape, version, { onRefused: leave });
   const heard = useEvents(api, changed);
-  const live: Live = { api, status, version, ...heard, changed, refused: leave };
+  const [wanted, ask] = useState<Wanted>();
+  const [denied, setDenied] = useState<ReadonlySet<string>>(new Set());
+  const live: Live = { api, status, version, ...heard, ask, denied, changed, refused: leave };
   const heading = useRef<HTMLHeadingElement>(null);
   const isFirst = useRef(true);
 
@@ -77,6 +80,18 @@ function Shell({ token, leave }: { token: string; leave(problem?: Problem): void
     if (!isFirst.current) heading.current?.focus(); // where somebody who cannot see it goes on from
     isFirst.current = false;
   }, [route.view]);
+
+  const close = (isDenied: boolean) => {
+    if (isDenied && wanted !== undefined) setDenied(new Set([...denied, actKey(wanted)]));
+    ask(undefined);
+  };
+  useEffect(() => {
+    if (wanted === undefined) return;
+    return () => {
+      // The button that had the focus may have gone with what it was about.
+      if (document.activeElement === document.body) heading.current?.focus();
+    };
+  }, [wanted]);
 
   const View = SHOWN[route.view];
   return (
@@ -105,6 +120,7 @@ function Shell({ token, leave }: { token: string; leave(problem?: Problem): void
           <View rest={route.rest} />
         </Guard>
       </main>
+      {wanted !== undefined && <Confirmation wanted={wanted} close={close} />}
     </LiveContext.Provider>
   );
 }

@@ -162,7 +162,7 @@ function Events(): JSX.Element {
         columns={[
           { name: "When", cell: (e) => <Ago ms={Date.parse(e.time ?? "")} /> },
           { name: "What", cell: (e) => <Code text={e.type.replace(/^isconf\./, "")} /> },
-          { name: "Where", cell: (e) => <Said text={e.source.replace(/^\/host\//, "")} max={128} /> },
+          { name: "Where", cell: (e) => <Said text={e.host} max={128} /> },
           { name: "Says", cell: (e) => <Said text={eventText(e)} max={400} /> },
         ]}
         rows={rows}
@@ -181,7 +181,7 @@ function SaidAloud({ newest }: { newest: CloudEvent | undefined }): JSX.Element 
   useEffect(() => {
     if (newest === undefined || wall() - saidMs.current < sayEachMs) return;
     saidMs.current = wall();
-    setText(`${newest.type}, ${newest.source}: ${eventText(newest)}`);
+    setText(`${newest.type}, ${newest.host}: ${eventText(newest)}`);
   }, [newest?.id]);
   return (
     <p class="unseen" role="log" aria-live="polite">

@@ -1,9 +1,10 @@
 // Use: what views ask for while they are shown: an answer, its age, what is wrong with it, and asking again. Not how it is asked (api.ts).
 import { createContext } from "preact";
 import { useCallback, useContext, useEffect, useRef, useState } from "preact/hooks";
+import type { Wanted } from "./act.tsx";
 import type { CloudEvent, Status } from "./answers.ts";
-import { policySaid } from "./answers.ts";
-import { type Api, type AskOptions, Problem, withQuery } from "./api.ts";
+import { me as meShape } from "./answers.ts";
+import { type Api, type AskOptions, Problem } from "./api.ts";
 import { after, wall } from "./clock.ts";
 import { slowMs } from "./limits.ts";
 import type { Shape } from "./shape.ts";
@@ -32,6 +33,10 @@ export interface Live {
   hears: "events" | "asking" | "connecting";
   /** What is wrong with the stream of events, while it is. */
   why: string;
+  /** Opens the dialog of an act. */
+  ask(wanted: Wanted): void;
+  /** Acts that the agent has denied to this caller, by their keys. */
+  denied: ReadonlySet<string>;
   /** Something was done: ask anew. */
   changed(): void;
   /** The token is refused: another one is needed. */
@@ -108,12 +113,11 @@ export function useOnce<T>(path: string | null, shape: Shape<T>, ms: number): As
   return useAnswer(api, path, shape, 0, { ms, onRefused: refused });
 }
 
-/** What the policy of this host says of the caller and a verb; while it says nothing, they may not. */
+/** Who is asking, and whether they may have a verb; while the agent has not said so, they may not. */
 export function useMay(verb: string): { may: boolean; who: string } {
-  const said = useView(withQuery("/v1/policy", { action: "why", words: verb }), policySaid);
-  const who = said.answer?.who;
+  const { answer } = useView("/v1/me", meShape);
   return {
-    may: said.problem === undefined && said.answer?.verdict?.permit === true,
-    who: who == null ? "whoever this page's token belongs to" : `${who.name} (uid ${who.uid})`,
+    may: answer?.verbs.includes(verb) === true,
+    who: answer === undefined ? "whoever this page's token belongs to" : `${answer.user} (uid ${answer.uid})`,
   };
 }

@@ -52,6 +52,7 @@ export class Told {
       specversion: "1.0",
       id,
       source,
+      host: source.replace(/^\/host\//, ""),
       type,
       subject: "",
       time: new Date().toISOString(),
@@ -115,7 +116,7 @@ async function answer(
   if (!pathname.startsWith("/v1/")) {
     const file = pageFile(pathname);
     if (file === undefined) return void res.writeHead(404).end();
-    return void res.writeHead(200, file.headers).end(file.bytes);
+    return void res.writeHead(200, file.headers).end(file.body);
   }
   if (req.headers.authorization !== `Bearer ${token}`) {
     return say(res, 401, problem("denied", "this token is not known, or was revoked", "isconf token api"));

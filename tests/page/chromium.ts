@@ -6,7 +6,6 @@ import * as path from "node:path";
 import { fileURLToPath } from "node:url";
 import axe from "axe-core";
 import { type Browser, chromium, type Page } from "playwright-core";
-import type { Bridge } from "./bridge.ts";
 
 /** The program, from Debian's package chromium. */
 export const CHROMIUM = "/usr/bin/chromium";
@@ -43,18 +42,24 @@ export interface Look {
   height?: number;
 }
 
-/** A page of a bridge, and what went on in it. */
+/** Where a page is, and a token for it. */
+export interface Place {
+  url: string;
+  token: string;
+}
+
+/** A page, and what went on in it. */
 export class Opened {
   readonly page: Page;
-  readonly bridge: Bridge;
+  readonly place: Place;
   /** Every request that the page made. */
   readonly requests: string[] = [];
   /** What the browser complained of: scripts that failed, policies that were broken. */
   readonly complaints: string[] = [];
 
-  constructor(page: Page, bridge: Bridge) {
+  constructor(page: Page, place: Place) {
     this.page = page;
-    this.bridge = bridge;
+    this.place = place;
     page.setDefaultTimeout(15_000);
     page.on("request", (r) => this.requests.push(r.url()));
     page.on("websocket", (w) => this.requests.push(w.url()));
@@ -100,14 +105,14 @@ export class Opened {
 
   /** That nothing was asked of anybody else, and that the browser had nothing to complain of. */
   needQuiet(): void {
-    const foreign = this.requests.filter((url) => !url.startsWith(this.bridge.url));
+    const foreign = this.requests.filter((url) => !url.startsWith(this.place.url));
     assert.deepEqual(foreign, [], "requests left the origin");
     assert.deepEqual(this.complaints, [], "the browser complained");
   }
 }
 
 /** Opens the page as `isconf page` would have it opened, and waits until it shows what the agent said. */
-export async function open(browser: Browser, bridge: Bridge, look: Look = {}): Promise<Opened> {
+export async function open(browser: Browser, place: Place, look: Look = {}): Promise<Opened> {
   const { scheme = "light", width = 1280, height = 900 } = look;
   const context = await browser.newContext({
     colorScheme: scheme,
@@ -116,8 +121,8 @@ export async function open(browser: Browser, bridge: Bridge, look: Look = {}): P
     locale: "en-GB",
     timezoneId: "UTC",
   });
-  const opened = new Opened(await context.newPage(), bridge);
-  await opened.page.goto(`${bridge.url}#token=${bridge.token}`);
+  const opened = new Opened(await context.newPage(), place);
+  await opened.page.goto(`${place.url}#token=${place.token}`);
   await opened.page.getByRole("heading", { level: 1 }).waitFor();
   return opened;
 }

@@ -22,7 +22,7 @@ export interface MadeOptions {
   hosts?: number;
   /** Every text that people or hosts write is hostile. */
   isHostile?: boolean;
-  /** What the policy says that the caller may. */
+  /** The verbs that the caller may have. */
   may?: string[];
   /** The branch of this host is forked. */
   isForked?: boolean;
@@ -55,7 +55,7 @@ export class MadeAgent {
     this.asked.push({ method: req.method ?? "", path: url.pathname + url.search, body });
     const verb = url.pathname.slice("/v1/".length);
     this.#n = 0;
-    if (req.method === "POST" && verb !== "confirm") {
+    if (req.method === "POST") {
       return this.posts.get(verb) ??
         { status: 200, body: { host: "web-new-1", fingerprint: "1f2e-93ab-04cd-77e0" } };
     }
@@ -90,28 +90,17 @@ export class MadeAgent {
             keeps: i < 3,
           })),
         };
-      case "wip":
-        return { branch: "web", items: [1, 2].map((n) => this.#work(n)) };
-      case "confirm":
-        return [{
-          id: "5f3a9c1d02b47e68",
-          who: this.#text("bob"),
-          act: this.#text(`lock {"message":["x"]}`),
-          by: this.#text("alice"),
-          yours: false,
-          given: false,
-        }];
-      case "policy":
-        return this.#policy(query);
+      case "me":
+        return {
+          host: "web-0000",
+          uid: 1000,
+          user: this.#text("alice"),
+          web: "",
+          token: null,
+          verbs: this.#o.may ?? ["approve", "up", "resolve"],
+        };
     }
     return undefined;
-  }
-
-  #policy(query: URLSearchParams) {
-    const may = this.#o.may ?? ["approve", "up", "resolve"];
-    const permit = may.includes(query.get("words") ?? "");
-    const who = { uid: 1000, name: this.#text("alice") };
-    return { who, verdict: { permit, line: null, why: permit ? "" : "no line permits it" }, wrong: null };
   }
 
   #status() {
@@ -357,17 +346,6 @@ export class MadeAgent {
       host: "web-0001",
       timeMs: NOW - i * 300 * MINUTE,
       state: i === 3 ? "beside" : "current",
-    };
-  }
-
-  #work(n: number) {
-    return {
-      n,
-      state: n === 1 ? "done" : "uncertain",
-      text: this.#text("exec apt-get -y install openssh-server", n),
-      message: this.#text("upgrade openssh everywhere", n),
-      timeMs: NOW - n * 3 * MINUTE,
-      term: 19,
     };
   }
 }

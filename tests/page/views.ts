@@ -1,8 +1,7 @@
 // Views: all views of the page by address and heading, and a walk through them as every test of views does it. Not the tests.
 import assert from "node:assert/strict";
 import type { Browser } from "playwright-core";
-import type { Bridge } from "./bridge.ts";
-import { open, type Opened } from "./chromium.ts";
+import { open, type Opened, type Place } from "./chromium.ts";
 
 /** Every view, and what its heading says. */
 export const VIEWS: [address: string, heading: string][] = [
@@ -36,13 +35,13 @@ export async function needNarrow({ page }: Opened, what: string): Promise<void> 
 /** Walks through all views in one look; each is looked at by axe and left as a picture called after `name`. */
 export async function walk(
   browser: Browser,
-  bridge: Bridge,
+  place: Place,
   name: string,
   scheme: "light" | "dark",
   width: number,
   visit: (opened: Opened, address: string) => Promise<void> = async () => {},
 ): Promise<void> {
-  const opened = await open(browser, bridge, { scheme, width, height: 900 });
+  const opened = await open(browser, place, { scheme, width, height: 900 });
   for (const [address, heading] of VIEWS) {
     await opened.view(address, heading);
     await settled(opened);
