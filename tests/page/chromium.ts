@@ -29,9 +29,14 @@ const FLAGS = [
 export async function startChromium(
   skip: string | false,
   after: (fn: () => Promise<void>) => void,
+  more: string[] = [],
 ): Promise<Browser> {
   if (skip !== false) return undefined as unknown as Browser; // nobody asks it for anything
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS, timeout: 30_000 });
+  const browser = await chromium.launch({
+    executablePath: CHROMIUM,
+    args: [...FLAGS, ...more],
+    timeout: 30_000,
+  });
   after(() => browser.close());
   return browser;
 }
