@@ -27,4 +27,5 @@ export * as trust from "./trust.ts";
 export * as work from "./work.ts";
 export type { Changed, EffectsWatch } from "./effects_watch.ts";
 export { type Command, type Ended, ProcessRunner, type Runner, type Running, type Sink } from "./run.ts";
+export { PAGE_HEADERS, pageFile } from "./page_files.ts";
 export { VERBS } from "./verbs/mod.ts";

@@ -1,7 +1,10 @@
 // Names of branches, hosts and users, and paths from outside: checked once, here. Not their meaning.
 import { Buffer } from "node:buffer";
 import { Fault } from "../mq/mod.ts";
+import { inert } from "./inert.ts";
 import { contentNameMax, messageBytesMax, nameBytesMax, pathBytesMax } from "./limits.ts";
+
+export { inert };
 
 const NAME = /^[A-Za-z0-9_][-A-Za-z0-9_.]+$/;
 
@@ -84,22 +87,6 @@ export function checkReason(op: string, text: string): string {
     });
   }
   return text;
-}
-
-/**
- * Text that came from people, hosts or commands, made safe for one line of a terminal: control characters, C1,
- * bidirectional overrides, line separators and lone surrogates become visible escapes.
- */
-export function inert(text: string): string {
-  return text.toWellFormed().replace(
-    /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu,
-    (c) => {
-      if (c === "\n") return "\\n";
-      if (c === "\t") return "\\t";
-      const code = c.codePointAt(0) as number;
-      return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
-    },
-  );
 }
 
 /** One argument as a shell would need it quoted so that copy and paste is exact. */

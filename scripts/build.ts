@@ -6,6 +6,7 @@ import config from "../deno.json" with { type: "json" };
 import { type Arch, ATOMIC_CODE, ATOMIC_LIBRARY, ATOMIC_SYMBOL } from "./atomic.ts";
 import { mutantNamed, mutate } from "../tests/mutants.ts";
 import { absorb, MACHINE, neededLibraries } from "./elf.ts";
+import { bundlePage } from "./page.ts";
 import { strip } from "./strip.ts";
 
 /** Flags that the executable always runs with, whatever the environment says. */
@@ -152,6 +153,11 @@ async function build(arch: Arch, { main, ...halves }: Entries, output: string): 
       // Threads and chance would make another cache each time. V8 accepts it without this flag.
       const flags = [...EXEC_ARGV, "--predictable"];
       await run(temp, "./node", ...flags, `${root}scripts/code_cache.ts`, `${name}.js`, `${name}.cache`);
+    }
+    if (halves.net !== undefined) {
+      const page = await bundlePage();
+      inputs.push(...page.inputs);
+      for (const name of page.files) assets[`page/${name}`] = `${root}dist/page/${name}`;
     }
     // Names relative to the working directory: the name of the main script ends up in the executable.
     const sea = {

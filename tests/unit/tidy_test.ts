@@ -22,6 +22,7 @@ const EXECUTABLE_ONLY = "agent/sea.ts";
 const OWNERS: [dependency: RegExp, files: RegExp][] = [
   [/^better-sqlite3$/, /^fs\/db\.ts$/],
   [/^diff$/, /^agent\/preview_diff\.ts$/],
+  [/^preact(\/|$)/, /^agent\/page\//],
   [/^cbor-x$/, /^mq\/cbor\.ts$/],
   [/^@noble\/ed25519$/, /^mq\/(sign\w*|ed25519)\.ts$/],
   [/^(hono|@hono\/.*)(\/|$)/, /^agent\/api\w*(\.ts$|\/)/],
@@ -39,8 +40,8 @@ const OWNERS: [dependency: RegExp, files: RegExp][] = [
 const FORBIDDEN: [what: RegExp, except: RegExp, instead: string][] = [
   [
     /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bset(?:Timeout|Interval)\b/,
-    /^mq\/clock\.ts$/,
-    "take a Clock (mq/clock.ts)",
+    /^(mq|agent\/page)\/clock\.ts$/,
+    "take a Clock (mq/clock.ts), in the page agent/page/clock.ts",
   ],
   [/\bDeno\./, /^mq\/libc\.ts$/, "use a node: module, or mq/libc.ts for system calls"],
   [/\bperformance\.now\b/, /^mq\/clock\.ts$/, "take a Clock (mq/clock.ts)"],
@@ -159,12 +160,15 @@ test("nothing is left for later and no test is left out", () => {
   }
 });
 
-/** Paths, from the root, of the TypeScript files of a folder (or the file itself); none when it does not exist yet. */
+/**
+ * Paths, from the root, of the TypeScript files of a folder, those with markup in them too (or the file itself); none when it does not
+ * exist yet.
+ */
 function filesBelow(path: string): string[] {
   if (!existsSync(root + path)) return [];
-  if (path.endsWith(".ts")) return [path];
+  if (/\.tsx?$/.test(path)) return [path];
   return readdirSync(root + path, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() || entry.name.endsWith(".ts"))
+    .filter((entry) => entry.isDirectory() || /\.tsx?$/.test(entry.name))
     .flatMap((entry) => filesBelow(`${path}/${entry.name}`));
 }
 
