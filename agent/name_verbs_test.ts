@@ -9,7 +9,7 @@ import { addOther } from "./fixture.ts";
 import { hostId } from "./host.ts";
 import { nameCopiesDefault } from "./limits.ts";
 import { idOf, recordOf, say } from "./name_fixture.ts";
-import { makeTerm } from "./term.ts";
+import { makeTerm } from "./screen.ts";
 import type { Verb } from "./verb.ts";
 import { namesVerb, nameVerb } from "./verbs/names.ts";
 

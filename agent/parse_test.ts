@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { faultOf } from "../tests/world.ts";
-import { helpErrors, helpList, helpVerb, suggest } from "./help.ts";
+import { helpErrors, helpList, helpVerb } from "./help.ts";
 import { needExactWords, parseGlobals, parseVerb } from "./parse.ts";
+import { suggest } from "./suggest.ts";
 import { checkArgs, optionName, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 

@@ -5,13 +5,14 @@ import type { TreeLine } from "../report.ts";
 import { bytesText, moment, type Term } from "../term.ts";
 import type { CopyLine } from "../copies.ts";
 import type { ContentStat, FsckDone } from "../upkeep.ts";
-import type { Arg, Verb } from "../verb.ts";
+import { type Arg, dryRun, type Verb } from "../verb.ts";
 
 /** How people say which content they mean. */
 export const named: Arg = {
   kind: "text",
   positional: true,
   required: true,
+  is: "content",
   about: "by id, by the beginning of one, by what sha256sum prints, or by label",
 };
 type Named = { name: string };
@@ -114,7 +115,7 @@ export const gcVerb: Verb<{ dryRun: boolean }, GcReport> = {
   about:
     "Kept is what is on the shelf, what the journal and names count on, and work not yet checked in; and, for now, what\nsomebody is putting or getting at this moment. A second gc takes that when it has ended. With journal_copies in\nisconf.conf other hosts of the branch may be the ones that keep what applied entries need.",
   examples: ["isconf gc --dry-run", "isconf gc"],
-  args: { dryRun: { kind: "flag", short: "n", about: "say what would be dropped, and drop nothing" } },
+  args: { dryRun: dryRun("say what would be dropped, and drop nothing") },
   kind: "changes",
   run: (call, args) => call.acts.upkeep.gc(call, args),
   show(r, term, { dryRun }) {

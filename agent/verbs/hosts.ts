@@ -35,7 +35,7 @@ export const tokenVerb: Verb<TokenArgs, Token> = {
   args: {
     action: { kind: "text", positional: true, about: "api, or revoke; without: for a host" },
     id: { kind: "text", positional: true, about: "revoke: the beginning of the token's id" },
-    branch: { kind: "text", about: "the branch the new host is to be on; else this host's" },
+    branch: { kind: "text", is: "branch", about: "the branch the new host is to be on; else this host's" },
     host: { kind: "text", about: "what the new host must be called; else as it says" },
     approve: { kind: "flag", about: "let in who has the token, without asking" },
     hours: { kind: "count", about: "how long it is good for, in hours" },
@@ -112,6 +112,7 @@ export const approveVerb: Verb<{ host: string; replace: boolean }, { host: strin
       kind: "text",
       positional: true,
       required: true,
+      is: "waiting",
       about: "its name or fingerprint, see isconf hosts",
     },
     replace: { kind: "flag", about: "evict the host that has this name now" },
@@ -151,7 +152,7 @@ export const evictVerb: Verb<{ host: string; reason: string[] }, { host: string 
     "For owners. Its key and those of the persons on it count for nothing from now on; what they did before stays.\nEvery host cuts it off as soon as it hears of it. It can come back only with a new key, after a new token.",
   examples: ["isconf evict web7 stolen", "isconf evict web7"],
   args: {
-    host: { kind: "text", positional: true, required: true, about: "its name, see isconf hosts" },
+    host: { kind: "text", positional: true, required: true, is: "host", about: "its name, see isconf hosts" },
     reason: { kind: "texts", positional: true, about: "why" },
   },
   kind: "changes",

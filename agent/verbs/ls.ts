@@ -12,7 +12,7 @@ export const lsVerb: Verb<{ tree?: string }, { rows: ShelfRow[]; tree: TreeLine[
   about:
     "Without an argument: everything that was put, with id, size and label. With the id of a tree: its names.",
   examples: ["isconf ls", "isconf ls 3f2a…"],
-  args: { tree: { kind: "text", positional: true, about: "the id of a snapped tree" } },
+  args: { tree: { kind: "text", positional: true, is: "content", about: "the id of a snapped tree" } },
   kind: "reads",
   async run(call, args) {
     if (args.tree === undefined) return { rows: await call.host.shelf.list(), tree: [] };

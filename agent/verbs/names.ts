@@ -16,8 +16,8 @@ export const nameVerb: Verb<{ name: string; what?: string; copies?: number; dele
     "isconf name --delete images/base",
   ],
   args: {
-    name: { kind: "text", positional: true, required: true, about: "parts with / between them" },
-    what: { kind: "text", positional: true, about: "an id, or what isconf ls calls it" },
+    name: { kind: "text", positional: true, required: true, is: "name", about: "parts with / between them" },
+    what: { kind: "text", positional: true, is: "content", about: "an id, or what isconf ls calls it" },
     copies: { kind: "count", about: "how many hosts shall keep it; else 2" },
     delete: { kind: "flag", about: "withdraw the name" },
   },
@@ -44,7 +44,7 @@ export const namesVerb: Verb<{ name?: string }, { names: NameLine[] }> = {
   about:
     "Without an argument: every name and what it means now. With a name: all versions of it that are kept. What several\npeople say differently stands side by side. What was said with a key that was revoked since means nothing until\nsomebody who may says it again.",
   examples: ["isconf names", "isconf names images/base"],
-  args: { name: { kind: "text", positional: true, about: "one name" } },
+  args: { name: { kind: "text", positional: true, is: "name", about: "one name" } },
   kind: "reads",
   run: (call, args) => ({ names: call.host.names.list(args.name) }),
   show(r, term) {

@@ -33,11 +33,12 @@ export const rootVerb: Verb<RootArgs, RootResult> = {
     action: {
       kind: "text",
       positional: true,
+      values: ["list", "key", "add", "remove", "grant", "revoke", "sign", "submit"],
       about: "list, key, add, remove, grant, revoke, sign or submit; nothing: list",
     },
-    words: { kind: "texts", positional: true, about: "which keys, files or persons" },
+    words: { kind: "texts", positional: true, is: "file", about: "which keys, files or persons" },
     threshold: { kind: "count", about: "how many have to sign from then on" },
-    key: { kind: "text", about: "sign: the file with the key's secret" },
+    key: { kind: "text", is: "file", about: "sign: the file with the key's secret" },
   },
   kind: "here",
   async run(call, { action = "list", words, threshold }) {
@@ -108,7 +109,13 @@ export const resolveVerb: Verb<{ branch: string; id?: string; yes: boolean }, Pl
     "isconf resolve main 3f2a99b07c11 --yes > fork.root",
   ],
   args: {
-    branch: { kind: "text", positional: true, required: true, about: "the branch that is frozen" },
+    branch: {
+      kind: "text",
+      positional: true,
+      required: true,
+      is: "branch",
+      about: "the branch that is frozen",
+    },
     id: { kind: "text", positional: true, about: "the beginning of the id of the entry that counts" },
     yes: { kind: "flag", about: "make the proposal" },
   },
