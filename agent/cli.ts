@@ -21,6 +21,7 @@ import { readAll, writeAll } from "./stdio.ts";
 import { suggest } from "./suggest.ts";
 import type { Halves } from "./sea.ts";
 import { inertJson, type Term } from "./term.ts";
+import { tellerOf } from "./told.ts";
 import { SOMETHING, toldArgs, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
@@ -54,7 +55,7 @@ export async function runCli(
     term = termFor(globals);
     json = globals.json;
     if (name === COMPLETE) return await completeFor(term, globals, rest);
-    if (globals.version) return printed(globals, `isconf ${version}`);
+    if (globals.version) return versionTold(globals, version);
     if (name === undefined) {
       if (globals.help) return printed(globals, helpList(VERBS));
       throw new Fault("isconf", "usage", "say what to do", { hint: "isconf help" });
@@ -66,7 +67,7 @@ export async function runCli(
     isDetailed = args.detailedExitcode === true;
     if (name === "lock" && globals.message !== undefined) (args.message as string[]).unshift(globals.message);
     if (name === "help") return helpTopic(globals, args.topic as string | undefined);
-    if (name === "version") return printed(globals, `isconf ${version}`);
+    if (name === "version") return versionTold(globals, version);
     const homeOption = globals.home ?? process.env.ISCONF_HOME;
     const home = homeOf(homeOption);
     const cli: Cli = {
@@ -96,10 +97,9 @@ function withHost(args: Record<string, unknown>): Record<string, unknown> {
 
 /** One verb in the agent: progress to stderr, result to stdout. */
 export async function ask(cli: Cli, verb: Verb, args: Record<string, unknown>): Promise<number> {
-  const result = await confirmed(
-    cli,
-    (where) => callVerb(where, verb.name, toldArgs(verb, args), (e) => progress(cli, e)),
-  );
+  const teller = tellerOf(cli);
+  const call = (where: Where) => callVerb(where, verb.name, toldArgs(verb, args), teller.tell);
+  const result = await confirmed(cli, call).finally(teller.end);
   return shown(cli, verb, args, result);
 }
 
@@ -108,16 +108,6 @@ function shown(cli: Cli, verb: Verb, args: Record<string, unknown>, result: unkn
   else if (verb.isLong) paged(cli.globals, (term) => verb.show?.(result, term, args));
   else verb.show?.(result, cli.term, args);
   return verb.exit?.(result, args) ?? 0;
-}
-
-/** A line of progress: outputs of replayed commands as they are told, the rest for people. */
-function progress(cli: Cli, e: Record<string, unknown>): void {
-  if (e.event === "output") {
-    return void cli.term.more(String(e.text).replace(/\n$/, "").split("\n").map(inert).join("\n"));
-  }
-  if (e.event === "would") return void cli.term.line(inert(String(e.text)));
-  if (e.event === "snapped" || e.event === "verified") return void cli.term.more(inert(String(e.text)));
-  if (e.event !== "turn") cli.term.say(inert(String(e.text)));
 }
 
 async function exec(cli: Cli, verb: Verb, args: Record<string, unknown>): Promise<number> {
@@ -143,6 +133,7 @@ async function execOnce(
   args: Record<string, unknown>,
 ): Promise<StreamEnd> {
   const typed = args.terminal === true && tty.isatty(0) ? rawTerminal() : undefined;
+  const teller = tellerOf(cli);
   const full = typed === undefined ? args : { ...args, windowSize: typed.size() };
   return await execOver(where, verb.name, full, {
     ...(typed
@@ -153,13 +144,16 @@ async function execOnce(
     // What a preview says is its list: where a program reads that, the command's output is not among it.
     stdout: (bytes) => writeAll(cli.globals.json && verb.name === "preview" ? 2 : 1, bytes),
     stderr: (bytes) => writeAll(2, bytes),
-    event: (e) => progress(cli, e),
+    event: teller.tell,
     onSignal(fn) {
       const names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
       for (const name of names) process.on(name, fn);
       return () => names.forEach((name) => process.off(name, fn));
     },
-  }).finally(() => typed?.restore());
+  }).finally(() => {
+    teller.end();
+    typed?.restore();
+  });
 }
 
 /** Our own terminal, each key passed on as it is typed; `restore` before anything else is printed. */
@@ -215,7 +209,18 @@ function printed(globals: Globals, text: string): number {
   return 0;
 }
 
+function versionTold(globals: Globals, version: string): number {
+  const [number, build = ""] = version.split(/ \((.*)\)$/);
+  return printed(globals, globals.json ? inertJson({ version: number, build }) : `isconf ${version}`);
+}
+
 function helpTopic(globals: Globals, topic: string | undefined): number {
+  if (globals.json) {
+    if (topic === "errors") return printed(globals, inertJson({ kinds: KINDS }));
+    const about = topic === undefined ? VERBS : VERBS.filter((v) => v.name === topic);
+    if (about.length === 0) throw unknownVerb(topic!);
+    return printed(globals, inertJson({ verbs: about })); // functions are no JSON: what is left are words and tables
+  }
   if (topic === undefined) return printed(globals, helpList(VERBS));
   if (topic === "errors") return printed(globals, helpErrors());
   const verb = VERBS.find((v) => v.name === topic);

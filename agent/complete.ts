@@ -5,6 +5,7 @@ import { GLOBALS, optionsOf } from "./globals.ts";
 import { completionAboutMax, completionsMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import { typedOptions } from "./parse.ts";
+import { shortId } from "./term.ts";
 import { type Arg, type Means, optionName, type Verb } from "./verb.ts";
 
 /** The words that could stand there, each with a few words about it; where there are none, what the shell knows itself. */
@@ -168,14 +169,14 @@ const KNOWN: Record<Exclude<Means, "file" | "command">, Known> = {
     return [
       ...names.filter(({ id }) => id !== "").map((
         n,
-      ): [string, string] => [`${n.name}`, `${n.id}`.slice(0, 16)]),
-      ...rows.map((r): [string, string] => [`${r.label}`, `${r.id}`.slice(0, 16)]),
-      ...rows.map((r): [string, string] => [`${r.id}`.slice(0, 16), `${r.label}`]),
+      ): [string, string] => [`${n.name}`, shortId(`${n.id}`)]),
+      ...rows.map((r): [string, string] => [`${r.label}`, shortId(`${r.id}`)]),
+      ...rows.map((r): [string, string] => [shortId(`${r.id}`), `${r.label}`]),
     ];
   },
   name: async ({ ask }) => {
     const { names } = await ask("names", {}) as { names: Rows };
-    return names.map((n) => [`${n.name}`, `${n.id}`.slice(0, 16)]);
+    return names.map((n) => [`${n.name}`, shortId(`${n.id}`)]);
   },
   seq: async ({ ask, given }) => {
     if (given.has("here")) {

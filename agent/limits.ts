@@ -280,6 +280,9 @@ export const sparseBytesMin = 1024 * 1024 * 1024;
 /** Milliseconds until progress is shown for the first time, and between two times. */
 export const progressFirstMs = 500;
 export const progressMs = 200;
+/** Characters of an id that are shown, where it is not the thing itself that is asked for; and how many of a confirmation's are enough. */
+export const idChars = 16;
+export const confirmIdCharsMin = 4;
 /** What a screen holds where nobody says: lines, and columns of them. */
 export const screenRows = 24;
 export const screenColumns = 80;

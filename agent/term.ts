@@ -1,7 +1,7 @@
 // Term: what verbs print with: words for people on stderr, data on stdout, and how values are written. Not what is said (verbs/),
 // and not how it comes onto a screen (screen.ts).
 import type { styleText } from "node:util";
-import { timeMsMax } from "./limits.ts";
+import { idChars, timeMsMax } from "./limits.ts";
 import { inert } from "./names.ts";
 
 type Style = Parameters<typeof styleText>[0];
@@ -41,6 +41,11 @@ export function inertJson(value: unknown): string {
 export function moment(ms: number): string {
   if (!(Math.abs(ms) <= timeMsMax)) return "at no time"; // an entry may say what it likes
   return new Date(ms).toISOString().replace("T", " ").slice(0, 19);
+}
+
+/** The beginning of an id, by which people name it. */
+export function shortId(id: string): string {
+  return id.slice(0, idChars);
 }
 
 /** Bytes as people read them. */

@@ -2,7 +2,7 @@
 import type { GcReport } from "../../fs/mod.ts";
 import { inert } from "../names.ts";
 import type { TreeLine } from "../report.ts";
-import { bytesText, moment, type Term } from "../term.ts";
+import { bytesText, moment, shortId, type Term } from "../term.ts";
 import type { CopyLine } from "../copies.ts";
 import type { ContentStat, FsckDone } from "../upkeep.ts";
 import { type Arg, dryRun, type Verb } from "../verb.ts";
@@ -68,7 +68,7 @@ export const rmVerb: Verb<Named, { id: string; lines: number }> = {
   args: { name: named },
   kind: "control",
   run: (call, { name }) => call.acts.upkeep.remove(call, name),
-  show: (r, term) => term.say(`off the shelf: ${r.id}`),
+  show: (r, term) => term.say(`off the shelf: ${shortId(r.id)}`),
 };
 
 export const pinVerb: Verb<Named, { id: string }> = {
@@ -79,7 +79,7 @@ export const pinVerb: Verb<Named, { id: string }> = {
   args: { name: named },
   kind: "control",
   run: (call, { name }) => call.acts.upkeep.pin(call, name),
-  show: (r, term) => term.say(`pinned: ${r.id}`),
+  show: (r, term) => term.say(`pinned: ${shortId(r.id)}`),
 };
 
 export const unpinVerb: Verb<Named, { id: string; pinned: boolean }> = {
@@ -91,7 +91,7 @@ export const unpinVerb: Verb<Named, { id: string; pinned: boolean }> = {
   kind: "control",
   run: (call, { name }) => call.acts.upkeep.unpin(call, name),
   show: (r, term) =>
-    term.say(`${r.pinned ? "still pinned by somebody else" : "not pinned any more"}: ${r.id}`),
+    term.say(`${r.pinned ? "still pinned by somebody else" : "not pinned any more"}: ${shortId(r.id)}`),
 };
 
 export const copiesVerb: Verb<Named, { id: string; hosts: CopyLine[] }> = {
@@ -145,7 +145,7 @@ export const fsckVerb: Verb<{ data: boolean; part?: string; mend: boolean }, Fsc
     const read = r.bytes > 0 ? `, ${bytesText(r.bytes)} hashed` : "";
     term.say(`${r.objects} objects looked at${read}: ${isSound(r) ? "all is well" : wrongText(r)}`);
     for (const line of r.database) term.line(`database: ${inert(line)}`);
-    for (const { id, why } of r.left) term.line(`${id}  ${inert(why)}`);
+    for (const { id, why } of r.left) term.line(`${shortId(id)}  ${inert(why)}`);
   },
   exit: (r) => r.left.length + r.database.length > 0 ? 226 : 0,
 };

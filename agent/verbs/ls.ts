@@ -2,7 +2,7 @@
 import type { TreeLine } from "../report.ts";
 import type { ShelfRow } from "../seam.ts";
 import { inert } from "../names.ts";
-import { bytesText, moment } from "../term.ts";
+import { bytesText, moment, shortId } from "../term.ts";
 import type { Verb } from "../verb.ts";
 import { showTree } from "./contents.ts";
 
@@ -25,7 +25,7 @@ export const lsVerb: Verb<{ tree?: string }, { rows: ShelfRow[]; tree: TreeLine[
     else {
       const isAnyPinned = r.rows.some(({ pinned }) => pinned);
       term.table(r.rows.map((b) => [
-        b.id.slice(0, 16),
+        shortId(b.id),
         b.kind === "tree" ? "tree" : bytesText(b.size),
         moment(b.addedMs),
         ...(isAnyPinned ? [b.pinned ? "pinned" : ""] : []),

@@ -2,7 +2,7 @@
 import type { NameLine } from "../naming.ts";
 import { Fault } from "../../mq/mod.ts";
 import { inert } from "../names.ts";
-import { bytesText, moment } from "../term.ts";
+import { bytesText, moment, shortId } from "../term.ts";
 import type { Verb } from "../verb.ts";
 
 export const nameVerb: Verb<{ name: string; what?: string; copies?: number; delete: boolean }, NameLine> = {
@@ -33,7 +33,9 @@ export const nameVerb: Verb<{ name: string; what?: string; copies?: number; dele
     return call.acts.naming.setName(call, { name, what, ...(copies === undefined ? {} : { copies }) });
   },
   show(r, term) {
-    const is = r.id === "" ? "means nothing any more" : `is ${r.id} (${r.kind}, ${bytesText(r.size)})`;
+    const is = r.id === ""
+      ? "means nothing any more"
+      : `is ${shortId(r.id)} (${r.kind}, ${bytesText(r.size)})`;
     term.say(`${inert(r.name)} ${is}; version ${r.seq}`);
   },
 };
@@ -51,7 +53,7 @@ export const namesVerb: Verb<{ name?: string }, { names: NameLine[] }> = {
     if (r.names.length === 0) return term.say("nothing has a name yet");
     term.table(r.names.map((n) => [
       `${inert(n.name)}@${n.seq}`,
-      n.id === "" ? "withdrawn" : n.id.slice(0, 16),
+      n.id === "" ? "withdrawn" : shortId(n.id),
       n.id === "" ? "" : bytesText(n.size),
       n.kind,
       n.id === "" ? "" : `${n.copies} ${n.copies === 1 ? "copy" : "copies"}`,

@@ -165,7 +165,7 @@ function whatNow({ kind, name }: Status["proofs"][number]): string {
 
 function hostRow(h: HostLine, term: Term): string[] {
   const known = h.state !== "unknown";
-  const state = h.state === "current" ? term.paint("green", h.state) : term.paint("red", h.state);
+  const state = term.paint(h.state === "current" ? "green" : "red", inert(h.state));
   return [
     inert(h.name),
     known ? inert(h.branch) : "-",
