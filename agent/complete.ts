@@ -190,6 +190,10 @@ const KNOWN: Record<Exclude<Means, "file" | "command">, Known> = {
     const { items } = await ask("wip", {}) as { items: Rows };
     return items.map((i) => [`${i.n}`, `${i.text}`]);
   },
+  token: async ({ ask }) => {
+    const { tokens } = await ask("tokens", {}) as { tokens: Rows };
+    return tokens.map((one) => [`${one.id}`, `${one.note}`]);
+  },
   confirmation: async ({ ask }) => {
     const waiting = await ask("confirm", {}) as Rows;
     return waiting.map((one) => [`${one.id}`, `${one.act}`]);

@@ -23,6 +23,7 @@ export type Means =
   | "name"
   | "seq"
   | "work"
+  | "token"
   | "confirmation";
 
 /** One argument: on the command line an option or a positional, in JSON a field of the same name. */

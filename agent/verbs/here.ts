@@ -162,8 +162,8 @@ export const HERE_VERBS: Verb[] = [
     args: {
       after: { kind: "text", about: "the id of an event, behind which it begins; 0: the oldest" },
       type: { kind: "text", about: "types of events, with commas between them" },
-      branch: { kind: "text", about: "only of this branch" },
-      host: { kind: "text", about: "only of this host" },
+      branch: { kind: "text", is: "branch", about: "only of this branch" },
+      host: { kind: "text", is: "host", about: "only of this host" },
       count: { kind: "count", about: "so many events and no more" },
     },
     kind: "here",
@@ -174,7 +174,9 @@ export const HERE_VERBS: Verb[] = [
     about:
       "Prints an address with a token in it, good for a day, for a browser on this machine; what it may beside reading, --role\nsays. Needs http in isconf.conf. From elsewhere: ssh -L 8470:127.0.0.1:8470 HOST.",
     examples: ["isconf page", "isconf page --role operate --role enrol"],
-    args: { role: { kind: "texts", about: "publish, enrol, operate" } },
+    args: {
+      role: { kind: "texts", values: ["publish", "enrol", "operate"], about: "publish, enrol, operate" },
+    },
     kind: "here",
   },
   {
