@@ -20,7 +20,6 @@ export type AskAgent = (verb: string, args: Record<string, string>) => Promise<u
 /** What is known at the cursor. */
 interface Place {
   verbs: readonly Verb[];
-  verb: string;
   /** Options given so far, by their names in the table. */
   given: ReadonlySet<string>;
   /** Words before it that are no options. */
@@ -37,7 +36,7 @@ export async function complete(
   const globals = optionsOf(GLOBALS);
   const head = walk(words.slice(0, -1), globals, true);
   const last = words.at(-1) ?? "";
-  const place = { verbs, verb: "", given: head.given, before: [], ask };
+  const place = { verbs, given: head.given, before: [], ask };
   const [name] = head.before;
   if (name === undefined) {
     const first: Arg = { kind: "text", is: "verb", about: "" };
@@ -60,7 +59,7 @@ async function ofVerb(words: readonly string[], verb: Verb, place: Place): Promi
   // What follows the command is its own: files, mostly.
   if (arg?.is === "command" && here.before.length > 0) return { offers: "files", words: [] };
   if (ends && here.before.length > 0) here.isOver = true;
-  return await wordAt(last, here, options, arg, { ...place, verb: verb.name, ...here });
+  return await wordAt(last, here, options, arg, { ...place, ...here });
 }
 
 interface Walked {
@@ -119,15 +118,14 @@ async function wordAt(
 }
 
 /** What an argument can be. */
-async function valueOf({ values, is }: Arg, place: Place): Promise<Completion> {
+async function valueOf({ values, is: told }: Arg, place: Place): Promise<Completion> {
+  const is = typeof told === "object" ? told[place.before[0] ?? ""] : told;
   if (values !== undefined) return { offers: "words", words: values.map((value) => [value, ""]) };
   if (is === "file") return { offers: "files", words: [] };
   if (is === "command") return { offers: "commands", words: [] };
   if (is === undefined) return { offers: "words", words: [] };
-  // Where a verb takes a file or what it calls otherwise, both are offered.
-  const offers = place.verb === "policy" && place.before[0] === "check" ? "files" : "words";
-  const known = offers === "files" ? [] : await KNOWN[is](place).catch(() => []);
-  return { offers, words: known.filter(([word]) => PLAIN.test(word)) };
+  const known = await KNOWN[is](place).catch(() => []);
+  return { offers: "words", words: known.filter(([word]) => PLAIN.test(word)) };
 }
 
 type Known = (place: Place) => Promise<Completion["words"]>;

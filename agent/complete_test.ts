@@ -35,6 +35,7 @@ test("options that were given, of the command that follows, and after -- are not
   assert.deepEqual(await wordsOf("wip d"), ["diff", "drop", "done"]);
   assert.deepEqual(await wordsOf("completion "), ["bash", "zsh", "fish"]);
   assert.deepEqual(await wordsOf("grant alice "), [...ROLES]);
+  assert.deepEqual(await wordsOf("policy why unl"), ["unlock"]);
   assert.deepEqual(await wordsOf("help err"), ["errors"]);
   assert.deepEqual(await wordsOf("-q -m text --home /x stat"), ["status", "stat"].sort().reverse());
   for (
@@ -48,11 +49,28 @@ test("options that were given, of the command that follows, and after -- are not
       ],
       ["snap /e", "files"],
       ["--config /", "files"],
+      ["policy check /", "files"],
+      ["root submit x", "files"],
+      [
+        "oci import x",
+        "files",
+      ],
+      ["oci export x", "words"],
       ["nonsense x", "words"],
     ] as const
   ) {
     assert.equal((await complete(line.split(" "), VERBS, nobody)).offers, offers, line);
   }
+});
+
+test("what is typed in a place says what it is, unless it is new or free text", () => {
+  const free = VERBS.flatMap((verb) =>
+    Object.entries(verb.args).filter(([, { positional, hidden, is, values }]) =>
+      positional && !hidden && is === undefined && values === undefined
+    ).map(([name]) => `${verb.name} ${name}`)
+  );
+  const MEANT = ["lock message", "fork branch", "join token", "evict reason", "revoke reason", "resolve id"];
+  assert.deepEqual(free, MEANT);
 });
 
 const HOSTILE = [
@@ -99,6 +117,7 @@ test("what the agent knows is offered where it belongs, and nothing that a shell
           }
           : { executions: [{ n: 12, verb: "exec", argv: ["ls"] }] },
         wip: { items: [{ n: 3, text: "exec ls" }] },
+        tokens: { tokens: [{ id: "5b0c", note: "\x1b[2J" }] },
         confirm: [{ id: "5f3a9c1d02b47e68", act: "x" }],
       }[verb],
     );
@@ -116,6 +135,7 @@ test("what the agent knows is offered where it belongs, and nothing that a shell
     ["wip done ", ["3"]],
     ["revoke ", ["alice@web1"]],
     ["confirm ", ["5f3a9c1d02b47e68"]],
+    ["token revoke ", ["5b0c"]],
     ["keeper add web2 ", ["web1"]],
   ];
   for (const [line, words] of expect) assert.deepEqual(await wordsOf(line, ask), words, line);

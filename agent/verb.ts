@@ -38,8 +38,8 @@ export interface Arg {
   short?: string;
   /** Other words for the same option, for hands that know other tools. */
   aliases?: readonly string[];
-  /** What it stands for; of `texts` each of them. */
-  is?: Means;
+  /** What it stands for; of `texts` each of them. Where that hangs on the word before all others: by that word. */
+  is?: Means | Readonly<Record<string, Means>>;
   /** Words that it may be, to be offered; who takes it says whether it may be others. */
   values?: readonly string[];
   /** Filled in by the command line itself, not by people. */

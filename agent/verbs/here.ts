@@ -104,7 +104,7 @@ export const HERE_VERBS: Verb[] = [
         kind: "text",
         positional: true,
         required: true,
-        is: "content",
+        is: { export: "content", import: "file" },
         about: "what to export, or the archive to import",
       },
       second: {

@@ -34,7 +34,7 @@ export const policyVerb: Verb<PolicyArgs, PolicySaid> = {
     words: {
       kind: "texts",
       positional: true,
-      is: "verb",
+      is: { check: "file", why: "verb" },
       about: "a file to check; a verb, or a command, to ask about",
     },
     as: { kind: "text", is: "user", about: "as which user the command would run" },

@@ -16,6 +16,9 @@ interface RootArgs {
 
 type RootResult = RootsNow | Proposed | { said: string[]; seq: number };
 
+/** What the words after each action are. */
+const OF_ACTION = { sign: "file", submit: "file", grant: "person", revoke: "person" } as const;
+
 export const rootVerb: Verb<RootArgs, RootResult> = {
   name: "root",
   summary: "show the root keys; change them, and sign what only they can say",
@@ -36,7 +39,7 @@ export const rootVerb: Verb<RootArgs, RootResult> = {
       values: ["list", "key", "add", "remove", "grant", "revoke", "sign", "submit"],
       about: "list, key, add, remove, grant, revoke, sign or submit; nothing: list",
     },
-    words: { kind: "texts", positional: true, is: "file", about: "which keys, files or persons" },
+    words: { kind: "texts", positional: true, is: OF_ACTION, about: "which keys, files or persons" },
     threshold: { kind: "count", about: "how many have to sign from then on" },
     key: { kind: "text", is: "file", about: "sign: the file with the key's secret" },
   },
