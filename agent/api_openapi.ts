@@ -136,7 +136,7 @@ function operation(route: Route): Schema {
 }
 
 function ofVerb(verb: Verb, method: string): Schema {
-  const args = Object.entries(verb.args as Record<string, Arg>);
+  const args = Object.entries(verb.args as Record<string, Arg>).filter(([, { own }]) => !own);
   const name = schemaName(verb.name);
   const result: Schema = name in schemas ? ref(name) : { type: "object" };
   const said = { type: "string", description: "events progress…, then result or fault" };

@@ -4,19 +4,25 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import * as tty from "node:tty";
-import { Fault } from "../mq/mod.ts";
+import { Fault, KINDS } from "../mq/mod.ts";
 import { callVerb, type Where } from "./client.ts";
+import { COMPLETE } from "./completion.ts";
+import { completeFor } from "./complete_here.ts";
 import { confirmed } from "./confirm_here.ts";
 import { doHere } from "./cli_here.ts";
 import { execOver, type StreamEnd } from "./exec_client.ts";
-import { helpErrors, helpList, helpVerb, suggest } from "./help.ts";
+import { helpErrors, helpList, helpVerb } from "./help.ts";
 import { inert } from "./names.ts";
+import { paged } from "./pager.ts";
 import { type Globals, needExactWords, parseGlobals, parseVerb } from "./parse.ts";
 import { currentDirectory, homeOf, socketOf } from "./paths.ts";
+import { termFor } from "./screen.ts";
 import { readAll, writeAll } from "./stdio.ts";
+import { suggest } from "./suggest.ts";
 import type { Halves } from "./sea.ts";
-import { inertJson, makeTerm, type Term } from "./term.ts";
-import type { Verb } from "./verb.ts";
+import { inertJson, type Term } from "./term.ts";
+import { tellerOf } from "./told.ts";
+import { SOMETHING, toldArgs, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
 /** Loads the bundle of one half of the agent. */
@@ -30,6 +36,7 @@ export interface Cli {
   home: ReturnType<typeof homeOf>;
   homeOption: string | undefined;
   loadHalf: LoadHalf;
+  version: string;
 }
 
 /** Runs one command line and returns its exit code. Nothing it throws is left for anybody else to print. */
@@ -38,8 +45,8 @@ export async function runCli(
   version: string,
   loadHalf: LoadHalf,
 ): Promise<number> {
-  let term = termFor({ quiet: false, verbose: false });
-  let json = false;
+  let term = termFor({ quiet: false, verbose: false, color: "auto" });
+  let json = false, isDetailed = false;
   // What goes wrong outside of any wait is told like everything else: no stack reaches a person.
   process.on("uncaughtException", (e) => process.exit(fail(term, json, e)));
   try {
@@ -47,18 +54,20 @@ export async function runCli(
     const { globals, verb: name, rest } = parseGlobals(words);
     term = termFor(globals);
     json = globals.json;
-    if (globals.version) return help(term, `isconf ${version}`);
+    if (name === COMPLETE) return await completeFor(term, globals, rest);
+    if (globals.version) return versionTold(globals, version);
     if (name === undefined) {
-      if (globals.help) return help(term, helpList(VERBS));
+      if (globals.help) return printed(globals, helpList(VERBS));
       throw new Fault("isconf", "usage", "say what to do", { hint: "isconf help" });
     }
     const verb = VERBS.find((v) => v.name === name);
     if (verb === undefined) throw unknownVerb(name);
     const args = globals.help ? undefined : parseVerb(verb, rest);
-    if (args === undefined) return help(term, helpVerb(verb));
+    if (args === undefined) return printed(globals, helpVerb(verb));
+    isDetailed = args.detailedExitcode === true;
     if (name === "lock" && globals.message !== undefined) (args.message as string[]).unshift(globals.message);
-    if (name === "help") return helpTopic(term, args.topic as string | undefined);
-    if (name === "version") return help(term, `isconf ${version}`);
+    if (name === "help") return helpTopic(globals, args.topic as string | undefined);
+    if (name === "version") return versionTold(globals, version);
     const homeOption = globals.home ?? process.env.ISCONF_HOME;
     const home = homeOf(homeOption);
     const cli: Cli = {
@@ -67,6 +76,7 @@ export async function runCli(
       home,
       homeOption: homeOption === undefined ? undefined : path.resolve(homeOption),
       loadHalf,
+      version,
       where: { socket: socketOf(home, process.getuid?.() ?? 0) },
     };
     if (verb.kind === "here") return await doHere(cli, verb.name, args);
@@ -76,7 +86,8 @@ export async function runCli(
     if (["exec", "preview"].includes(verb.name)) return await exec(cli, verb, args);
     return await ask(cli, verb, args);
   } catch (e) {
-    return fail(term, json, e);
+    const status = fail(term, json, e);
+    return isDetailed && status === SOMETHING ? KINDS.refused.exit : status; // 2 says one thing only, then
   }
 }
 
@@ -86,27 +97,17 @@ function withHost(args: Record<string, unknown>): Record<string, unknown> {
 
 /** One verb in the agent: progress to stderr, result to stdout. */
 export async function ask(cli: Cli, verb: Verb, args: Record<string, unknown>): Promise<number> {
-  const result = await confirmed(
-    cli,
-    (where) => callVerb(where, verb.name, args, (e) => progress(cli, e)),
-  );
+  const teller = tellerOf(cli);
+  const call = (where: Where) => callVerb(where, verb.name, toldArgs(verb, args), teller.tell);
+  const result = await confirmed(cli, call).finally(teller.end);
   return shown(cli, verb, args, result);
 }
 
 function shown(cli: Cli, verb: Verb, args: Record<string, unknown>, result: unknown): number {
   if (cli.globals.json) cli.term.line(inertJson(result));
+  else if (verb.isLong) paged(cli.globals, (term) => verb.show?.(result, term, args));
   else verb.show?.(result, cli.term, args);
-  return verb.exit?.(result) ?? 0;
-}
-
-/** A line of progress: outputs of replayed commands as they are told, the rest for people. */
-function progress(cli: Cli, e: Record<string, unknown>): void {
-  if (e.event === "output") {
-    return void cli.term.more(String(e.text).replace(/\n$/, "").split("\n").map(inert).join("\n"));
-  }
-  if (e.event === "would") return void cli.term.line(inert(String(e.text)));
-  if (e.event === "snapped" || e.event === "verified") return void cli.term.more(inert(String(e.text)));
-  if (e.event !== "turn") cli.term.say(inert(String(e.text)));
+  return verb.exit?.(result, args) ?? 0;
 }
 
 async function exec(cli: Cli, verb: Verb, args: Record<string, unknown>): Promise<number> {
@@ -132,6 +133,7 @@ async function execOnce(
   args: Record<string, unknown>,
 ): Promise<StreamEnd> {
   const typed = args.terminal === true && tty.isatty(0) ? rawTerminal() : undefined;
+  const teller = tellerOf(cli);
   const full = typed === undefined ? args : { ...args, windowSize: typed.size() };
   return await execOver(where, verb.name, full, {
     ...(typed
@@ -142,13 +144,16 @@ async function execOnce(
     // What a preview says is its list: where a program reads that, the command's output is not among it.
     stdout: (bytes) => writeAll(cli.globals.json && verb.name === "preview" ? 2 : 1, bytes),
     stderr: (bytes) => writeAll(2, bytes),
-    event: (e) => progress(cli, e),
+    event: teller.tell,
     onSignal(fn) {
       const names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const;
       for (const name of names) process.on(name, fn);
       return () => names.forEach((name) => process.off(name, fn));
     },
-  }).finally(() => typed?.restore());
+  }).finally(() => {
+    teller.end();
+    typed?.restore();
+  });
 }
 
 /** Our own terminal, each key passed on as it is typed; `restore` before anything else is printed. */
@@ -199,17 +204,28 @@ function unknownVerb(name: string): Fault {
   );
 }
 
-function help(term: Term, text: string): number {
-  term.line(text);
+function printed(globals: Globals, text: string): number {
+  paged(globals, (term) => term.line(text));
   return 0;
 }
 
-function helpTopic(term: Term, topic: string | undefined): number {
-  if (topic === undefined) return help(term, helpList(VERBS));
-  if (topic === "errors") return help(term, helpErrors());
+function versionTold(globals: Globals, version: string): number {
+  const [number, build = ""] = version.split(/ \((.*)\)$/);
+  return printed(globals, globals.json ? inertJson({ version: number, build }) : `isconf ${version}`);
+}
+
+function helpTopic(globals: Globals, topic: string | undefined): number {
+  if (globals.json) {
+    if (topic === "errors") return printed(globals, inertJson({ kinds: KINDS }));
+    const about = topic === undefined ? VERBS : VERBS.filter((v) => v.name === topic);
+    if (about.length === 0) throw unknownVerb(topic!);
+    return printed(globals, inertJson({ verbs: about })); // functions are no JSON: what is left are words and tables
+  }
+  if (topic === undefined) return printed(globals, helpList(VERBS));
+  if (topic === "errors") return printed(globals, helpErrors());
   const verb = VERBS.find((v) => v.name === topic);
   if (verb === undefined) throw unknownVerb(topic);
-  return help(term, helpVerb(verb));
+  return printed(globals, helpVerb(verb));
 }
 
 /** Says what went wrong and what to type next; never a stack. */
@@ -219,30 +235,4 @@ export function fail(term: Term, json: boolean, e: unknown): number {
   term.error(`isconf ${inert(fault.op)}: ${inert(fault.message)}`);
   term.error(`  ${inert(fault.hint)}`);
   return fault.exit;
-}
-
-function termFor(globals: { quiet: boolean; verbose: boolean }): Term {
-  const wanted = process.env.NO_COLOR === undefined || process.env.NO_COLOR === "";
-  return makeTerm({
-    stdout: (chunk) => writeNow(1, chunk),
-    stderr: (chunk) => writeNow(2, chunk),
-    colour: wanted && tty.isatty(1) && process.env.TERM !== "dumb",
-    quiet: globals.quiet,
-    verbose: globals.verbose,
-  });
-}
-
-/** Writes all of it, also into a full pipe that does not block. A reader that has gone ends us quietly. */
-function writeNow(fd: number, chunk: Uint8Array | string): void {
-  const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
-  for (let at = 0; at < bytes.length;) {
-    try {
-      at += fs.writeSync(fd, bytes, at);
-    } catch (e) {
-      const code = (e as { code?: string }).code;
-      if (code === "EPIPE") process.exit(141);
-      if (code !== "EAGAIN") throw e;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-    }
-  }
 }

@@ -4,6 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { Fault, sleep, systemClock } from "../mq/mod.ts";
 import { ask, type Cli, fail } from "./cli.ts";
+import { completionScript } from "./completion.ts";
 import { connect, needOk, request, textOf } from "./client.ts";
 import { confirm } from "./confirm_here.ts";
 import type { BundleArgs } from "./content_bundle.ts";
@@ -12,7 +13,9 @@ import type { OciArgs } from "./content_oci.ts";
 import { bareEnv } from "./environment.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
+import { showManual } from "./pager.ts";
 import { currentDirectory } from "./paths.ts";
+import { manualPage } from "./man.ts";
 import { makeKey, readText, signFile } from "./root_here.ts";
 import { readRules } from "./rules_files.ts";
 import { page, watch, type WatchArgs } from "./watch_here.ts";
@@ -65,6 +68,14 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
     return 0;
   },
   agent: runAgent,
+  man: (cli, args) => {
+    showManual(cli.globals, manualPage(args.page as string | undefined, VERBS, cli.version));
+    return Promise.resolve(0);
+  },
+  completion: (cli, args) => {
+    cli.term.raw(completionScript(args.shell as string));
+    return Promise.resolve(0);
+  },
   root,
   put: (cli, args) => cli.loadHalf("content").put(cli, args as unknown as PutArgs),
   get: (cli, args) => cli.loadHalf("content").get(cli, args as unknown as GetArgs),

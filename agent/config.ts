@@ -46,32 +46,137 @@ export interface Config {
   journalCopies: number;
 }
 
-type Setting = (config: Config, words: string[]) => void;
-
-const SETTINGS: Record<string, Setting> = {
-  reboot_command: (c, words) => void (c.rebootCommand = words),
-  boot_id_file: (c, [file]) => void (c.bootIdFile = file as string),
-  path: (c, [value]) => void (c.path = value as string),
-  listen: (c, words) => void (c.listen = words[0] === "none" ? [] : words),
-  peers: (c, words) => void c.peers.push(...words),
-  discover: (c, [word]) => void (c.discover = isYes(word)),
-  http: (c, [word]) => void (c.http = word === "none" ? "" : loopback(word)),
-  http_names: (c, words) => void c.httpNames.push(...words.map(hostHeader)),
-  follow: (c, [word]) => void (c.follow = isYes(word)),
-  no_effects: (c, words) => void c.noEffects.push(...words),
-  register: (c, words) => void c.register.push(...words.flatMap((w) => w.split(",")).filter((w) => w !== "")),
-  register_ca: (c, [file]) => void (c.registerCa = file as string),
-  register_cert: (c, [file]) => void (c.registerCert = file as string),
-  register_key: (c, [file]) => void (c.registerKey = file as string),
-  register_user: (c, [name]) => void (c.registerUser = name as string),
-  register_password: (c, [file]) => void (c.registerPassword = file as string),
-  quota: (c, [word]) => void (c.quotaBytes = word === "none" ? Infinity : bytesOf(word)),
-  reserve: (c, [word]) => void (c.reserveBytes = bytesOf(word)),
-  journal_copies: (c, [word]) => void (c.journalCopies = word === "all" ? Infinity : countOf(word)),
-};
-
 /** The port on which hosts of isconf wait for each other: ISCO on the keys of a telephone. */
 export const PORT = 4726;
+
+/** One setting: its value as people write it, what it is unless set, what it does, and how a line sets it. */
+interface Setting {
+  value: string;
+  unset: string;
+  about: string;
+  set(config: Config, words: string[]): void;
+}
+
+/** Every setting, in the order of the manual page. */
+export const SETTINGS: Record<string, Setting> = {
+  listen: {
+    value: "ADDRESS:PORT ...|none",
+    unset: `0.0.0.0:${PORT} [::]:${PORT}`,
+    about: "where this host waits for others; none: it only calls them",
+    set: (c, words) => void (c.listen = words[0] === "none" ? [] : words),
+  },
+  peers: {
+    value: "HOST:PORT ...",
+    unset: "",
+    about: "where others are, beside those it hears of; more than one line may be given",
+    set: (c, words) => void c.peers.push(...words),
+  },
+  discover: {
+    value: "yes|no",
+    unset: "yes",
+    about: "hosts of the domain on the same network find each other (mDNS, UDP port 5353)",
+    set: (c, [word]) => void (c.discover = isYes(word)),
+  },
+  http: {
+    value: "ADDRESS:PORT|none",
+    unset: "none",
+    about:
+      "where programs and browsers on this machine find API and page over TCP, like 127.0.0.1:8470; no other addresses",
+    set: (c, [word]) => void (c.http = word === "none" ? "" : loopback(word)),
+  },
+  http_names: {
+    value: "NAME[:PORT] ...",
+    unset: "",
+    about:
+      "what else that place is called, as a proxy or a tunnel in front of it has it; other names are refused",
+    set: (c, words) => void c.httpNames.push(...words.map(hostHeader)),
+  },
+  follow: {
+    value: "yes|no",
+    unset: "no",
+    about: "apply new entries as soon as they come",
+    set: (c, [word]) => void (c.follow = isYes(word)),
+  },
+  no_effects: {
+    value: "BRANCH ...|*",
+    unset: "",
+    about: "branches on which it is not recorded which files commands change; * is every one",
+    set: (c, words) => void c.noEffects.push(...words),
+  },
+  quota: {
+    value: "SIZE|none",
+    unset: "none",
+    about: "what the content store may take of its disk, like 20G; more is refused",
+    set: (c, [word]) => void (c.quotaBytes = word === "none" ? Infinity : bytesOf(word)),
+  },
+  reserve: {
+    value: "SIZE",
+    unset: "64M",
+    about: "what of that disk stays free",
+    set: (c, [word]) => void (c.reserveBytes = bytesOf(word)),
+  },
+  journal_copies: {
+    value: "COUNT|all",
+    unset: "all",
+    about: "on how many hosts of the branch contents of applied entries stay when gc runs",
+    set: (c, [word]) => void (c.journalCopies = word === "all" ? Infinity : countOf(word)),
+  },
+  reboot_command: {
+    value: "PROGRAM ARGUMENT ...",
+    unset: "/sbin/reboot",
+    about: "what restarts this host; no shell is involved",
+    set: (c, words) => void (c.rebootCommand = words),
+  },
+  boot_id_file: {
+    value: "FILE",
+    unset: "/proc/sys/kernel/random/boot_id",
+    about: "a file that differs after each start of this host; containers name their own",
+    set: (c, [file]) => void (c.bootIdFile = file as string),
+  },
+  path: {
+    value: "DIRECTORY:...",
+    unset: SECURE_PATH,
+    about: "where commands without a slash are looked for",
+    set: (c, [value]) => void (c.path = value as string),
+  },
+  register: {
+    value: "URL ...",
+    unset: "",
+    about:
+      "members of the etcd that decides, on hosts of keepers: https://HOST:PORT; http only on this host itself",
+    set: (c, words) => void c.register.push(...words.flatMap((w) => w.split(",")).filter((w) => w !== "")),
+  },
+  register_ca: {
+    value: "FILE",
+    unset: "",
+    about: "a PEM file with the authorities that certify them; else those the system believes",
+    set: (c, [file]) => void (c.registerCa = file as string),
+  },
+  register_cert: {
+    value: "FILE",
+    unset: "",
+    about: "a PEM file with our certificate, where etcd asks for one",
+    set: (c, [file]) => void (c.registerCert = file as string),
+  },
+  register_key: {
+    value: "FILE",
+    unset: "",
+    about: "a PEM file with its key, readable by its owner only",
+    set: (c, [file]) => void (c.registerKey = file as string),
+  },
+  register_user: {
+    value: "NAME",
+    unset: "",
+    about: "a user of etcd with read and write on what begins with isconf/1/",
+    set: (c, [name]) => void (c.registerUser = name as string),
+  },
+  register_password: {
+    value: "FILE",
+    unset: "",
+    about: "a file with the password of that user, readable by its owner only",
+    set: (c, [file]) => void (c.registerPassword = file as string),
+  },
+};
 
 function isYes(word: string | undefined): boolean {
   if (word === "yes" || word === "no") return word === "yes";
@@ -163,7 +268,7 @@ export function readConfig(home: Home, file = path.join(home.config, "isconf.con
     }
     if (value === "") throw wrongLine(file, i, `gives ${name} no value`);
     try {
-      setting(config, value.split(/\s+/));
+      setting.set(config, value.split(/\s+/));
     } catch (e) {
       throw wrongLine(file, i, `${name} ${Fault.from("config", e).message}`);
     }

@@ -4,7 +4,7 @@ import { Fault, sleep, systemClock } from "../mq/mod.ts";
 import type { Cli } from "./cli.ts";
 import { callVerb, type Where } from "./client.ts";
 import { type Waiting, WRONG_PASSWORD } from "./confirmations.ts";
-import { confirmLookMs, confirmTriesMax } from "./limits.ts";
+import { confirmIdCharsMin, confirmLookMs, confirmTriesMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import { ask, hasTerminal } from "./prompt.ts";
 
@@ -59,13 +59,13 @@ async function another(cli: Cli, id: string, why: string): Promise<void> {
 
 /** The verb confirm with an id: shows exactly what is to be done, and asks. */
 export async function confirm(cli: Cli, { id, yes }: { id: string; yes: boolean }): Promise<void> {
-  const one = (await stateOf(cli.where)).find((one) => one.id === id && one.yours);
-  if (one === undefined) {
+  const [one, ...others] = (await stateOf(cli.where)).filter((one) => one.yours && isMeant(one.id, id));
+  if (one === undefined || others.length > 0) {
     throw new Fault("confirm", "notFound", `nothing called ${inert(id)} waits for you`, {
       hint: "isconf confirm",
     });
   }
-  if (one.by === "your password") return await password(cli, id);
+  if (one.by === "your password") return await password(cli, one.id);
   cli.term.say(`${inert(one.who)} wants: ${inert(one.act)}`);
   if (!yes) {
     if (!hasTerminal()) throw nothingDone();
@@ -73,8 +73,12 @@ export async function confirm(cli: Cli, { id, yes }: { id: string; yes: boolean 
       throw nothingDone();
     }
   }
-  await stateOf(cli.where, { id });
+  await stateOf(cli.where, { id: one.id });
   cli.term.say("confirmed");
 }
+
+/** Its first characters are enough: what they mean is shown before it is confirmed. */
+const isMeant = (id: string, typed: string): boolean =>
+  id === typed || (typed.length >= confirmIdCharsMin && id.startsWith(typed));
 
 const nothingDone = () => new Fault("confirm", "usage", "nothing was confirmed", { hint: "isconf confirm" });

@@ -280,6 +280,16 @@ export const sparseBytesMin = 1024 * 1024 * 1024;
 /** Milliseconds until progress is shown for the first time, and between two times. */
 export const progressFirstMs = 500;
 export const progressMs = 200;
+/** Characters of an id that are shown, where it is not the thing itself that is asked for; and how many of a confirmation's are enough. */
+export const idChars = 16;
+export const confirmIdCharsMin = 4;
+/** What a screen holds where nobody says: lines, and columns of them. */
+export const screenRows = 24;
+export const screenColumns = 80;
+/** Milliseconds that an agent has to say what a word could be, words that a shell is offered, and characters of what is said of one. */
+export const completeMs = 1_000;
+export const completionsMax = 1_000;
+export const completionAboutMax = 60;
 /** Roots that journal and work may count on: their ids fit into one message across the seam. */
 export const gcRootsMax = 262_144;
 /** Roots that another host may ask about at once. */

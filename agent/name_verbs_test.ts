@@ -9,7 +9,7 @@ import { addOther } from "./fixture.ts";
 import { hostId } from "./host.ts";
 import { nameCopiesDefault } from "./limits.ts";
 import { idOf, recordOf, say } from "./name_fixture.ts";
-import { makeTerm } from "./term.ts";
+import { makeTerm } from "./screen.ts";
 import type { Verb } from "./verb.ts";
 import { namesVerb, nameVerb } from "./verbs/names.ts";
 
@@ -127,7 +127,7 @@ test("names are shown with what each person says, and texts of others inert", as
   assert.equal(lines.filter((line) => /^main\/app@1 .* one of several$/.test(line)).length, 2);
   assert.match(
     shown(nameVerb, say(a, "main/app", "3")),
-    /^main\/app is [0-9a-f]{64} \(file, 1 B\); version 2/,
+    /^main\/app is [0-9a-f]{16} \(file, 1 B\); version 2/,
   );
   const [line] = a.agent.host.names.list();
   const evil = shown(namesVerb, { names: [{ ...line!, who: "\x1b]0;owned\x07\u202e", name: "\x1b[2J" }] });

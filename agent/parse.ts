@@ -2,8 +2,10 @@
 import { Buffer } from "node:buffer";
 import { parseArgs } from "node:util";
 import { Fault } from "../mq/mod.ts";
+import { COLOURS, GLOBALS, type Options, optionsOf, parserOptions } from "./globals.ts";
 import { inert } from "./names.ts";
-import { type Arg, checkArgs, optionName, type Verb } from "./verb.ts";
+import { suggest } from "./suggest.ts";
+import { type Arg, checkArgs, toldArgs, type Verb } from "./verb.ts";
 
 export interface Globals {
   config?: string;
@@ -12,39 +14,40 @@ export interface Globals {
   quiet: boolean;
   verbose: boolean;
   json: boolean;
+  /** auto, always or never. */
+  color: string;
+  noPager: boolean;
   help: boolean;
   version: boolean;
 }
 
-type Options = Record<string, { type: "string" | "boolean"; short?: string; multiple?: boolean }>;
-
-const GLOBALS: Options = {
-  config: { type: "string", short: "c" },
-  home: { type: "string" },
-  message: { type: "string", short: "m" },
-  quiet: { type: "boolean", short: "q" },
-  verbose: { type: "boolean", short: "v" },
-  json: { type: "boolean" },
-  help: { type: "boolean", short: "h" },
-  version: { type: "boolean" },
-};
+const OPTIONS = parserOptions(optionsOf(GLOBALS));
 
 /** Options before the verb are isconf's; the verb and everything after it come back untouched. */
 export function parseGlobals(
   words: string[],
 ): { globals: Globals; verb: string | undefined; rest: string[] } {
-  const at = firstWord(words, GLOBALS);
+  const at = firstWord(words, OPTIONS);
   const { values } = strictly(
     "isconf",
-    () => parseArgs({ args: words.slice(0, at), options: GLOBALS, strict: true }),
+    OPTIONS,
+    () => parseArgs({ args: words.slice(0, at), options: OPTIONS, strict: true }),
   );
   const flag = (name: string) => values[name] === true;
+  const { color = "auto", config, home, message } = values as Record<string, string | undefined>;
+  if (!COLOURS.includes(color)) {
+    throw wrong("isconf", `--color is ${COLOURS.join(", ")}, not ${inert(color)}`);
+  }
   return {
     globals: {
-      ...values as Partial<Globals>,
+      ...(config !== undefined && { config }),
+      ...(home !== undefined && { home }),
+      ...(message !== undefined && { message }),
+      color,
       quiet: flag("quiet"),
       verbose: flag("verbose"),
       json: flag("json"),
+      noPager: flag("no-pager"),
       help: flag("help"),
       version: flag("version"),
     },
@@ -66,16 +69,9 @@ function firstWord(words: string[], options: Options): number {
 /** The arguments of a verb out of its words; `undefined` when its help was asked for. */
 export function parseVerb(verb: Verb, words: string[]): Record<string, unknown> | undefined {
   const table = Object.entries(verb.args) as [string, Arg][];
-  const options: Options = { help: { type: "boolean", short: "h" } };
-  for (const [name, arg] of table) {
-    if (arg.positional || (arg.hidden && verb.kind !== "here")) continue;
-    options[optionName(name)] = {
-      type: arg.kind === "flag" ? "boolean" : "string",
-      ...(arg.short === undefined ? {} : { short: arg.short }),
-      ...(arg.kind === "texts" ? { multiple: true } : {}),
-    };
-  }
-  if (verb.inner !== undefined) return parseInner(verb, options, words);
+  const typed = typedOptions(verb);
+  const options = parserOptions(typed);
+  if (verb.inner !== undefined) return parseInner(verb, typed, words);
   let own = words;
   let command: string[] = [];
   if (verb.wholeRest) {
@@ -86,30 +82,49 @@ export function parseVerb(verb: Verb, words: string[]): Record<string, unknown> 
   }
   const { values, positionals } = strictly(
     verb.name,
+    options,
     () => parseArgs({ args: own, options, strict: true, allowPositionals: true }),
   );
   if (values.help === true) return undefined;
   const out: Record<string, unknown> = {};
   const left = verb.wholeRest ? command : [...positionals];
+  const given = byName(typed, values);
   for (const [name, arg] of table) {
-    const value = arg.positional
-      ? (arg.kind === "texts" ? left.splice(0) : left.shift())
-      : values[optionName(name)];
+    const value = arg.positional ? (arg.kind === "texts" ? left.splice(0) : left.shift()) : given[name];
     if (value === undefined) continue;
     out[name] = arg.kind === "count" ? toCount(verb, name, String(value)) : value;
   }
   if (left.length > 0) throw wrong(verb.name, `one word too many: ${inert(left[0] as string)}`);
-  return checkArgs(verb, out) as Record<string, unknown>;
+  return checkArgs(verb, out, true) as Record<string, unknown>;
+}
+
+/** The options that may be typed after a verb, its help among them. */
+export function typedOptions(verb: Verb): ReturnType<typeof optionsOf> {
+  const shown = Object.entries(verb.args).filter(([, arg]) => !arg.hidden || verb.kind === "here");
+  return optionsOf({ ...Object.fromEntries(shown), help: GLOBALS.help! });
+}
+
+/** Values by the names that the table has for their options. */
+function byName(typed: ReturnType<typeof optionsOf>, values: object): Record<string, unknown> {
+  const out: Record<string, unknown> = {};
+  for (const [option, value] of Object.entries(values)) out[typed.get(option)![0]] ??= value;
+  return out;
 }
 
 /** A verb's own options, the name of another verb, and the words of that one. */
-function parseInner(verb: Verb, options: Options, words: string[]): Record<string, unknown> | undefined {
+function parseInner(
+  verb: Verb,
+  typed: ReturnType<typeof optionsOf>,
+  words: string[],
+): Record<string, unknown> | undefined {
+  const options = parserOptions(typed);
   for (const { args } of Object.values(verb.inner!)) {
-    for (const name of Object.keys(args)) delete options[optionName(name)]; // those follow the name
+    for (const option of optionsOf(args).keys()) delete options[option]; // those follow the name
   }
   const at = firstWord(words, options);
   const { values } = strictly(
     verb.name,
+    options,
     () => parseArgs({ args: words.slice(0, at), options, strict: true }),
   );
   if (values.help === true) return undefined;
@@ -119,7 +134,9 @@ function parseInner(verb: Verb, options: Options, words: string[]): Record<strin
     throw wrong(verb.name, `say what to ${verb.name}: ${Object.keys(verb.inner!).join(", ")}`);
   }
   const args = parseVerb(inner, words.slice(at + 1));
-  return args && checkArgs(verb, { ...args, ...values, [Object.keys(verb.args)[0]!]: name });
+  if (args === undefined) return undefined;
+  const own = { ...byName(typed, values), [Object.keys(verb.args)[0]!]: name };
+  return checkArgs(verb, { ...toldArgs(inner, args), ...own }, true) as Record<string, unknown>;
 }
 
 function toCount(verb: Verb, name: string, text: string): number {
@@ -127,11 +144,20 @@ function toCount(verb: Verb, name: string, text: string): number {
   throw wrong(verb.name, `${name} must be a whole number, not ${inert(text)}`);
 }
 
-function strictly<T>(op: string, parse: () => T): T {
+function strictly<T>(op: string, options: Options, parse: () => T): T {
   try {
     return parse();
   } catch (e) {
-    throw wrong(op, inert((e as Error).message.split(/\. To specify|\n/)[0] as string));
+    const message = (e as Error).message.split(/\. To specify|\n/)[0] as string;
+    const [, unknown] = /^Unknown option '--([^']*)'/.exec(message) ?? [];
+    if (unknown === undefined) throw wrong(op, inert(message));
+    if (op !== "isconf" && Object.hasOwn(OPTIONS, unknown)) {
+      throw new Fault(op, "usage", `--${unknown} stands before the verb`, {
+        hint: `isconf --${unknown} ${op}`,
+      });
+    }
+    const near = suggest(unknown, Object.keys(options));
+    throw wrong(op, `${inert(message)}${near === undefined ? "" : `; did you mean --${near}?`}`);
   }
 }
 

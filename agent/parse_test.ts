@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { faultOf } from "../tests/world.ts";
-import { helpErrors, helpList, helpVerb, suggest } from "./help.ts";
+import { helpErrors, helpList, helpVerb } from "./help.ts";
 import { needExactWords, parseGlobals, parseVerb } from "./parse.ts";
-import { checkArgs, optionName, type Verb } from "./verb.ts";
+import { suggest } from "./suggest.ts";
+import { checkArgs, optionName, toldArgs, type Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
 const verb = (name: string) => VERBS.find((v) => v.name === name) as Verb;
@@ -153,4 +154,80 @@ test("a misspelt verb gets a suggestion, nonsense gets none", () => {
     "lock",
     undefined,
   ]);
+});
+
+test("a misspelt option gets a suggestion, one of isconf's own its place; nothing of it is obeyed", async () => {
+  const said = async (name: string, ...words: string[]) =>
+    await faultOf(() => parseVerb(verb(name), words)).then(({ message, hint }) => `${message} / ${hint}`);
+  assert.equal(
+    await said("up", "--dry-rnu"),
+    "Unknown option '--dry-rnu'; did you mean --dry-run? / isconf help up",
+  );
+  assert.equal(
+    await said("log", "--brnch", "x"),
+    "Unknown option '--brnch'; did you mean --branch? / isconf help log",
+  );
+  assert.equal(await said("log", "--nonsense"), "Unknown option '--nonsense' / isconf help log");
+  assert.equal(await said("status", "--json"), "--json stands before the verb / isconf --json status");
+  assert.match(await said("log", "--\x1b[2J"), /\\x1b/);
+  assert.match((await faultOf(() => parseGlobals(["--jsno", "status"]))).message, /did you mean --json\?$/);
+  assert.match(
+    (await faultOf(() => parseGlobals(["--color", "blue", "status"]))).message,
+    /auto, always, never/,
+  );
+});
+
+test("--dry-run by each of its names, in each verb that has it", () => {
+  const verbs = VERBS.filter((v) => "dryRun" in v.args);
+  assert.deepEqual(verbs.map((v) => v.name), ["up", "gc"]);
+  for (const v of verbs) {
+    for (
+      const word of ["-n", "--dry-run", "--simulate", "--just-print", "--what-if", "--no-act", "--recon"]
+    ) {
+      assert.equal(parseVerb(v, [word])?.dryRun, true, `${v.name} ${word}`);
+    }
+    assert.equal(parseVerb(v, [])?.dryRun, false);
+  }
+});
+
+test("what is the command line's alone is not told to the agent, which would not take it", async () => {
+  for (const v of VERBS) {
+    const own = Object.entries(v.args).filter(([, arg]) => arg.own).map(([name]) => name);
+    for (const name of own) {
+      assert.equal((await faultOf(() => checkArgs(v, { [name]: true }))).kind, "usage", `${v.name} ${name}`);
+      assert.ok(!(name in toldArgs(v, { [name]: true })));
+    }
+  }
+  const typed = parseVerb(verb("status"), ["--all", "--detailed-exitcode"])!;
+  assert.deepEqual(typed, { offline: false, all: true, detailedExitcode: true });
+  assert.deepEqual(toldArgs(verb("status"), typed), { offline: false });
+});
+
+test("2 says that there is something to do, where it was asked for, and nothing else does", () => {
+  const exit = (name: string, result: unknown, ...words: string[]) =>
+    verb(name).exit?.(result, parseVerb(verb(name), words)!) ?? 0;
+  const detailed = "--detailed-exitcode";
+  const status = { stale: null, state: "current", wip: 0, differing: { entries: 0 } };
+  const cases: [name: string, result: unknown, words: string[], plain: number, detailed: number][] = [
+    ["up", { at: 1, of: 3, applied: 0 }, ["--dry-run"], 0, 2],
+    ["up", { at: 3, of: 3, applied: 0 }, ["--dry-run"], 0, 0],
+    ["up", { at: 3, of: 3, applied: 2 }, [], 0, 2],
+    ["up", { at: 3, of: 3, applied: 0 }, [], 0, 0],
+    ["wip", { items: [{}] }, [], 0, 2],
+    ["wip", { items: [] }, [], 0, 0],
+    ["wip", { items: [{}], differs: [] }, ["diff"], 0, 0],
+    ["wip", { items: [{}], differs: [{}] }, ["diff"], 0, 2],
+    ["verify", { files: { drifted: [{}] } }, ["--files"], 1, 2],
+    ["verify", { files: { drifted: [] } }, ["--files"], 0, 0],
+    ["status", status, [], 0, 0],
+    ["status", { ...status, state: "behind" }, [], 0, 2],
+    ["status", { ...status, wip: 1 }, [], 0, 2],
+    ["status", { ...status, differing: { entries: 1 } }, [], 0, 2],
+    ["status", { ...status, stale: {} }, [], 223, 223],
+  ];
+  for (const [name, result, words, without, withIt] of cases) {
+    const what = `${name} ${words} ${JSON.stringify(result)}`;
+    assert.equal(exit(name, result, ...words), without, what);
+    assert.equal(exit(name, result, ...words, detailed), withIt, what);
+  }
 });

@@ -20,7 +20,7 @@ import { hostId } from "./host.ts";
 import { reportBytesMax, reportHostsMax, seamQueueBytesMax, timeMsMax } from "./limits.ts";
 import type { ReportWords } from "./reports.ts";
 import { type Answers, openSeam, ROOT_REQUESTS, type RootRequest } from "./seam.ts";
-import { makeTerm } from "./term.ts";
+import { makeTerm } from "./screen.ts";
 import { statusVerb } from "./verbs/status.ts";
 
 /** A host, and another of its domain that it believes to be connected with. */
@@ -194,7 +194,11 @@ test("status shows the words of other hosts inert, and times that no calendar ha
   let out = "";
   const stdout = (chunk: Uint8Array | string) => void (out += chunk);
   const term = makeTerm({ stdout, stderr: stdout, colour: false, quiet: false, verbose: false });
-  statusVerb.show?.(await a.acts.status.status(a.call()), term, {});
+  statusVerb.show?.(await a.acts.status.status(a.call()), term, {
+    offline: false,
+    all: false,
+    detailedExitcode: false,
+  });
   assert.match(out, /hostb/);
   assert.match(out, /\\x1b\]0;owned/);
   assert.doesNotMatch(out, /[\x00-\x09\x0b-\x1f\u202e]/);

@@ -127,6 +127,31 @@ export function parseRules(text: string, file: string, verbs: readonly string[])
   return rules;
 }
 
+/** How a line begins. */
+export const DECISIONS = {
+  permit: "whoever the line speaks of may",
+  deny: "they may not",
+};
+
+/** What a line may go on with, in any order; a command is the last of it. */
+export const PARTS = {
+  as: ["USER[,USER]", "of a command: only as one of these users"],
+  on: ["BRANCH", "only while this host is on that branch"],
+  do: ["VERB[,VERB]", "only these verbs of isconf"],
+  tty: ["", "of a command: only with a terminal of its own (exec -t)"],
+  notty: ["", "of a command: only without one"],
+  net: ["", "commands, and previews with --network"],
+  nonet: ["", "previews without --network"],
+  confirm: [
+    "password|WHO[,WHO]",
+    "each time only after the caller's password, or the word of another person who is one of WHO",
+  ],
+  cmd: [
+    "FILE [args ARG...]",
+    "only this command. FILE is absolute, or a directory with a slash at its end, for its own files. ARGs are compared as they stand, and are all there are, unless the last is ...",
+  ],
+} satisfies Record<string, [words: string, about: string]>;
+
 const NAME = /^[A-Za-z_][-A-Za-z0-9_.]*\$?$/;
 
 /** The words of one line, read from left to right. Throws errors whose messages say what is wrong with the line. */
@@ -141,7 +166,7 @@ class RuleWords {
   }
 
   rule(): Omit<Rule, "where" | "text"> {
-    const permit = this.#oneOf("permit", "deny") === "permit";
+    const permit = this.#oneOf(...keysOf(DECISIONS)) === "permit";
     const rule: Omit<Rule, "where" | "text"> = { permit, who: this.#who() };
     while (this.#next < this.#words.length) this.#part(rule);
     const { command, as, terminal, verbs } = rule;
@@ -158,7 +183,7 @@ class RuleWords {
   }
 
   #part(rule: Omit<Rule, "where" | "text">): void {
-    const key = this.#oneOf("as", "on", "do", "tty", "notty", "net", "nonet", "confirm", "cmd");
+    const key = this.#oneOf(...keysOf(PARTS));
     const isNew = (has: unknown) => {
       if (has !== undefined) throw new Error(`says ${key} twice`);
     };
@@ -261,6 +286,8 @@ class RuleWords {
     return word;
   }
 }
+
+const keysOf = <T extends object>(table: T) => Object.keys(table) as (keyof T & string)[];
 
 /** What would be a pattern in a shell is none here: who means the character writes it in quotes. */
 function noPattern(text: string): void {

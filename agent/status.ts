@@ -141,8 +141,8 @@ function keepersNear(host: Host, { keepers }: Policy) {
   return { need: keepers.quorum, reached, of: keepers.hosts.length };
 }
 
-/** How this host stands, the lock as the keeper knows it, and every other host as far as it can be asked. */
-export async function status(call: Call) {
+/** How this host stands, the lock as the keeper knows it, and every other host as far as it can be asked; offline: nobody is. */
+export async function status(call: Call, isOffline = false) {
   const { host } = call;
   const own = standing(host);
   const policy = host.journal.policy();
@@ -150,8 +150,8 @@ export async function status(call: Call) {
     return { ...own, network: NOWHERE, hosts: [] as HostLine[] };
   }
   const [reports, held, network] = await Promise.all([
-    host.reports.gather(),
-    host.keepers.refresh(own.branch).catch((e) => {
+    isOffline ? host.reports.known() : host.reports.gather(),
+    isOffline ? host.keeper.holder(own.branch) : host.keepers.refresh(own.branch).catch((e) => {
       host.log(`the keeper was asked about the lock: ${Fault.from("status", e).message}`);
       return host.keeper.holder(own.branch as string); // what is known here; the rest of the answer is worth having
     }),

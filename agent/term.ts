@@ -1,7 +1,7 @@
-// Term: what the command line prints: words for people on stderr, data on stdout, inert and in colour where it may.
-// Not what is said (verbs/).
-import { stripVTControlCharacters, styleText } from "node:util";
-import { timeMsMax } from "./limits.ts";
+// Term: what verbs print with: words for people on stderr, data on stdout, and how values are written. Not what is said (verbs/),
+// and not how it comes onto a screen (screen.ts).
+import type { styleText } from "node:util";
+import { idChars, timeMsMax } from "./limits.ts";
 import { inert } from "./names.ts";
 
 type Style = Parameters<typeof styleText>[0];
@@ -21,49 +21,10 @@ export interface Term {
   more(text: string): void;
   /** Coloured when stdout is a terminal. */
   paint(style: Style, text: string): string;
-  /** Rows in columns, the last one ragged. */
-  table(rows: string[][]): void;
-}
-
-export interface TermOptions {
-  stdout: (chunk: Uint8Array | string) => void;
-  stderr: (chunk: Uint8Array | string) => void;
-  colour: boolean;
-  quiet: boolean;
-  verbose: boolean;
-}
-
-export function makeTerm(o: TermOptions): Term {
-  const term: Term = {
-    line: (text) => o.stdout(`${text}\n`),
-    raw: (bytes) => o.stdout(bytes),
-    say: (text) => {
-      if (!o.quiet) o.stderr(`${text}\n`);
-    },
-    error: (text) => o.stderr(`${text}\n`),
-    status: (text) => o.stderr(`\r\x1b[K${text}`),
-    more: (text) => {
-      if (o.verbose) o.stderr(`${text}\n`);
-    },
-    paint: (style, text) => (o.colour ? styleText(style, text, { validateStream: false }) : text),
-    table(rows) {
-      const widths: number[] = [];
-      for (const row of rows) row.forEach((cell, i) => widths[i] = Math.max(widths[i] ?? 0, visible(cell)));
-      for (const row of rows) {
-        term.line(
-          row.map((c, i) => (i === row.length - 1 ? c : c + " ".repeat((widths[i] ?? 0) - visible(c)))).join(
-            "  ",
-          ).trimEnd(),
-        );
-      }
-    },
-  };
-  return term;
-}
-
-/** How wide a cell is without the colours in it. */
-function visible(cell: string): number {
-  return stripVTControlCharacters(cell).length;
+  /** Rows in columns, the last one ragged; no line wider than `columnsMax`, as a terminal counts. */
+  table(rows: string[][], columnsMax?: number): void;
+  /** What a screen holds: the terminal's size, else the usual number of rows and lines of any length. */
+  size(): { rows: number; columns: number };
 }
 
 /** A value as JSON on one line that can do nothing to a terminal: what is not plain is written as an escape. */
@@ -80,6 +41,11 @@ export function inertJson(value: unknown): string {
 export function moment(ms: number): string {
   if (!(Math.abs(ms) <= timeMsMax)) return "at no time"; // an entry may say what it likes
   return new Date(ms).toISOString().replace("T", " ").slice(0, 19);
+}
+
+/** The beginning of an id, by which people name it. */
+export function shortId(id: string): string {
+  return id.slice(0, idChars);
 }
 
 /** Bytes as people read them. */

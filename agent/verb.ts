@@ -8,6 +8,24 @@ import type { Term } from "./term.ts";
 
 type CommandWish = NonNullable<Wish["command"]>;
 
+/** What a text or number stands for, so that a shell can complete it (complete.ts). */
+export type Means =
+  | "file"
+  | "command"
+  | "verb"
+  | "topic"
+  | "host"
+  | "waiting"
+  | "person"
+  | "user"
+  | "branch"
+  | "content"
+  | "name"
+  | "seq"
+  | "work"
+  | "token"
+  | "confirmation";
+
 /** One argument: on the command line an option or a positional, in JSON a field of the same name. */
 export interface Arg {
   /** text; count: a whole number from 0; flag; texts: a list; map: names to text. */
@@ -18,9 +36,34 @@ export interface Arg {
   required?: boolean;
   /** One-letter option. */
   short?: string;
+  /** Other words for the same option, for hands that know other tools. */
+  aliases?: readonly string[];
+  /** What it stands for; of `texts` each of them. Where that hangs on the word before all others: by that word. */
+  is?: Means | Readonly<Record<string, Means>>;
+  /** Words that it may be, to be offered; who takes it says whether it may be others. */
+  values?: readonly string[];
   /** Filled in by the command line itself, not by people. */
   hidden?: boolean;
+  /** Of the command line alone: the agent is not told, and takes none. */
+  own?: boolean;
 }
+
+/** Says only what would be done. Each verb that has it has it by these names. */
+export function dryRun(about: string): Arg {
+  const aliases = ["simulate", "just-print", "what-if", "no-act", "recon"];
+  return { kind: "flag", short: "n", aliases, about };
+}
+
+/** The exit code that says so, where it was asked for. */
+export const SOMETHING = 2;
+
+/** Ends 2 where there is something to do or something was done, as terraform and puppet do. */
+export const detailedExitcode: Arg = {
+  kind: "flag",
+  own: true,
+  aliases: ["detailed-exitcodes"],
+  about: "end 2 when something differs, is to be done, or was done; 0 when nothing is",
+};
 
 /** One verb. `A` are its arguments, `R` is its result: what HTTP answers and `--json` prints. */
 export interface Verb<A extends object = Record<string, unknown>, R = unknown> {
@@ -52,11 +95,16 @@ export interface Verb<A extends object = Record<string, unknown>, R = unknown> {
   /** On the command line: prints the result for people. */
   show?(result: R, term: Term, args: A): void;
   /** On the command line: the exit code of a result, when it is not always 0. */
-  exit?(result: R): number;
+  exit?(result: R, args: A): number;
+  /** On the command line: the result is long, and a pager may show it. */
+  isLong?: boolean;
 }
 
-/** The arguments of a verb out of JSON from outside, each checked against the verb's table. Throws usage. */
-export function checkArgs<A extends object>(verb: Verb<A>, value: unknown): A {
+/**
+ * The arguments of a verb out of JSON from outside, each checked against the verb's table; `isOwn`: out of words that were typed, so
+ * that those of the command line alone are among them. Throws usage.
+ */
+export function checkArgs<A extends object>(verb: Verb<A>, value: unknown, isOwn = false): A {
   const bad = (why: string) => new Fault(verb.name, "usage", why, { hint: `isconf help ${verb.name}` });
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
     throw bad("arguments are a JSON object");
@@ -64,10 +112,14 @@ export function checkArgs<A extends object>(verb: Verb<A>, value: unknown): A {
   const given = value as Record<string, unknown>;
   const table = verb.args as Record<string, Arg>;
   for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(table, name)) throw bad(`${verb.name} has no argument ${inert(name)}`);
+    const arg = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (arg === undefined || (arg.own && !isOwn)) {
+      throw bad(`${verb.name} has no argument ${inert(name)}`);
+    }
   }
   const out: Record<string, unknown> = {};
   for (const [name, arg] of Object.entries(table)) {
+    if (arg.own && !isOwn) continue;
     const v = Object.hasOwn(given, name) ? given[name] : undefined;
     if (v === undefined || v === null) {
       if (arg.required) throw bad(`${verb.name} needs ${name}: ${arg.about}`);
@@ -83,6 +135,11 @@ export function checkArgs<A extends object>(verb: Verb<A>, value: unknown): A {
     out[name] = v;
   }
   return out as A;
+}
+
+/** What of the typed arguments the agent is told. */
+export function toldArgs(verb: Verb, args: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(args).filter(([name]) => !verb.args[name]?.own));
 }
 
 const isText = (v: unknown): v is string => typeof v === "string" && v.isWellFormed() && !v.includes("\0");

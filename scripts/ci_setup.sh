@@ -7,7 +7,7 @@ set -euo pipefail
 cache=${ISCONF_TEST_CACHE:-/var/tmp/isconf-test-cache}
 packages=(strace curl rsync iproute2 qemu-user mmdebstrap attr acl sudo age skopeo umoci gcc libc6-dev gcc-aarch64-linux-gnu
   libc6-dev-arm64-cross golang-github-cloudflare-circl-dev openssl z3 python3-cbor2 systemd
-  chromium fonts-dejavu-core)
+  chromium fonts-dejavu-core zsh fish man-db mandoc lintian less)
 
 missing=()
 for package in "${packages[@]}"; do

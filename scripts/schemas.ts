@@ -2,7 +2,7 @@
 // OpenAPI document, which has them in it (agent/api_openapi.ts).
 // Usage: deno task schemas [--check]. Own code because what generates schemas from types reads declarations, and ours are inferred.
 import ts from "typescript";
-import { VERBS } from "../agent/verbs/mod.ts";
+import { VERBS } from "../agent/mod.ts";
 
 const root = new URL("../", import.meta.url).pathname;
 const target = `${root}agent/schemas.json`;

@@ -16,7 +16,12 @@ export const confirmVerb: Verb<ConfirmArgs, Waiting[]> = {
     "A line of the policy may ask for a confirmation each time: of the caller, by their password, or of another person. On a\nterminal isconf asks for the password itself, or waits for the other one, who types confirm and the id that was told,\nand is shown exactly what is to be done. A confirmation is for this one act of this one caller, and for once.",
   examples: ["isconf confirm", "isconf confirm 5f3a9c1d02b47e68"],
   args: {
-    id: { kind: "text", positional: true, about: "what to confirm; nothing: show what waits" },
+    id: {
+      kind: "text",
+      positional: true,
+      is: "confirmation",
+      about: "what to confirm; nothing: show what waits",
+    },
     password: { kind: "text", hidden: true, about: "your password" },
     yes: { kind: "flag", short: "y", about: "do not ask whether you are sure" },
   },

@@ -2,16 +2,17 @@
 import type { GcReport } from "../../fs/mod.ts";
 import { inert } from "../names.ts";
 import type { TreeLine } from "../report.ts";
-import { bytesText, moment, type Term } from "../term.ts";
+import { bytesText, moment, shortId, type Term } from "../term.ts";
 import type { CopyLine } from "../copies.ts";
 import type { ContentStat, FsckDone } from "../upkeep.ts";
-import type { Arg, Verb } from "../verb.ts";
+import { type Arg, dryRun, type Verb } from "../verb.ts";
 
 /** How people say which content they mean. */
 export const named: Arg = {
   kind: "text",
   positional: true,
   required: true,
+  is: "content",
   about: "by id, by the beginning of one, by what sha256sum prints, or by label",
 };
 type Named = { name: string };
@@ -67,7 +68,7 @@ export const rmVerb: Verb<Named, { id: string; lines: number }> = {
   args: { name: named },
   kind: "control",
   run: (call, { name }) => call.acts.upkeep.remove(call, name),
-  show: (r, term) => term.say(`off the shelf: ${r.id}`),
+  show: (r, term) => term.say(`off the shelf: ${shortId(r.id)}`),
 };
 
 export const pinVerb: Verb<Named, { id: string }> = {
@@ -78,7 +79,7 @@ export const pinVerb: Verb<Named, { id: string }> = {
   args: { name: named },
   kind: "control",
   run: (call, { name }) => call.acts.upkeep.pin(call, name),
-  show: (r, term) => term.say(`pinned: ${r.id}`),
+  show: (r, term) => term.say(`pinned: ${shortId(r.id)}`),
 };
 
 export const unpinVerb: Verb<Named, { id: string; pinned: boolean }> = {
@@ -90,7 +91,7 @@ export const unpinVerb: Verb<Named, { id: string; pinned: boolean }> = {
   kind: "control",
   run: (call, { name }) => call.acts.upkeep.unpin(call, name),
   show: (r, term) =>
-    term.say(`${r.pinned ? "still pinned by somebody else" : "not pinned any more"}: ${r.id}`),
+    term.say(`${r.pinned ? "still pinned by somebody else" : "not pinned any more"}: ${shortId(r.id)}`),
 };
 
 export const copiesVerb: Verb<Named, { id: string; hosts: CopyLine[] }> = {
@@ -114,7 +115,7 @@ export const gcVerb: Verb<{ dryRun: boolean }, GcReport> = {
   about:
     "Kept is what is on the shelf, what the journal and names count on, and work not yet checked in; and, for now, what\nsomebody is putting or getting at this moment. A second gc takes that when it has ended. With journal_copies in\nisconf.conf other hosts of the branch may be the ones that keep what applied entries need.",
   examples: ["isconf gc --dry-run", "isconf gc"],
-  args: { dryRun: { kind: "flag", short: "n", about: "say what would be dropped, and drop nothing" } },
+  args: { dryRun: dryRun("say what would be dropped, and drop nothing") },
   kind: "changes",
   run: (call, args) => call.acts.upkeep.gc(call, args),
   show(r, term, { dryRun }) {
@@ -144,7 +145,7 @@ export const fsckVerb: Verb<{ data: boolean; part?: string; mend: boolean }, Fsc
     const read = r.bytes > 0 ? `, ${bytesText(r.bytes)} hashed` : "";
     term.say(`${r.objects} objects looked at${read}: ${isSound(r) ? "all is well" : wrongText(r)}`);
     for (const line of r.database) term.line(`database: ${inert(line)}`);
-    for (const { id, why } of r.left) term.line(`${id}  ${inert(why)}`);
+    for (const { id, why } of r.left) term.line(`${shortId(id)}  ${inert(why)}`);
   },
   exit: (r) => r.left.length + r.database.length > 0 ? 226 : 0,
 };

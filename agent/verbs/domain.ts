@@ -43,7 +43,15 @@ export const migrateVerb: Verb<{ branch: string }, { branch: string; from: strin
     summary: "move this host onto another branch",
     about: "Only onto a branch whose journal extends what this host has really executed.",
     examples: ["isconf migrate web"],
-    args: { branch: { kind: "text", positional: true, required: true, about: "the branch to move onto" } },
+    args: {
+      branch: {
+        kind: "text",
+        positional: true,
+        required: true,
+        is: "branch",
+        about: "the branch to move onto",
+      },
+    },
     kind: "changes",
     run: (call, args) => call.acts.domain.migrate(call, args.branch),
     show(r, term) {

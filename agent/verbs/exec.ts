@@ -33,9 +33,15 @@ export const execVerb: ExecVerb = {
     "isconf exec -i tee /etc/motd < motd",
   ],
   args: {
-    command: { kind: "texts", positional: true, required: true, about: "the command and its arguments" },
+    command: {
+      kind: "texts",
+      positional: true,
+      required: true,
+      is: "command",
+      about: "the command and its arguments",
+    },
     env: { kind: "texts", about: "a variable of yours that goes with the command" },
-    as: { kind: "text", about: "the user to run as, on every host" },
+    as: { kind: "text", is: "user", about: "the user to run as, on every host" },
     timeout: { kind: "count", about: "seconds after which the command is killed" },
     stdin: { kind: "flag", short: "i", about: "pass standard input on, and journal it" },
     noEffects: { kind: "flag", about: "do not record which files the command changes" },

@@ -5,6 +5,12 @@ import { named } from "./contents.ts";
 
 const none = {};
 
+/** The manual pages. */
+const PAGES = ["isconf", "isconf-policy", "isconf.conf"];
+
+/** The shells that can complete. */
+const SHELLS = ["bash", "zsh", "fish"];
+
 export const HERE_VERBS: Verb[] = [
   {
     name: "put",
@@ -17,13 +23,22 @@ export const HERE_VERBS: Verb[] = [
       "isconf put --name images/base --copies 3 base.img",
     ],
     args: {
-      file: { kind: "text", positional: true, about: "the file or directory; - is standard input" },
+      file: {
+        kind: "text",
+        positional: true,
+        is: "file",
+        about: "the file or directory; - is standard input",
+      },
       label: { kind: "text", about: "what it is called in ls; else the file's name" },
       compress: { kind: "flag", about: "keep it compressed, as far as that saves room" },
-      name: { kind: "text", about: "say on every host that this name means it: isconf help name" },
+      name: {
+        kind: "text",
+        is: "name",
+        about: "say on every host that this name means it: isconf help name",
+      },
       copies: { kind: "count", about: "how many hosts shall keep it; with --name; else 2" },
       secret: { kind: "flag", about: "seal it: only hosts with the role secret on the branch can read it" },
-      branch: { kind: "text", about: "that branch; else this host's" },
+      branch: { kind: "text", is: "branch", about: "that branch; else this host's" },
     },
     kind: "here",
   },
@@ -35,9 +50,19 @@ export const HERE_VERBS: Verb[] = [
     examples: ["isconf get 3f2a99 nginx.deb", "isconf get www:css /tmp/css"],
     args: {
       name: named,
-      file: { kind: "text", positional: true, required: true, about: "where to; - is standard output" },
+      file: {
+        kind: "text",
+        positional: true,
+        required: true,
+        is: "file",
+        about: "where to; - is standard output",
+      },
       secret: { kind: "flag", about: "open what put --secret has sealed; root's to do" },
-      by: { kind: "text", about: "whose word counts, when people differ on a name: alice@hosta" },
+      by: {
+        kind: "text",
+        is: "person",
+        about: "whose word counts, when people differ on a name: alice@hosta",
+      },
     },
     kind: "here",
   },
@@ -48,7 +73,11 @@ export const HERE_VERBS: Verb[] = [
     examples: ["isconf cat motd", "isconf cat --offset 512 --length 16 disk.img"],
     args: {
       name: named,
-      by: { kind: "text", about: "whose word counts, when people differ on a name: alice@hosta" },
+      by: {
+        kind: "text",
+        is: "person",
+        about: "whose word counts, when people differ on a name: alice@hosta",
+      },
       offset: { kind: "count", about: "where to begin, in bytes" },
       length: { kind: "count", about: "how many bytes at the most" },
     },
@@ -64,14 +93,26 @@ export const HERE_VERBS: Verb[] = [
       "skopeo copy docker://debian:12 oci-archive:debian.tar && isconf oci import debian.tar",
     ],
     args: {
-      action: { kind: "text", positional: true, required: true, about: "export or import" },
+      action: {
+        kind: "text",
+        positional: true,
+        required: true,
+        values: ["export", "import"],
+        about: "export or import",
+      },
       first: {
         kind: "text",
         positional: true,
         required: true,
+        is: { export: "content", import: "file" },
         about: "what to export, or the archive to import",
       },
-      second: { kind: "text", positional: true, about: "the archive to write; - is standard output" },
+      second: {
+        kind: "text",
+        positional: true,
+        is: "file",
+        about: "the archive to write; - is standard output",
+      },
       ref: { kind: "text", about: "the image's name in the archive" },
       architecture: {
         kind: "text",
@@ -88,14 +129,21 @@ export const HERE_VERBS: Verb[] = [
       "export: the branch's whole journal with its contents. import: takes one in, checking everything; on a host\nwithout a domain, --domain pins the domain's id as shown by `isconf status` on a host you trust.",
     examples: ["isconf bundle export web.bundle", "isconf bundle import web.bundle --domain ID"],
     args: {
-      action: { kind: "text", positional: true, required: true, about: "export or import" },
+      action: {
+        kind: "text",
+        positional: true,
+        required: true,
+        values: ["export", "import"],
+        about: "export or import",
+      },
       file: {
         kind: "text",
         positional: true,
         required: true,
+        is: "file",
         about: "the bundle; - is standard input or output",
       },
-      branch: { kind: "text", about: "export: which; import: what this host is to be on" },
+      branch: { kind: "text", is: "branch", about: "export: which; import: what this host is to be on" },
       domain: { kind: "text", about: "import: the id of the domain this host is to belong to" },
       host: { kind: "text", about: "import: what this host is called; else its host name" },
     },
@@ -114,8 +162,8 @@ export const HERE_VERBS: Verb[] = [
     args: {
       after: { kind: "text", about: "the id of an event, behind which it begins; 0: the oldest" },
       type: { kind: "text", about: "types of events, with commas between them" },
-      branch: { kind: "text", about: "only of this branch" },
-      host: { kind: "text", about: "only of this host" },
+      branch: { kind: "text", is: "branch", about: "only of this branch" },
+      host: { kind: "text", is: "host", about: "only of this host" },
       count: { kind: "count", about: "so many events and no more" },
     },
     kind: "here",
@@ -126,7 +174,9 @@ export const HERE_VERBS: Verb[] = [
     about:
       "Prints an address with a token in it, good for a day, for a browser on this machine; what it may beside reading, --role\nsays. Needs http in isconf.conf. From elsewhere: ssh -L 8470:127.0.0.1:8470 HOST.",
     examples: ["isconf page", "isconf page --role operate --role enrol"],
-    args: { role: { kind: "texts", about: "publish, enrol, operate" } },
+    args: {
+      role: { kind: "texts", values: ["publish", "enrol", "operate"], about: "publish, enrol, operate" },
+    },
     kind: "here",
   },
   {
@@ -187,6 +237,36 @@ export const HERE_VERBS: Verb[] = [
     kind: "here",
   },
   {
+    name: "completion",
+    summary: "print a script with which a shell completes what is typed after isconf",
+    about:
+      "Verbs, options, and what the agent knows: hosts, branches, contents, entries. Without an agent these are just not\noffered, nor is what would not be plain letters, digits and signs on a command line: contents have ids, too.",
+    examples: [
+      "isconf completion bash > /etc/bash_completion.d/isconf",
+      "isconf completion zsh > /usr/local/share/zsh/site-functions/_isconf",
+      "isconf completion fish > ~/.config/fish/completions/isconf.fish",
+    ],
+    args: {
+      shell: { kind: "text", positional: true, required: true, values: SHELLS, about: "bash, zsh or fish" },
+    },
+    kind: "here",
+  },
+  {
+    name: "man",
+    summary: "show a manual page, or print it for the man program",
+    about:
+      "On a terminal man shows it; else its source is printed. isconf(1) has every verb, isconf-policy(5) the policy of a\nhost, isconf.conf(5) its settings.",
+    examples: [
+      "isconf man",
+      "isconf man isconf-policy",
+      "isconf man isconf.conf > /usr/local/share/man/man5/isconf.conf.5",
+    ],
+    args: {
+      page: { kind: "text", positional: true, values: PAGES, about: `${PAGES.join(", ")}; else isconf` },
+    },
+    kind: "here",
+  },
+  {
     name: "version",
     summary: "the version of this executable",
     about: "And nothing else.",
@@ -199,7 +279,7 @@ export const HERE_VERBS: Verb[] = [
     summary: "this list; help VERB; help errors",
     about: "`isconf VERB --help` is the same as `isconf help VERB`.",
     examples: ["isconf help exec", "isconf help errors"],
-    args: { topic: { kind: "text", positional: true, about: "a verb, or errors" } },
+    args: { topic: { kind: "text", positional: true, is: "topic", about: "a verb, or errors" } },
     kind: "here",
   },
 ];

@@ -33,9 +33,15 @@ export const keeperVerb: Verb<KeeperArgs, KeepersNow | Plan> = {
     action: {
       kind: "text",
       positional: true,
+      values: ["list", "add", "remove", "register", "recover"],
       about: "list, add, remove, register or recover; nothing: list",
     },
-    hosts: { kind: "texts", positional: true, about: "which hosts; of register: etcd or keepers" },
+    hosts: {
+      kind: "texts",
+      positional: true,
+      is: "host",
+      about: "which hosts; of register: etcd or keepers",
+    },
     quorum: { kind: "count", about: "how many have to agree; else more than half" },
     owner: { kind: "flag", about: "recover: you shall own the domain, too" },
     yes: { kind: "flag", about: "recover: make the proposal; else it is only shown what would be" },

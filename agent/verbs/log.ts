@@ -5,7 +5,7 @@ import type { ExecutionLine, Verified } from "../here.ts";
 import { commandLine, inert } from "../names.ts";
 import type { LogLine } from "../report.ts";
 import { moment, outputLines, type Term } from "../term.ts";
-import type { Verb } from "../verb.ts";
+import { detailedExitcode, SOMETHING, type Verb } from "../verb.ts";
 
 interface LogArgs {
   branch?: string;
@@ -33,7 +33,11 @@ export const logVerb: Verb<LogArgs, Logged> = {
     "isconf log --branch @domain",
   ],
   args: {
-    branch: { kind: "text", about: "another branch than this host's; @domain is the control journal" },
+    branch: {
+      kind: "text",
+      is: "branch",
+      about: "another branch than this host's; @domain is the control journal",
+    },
     last: { kind: "count", short: "l", about: "how many" },
     here: { kind: "flag", about: "what has run on this host, rather than the entries" },
     verify: { kind: "flag", about: "check the record of what has run on this host" },
@@ -41,6 +45,7 @@ export const logVerb: Verb<LogArgs, Logged> = {
   },
   kind: "reads",
   lasts: true,
+  isLong: true,
   run: (call, args) =>
     args.verify || args.chain !== undefined
       ? { verified: call.acts.here.verify(call, args.chain) }
@@ -99,13 +104,14 @@ export const showVerb: Verb<{ seq: number; branch?: string; here: boolean; effec
     "Everything the entry says, and what its command printed on this host. --here: by its number in log --here, who had it\nrun, from where, as whom, and which line of the policy permitted it. --effects: each path that it changed on the origin.",
   examples: ["isconf show 7", "isconf show --effects 7", "isconf show --here 12"],
   args: {
-    seq: { kind: "count", positional: true, required: true, about: "the entry's number" },
-    branch: { kind: "text", about: "another branch than this host's" },
+    seq: { kind: "count", positional: true, required: true, is: "seq", about: "the entry's number" },
+    branch: { kind: "text", is: "branch", about: "another branch than this host's" },
     here: { kind: "flag", about: "a command of log --here" },
     effects: { kind: "flag", about: "each path that its command changed on the origin" },
   },
   kind: "reads",
   lasts: true,
+  isLong: true,
   async run(call, args) {
     if (args.here) return { execution: call.acts.here.at(call, args.seq) };
     const shown = call.acts.report.show(call, args);
@@ -201,15 +207,16 @@ type Chains = { entries: number; branches: { branch: string; entries: number }[]
   files: FilesVerified;
 };
 
-export const verifyVerb: Verb<{ branch?: string; files: boolean }, Chains> = {
+export const verifyVerb: Verb<{ branch?: string; files: boolean; detailedExitcode: boolean }, Chains> = {
   name: "verify",
   summary: "check the whole chain again from the stored bytes, or with --files what it says against the disk",
   about:
     "Every signature, certificate, role and link of every branch this host holds. Needs no network. --files: every path that\nthe applied entries snapped or deleted, or that their commands changed on the origin, as it is now on this disk. Ends 1\nwhen one differs.",
   examples: ["isconf verify", "isconf verify --files"],
   args: {
-    branch: { kind: "text", about: "one branch only" },
+    branch: { kind: "text", is: "branch", about: "one branch only" },
     files: { kind: "flag", about: "compare the files of this host with what the journal last said of them" },
+    detailedExitcode,
   },
   kind: "reads",
   async run(call, args) {
@@ -235,5 +242,6 @@ export const verifyVerb: Verb<{ branch?: string; files: boolean }, Chains> = {
     }
     term.say(`${drifted.length} of ${paths} paths differ from entry ${at} of ${inert(branch)}`);
   },
-  exit: (r) => "files" in r && r.files.drifted.length > 0 ? 1 : 0,
+  exit: (r, { detailedExitcode }) =>
+    "files" in r && r.files.drifted.length > 0 ? (detailedExitcode ? SOMETHING : 1) : 0,
 };

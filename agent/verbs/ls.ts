@@ -2,7 +2,7 @@
 import type { TreeLine } from "../report.ts";
 import type { ShelfRow } from "../seam.ts";
 import { inert } from "../names.ts";
-import { bytesText, moment } from "../term.ts";
+import { bytesText, moment, shortId } from "../term.ts";
 import type { Verb } from "../verb.ts";
 import { showTree } from "./contents.ts";
 
@@ -12,7 +12,7 @@ export const lsVerb: Verb<{ tree?: string }, { rows: ShelfRow[]; tree: TreeLine[
   about:
     "Without an argument: everything that was put, with id, size and label. With the id of a tree: its names.",
   examples: ["isconf ls", "isconf ls 3f2a…"],
-  args: { tree: { kind: "text", positional: true, about: "the id of a snapped tree" } },
+  args: { tree: { kind: "text", positional: true, is: "content", about: "the id of a snapped tree" } },
   kind: "reads",
   async run(call, args) {
     if (args.tree === undefined) return { rows: await call.host.shelf.list(), tree: [] };
@@ -25,7 +25,7 @@ export const lsVerb: Verb<{ tree?: string }, { rows: ShelfRow[]; tree: TreeLine[
     else {
       const isAnyPinned = r.rows.some(({ pinned }) => pinned);
       term.table(r.rows.map((b) => [
-        b.id.slice(0, 16),
+        shortId(b.id),
         b.kind === "tree" ? "tree" : bytesText(b.size),
         moment(b.addedMs),
         ...(isAnyPinned ? [b.pinned ? "pinned" : ""] : []),

@@ -2,7 +2,7 @@
 import type { NameLine } from "../naming.ts";
 import { Fault } from "../../mq/mod.ts";
 import { inert } from "../names.ts";
-import { bytesText, moment } from "../term.ts";
+import { bytesText, moment, shortId } from "../term.ts";
 import type { Verb } from "../verb.ts";
 
 export const nameVerb: Verb<{ name: string; what?: string; copies?: number; delete: boolean }, NameLine> = {
@@ -16,8 +16,8 @@ export const nameVerb: Verb<{ name: string; what?: string; copies?: number; dele
     "isconf name --delete images/base",
   ],
   args: {
-    name: { kind: "text", positional: true, required: true, about: "parts with / between them" },
-    what: { kind: "text", positional: true, about: "an id, or what isconf ls calls it" },
+    name: { kind: "text", positional: true, required: true, is: "name", about: "parts with / between them" },
+    what: { kind: "text", positional: true, is: "content", about: "an id, or what isconf ls calls it" },
     copies: { kind: "count", about: "how many hosts shall keep it; else 2" },
     delete: { kind: "flag", about: "withdraw the name" },
   },
@@ -33,7 +33,9 @@ export const nameVerb: Verb<{ name: string; what?: string; copies?: number; dele
     return call.acts.naming.setName(call, { name, what, ...(copies === undefined ? {} : { copies }) });
   },
   show(r, term) {
-    const is = r.id === "" ? "means nothing any more" : `is ${r.id} (${r.kind}, ${bytesText(r.size)})`;
+    const is = r.id === ""
+      ? "means nothing any more"
+      : `is ${shortId(r.id)} (${r.kind}, ${bytesText(r.size)})`;
     term.say(`${inert(r.name)} ${is}; version ${r.seq}`);
   },
 };
@@ -44,14 +46,14 @@ export const namesVerb: Verb<{ name?: string }, { names: NameLine[] }> = {
   about:
     "Without an argument: every name and what it means now. With a name: all versions of it that are kept. What several\npeople say differently stands side by side. What was said with a key that was revoked since means nothing until\nsomebody who may says it again.",
   examples: ["isconf names", "isconf names images/base"],
-  args: { name: { kind: "text", positional: true, about: "one name" } },
+  args: { name: { kind: "text", positional: true, is: "name", about: "one name" } },
   kind: "reads",
   run: (call, args) => ({ names: call.host.names.list(args.name) }),
   show(r, term) {
     if (r.names.length === 0) return term.say("nothing has a name yet");
     term.table(r.names.map((n) => [
       `${inert(n.name)}@${n.seq}`,
-      n.id === "" ? "withdrawn" : n.id.slice(0, 16),
+      n.id === "" ? "withdrawn" : shortId(n.id),
       n.id === "" ? "" : bytesText(n.size),
       n.kind,
       n.id === "" ? "" : `${n.copies} ${n.copies === 1 ? "copy" : "copies"}`,

@@ -25,9 +25,19 @@ export const policyVerb: Verb<PolicyArgs, PolicySaid> = {
     "isconf policy show",
   ],
   args: {
-    action: { kind: "text", positional: true, about: "check, why or show; nothing: show" },
-    words: { kind: "texts", positional: true, about: "a file to check; a verb, or a command, to ask about" },
-    as: { kind: "text", about: "as which user the command would run" },
+    action: {
+      kind: "text",
+      positional: true,
+      values: ["check", "why", "show"],
+      about: "check, why or show; nothing: show",
+    },
+    words: {
+      kind: "texts",
+      positional: true,
+      is: { check: "file", why: "verb" },
+      about: "a file to check; a verb, or a command, to ask about",
+    },
+    as: { kind: "text", is: "user", about: "as which user the command would run" },
     terminal: { kind: "flag", short: "t", about: "the command would have a terminal" },
     network: { kind: "flag", about: "the preview would have this host's network" },
     cwd: { kind: "text", hidden: true, about: "where you are" },

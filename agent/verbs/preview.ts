@@ -52,7 +52,13 @@ export const previewVerb: PreviewVerb = {
     "isconf --json preview exec --as www-data touch /srv/www/up",
   ],
   args: {
-    what: { kind: "text", positional: true, required: true, about: "exec, up or snap" },
+    what: {
+      kind: "text",
+      positional: true,
+      required: true,
+      values: ["exec", "up", "snap"],
+      about: "exec, up or snap",
+    },
     network: { kind: "flag", about: "with this host's network" },
     ...upArgs,
     ...snapArgs,

@@ -15,9 +15,26 @@ export const grantVerb: Verb<{ user: string; role: string; branch?: string }, Gr
     "isconf grant bob owner '*'",
   ],
   args: {
-    user: { kind: "text", positional: true, required: true, about: "a user of this host, or user@host" },
-    role: { kind: "text", positional: true, required: true, about: "which role" },
-    branch: { kind: "text", positional: true, about: "on which branch; else this host's; * is every one" },
+    user: {
+      kind: "text",
+      positional: true,
+      required: true,
+      is: "person",
+      about: "a user of this host, or user@host",
+    },
+    role: {
+      kind: "text",
+      positional: true,
+      required: true,
+      values: ["owner", "append", "enrol", "keeper", "secret", "release", "publish"],
+      about: "which role",
+    },
+    branch: {
+      kind: "text",
+      positional: true,
+      is: "branch",
+      about: "on which branch; else this host's; * is every one",
+    },
   },
   kind: "changes",
   run(call, args) {
@@ -38,6 +55,7 @@ export const revokeVerb: Verb<{ person: string; reason: string[] }, { name: stri
       kind: "text",
       positional: true,
       required: true,
+      is: "person",
       about: "user@host, as isconf log shows authors",
     },
     reason: { kind: "texts", positional: true, about: "why" },

@@ -16,6 +16,9 @@ interface RootArgs {
 
 type RootResult = RootsNow | Proposed | { said: string[]; seq: number };
 
+/** What the words after each action are. */
+const OF_ACTION = { sign: "file", submit: "file", grant: "person", revoke: "person" } as const;
+
 export const rootVerb: Verb<RootArgs, RootResult> = {
   name: "root",
   summary: "show the root keys; change them, and sign what only they can say",
@@ -33,11 +36,12 @@ export const rootVerb: Verb<RootArgs, RootResult> = {
     action: {
       kind: "text",
       positional: true,
+      values: ["list", "key", "add", "remove", "grant", "revoke", "sign", "submit"],
       about: "list, key, add, remove, grant, revoke, sign or submit; nothing: list",
     },
-    words: { kind: "texts", positional: true, about: "which keys, files or persons" },
+    words: { kind: "texts", positional: true, is: OF_ACTION, about: "which keys, files or persons" },
     threshold: { kind: "count", about: "how many have to sign from then on" },
-    key: { kind: "text", about: "sign: the file with the key's secret" },
+    key: { kind: "text", is: "file", about: "sign: the file with the key's secret" },
   },
   kind: "here",
   async run(call, { action = "list", words, threshold }) {
@@ -108,7 +112,13 @@ export const resolveVerb: Verb<{ branch: string; id?: string; yes: boolean }, Pl
     "isconf resolve main 3f2a99b07c11 --yes > fork.root",
   ],
   args: {
-    branch: { kind: "text", positional: true, required: true, about: "the branch that is frozen" },
+    branch: {
+      kind: "text",
+      positional: true,
+      required: true,
+      is: "branch",
+      about: "the branch that is frozen",
+    },
     id: { kind: "text", positional: true, about: "the beginning of the id of the entry that counts" },
     yes: { kind: "flag", about: "make the proposal" },
   },

@@ -15,6 +15,7 @@ export const snapVerb: Verb<{ path: string[]; delete: boolean }, { snapped: OpJs
       kind: "texts",
       positional: true,
       required: true,
+      is: "file",
       about: "absolute, or relative to where you are",
     },
     delete: {

@@ -4,21 +4,31 @@ import { KINDS } from "../../mq/mod.ts";
 import { inert } from "../names.ts";
 import type { HostLine } from "../status.ts";
 import { moment, type Term } from "../term.ts";
-import type { Verb } from "../verb.ts";
+import { detailedExitcode, SOMETHING, type Verb } from "../verb.ts";
 
 type Status = Awaited<ReturnType<typeof import("../status.ts")["status"]>>;
 
-export const statusVerb: Verb<Record<never, never>, Status> = {
+interface StatusArgs {
+  offline: boolean;
+  all: boolean;
+  detailedExitcode: boolean;
+}
+
+export const statusVerb: Verb<StatusArgs, Status> = {
   name: "status",
   summary: "how this host stands to its branch",
   about:
     "Domain, branch, how far it is and what stopped it, who holds the lock, what waits to be checked in, and the same\nof every host of the domain: what it says now, or what was last heard of it. What was proven of keys and keepers, and\nhow many keepers can be reached. Ends 223 when this host is stale: it has heard from no quorum for ten minutes.",
-  examples: ["isconf status", "isconf --json status"],
-  args: {},
+  examples: ["isconf status", "isconf status --all", "isconf --json status"],
+  args: {
+    offline: { kind: "flag", about: "what is known here, without asking other hosts" },
+    all: { kind: "flag", own: true, about: "every host, branch and owner, on however many lines" },
+    detailedExitcode,
+  },
   kind: "reads",
   lasts: true,
-  run: (call) => call.acts.status.status(call),
-  show(r, term) {
+  run: (call, { offline }) => call.acts.status.status(call, offline),
+  show(r, term, { all }) {
     const state = r.state === "current" ? term.paint("green", r.state) : term.paint("red", r.state);
     const rows: string[][] = [["host", inert(r.host)], [
       "domain",
@@ -43,12 +53,10 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
     if (r.diverged !== null) rows.push(["diverged", inert(r.diverged)]);
     if (r.fork !== null) rows.push(["forked", `at entry ${r.fork.seq}, seen ${moment(r.fork.foundMs)}`]);
     if (r.ahead !== null) rows.push(["restored", `${inert(r.ahead)}: isconf recover`]);
-    for (const proof of r.proofs.filter(({ open }) => open)) {
-      rows.push([
-        "proven",
-        term.paint("red", `${proof.text}, seen ${moment(proof.foundMs)}${whatNow(proof)}`),
-      ]);
-    }
+    const open = r.proofs.filter((proof) => proof.open).map((proof) =>
+      term.paint("red", `${proof.text}, seen ${moment(proof.foundMs)}${whatNow(proof)}`)
+    );
+    rows.push(...few("proven", open, all));
     const closed = r.proofs.filter(({ open }) => !open).length;
     if (closed > 0) rows.push(["proven", `${closed} more, acknowledged or of keys that were revoked`]);
     if (r.stale !== null) {
@@ -84,20 +92,69 @@ export const statusVerb: Verb<Record<never, never>, Status> = {
         `${r.keepers.map(inert).join(", ")}: ${reached < need ? term.paint("red", near) : near}`,
       ]);
     }
-    for (const b of r.branches) {
-      rows.push([
-        "branches",
-        `${inert(b.name)}, ${b.entries} entries${b.from === null ? "" : `, forked from ${inert(b.from)}`}`,
-      ]);
-    }
-    for (const o of r.owners) rows.push(["owner", inert(o)]);
-    term.table(rows);
+    const branches = r.branches.map((b) =>
+      `${inert(b.name)}, ${b.entries} entries${b.from === null ? "" : `, forked from ${inert(b.from)}`}`
+    );
+    rows.push(...few("branches", branches, all), ...few("owner", r.owners.map(inert), all));
+    const { rows: lines, columns } = all ? { rows: Infinity, columns: Infinity } : term.size();
+    term.table(rows, columns);
     if (r.hosts.length < 2) return;
     term.line("");
-    term.table(r.hosts.map((h) => hostRow(h, term)));
+    showHosts(r.hosts, term, { columns, lines: Math.max(LEAST, lines - rows.length - 2) });
   },
-  exit: (r) => r.stale === null ? 0 : KINDS.noQuorum.exit,
+  exit: (r, args) =>
+    r.stale !== null
+      ? KINDS.noQuorum.exit
+      : args.detailedExitcode && (r.state !== "current" || r.wip > 0 || r.differing.entries > 0)
+      ? SOMETHING
+      : 0,
 };
+
+/** How many lines of one kind there are at the most, unless all are wanted, and how many hosts at the least. */
+const MOST = 3;
+const LEAST = 3;
+
+/** Rows of one kind; of many the first, and how many more there are. */
+function few(what: string, texts: string[], all: boolean): string[][] {
+  const rows = texts.map((text) => [what, text]);
+  const more = rows.length - MOST + 1;
+  return all || rows.length <= MOST
+    ? rows
+    : [...rows.slice(0, MOST - 1), [what, `${more} more: isconf status --all`]];
+}
+
+/** States from bad to good. One that is not known here is worse than all. */
+const WORST = [
+  "forked",
+  "diverged",
+  "evicted",
+  "restored",
+  "failed",
+  "uncertain",
+  "restarting",
+  "behind",
+  "unknown",
+  "current",
+];
+
+/** Every host on a line, the worst ones first; where they are too many, how many there are of each state, and how to see all. */
+function showHosts(
+  hosts: readonly HostLine[],
+  term: Term,
+  { lines, columns }: { lines: number; columns: number },
+) {
+  const badness = (h: HostLine) => 2 * WORST.indexOf(h.state) + (h.why === "" ? 1 : 0);
+  const sorted = [...hosts].sort((a, b) => badness(a) - badness(b));
+  const isCut = hosts.length > lines;
+  const shown = isCut ? sorted.slice(0, lines - 1) : sorted;
+  if (isCut) {
+    const counts = Map.groupBy(sorted, ({ state }) => state);
+    const texts = [...counts].map(([state, of]) => `${of.length} ${inert(state)}`);
+    const more = hosts.length - shown.length;
+    term.table([[`${hosts.length} hosts: ${texts.join(", ")}; ${more} more: isconf status --all`]], columns);
+  }
+  term.table(shown.map((h) => hostRow(h, term)), columns);
+}
 
 /** What can be done about a proof. */
 function whatNow({ kind, name }: Status["proofs"][number]): string {
@@ -108,7 +165,7 @@ function whatNow({ kind, name }: Status["proofs"][number]): string {
 
 function hostRow(h: HostLine, term: Term): string[] {
   const known = h.state !== "unknown";
-  const state = h.state === "current" ? term.paint("green", h.state) : term.paint("red", h.state);
+  const state = term.paint(h.state === "current" ? "green" : "red", inert(h.state));
   return [
     inert(h.name),
     known ? inert(h.branch) : "-",

@@ -14,6 +14,7 @@ export const acknowledgeVerb: Verb<{ name: string }, { name: string; proofs: num
       kind: "text",
       positional: true,
       required: true,
+      is: "person",
       about: "user@host or a host, as isconf status shows",
     },
   },

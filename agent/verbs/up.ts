@@ -2,7 +2,7 @@
 import type { UpArgs, UpResult } from "../apply.ts";
 import { inert } from "../names.ts";
 import { moment } from "../term.ts";
-import type { Verb } from "../verb.ts";
+import { detailedExitcode, dryRun, SOMETHING, type Verb } from "../verb.ts";
 
 /** Of whom it is known that they have nothing newer, and as of when. */
 function askedText(r: UpResult, offline: boolean): string {
@@ -15,7 +15,7 @@ function askedText(r: UpResult, offline: boolean): string {
   return offline ? "nobody was asked for newer entries" : "nobody could be asked for newer entries";
 }
 
-export const upVerb: Verb<UpArgs & { rehearse: boolean }, UpResult> = {
+export const upVerb: Verb<UpArgs & { rehearse: boolean; detailedExitcode: boolean }, UpResult> = {
   name: "up",
   summary: "apply what this host lacks, in order",
   about:
@@ -29,16 +29,17 @@ export const upVerb: Verb<UpArgs & { rehearse: boolean }, UpResult> = {
   ],
   args: {
     reboot: { kind: "flag", short: "r", about: "restart this host where the journal says so" },
-    to: { kind: "count", about: "stop after this entry" },
+    to: { kind: "count", is: "seq", about: "stop after this entry" },
     step: { kind: "flag", about: "apply one entry only" },
-    dryRun: { kind: "flag", short: "n", about: "only say what would be applied" },
+    dryRun: dryRun("only say what would be applied"),
     rehearse: {
       kind: "flag",
       about: "replay everything in a preview first, and go on only if all of it goes through",
     },
     offline: { kind: "flag", about: "apply what is here, without asking other hosts for more" },
-    again: { kind: "count", about: "start this failed or uncertain entry once more" },
-    done: { kind: "count", about: "accept that this uncertain entry did finish" },
+    again: { kind: "count", is: "seq", about: "start this failed or uncertain entry once more" },
+    done: { kind: "count", is: "seq", about: "accept that this uncertain entry did finish" },
+    detailedExitcode,
   },
   kind: "changes",
   run: (call, args) =>
@@ -57,4 +58,5 @@ export const upVerb: Verb<UpArgs & { rehearse: boolean }, UpResult> = {
     const did = r.applied === 0 ? "nothing to do" : `applied ${r.applied}`;
     term.say(`${did}; at entry ${r.at} of ${r.branch}; ${asked}`);
   },
+  exit: (r, args) => args.detailedExitcode && (args.dryRun ? r.at < r.of : r.applied > 0) ? SOMETHING : 0,
 };

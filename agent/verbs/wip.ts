@@ -3,7 +3,7 @@ import { Fault } from "../../mq/mod.ts";
 import { inert } from "../names.ts";
 import type { WipLine } from "../report.ts";
 import { moment } from "../term.ts";
-import type { Verb } from "../verb.ts";
+import { detailedExitcode, SOMETHING, type Verb } from "../verb.ts";
 
 interface WipResult {
   branch: string;
@@ -14,16 +14,25 @@ interface WipResult {
   differs?: { path: string; what: string }[];
 }
 
-export const wipVerb: Verb<{ action?: string; number?: number; rebuild: boolean }, WipResult> = {
+export const wipVerb: Verb<
+  { action?: string; number?: number; rebuild: boolean; detailedExitcode: boolean },
+  WipResult
+> = {
   name: "wip",
   summary: "show what ci would check in; drop it; settle what is uncertain",
   about:
     "wip: shows the work. wip diff: what the snapped paths differ from it by now. wip drop: gives all of it up;\ncommands that ran cannot be taken back, so --rebuild must be said and this host is diverged until rebuilt.\nwip done N, wip again N: of a command whose end is not known, that it finished, or that it is to be repeated.",
   examples: ["isconf wip", "isconf wip drop --rebuild", "isconf wip done 3"],
   args: {
-    action: { kind: "text", positional: true, about: "diff, drop, done or again; nothing: show" },
-    number: { kind: "count", positional: true, about: "the piece of work" },
+    action: {
+      kind: "text",
+      positional: true,
+      values: ["diff", "drop", "done", "again"],
+      about: "diff, drop, done or again; nothing: show",
+    },
+    number: { kind: "count", positional: true, is: "work", about: "the piece of work" },
     rebuild: { kind: "flag", about: "this host will be rebuilt" },
+    detailedExitcode,
   },
   kind: "control",
   async run(call, args) {
@@ -68,4 +77,5 @@ export const wipVerb: Verb<{ action?: string; number?: number; rebuild: boolean 
     for (const d of r.differs ?? []) term.line(`${inert(d.path)}: ${inert(d.what)}`);
     if (r.differs?.length === 0) term.say("the disk agrees with the work");
   },
+  exit: (r, args) => args.detailedExitcode && (r.differs ?? r.items).length > 0 ? SOMETHING : 0,
 };
