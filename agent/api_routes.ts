@@ -35,6 +35,7 @@ export interface Route {
 /** What verbs need that do more than read, and those that only read and are not for tokens. */
 const VERB_ROLES: Readonly<Record<string, RouteRole>> = {
   up: "operate",
+  resolve: "operate", // a proposal, which counts for nothing before root keys have signed it
   gc: "operate",
   fsck: "operate",
   token: "enrol",
@@ -64,7 +65,6 @@ const VERB_ROLES: Readonly<Record<string, RouteRole>> = {
   rotate: "local",
   keeper: "local",
   root: "local",
-  resolve: "local",
   acknowledge: "local",
   recover: "local",
   // Passwords, and the agent itself.

@@ -54,7 +54,7 @@ test("each route times each role: a token opens what its role is for, and nothin
     "PUT /v1/blob",
   ]);
   assert.deepEqual(more("enrol"), ["POST /v1/approve", "POST /v1/token"]);
-  assert.deepEqual(more("operate"), ["POST /v1/fsck", "POST /v1/gc", "POST /v1/up"]);
+  assert.deepEqual(more("operate"), ["POST /v1/fsck", "POST /v1/gc", "POST /v1/resolve", "POST /v1/up"]);
 });
 
 test("nobody, who has no token, gets the two that say whether it works, and nothing more", async (t) => {
