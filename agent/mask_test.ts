@@ -150,6 +150,7 @@ async function shown(host: TestHost): Promise<string> {
       line,
       say: line,
       paint: (_: string, text: string) => text,
+      size: () => ({ rows: Infinity, columns: Infinity }),
       table: (t: string[][]) => line(t.flat().join(" ")),
     };
     verb(name).show?.(JSON.parse(out.at(-1)!) as never, term as never, args as never);
@@ -158,7 +159,10 @@ async function shown(host: TestHost): Promise<string> {
   await ask("log", { here: true });
   for (const { n } of host.agent.host.executions.newest(100)) await ask("show", { seq: n, here: true });
   for (let seq = 2; seq < 6; seq++) await ask("show", { seq });
-  out.push(fs.readFileSync(path.join(host.home.state, "commands.log"), "utf8"));
+  host.agent.host.events.look();
+  const { events } = host.agent.host.events.page("0", {}, 500);
+  assert.ok(events.length > 1);
+  out.push(JSON.stringify(events), fs.readFileSync(path.join(host.home.state, "commands.log"), "utf8"));
   return out.join("\n");
 }
 
