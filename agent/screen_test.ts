@@ -145,9 +145,9 @@ test("status of a thousand hosts is one screen: how many of each state, the wors
       assert.doesNotMatch(line, /[\x00-\x1f\x7f-\x9f\u202a-\u202e]/);
     }
     const blank = lines.indexOf("");
-    assert.equal(
-      lines[blank + 1]?.slice(0, 60),
-      "1000 hosts: 1 \\x1b[2Jmeltdown, 1 forked, 1 failed, 1 behind, 996 current".slice(0, 60),
+    assert.match(
+      lines[blank + 1]!,
+      /^1000 hosts, \d+ of them here \(isconf status --all\): 1 \\x1b\[2Jmeltdown, 1 for/,
     );
     assert.deepEqual(lines.slice(blank + 2, blank + 5).map((line) => line.split("  ")[0]), [
       "strange",
@@ -157,7 +157,6 @@ test("status of a thousand hosts is one screen: how many of each state, the wors
   }
   const few = shown(own(hosts));
   assert.ok(few.some((line) => line.startsWith("differs1")), "worse than what is just current");
-  assert.match(few.join("\n"), /\d+ more: isconf status --all|…/);
   const all = shown(own(hosts, { branches, owners }), true);
   assert.equal(all.filter((line) => /^(web|wide|forked1|behind1|strange|differs1)/.test(line)).length, 1000);
   assert.equal(all.filter((line) => /^(branches|owner) /.test(line)).length, 100);

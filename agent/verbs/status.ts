@@ -150,8 +150,8 @@ function showHosts(
   if (isCut) {
     const counts = Map.groupBy(sorted, ({ state }) => state);
     const texts = [...counts].map(([state, of]) => `${of.length} ${inert(state)}`);
-    const more = hosts.length - shown.length;
-    term.table([[`${hosts.length} hosts: ${texts.join(", ")}; ${more} more: isconf status --all`]], columns);
+    const here = `${hosts.length} hosts, ${shown.length} of them here (isconf status --all)`;
+    term.table([[`${here}: ${texts.join(", ")}`]], columns);
   }
   term.table(shown.map((h) => hostRow(h, term)), columns);
 }

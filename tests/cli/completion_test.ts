@@ -72,8 +72,8 @@ for (const [shell, { words, setup }] of Object.entries(SHELLS)) {
       ["READY> ", "type", keys[0]],
       ...LINES.map(([, line], i) => [`\n${line}`, "type", keys[i + 1] ?? "exit\n"]),
     ] as Step[];
-    const limited = ["timeout", "--foreground", "-s", "KILL", "40", ...words];
-    const o = { cwd: box.dir, env: env(box) };
+    const limited = ["timeout", "--foreground", "-s", "KILL", "100", ...words];
+    const o = { cwd: box.dir, env: env(box), timeoutMs: 120_000 };
     const { out } = await run("python3", atTerminal(steps, ...limited).slice(1), o);
     for (const [typed, line] of LINES) assert.ok(out.includes(`\n${line}`), `${typed}: ${out}`);
     assert.ok(!fs.existsSync(path.join(box.dir, "pwned")));
