@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { type Args, Problem, type Progress } from "./api.ts";
 import { progressLinesMax, workMs } from "./limits.ts";
 import { Facts, ProblemBox } from "./parts.tsx";
-import { Code, Output, Said } from "./text.tsx";
+import { Code, Moment, Output, Said } from "./text.tsx";
 import { useLive, useMay } from "./use.ts";
 
 /** What can be asked for. */
@@ -125,7 +125,9 @@ export function Confirmation(
       {step.at === "done" && <Outcome result={step.result} />}
       <div class="buttons">
         {step.at === "asked" && <button type="button" onClick={leave}>Do not</button>}
-        {step.at === "asked" && <button type="button" class="act" onClick={go}>{wanted.button}</button>}
+        {step.at === "asked" && (
+          <button type="button" class="act" onClick={go}>{wanted.button.replace("…", "")}</button>
+        )}
         {(step.at === "done" || step.at === "failed") && (
           <button
             type="button"
@@ -147,7 +149,9 @@ function Outcome({ result }: { result: unknown }): JSX.Element | null {
   if (result === null || typeof result !== "object") return null;
   const rows = Object.entries(result).map(([name, value]): [string, JSX.Element] => [
     name,
-    <Said text={typeof value === "string" ? value : JSON.stringify(value)} />,
+    typeof value === "number" && name.endsWith("Ms")
+      ? <Moment ms={value} />
+      : <Said text={typeof value === "string" ? value : JSON.stringify(value)} />,
   ]);
   return <Facts rows={rows} />;
 }

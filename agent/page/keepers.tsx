@@ -84,7 +84,7 @@ function Fork({ branch }: { branch: string }): JSX.Element {
         Two certified entries claim one place: the branch stands still on every host until the root keys have
         said which one counts. The proofs below name both.
       </p>
-      <label>
+      <label class="field">
         The id of the entry that counts begins with{" "}
         <input
           value={id}

@@ -22,6 +22,9 @@ interface Dot extends Place {
   line: HostLine | undefined;
 }
 
+/** So that three hosts are not drawn as if seen through a lens. */
+const EDGE_LEAST = 240;
+
 interface Drawn {
   dots: Dot[];
   radius: number;
@@ -92,7 +95,7 @@ function MapOf({ drawn: { dots, radius, dot } }: { drawn: Drawn }): JSX.Element 
   const chosen = dots[here];
   const withNames = dots.length <= 24;
   const withLines = dots.length <= 150; // more of them are a grey disc
-  const edge = radius + dot + (withNames ? 34 : 8);
+  const edge = Math.max(EDGE_LEAST, radius + dot + (withNames ? 34 : 8));
   const go = (to: number) => {
     const next = (to + dots.length) % dots.length;
     setAt(next);

@@ -85,10 +85,10 @@ export class Opened {
     await this.page.getByRole("heading", { level: 1, name: heading }).waitFor();
   }
 
-  /** Leaves a picture. */
+  /** Leaves a picture of what is seen without scrolling: a page of a thousand hosts is long. */
   async picture(name: string): Promise<void> {
     fs.mkdirSync(SCREENSHOTS, { recursive: true });
-    await this.page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`), fullPage: true });
+    await this.page.screenshot({ path: path.join(SCREENSHOTS, `${name}.png`) });
   }
 
   /** Has axe look at the page as it is: nothing serious or critical may be found. */

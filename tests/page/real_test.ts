@@ -121,7 +121,7 @@ test(
       const dialog = page.getByRole("dialog");
       await dialog.getByText(`{"host":"${waiting[0].fingerprint}","replace":false}`).waitFor();
       await opened.picture("real-approve");
-      await dialog.getByRole("button", { name: "Approve…" }).click();
+      await dialog.getByRole("button", { name: "Approve" }).click();
       await dialog.getByText("Done.").waitFor();
       assert.equal((await joining.done).status, 0);
       await dialog.getByRole("button", { name: "Close" }).click();
@@ -135,7 +135,7 @@ test(
       const other = await open(browser, await pageOf(c, "operate"));
       await other.view("live", "Replay and events");
       await other.page.getByRole("button", { name: "Apply 2 entries…" }).click();
-      await other.page.getByRole("dialog").getByRole("button", { name: "Apply 2 entries…" }).click();
+      await other.page.getByRole("dialog").getByRole("button", { name: "Apply 2 entries" }).click();
       await other.page.getByRole("dialog").getByText("Done.").waitFor({ timeout: 30_000 });
       await other.picture("real-up");
       await other.page.getByRole("button", { name: "Close" }).click();

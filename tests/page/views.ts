@@ -16,7 +16,7 @@ export const VIEWS: [address: string, heading: string][] = [
 ];
 
 /** In none of these is anything wider than the window. */
-const WIDTHS = [320, 480, 768, 1024, 1280, 1600];
+const WIDTHS = [320, 768, 1024, 1600];
 
 /** Waits until no answer is awaited any more. */
 export async function settled({ page }: Opened): Promise<void> {
@@ -41,16 +41,16 @@ export async function walk(
   width: number,
   visit: (opened: Opened, address: string) => Promise<void> = async () => {},
 ): Promise<void> {
-  const opened = await open(browser, place, { scheme, width, height: 900 });
+  const opened = await open(browser, place, { scheme, width, height: 1200 });
   for (const [address, heading] of VIEWS) {
     await opened.view(address, heading);
     await settled(opened);
     await visit(opened, address);
-    for (const other of WIDTHS) {
-      await opened.page.setViewportSize({ width: other, height: 900 });
+    for (const other of scheme === "light" ? WIDTHS : [width]) {
+      await opened.page.setViewportSize({ width: other, height: 1200 });
       await needNarrow(opened, `${address}, ${other} px`);
     }
-    await opened.page.setViewportSize({ width, height: 900 });
+    await opened.page.setViewportSize({ width, height: 1200 });
     await opened.needAccessible(`${address}, ${scheme}`);
     await opened.picture(`${name}-${address}-${scheme}-${width}`);
   }
