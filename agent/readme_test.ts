@@ -50,8 +50,8 @@ test("frame types, requests and kinds are those of the code", () => {
 });
 
 test("every name in backticks exists in the code, the routes or the tables", () => {
-  const code = readdirSync(here, { recursive: true }).map(String).filter((f) => f.endsWith(".ts")).map((f) =>
-    readFileSync(new URL(f, here), "utf8")
+  const code = readdirSync(here, { recursive: true }).map(String).filter((f) => /\.tsx?$/.test(f)).map((f) =>
+    `${f}\n${readFileSync(new URL(f, here), "utf8")}`
   ).join("\n");
   const names = [...readFileSync(readme, "utf8").matchAll(/`([^`\n]+)`/g)].map((m) => m[1] as string);
   for (const name of names) {

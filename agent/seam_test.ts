@@ -121,7 +121,7 @@ test("requests that the table does not have, and arguments of the wrong form, ar
   }
   assert.deepEqual(await ask("put", [bytes]), [id]);
   assert.deepEqual([...NET_REQUESTS].sort(), Object.keys(net.answers).sort());
-  assert.equal(ROOT_REQUESTS.length, 6);
+  assert.equal(ROOT_REQUESTS.length, 9);
   root.end();
   await ended;
   await net.close();
