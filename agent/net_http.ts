@@ -1,5 +1,6 @@
 // Net HTTP: the API and the page over TCP, for programs and browsers on this machine: what is wrong with a request before anybody looks at what it
 // asks, the page's files, contents from the store, and everything else passed on to root with the token that came. It decides nothing by itself.
+import * as fs from "node:fs";
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Cbor, type Clock, Fault } from "../mq/mod.ts";
@@ -136,7 +137,7 @@ export class NetHttp {
       insecureHTTPParser: false,
       requireHostHeader: false, // what is wrong with it is said below
     });
-    server.maxConnections = httpConnectionsMax;
+    server.maxConnections = Math.min(httpConnectionsMax, Math.floor(filesMax() / 4));
     server.timeout = httpIdleMs;
     server.on("request", (req, res) => void this.#serve(req, res));
     server.on("clientError", (_e, socket) => socket.destroy());
@@ -279,6 +280,12 @@ export class NetHttp {
     this.#isClosed = true;
     await this.#shut();
   }
+}
+
+/** Files that this process may have open: other hosts and contents need theirs, too (getrlimit(2), by way of /proc). */
+function filesMax(): number {
+  const [, soft] = /^Max open files +([0-9]+)/m.exec(fs.readFileSync("/proc/self/limits", "utf8")) ?? [];
+  return soft === undefined ? Infinity : Number(soft); // "unlimited"
 }
 
 /** A request as root reads it. */

@@ -31,7 +31,21 @@ test(
     )
       .replaceAll("/tmp/isconf-api-example", path.join(box.dir, "example"));
     const env = { ISCONF_HOME: box.home, HOME: box.dir, PATH: `${bin}:${process.env.PATH}` };
-    const { status, out, err } = await run("bash", ["-euo", "pipefail", "-x", "-c", script], {
+    // The README's own lines, too, where they ask the same socket.
+    const readme = fs.readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+    const lines = [...readme.matchAll(/^curl --unix-socket \/run\/isconf\/0\.sock .*$/gm)].map(([line]) =>
+      line
+    );
+    assert.ok(lines.length >= 3, lines.join("\n"));
+    fs.writeFileSync(path.join(box.dir, "disk.img"), "an image\n");
+    const more = lines.join("\n").replaceAll("/run/isconf/0.sock", box.socket);
+    const { status, out, err } = await run("bash", [
+      "-euo",
+      "pipefail",
+      "-x",
+      "-c",
+      `${script}\ncd "$HOME"\n${more}`,
+    ], {
       env,
       timeoutMs: 120_000,
     });

@@ -15,11 +15,17 @@ interface Place {
   token: string;
 }
 
-async function makePlace(t: Parameters<typeof makeBox>[0], roles: string[] = [], more = ""): Promise<Place> {
+async function makePlace(
+  t: Parameters<typeof makeBox>[0],
+  roles: string[] = [],
+  more = "",
+  wrap: string[] = [],
+): Promise<Place> {
   const box = makeBox(t);
   const port = await freePort();
   box.conf(`http = 127.0.0.1:${port}\nlisten = none\n${more}`);
-  await box.begin();
+  await box.start(wrap);
+  await box.ok(["init", "--host", "hosta"]);
   const token = (await box.ok(["token", "api", ...roles.flatMap((role) => ["--role", role])])).trim();
   return { box, port, token };
 }
@@ -272,8 +278,8 @@ test("a request that could be read in two ways, is too long, or is no HTTP at al
   assert.equal((await get(place, "/v1/status")).status, 200);
 });
 
-test("slow heads, slow bodies and slow readers by the hundred: the command line and the socket go on", async (t) => {
-  const place = await makePlace(t, ["publish"]);
+test("slow heads, slow bodies and slow readers by the hundred, also where few files may be open: the command line and the socket go on", async (t) => {
+  const place = await makePlace(t, ["publish"], "", ["prlimit", "--nofile=256:256"]);
   const { box, port, token } = place;
   const big = randomBytes(8 * 1024 * 1024);
   await fetch(`http://127.0.0.1:${port}/v1/blob?label=big`, {
@@ -299,6 +305,11 @@ test("slow heads, slow bodies and slow readers by the hundred: the command line 
   for (let i = 0; i < 5; i++) {
     assert.match(await box.ok(["status"]), /hosta/);
     assert.equal((await box.http("GET", "/v1/log")).status, 200);
+    assert.match(
+      await box.ok(["put", "--label", `l${i}`, "-"], { stdin: `x${i}` }),
+      /^[0-9a-f]{64}/,
+      "contents go on",
+    );
   }
   for (const socket of sockets) socket.destroy();
   await until("TCP answers again", async () => {
