@@ -57,6 +57,7 @@ const env = (box: Box) => ({
   PATH: `${box.dir}:/usr/sbin:/usr/bin:/sbin:/bin`,
   HOME: box.dir,
   TERM: "dumb",
+  PS1: "START> ",
 });
 
 for (const [shell, { words, setup }] of Object.entries(SHELLS)) {
@@ -67,7 +68,7 @@ for (const [shell, { words, setup }] of Object.entries(SHELLS)) {
     // What stands on the line after the tabulator is put into quotes and printed; nothing on it is run.
     const keys = LINES.map(([typed]) => `${typed}\t\x01echo "\x05"\n`);
     const steps = [
-      ["", "type", `${setup}\n`],
+      ["START> ", "type", `${setup}\n`], // what is typed before a shell reads is lost
       ["READY> ", "type", "isconf cat '$(touch\t\t\x03"],
       ["READY> ", "type", keys[0]],
       ...LINES.map(([, line], i) => [`\n${line}`, "type", keys[i + 1] ?? "exit\n"]),
