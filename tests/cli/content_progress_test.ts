@@ -98,7 +98,7 @@ test(
 
     await box.stop();
     await box.start();
-    const reader = "(sleep 2; head -c 2000000 >/dev/null; sleep 0.5)";
+    const reader = "(sleep 5; head -c 2000000 >/dev/null; sleep 0.5)";
     const left = await shown(box, `'${ISCONF}' cat zeros | ${reader}`);
     assert.match(left, /\r\x1b\[K$/);
 

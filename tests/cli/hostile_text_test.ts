@@ -223,7 +223,7 @@ test(
     await full(box);
     const shown = async (words: string[], more: Record<string, string>) => {
       const command = `'${ISCONF}' ${words.join(" ")}`;
-      const env = { ISCONF_HOME: box.home, TERM: "xterm-256color", ...more };
+      const env = { ISCONF_HOME: box.home, TERM: "xterm-256color", ISCONF_PAGER: "cat", ...more }; // a pager speaks to the terminal for itself
       return (await run("script", ["-qec", command, "/dev/null"], { env })).out.replaceAll("\r\n", "\n");
     };
     const both = [...READS, ["show", "99"], ["nonsense"], ["help"], ["help", "exec"]];
