@@ -69,7 +69,7 @@ for (const [shell, { words, setup }] of Object.entries(SHELLS)) {
     const keys = LINES.map(([typed]) => `${typed}\t\x01echo "\x05"\n`);
     const steps = [
       ["START> ", "type", `${setup}\n`], // what is typed before a shell reads is lost
-      ["READY> ", "type", "isconf cat '$(touch\t\t\x03"],
+      ["READY> ", "type", "isconf cat '$(touch\t\t\x15\n"],
       ["READY> ", "type", keys[0]],
       ...LINES.map(([, line], i) => [`\n${line}`, "type", keys[i + 1] ?? "exit\n"]),
     ] as Step[];
