@@ -4,14 +4,14 @@ import { type Context, Hono } from "hono";
 import { Fault } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
 import { addBlobRoutes, type BlobPlace } from "./api_blob.ts";
-import { answerBytes, bodyOf, type CallOf, type Env, rawPath } from "./api_body.ts";
+import { answerBytes, bodyOf, bytesWithin, type CallOf, type Env, rawPath } from "./api_body.ts";
 import { addEventRoute } from "./api_events.ts";
 import { addHealthRoutes, Requests } from "./api_health.ts";
 import { openapi } from "./api_openapi.ts";
 import { problem } from "./api_problem.ts";
 import { opens, type Route, routeOf, ROUTES } from "./api_routes.ts";
 import { addSecretRoutes } from "./api_secret.ts";
-import { answerVerb, HeadMoved, type Moments, onBranch } from "./api_verbs.ts";
+import { answerVerb, type Moments, onBranch } from "./api_verbs.ts";
 import { BlobMemory } from "./blob_memory.ts";
 import { CONTENT_MAY, type ContentMay } from "./content.ts";
 import { actOf } from "./confirmations.ts";
@@ -46,10 +46,15 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
   };
   app.use(async (c, next) => {
     const begun = host.clock.now();
-    const route = admit(host, c.env.actor, askedIn(c));
-    if (route === undefined) return c.notFound();
+    await next(); // what is refused is an answer, too
+    const { path } = routeOf(c.req.method, c.req.path) ?? {};
+    if (path !== undefined) {
+      requests.note(c.req.method, path, c.res.status, (host.clock.now() - begun) / 1000);
+    }
+  });
+  app.use(async (c, next) => {
+    if (admit(host, c.env.actor, askedIn(c)) === undefined) return c.notFound();
     await next();
-    requests.note(c.req.method, route.path, c.res.status, (host.clock.now() - begun) / 1000);
   });
   addBlobRoutes(app, blobsOf(host));
   addSecretRoutes(app, host, callOf);
@@ -101,7 +106,7 @@ export function makeApi(host: Host, acts: Acts): Hono<Env> {
   );
   app.onError((e, c) => {
     if (!(e instanceof Fault)) host.log(`unexpected in ${c.req.path}: ${inert(String(e.stack ?? e))}`);
-    return problem(c, Fault.from("api", e), e instanceof HeadMoved ? 412 : undefined);
+    return problem(c, Fault.from("api", e));
   });
   return app;
 }
@@ -201,16 +206,10 @@ function readQuestion(
 async function jsonBody(c: Context, op: string): Promise<Record<string, unknown>> {
   const type = c.req.header("content-type") ?? "";
   if (!/^application\/json(;.*)?$/i.test(type)) throw usage(op, "the body must be application/json");
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of bodyOf(c)) {
-    bytes += chunk.length;
-    if (bytes <= requestBytesMax) chunks.push(chunk);
-    else if (bytes > 4 * requestBytesMax) break; // read on for a while: who is cut off while sending misses the answer
-  }
-  if (bytes > requestBytesMax) throw usage(op, `the body is longer than ${requestBytesMax} bytes`);
+  const body = await bytesWithin(bodyOf(c), requestBytesMax);
+  if (body === undefined) throw usage(op, `the body is longer than ${requestBytesMax} bytes`);
   try {
-    return bytes === 0 ? {} : readJson(Buffer.concat(chunks)) as Record<string, unknown>;
+    return body.length === 0 ? {} : readJson(body) as Record<string, unknown>;
   } catch {
     throw usage(op, "the body is not JSON, or has a name twice"); // what the parser says of it helps nobody
   }

@@ -1,5 +1,6 @@
 // API answers: what was answered to a request with a key is answered again to the same request with that key, so that whoever lost the
 // answer may ask once more (Idempotency-Key, draft-ietf-httpapi-idempotency-key-header). Kept for a day. Not what is run.
+import type { Tx } from "../fs/mod.ts";
 import { bytesEqual, Fault, sha256 } from "../mq/mod.ts";
 import type { Call } from "./host.ts";
 import { answerBytesMax, answerKeptMs, answerKeyMax, answersPerUidMax } from "./limits_api.ts";
@@ -10,7 +11,7 @@ interface Row {
   body: Uint8Array | null;
 }
 
-/** Nothing has begun when it ends with one of these: the same may be asked with the same key. */
+/** Nothing was done when it ends with one of these, even where it had begun: the same may be asked with the same key. */
 const BEFORE: readonly string[] = ["usage", "denied", "unconfirmed"];
 const OK = 200;
 
@@ -18,7 +19,8 @@ const OK = 200;
 const running = new WeakMap<object, Set<string>>();
 
 /**
- * Runs `work`, or returns, or throws, what it came to when it was asked for with this key before.
+ * Runs `work`, which says when it begins, or returns, or throws, what it came to when it was asked for with this key before. What has not
+ * begun took no key.
  * @throws {Fault} usage, for what is no key, or for a key that another request had; refused, while it runs; uncertain, when it was
  * begun and its end is not known
  */
@@ -26,7 +28,7 @@ export async function onceFor(
   { host, actor }: Call,
   header: string,
   asked: [verb: string, args: unknown],
-  work: () => Promise<unknown>,
+  work: (begins: () => void) => Promise<unknown>,
 ): Promise<{ result: unknown; isReplayed: boolean }> {
   const [op] = asked, { db, clock } = host, { uid } = actor;
   const key = /^"(.*)"$/.exec(header)?.[1] ?? header;
@@ -53,22 +55,30 @@ export async function onceFor(
   });
   if (before !== undefined) return again(op, before, request, now.has(name));
   now.add(name);
-  /** What it came to, durably; what is too long to be kept is not repeated, and not said again either. */
+  let isBegun = false;
+  /** What cannot be kept is not known to whoever asks again. */
+  const note = (write: (tx: Tx) => void) => {
+    try {
+      db.write(write);
+    } catch (e) {
+      host.log(`the answer to ${op} could not be kept: ${Fault.from(op, e).message}`);
+    }
+  };
+  /** What it came to, durably; what is too long is not said again. */
   const keep = (status: number, value: unknown) => {
     const body = new TextEncoder().encode(JSON.stringify(value));
     const kept = body.length <= answerBytesMax ? body : null;
     const sql = "UPDATE answer SET status = ?, body = ? WHERE uid = ? AND key = ?";
-    db.write((tx) => tx.run(sql, status, kept, uid, key));
+    note((tx) => tx.run(sql, status, kept, uid, key));
   };
   try {
-    const result = await work();
+    const result = await work(() => isBegun = true);
     keep(OK, result);
     return { result, isReplayed: false };
   } catch (e) {
     const fault = Fault.from(op, e);
-    if (BEFORE.includes(fault.kind)) {
-      db.write((tx) => tx.run("DELETE FROM answer WHERE uid = ? AND key = ?", uid, key));
-    } else keep(fault.http, fault);
+    if (isBegun && !BEFORE.includes(fault.kind)) keep(fault.http, fault);
+    else note((tx) => tx.run("DELETE FROM answer WHERE uid = ? AND key = ?", uid, key));
     throw e;
   } finally {
     now.delete(name);

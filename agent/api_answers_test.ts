@@ -1,6 +1,7 @@
 // api_answers: a request with a key is done once, whatever became of its answer.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Fault } from "../mq/mod.ts";
 import { faultOf, makeFirstHost, run } from "../tests/world.ts";
 import { onceFor } from "./api_answers.ts";
 import { sender } from "./api_fixture.ts";
@@ -62,6 +63,41 @@ test("a request whose agent was killed in its middle is uncertain, and is not do
   host.agent.host.db.write((tx) => tx.run("UPDATE answer SET status = NULL, body = NULL WHERE uid = 0")); // as the kill leaves it
   const fault = await faultOf(() => onceFor(call, "k", ["up", {}], slow));
   assert.deepEqual([fault.kind, done], ["uncertain", 1]);
+});
+
+test("what has not begun took no key, whatever kept it; what was done and could not be noted is uncertain, not refused", async (t) => {
+  const host = await makeFirstHost(t);
+  const send = sender(host);
+  const lock = (match: string) => {
+    const headers = { ...JSON_TYPE, "idempotency-key": "k", "if-match": match };
+    return send("POST", "/v1/lock", headers, bytes({ message: ["x"] }));
+  };
+  assert.equal((await lock(`"${"0".repeat(64)}"`)).status, 412);
+  assert.equal((await lock("*")).status, 200, "it had not begun");
+  const gone = new Fault("up", "gone", "the caller went away before its turn", { hint: "isconf up again" });
+  const call = host.call();
+  await faultOf(() => onceFor(call, "g", ["up", {}], () => Promise.reject(gone)));
+  assert.equal((await onceFor(call, "g", ["up", {}], () => Promise.resolve("done"))).result, "done");
+  const begun = (begins: () => void) => {
+    begins();
+    return Promise.reject(gone);
+  };
+  await faultOf(() => onceFor(call, "b", ["up", {}], begun));
+  assert.equal((await faultOf(() => onceFor(call, "b", ["up", {}], () => Promise.resolve(1)))).kind, "gone");
+
+  const { db } = host.agent.host;
+  const full = async (begins: () => void) => {
+    begins();
+    const { page_count: pages } = db.read((r) => r.get<{ page_count: number }>("PRAGMA page_count"))!;
+    db.write((tx) => tx.all(`PRAGMA max_page_count = ${pages}`));
+    return await Promise.resolve("x".repeat(500_000));
+  };
+  assert.equal(String((await onceFor(call, "f", ["up", {}], full)).result).length, 500_000, "it was done");
+  db.write((tx) => tx.all("PRAGMA max_page_count = 1000000"));
+  assert.match(host.logged.join("\n"), /the answer to up could not be kept/);
+  let again = 0;
+  const fault = await faultOf(() => onceFor(call, "f", ["up", {}], () => Promise.resolve(again++)));
+  assert.deepEqual([fault.kind, again], ["uncertain", 0]);
 });
 
 test("of one uid so many answers are kept, the newest", async (t) => {

@@ -45,6 +45,21 @@ export async function* bodyOf(c: Context): AsyncIterable<Uint8Array> {
   }
 }
 
+/** All of a source, or undefined when it is longer than `max`. */
+export async function bytesWithin(
+  source: AsyncIterable<Uint8Array>,
+  max: number,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of source) {
+    bytes += chunk.length;
+    if (bytes <= max) chunks.push(chunk);
+    else if (bytes > 4 * max) break; // read on for a while: who is cut off while sending misses the answer
+  }
+  return bytes > max ? undefined : Buffer.concat(chunks);
+}
+
 /**
  * Answers with a source of bytes. Its first piece is read before, so that what fails at once is answered as a fault; what
  * fails later ends the connection, so that nobody takes the part for the whole. Nothing is read that nobody takes.
@@ -87,7 +102,8 @@ export function answerWhole(
   return RESPONSE_ALREADY_SENT;
 }
 
-async function pour(
+/** Writes all of a source, whose first piece is read already, to where it goes; it ends when nobody is there to take it. */
+export async function pour(
   from: AsyncIterator<Uint8Array>,
   first: IteratorResult<Uint8Array>,
   out: http.ServerResponse,

@@ -3,28 +3,15 @@
 import type { Hono } from "hono";
 import { type Cbor, Fault } from "../mq/mod.ts";
 import { admit } from "./api.ts";
-import type { Env } from "./api_body.ts";
+import { type Env, rawPath } from "./api_body.ts";
 import { PROBLEM, problemOf } from "./api_problem.ts";
 import type { Actor, Host } from "./host.ts";
 import { requestBytesMax } from "./limits.ts";
 import { httpAnswerBytesMax, httpTargetBytesMax } from "./limits_api.ts";
 import type { Remote } from "./mesh.ts";
 import { isPlainText } from "./names.ts";
-import { malformed } from "./seam.ts";
+import { HTTP_HEADERS, HTTP_METHODS, malformed } from "./seam.ts";
 import { nameIn } from "./upkeep.ts";
-
-/** Headers that mean something to the app. There are no others. */
-export const REMOTE_HEADERS = [
-  "accept",
-  "content-type",
-  "idempotency-key",
-  "if-match",
-  "if-none-match",
-  "isconf-confirmed",
-  "last-event-id",
-] as const;
-
-const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"];
 
 /** What net passes on: the token or null, and the request; the target is path and query. */
 export type RemoteRequest = [
@@ -39,55 +26,40 @@ export type RemoteRequest = [
 const NOBODY: Actor = { uid: -1, name: "" };
 
 /** Root's answers to what comes over TCP. */
-export function remoteAnswers(
-  app: Hono<Env>,
-  host: Host,
-): Remote {
-  const actorOf = (token: string | null): Actor => {
+export function remoteAnswers(app: Hono<Env>, host: Host): Remote {
+  /** Who comes with this token, or what is answered to who shows none that is one. */
+  const actorOf = (token: string | null): Actor | Cbor[] => {
     if (token === null) return NOBODY;
-    const { id, uid, name, roles } = host.tokens.bearer(token);
-    return { uid, name, token: { id, roles } };
+    try {
+      const { id, uid, name, roles } = host.tokens.bearer(token);
+      return { uid, name, token: { id, roles } };
+    } catch (e) {
+      const fault = Fault.from("api", e);
+      const status = fault.kind === "denied" ? 401 : fault.kind === "refused" ? 429 : fault.http;
+      const body = new TextEncoder().encode(JSON.stringify(problemOf(fault, status)));
+      return [status, [["content-type", PROBLEM]], body];
+    }
   };
   return {
     http: async (v) => {
       const [token, method, target, headers, body] = readRemote(v);
-      let actor: Actor;
-      try {
-        actor = actorOf(token);
-      } catch (e) {
-        const fault = Fault.from("api", e);
-        const status = fault.kind === "denied" ? 401 : 429;
-        return [
-          status,
-          [["content-type", PROBLEM]],
-          new TextEncoder().encode(JSON.stringify(problemOf(fault, status))),
-        ];
-      }
-      const init = {
-        method,
-        headers,
-        ...(method !== "GET" && method !== "HEAD" && { body: body as Uint8Array<ArrayBuffer> }),
-      };
+      const actor = actorOf(token);
+      if (Array.isArray(actor)) return actor;
+      const isRead = method === "GET" || method === "HEAD";
+      const init = { method, headers, ...(!isRead && { body: body as Uint8Array<ArrayBuffer> }) };
       host.web.given();
       const answer = await app.fetch(new Request(`http://isconf${target}`, init), { actor });
-      return [
-        answer.status,
-        [...answer.headers].map(([name, value]) => [name, value]),
-        await bounded(answer),
-      ];
+      const said = [...answer.headers].map(([name, value]) => [name, value]);
+      return [answer.status, said, await bounded(answer)];
     },
     admit: (v) => {
       const [token, method, target, headers] = readRemote(v);
-      let actor: Actor;
-      try {
-        actor = actorOf(token);
-      } catch (e) {
-        if (e instanceof Fault && e.kind === "denied") return Promise.resolve(null);
-        throw e;
-      }
-      const { pathname: path, searchParams } = new URL(`http://isconf${target}`);
+      const actor = actorOf(token);
+      if (Array.isArray(actor)) return Promise.resolve(actor);
+      const request = new Request(`http://isconf${target}`);
+      const query = Object.fromEntries(new URL(request.url).searchParams);
       const confirmed = headers.find(([name]) => name === "isconf-confirmed")?.[1];
-      const route = admit(host, actor, { method, path, query: Object.fromEntries(searchParams), confirmed });
+      const route = admit(host, actor, { method, path: rawPath(request), query, confirmed });
       if (route === undefined || !/^(get|put)$/.test(route.verb)) throw malformed();
       host.web.given();
       return Promise.resolve(actor.uid);
@@ -106,13 +78,13 @@ function readRemote(v: Cbor): RemoteRequest {
   const [token, method, target, headers, body] = Array.isArray(v) && v.length === 5 ? v : [];
   const isText = (x: unknown): x is string => typeof x === "string" && isPlainText(x);
   const isHead = (pair: unknown) =>
-    Array.isArray(pair) && pair.length === 2 && REMOTE_HEADERS.some((name) => name === pair[0]) &&
+    Array.isArray(pair) && pair.length === 2 && HTTP_HEADERS.some((name) => name === pair[0]) &&
     isText(pair[1]) &&
     /^[\x20-\x7e]*$/.test(pair[1]);
-  const isSound = (token === null || isText(token)) && isText(method) && METHODS.includes(method) &&
+  const isSound = (token === null || isText(token)) && isText(method) && HTTP_METHODS.includes(method) &&
     isText(target) &&
     /^\/[\x21-\x7e]*$/.test(target) && !target.startsWith("//") && target.length <= httpTargetBytesMax &&
-    Array.isArray(headers) && headers.length <= REMOTE_HEADERS.length && headers.every(isHead) &&
+    Array.isArray(headers) && headers.length <= HTTP_HEADERS.length && headers.every(isHead) &&
     body instanceof Uint8Array && body.length <= requestBytesMax;
   if (!isSound) throw malformed();
   return [token, method, target, headers, body] as RemoteRequest;

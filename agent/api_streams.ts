@@ -12,9 +12,12 @@ export const SSE = "text/event-stream";
 
 /** The first of these types that Accept names; undefined: none of them. */
 export function wants(c: Context, ...types: string[]): string | undefined {
-  const named = (c.req.header("accept") ?? "").split(",").map((part) =>
-    part.split(";")[0]!.trim().toLowerCase()
-  );
+  return wantedOf(c.req.header("accept"), ...types);
+}
+
+/** The same, of what Accept says. */
+export function wantedOf(accept = "", ...types: string[]): string | undefined {
+  const named = accept.split(",").map((part) => part.split(";")[0]!.trim().toLowerCase());
   return types.find((type) => named.includes(type));
 }
 

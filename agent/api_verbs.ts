@@ -5,6 +5,7 @@ import { Fault, sha256, toHex } from "../mq/mod.ts";
 import { onceFor } from "./api_answers.ts";
 import type { CallOf, Env } from "./api_body.ts";
 import { wanted } from "./api_conditions.ts";
+import { HeadMoved } from "./api_problem.ts";
 import { LASTS, NDJSON, SSE, sseEvent, wants } from "./api_streams.ts";
 import { actOf } from "./confirmations.ts";
 import type { Call, Host, Progress } from "./host.ts";
@@ -18,9 +19,6 @@ import { checkArgs, type Verb } from "./verb.ts";
 /** The header of an answer that was given before, to a request with the same key. */
 const REPLAYED = "idempotency-replayed";
 
-/** What If-Match asks for is not so. */
-export class HeadMoved extends Fault {}
-
 /** Runs one verb and answers with JSON, or, when asked for it, with a stream: progress, then result or fault. */
 export async function answerVerb(
   c: Context<Env>,
@@ -33,7 +31,8 @@ export async function answerVerb(
   const key = c.req.method === "POST" && verb.kind !== "reads" ? c.req.header("idempotency-key") : undefined;
   const run = async (emit?: Call["emit"], hasGone?: () => boolean) => {
     const call = callOf(c, emit);
-    const work = async () => await runVerb(call, verb, args, hasGone) ?? null;
+    const work = async (begins?: () => void) =>
+      await runVerb({ ...call, ...(begins && { begins }) }, verb, args, hasGone) ?? null;
     return key === undefined
       ? { result: await work(), isReplayed: false }
       : await onceFor(call, key, [verb.name, args], work);
@@ -117,7 +116,10 @@ export async function runVerb(
   const run = async () => {
     if (verb.kind === "changes") rule = needPermission(call, verb, args, true); // the policy may have changed while it waited
     if (call.head !== undefined && verb.kind !== "reads") needHead(call, verb.name);
-    if (!hasGone()) return await verb.run?.({ ...call, hasGone, rule }, args);
+    if (!hasGone()) {
+      call.begins?.();
+      return await verb.run?.({ ...call, hasGone, rule }, args);
+    }
     throw new Fault(verb.name, "gone", "the caller went away before its turn", {
       hint: `isconf ${verb.name} again`,
     });

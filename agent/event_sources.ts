@@ -62,7 +62,7 @@ function applied(host: Host, marks: Marks): NewEvent[] {
   if (last === undefined) return [];
   const mark = marks.get("applied")?.split("/");
   const told = Number(mark?.[0] ?? last.seq - eventBackfillMax);
-  const from = Math.max(1, told), to = Math.min(last.seq, from + eventsLookMax);
+  const from = Math.max(1, Math.min(told, last.seq)), to = Math.min(last.seq, from + eventsLookMax);
   const branch = ownReport(host)?.branch ?? "";
   const events: NewEvent[] = [];
   for (const row of host.history.range(from, to)) {

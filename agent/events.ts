@@ -29,7 +29,7 @@ export interface EventsOptions {
 
 export class Events {
   readonly #o: EventsOptions;
-  readonly #marks: Map<string, string>;
+  #marks: Map<string, string>;
   readonly #waiting = new Set<() => void>();
   readonly #looking: Again;
   readonly #life: string;
@@ -66,10 +66,11 @@ export class Events {
   look(): number {
     const { db, clock, look } = this.#o;
     const before = new Map(this.#marks);
-    const events = look(this.#marks);
-    const changed = [...this.#marks].filter(([name, value]) => before.get(name) !== value);
-    if (events.length === 0 && changed.length === 0) return 0;
+    let events: NewEvent[];
     try {
+      events = look(this.#marks);
+      const changed = [...this.#marks].filter(([name, value]) => before.get(name) !== value);
+      if (events.length === 0 && changed.length === 0) return 0;
       db.write((tx) => {
         for (const [name, value] of changed) {
           tx.run(
@@ -92,11 +93,7 @@ export class Events {
         }
       });
     } catch (e) {
-      for (const [name] of changed) {
-        const value = before.get(name);
-        if (value === undefined) this.#marks.delete(name);
-        else this.#marks.set(name, value);
-      }
+      this.#marks = before; // they are looked for again
       throw e;
     }
     if (events.length > 0) this.#wake();

@@ -13,6 +13,8 @@ import {
 } from "../tests/world.ts";
 import { sender } from "./api_fixture.ts";
 import type { CloudEvent, EventPage } from "./event.ts";
+import { Fault } from "../mq/mod.ts";
+import { Events } from "./events.ts";
 import { eventsKeptMax, eventStreamsMax } from "./limits_api.ts";
 import { lines } from "./client.ts";
 
@@ -56,6 +58,38 @@ test("what happens is told in order, once, from any cursor on, also what happene
   host.agent.host.events.look();
   const more = typesOf(host.agent.host.events.page(cursor, {}, 500).events);
   assert.deepEqual(more.filter((line) => /^(entry|applied)/.test(line)), ["entry main 2", "applied main 2"]);
+});
+
+test("what could not be written, or not even be read, is told at the next look", async (t) => {
+  const host = await makeFirstHost(t);
+  const { db, clock } = host.agent.host;
+  host.agent.host.events.look();
+  let fails = true;
+  const events = new Events({
+    db,
+    clock,
+    look(marks) {
+      marks.set("entry/main", "7");
+      if (fails) throw new Fault("journal", "corrupt", "an entry is damaged", { hint: "isconf verify" });
+      return [{
+        type: "isconf.entry",
+        host: "hosta",
+        branch: "main",
+        subject: marks.get("test") ?? "new",
+        data: {},
+      }];
+    },
+    log: () => {},
+  });
+  t.after(() => Promise.resolve(events.close()));
+  const { cursor } = events.page(undefined, {}, 1);
+  await faultOf(() => events.look());
+  const mark = () =>
+    db.read((r) => r.get<{ value: string }>("SELECT value FROM event_mark WHERE name = 'entry/main'"))?.value;
+  assert.equal(mark(), "0", "nothing was moved on");
+  fails = false;
+  assert.equal(events.look(), 1);
+  assert.deepEqual([mark(), events.page(cursor, {}, 5).events.length], ["7", 1]);
 });
 
 test("who was away too long, or comes with a cursor of another life, is told that some are missing", async (t) => {

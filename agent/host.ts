@@ -121,6 +121,8 @@ export interface Call {
   readonly rule?: Rule | undefined;
   /** Tells the caller how far it is. */
   readonly emit: (event: Progress) => void;
+  /** Called when nothing keeps it from beginning any more. */
+  readonly begins?: () => void;
   /** Whether nobody waits for the answer any more; for what waits for people. */
   readonly hasGone?: () => boolean;
 }

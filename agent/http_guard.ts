@@ -3,8 +3,7 @@
 import type { IncomingMessage } from "node:http";
 import { Fault } from "../mq/mod.ts";
 import { httpTargetBytesMax } from "./limits_api.ts";
-
-const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"];
+import { HTTP_METHODS } from "./seam.ts";
 
 /** What a request is refused for, with its status, or undefined; `names` are what this place is called, with the port. */
 export function wrongWith(
@@ -20,8 +19,12 @@ export function wrongWith(
   const { method = "", url = "", headers } = req;
   const count = (name: string) =>
     req.rawHeaders.filter((n, i) => i % 2 === 0 && n.toLowerCase() === name).length;
-  if (!METHODS.includes(method)) return wrong(405, "there is no such method here");
+  if (!HTTP_METHODS.includes(method)) return wrong(405, "there is no such method here");
   if (!/^\/(?!\/)[\x21-\x7e]*$/.test(url)) return wrong(400, "the target is no path");
+  // Parsers of addresses take these out of a path, and turn backslashes into slashes: it would mean two things.
+  if (/[/\\](\.|%2e){1,2}([/\\]|$)|\\/i.test(url.split("?", 1)[0]!)) {
+    return wrong(400, "the target is no plain path");
+  }
   if (url.length > httpTargetBytesMax) return wrong(414, "the target is too long");
   for (const name of ["host", "authorization", "content-type", "origin", "content-length"]) {
     if (count(name) > 1) return wrong(400, `${name} is said more than once`);

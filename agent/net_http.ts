@@ -5,9 +5,11 @@ import * as http from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Cbor, type Clock, Fault } from "../mq/mod.ts";
 import { type BlobPlace, makeBlobApp } from "./api_blob.ts";
+import { bytesWithin, pour } from "./api_body.ts";
+import { wanted } from "./api_conditions.ts";
 import { nodeHandler } from "./api_node.ts";
 import { PROBLEM, problemOf } from "./api_problem.ts";
-import { eventLines, LASTS, NDJSON, SSE } from "./api_streams.ts";
+import { eventLines, LASTS, NDJSON, SSE, wantedOf } from "./api_streams.ts";
 import type { EventPage } from "./event.ts";
 import { wrongWith } from "./http_guard.ts";
 import { requestBytesMax, requestHeadMs } from "./limits.ts";
@@ -22,13 +24,15 @@ import {
   momentsMax,
 } from "./limits_api.ts";
 import { Moment } from "./moment.ts";
-import { type Answers, type Ask, malformed, type NetRequest, type RootRequest } from "./seam.ts";
-
-/** One file of the page. */
-export interface PageFile {
-  body: Uint8Array;
-  headers: Record<string, string>;
-}
+import type { Served } from "./page_files.ts";
+import {
+  type Answers,
+  type Ask,
+  HTTP_HEADERS,
+  malformed,
+  type NetRequest,
+  type RootRequest,
+} from "./seam.ts";
 
 export interface NetHttpParts {
   clock: Clock;
@@ -37,23 +41,15 @@ export interface NetHttpParts {
   /** What is on the shelf under a label, an id, the beginning of one. */
   find: BlobPlace["find"];
   /** The file of the page at this path, if there is one. */
-  page(path: string): PageFile | undefined;
+  page(path: string): Served | undefined;
   log(line: string): void;
 }
 
 type Req = http.IncomingMessage;
 type Res = http.ServerResponse;
 
-/** Headers that are passed on to root; it knows no others (api_remote.ts). */
-const PASSED = [
-  "accept",
-  "content-type",
-  "idempotency-key",
-  "if-match",
-  "if-none-match",
-  "isconf-confirmed",
-  "last-event-id",
-];
+/** An answer as root gives it. */
+type Answer = [status: number, headers: [string, string][], body: Uint8Array];
 
 /** On every answer that is not a file of the page: a browser is to do nothing with it. */
 const INERT = {
@@ -63,8 +59,15 @@ const INERT = {
   "referrer-policy": "no-referrer",
 };
 
-/** Root knows no such token. */
-const NO_TOKEN = new Fault("api", "denied", "that token is none, or is over", { hint: "isconf token api" });
+/** What is answered instead of what was asked for. */
+class Instead extends Error {
+  readonly answer: Answer;
+
+  constructor(answer: Answer) {
+    super(`answered with ${answer[0]}`);
+    this.answer = answer;
+  }
+}
 
 export class NetHttp {
   readonly #o: NetHttpParts;
@@ -155,20 +158,20 @@ export class NetHttp {
     for (const [name, value] of Object.entries(INERT)) res.setHeader(name, value);
     try {
       const wrong = wrongWith(req, this.#names);
-      if (wrong !== undefined) return say(res, wrong.fault, wrong.status, { connection: "close" });
+      if (wrong !== undefined) throw instead(wrong.fault, wrong.status, ["connection", "close"]);
       await this.#answer(req, res);
     } catch (e) {
-      if (!(e instanceof Fault)) {
+      if (!(e instanceof Fault || e instanceof Instead)) {
         this.#o.log(`unexpected in a request over TCP: ${String((e as Error).stack ?? e)}`);
       }
       if (res.headersSent) res.destroy();
-      else say(res, Fault.from("api", e));
+      else write(req, res, (e instanceof Instead ? e : instead(Fault.from("api", e))).answer);
     }
   }
 
   async #answer(req: Req, res: Res): Promise<void> {
     const [path = ""] = req.url!.split("?", 1);
-    if (req.method === "GET" || req.method === "HEAD") {
+    if (isRead(req)) {
       const file = this.#o.page(path);
       if (file !== undefined) return give(req, res, file);
     }
@@ -177,11 +180,14 @@ export class NetHttp {
       throw new Fault("api", "notFound", "there is nothing at that place", { hint: "GET /v1/openapi.json" });
     }
     const token = /^Bearer ([A-Za-z0-9_-]{1,128})$/i.exec(req.headers.authorization ?? "")?.[1];
-    if (token === undefined) return refuse(res, "a token is needed: Authorization: Bearer TOKEN");
-    const accept = (req.headers.accept ?? "").split(",").map((part) =>
-      part.split(";")[0]!.trim().toLowerCase()
-    );
-    const stream = [SSE, NDJSON].find((type) => accept.includes(type));
+    if (token === undefined) {
+      const hint = "isconf token api";
+      throw instead(
+        new Fault("api", "denied", "a token is needed: Authorization: Bearer TOKEN", { hint }),
+        401,
+      );
+    }
+    const stream = wantedOf(req.headers.accept, SSE, NDJSON);
     if (path === "/v1/events" && stream !== undefined) return await this.#stream(req, res, token, stream);
     if (path === "/v1/blob" || path.startsWith("/v1/blob/")) return await this.#blob(req, res, token);
     await this.#pass(req, res, token);
@@ -193,26 +199,19 @@ export class NetHttp {
     const admit = () => this.#ask(() => this.#o.ask("admit", asked));
     const uid = req.method === "PUT"
       ? await admit()
-      : await this.#moments.get(momentOf("admit", req, token), admit);
-    if (uid === null) return refuse(res, "that token is none, or is over");
-    if (typeof uid !== "number") throw malformed();
+      : await this.#moments.get(momentOf("admit", req, token), admit, (said) => typeof said === "number");
+    if (typeof uid !== "number") throw new Instead(readAnswer(uid));
     res.setHeader("content-disposition", "attachment");
     this.#blobs({ uid, name: "" }, req, res);
   }
 
   async #pass(req: Req, res: Res, token: string | null): Promise<void> {
-    const [status, headers, bytes] = readAnswer(await this.#answerOf(req, token));
-    if (status === 401) res.setHeader("www-authenticate", 'Bearer realm="isconf"');
-    res.writeHead(status, {
-      ...Object.fromEntries(headers),
-      ...(status !== 304 && { "content-length": bytes.length }),
-    });
-    res.end(req.method === "HEAD" ? undefined : bytes);
+    write(req, res, readAnswer(await this.#answerOf(req, token)));
   }
 
   /** Root's answer to a request, or the one that it gave a moment ago. */
   async #answerOf(req: Req, token: string | null): Promise<Cbor> {
-    if (req.method !== "GET") {
+    if (!isRead(req)) {
       const body = await bodyOf(req);
       this.#moments.clear();
       const answer = await this.#ask(() => this.#o.ask("http", remote(req, token, body), Infinity));
@@ -233,26 +232,16 @@ export class NetHttp {
       if (after !== undefined) query.set("after", String(after));
       query.set("wait", String(Math.round(Math.min(waitMs, eventWaitMsMax) / 1000)));
       const asked: Cbor = [token, "GET", `/v1/events?${query}`, [], new Uint8Array(0)];
-      const [status, , bytes] = readAnswer(await this.#o.ask("http", asked, Infinity));
-      const said = JSON.parse(new TextDecoder().decode(bytes));
-      if (status === 401) throw NO_TOKEN;
-      if (status !== 200) throw Fault.fromJSON(said);
-      return said;
+      const answer = readAnswer(await this.#o.ask("http", asked, Infinity));
+      if (answer[0] !== 200) throw new Instead(answer);
+      return JSON.parse(new TextDecoder().decode(answer[2]));
     };
     this.#streams++;
     const hasEnded = () => this.#isClosed || res.destroyed;
     const lines = eventLines(type, start as string | undefined, next, hasEnded, () => void this.#streams--);
-    const first = await lines.next().catch((e) => { // what is wrong with the question is an answer of its own
-      if (e !== NO_TOKEN) throw e;
-    });
-    if (first === undefined) return refuse(res, "that token is none, or is over");
+    const first = await lines.next(); // what is wrong with the question is an answer of its own
     res.writeHead(200, { "content-type": type, "cache-control": "no-store" });
-    for (let { value, done } = first; !done; { value, done } = await lines.next()) {
-      if (!res.write(value)) {
-        await new Promise<void>((resolve) => res.once("drain", resolve).once("close", resolve));
-      }
-    }
-    res.end();
+    await pour(lines, first, res);
   }
 
   /** So many questions at the same time, and no more. */
@@ -290,19 +279,19 @@ function filesMax(): number {
 
 /** A request as root reads it. */
 function remote(req: Req, token: string | null, body = new Uint8Array(0)): Cbor {
-  const headers = PASSED.flatMap((name): Cbor[] => {
+  const headers = HTTP_HEADERS.flatMap((name): Cbor[] => {
     const value = req.headers[name];
     return typeof value === "string" && /^[\x20-\x7e]*$/.test(value) ? [[name, value]] : [];
   });
-  return [token, req.method!, req.url!, headers, body];
+  return [token, isRead(req) ? "GET" : req.method!, req.url!, headers, body];
 }
 
 /** What an answer is made of: whose, to what. */
 function momentOf(what: string, req: Req, token: string | null): string {
-  return JSON.stringify([what, token, req.url, ...PASSED.map((name) => req.headers[name] ?? null)]);
+  return JSON.stringify([what, token, req.url, ...HTTP_HEADERS.map((name) => req.headers[name] ?? null)]);
 }
 
-function readAnswer(v: Cbor): [status: number, headers: [string, string][], body: Uint8Array] {
+function readAnswer(v: Cbor): Answer {
   const [status, headers, body] = Array.isArray(v) ? v : [];
   if (typeof status !== "number" || !Array.isArray(headers) || !(body instanceof Uint8Array)) {
     throw malformed();
@@ -311,50 +300,38 @@ function readAnswer(v: Cbor): [status: number, headers: [string, string][], body
 }
 
 async function bodyOf(req: Req): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of req) {
-    bytes += chunk.length;
-    if (bytes > requestBytesMax) {
-      throw new Fault("api", "usage", `the body is longer than ${requestBytesMax} bytes`, {
-        hint: "isconf put, or PUT /v1/blob",
-      });
-    }
-    chunks.push(chunk);
-  }
-  return new Uint8Array(Buffer.concat(chunks));
+  const body = await bytesWithin(req, requestBytesMax);
+  if (body !== undefined) return body;
+  const why = `the body is longer than ${requestBytesMax} bytes`;
+  const fault = new Fault("api", "usage", why, { hint: "isconf put, or PUT /v1/blob" });
+  throw instead(fault, 413, ["connection", "close"]);
 }
 
-function give(req: Req, res: Res, { body, headers }: PageFile): void {
-  const { etag } = headers;
-  const isKnown = etag !== undefined && req.headers["if-none-match"] === etag;
+/** HEAD is answered as GET would be, without the body. */
+const isRead = (req: Req) => req.method === "GET" || req.method === "HEAD";
+
+function give(req: Req, res: Res, { body, headers }: Served): void {
+  const known = (name: string) => name === "if-none-match" ? req.headers[name] : undefined;
+  const isKnown = wanted(known, headers.etag ?? "", body.length).status === 304;
   res.writeHead(isKnown ? 304 : 200, { ...headers, ...(!isKnown && { "content-length": body.length }) });
   res.end(isKnown || req.method === "HEAD" ? undefined : body);
 }
 
-function say(
-  res: Res,
-  fault: Fault,
-  status: number = fault.http,
-  headers: Record<string, string> = {},
-): void {
-  const body = JSON.stringify(problemOf(fault, status));
-  res.writeHead(status, {
-    "content-type": PROBLEM,
-    "content-length": Buffer.byteLength(body),
-    "cache-control": "no-store",
-    ...headers,
-  });
-  res.end(body);
+function write(req: Req, res: Res, [status, headers, body]: Answer): void {
+  if (status === 401) res.setHeader("www-authenticate", 'Bearer realm="isconf"');
+  const length = status !== 304 && { "content-length": body.length };
+  res.writeHead(status, { ...Object.fromEntries(headers), ...length });
+  res.end(req.method === "HEAD" ? undefined : body);
 }
 
-/** Who shows no token that is one. */
-function refuse(res: Res, why: string): void {
-  const fault = new Fault("api", "denied", why, { hint: "isconf token api" });
-  say(res, fault, 401, { "www-authenticate": 'Bearer realm="isconf"' });
+/** A fault as what is answered instead. */
+function instead(fault: Fault, status: number = fault.http, ...more: [string, string][]): Instead {
+  const body = new TextEncoder().encode(JSON.stringify(problemOf(fault, status)));
+  return new Instead([status, [["content-type", PROBLEM], ["cache-control", "no-store"], ...more], body]);
 }
 
-const busy = () =>
-  new Fault("api", "environment", "too many requests at the same time", {
-    hint: "the same again in a moment",
-  });
+function busy(): Instead {
+  const hint = "the same again in a moment";
+  const fault = new Fault("api", "environment", "too many requests at the same time", { hint });
+  return instead(fault, 503, ["retry-after", "1"]);
+}

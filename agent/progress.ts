@@ -4,7 +4,8 @@ import { SingleBar } from "cli-progress";
 import * as tty from "node:tty";
 import { systemClock } from "../mq/mod.ts";
 import { progressFirstMs, progressMs } from "./limits.ts";
-import { bytesText, inertJson, type Term } from "./term.ts";
+import { bytesText } from "./bytes_text.ts";
+import { inertJson, type Term } from "./term.ts";
 
 /** One thing that is done. */
 export interface Bar {

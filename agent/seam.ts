@@ -84,7 +84,7 @@ export const ROOT_REQUESTS = [
   "question", // [peer's public key, bytes] → the answer to somebody who met us
   "meet", // [peer's public key, its last answer or null] → the next question to it, or null
   "http", // a request that came over TCP, see RemoteRequest → [status, [[name, value]…], body]
-  "admit", // the same without its body, of contents → the uid of whose token it is, or null: of nobody's
+  "admit", // the same without its body, of contents → the uid of whose token it is, or the answer that is given instead
   "name", // [text, whose word counts or null] → the id of what that name means in the domain, or null
   "roots", // kept or needed → the ids of all roots that are to stay, or to be here, one after the other, 32 bytes each
 ] as const;
@@ -106,6 +106,18 @@ export const RUMOURS = ["head", "report", "name", "proof"] as const;
 
 /** Of which roots is asked: those that are to stay if they are here, or those that are to be here. */
 export type RootsAsked = "kept" | "needed";
+
+/** What of an HTTP request that came over TCP is passed on: its method, its headers. There are no others. */
+export const HTTP_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"];
+export const HTTP_HEADERS = [
+  "accept",
+  "content-type",
+  "idempotency-key",
+  "if-match",
+  "if-none-match",
+  "isconf-confirmed",
+  "last-event-id",
+] as const;
 
 export type NetRequest = typeof NET_REQUESTS[number];
 export type RootRequest = typeof ROOT_REQUESTS[number];

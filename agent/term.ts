@@ -48,18 +48,6 @@ export function shortId(id: string): string {
   return id.slice(0, idChars);
 }
 
-/** Bytes as people read them. */
-export function bytesText(n: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let i = 0;
-  let v = n;
-  while (v >= 1024 && i < units.length - 1) {
-    v /= 1024;
-    i++;
-  }
-  return i === 0 ? `${n} B` : `${v.toFixed(1)} ${units[i]}`;
-}
-
 /** Output of a command, shown as lines that can do nothing to a terminal. */
 export function outputLines(text: string): string[] {
   return text.replace(/\n$/, "").split("\n").map(inert);

@@ -6,7 +6,8 @@ import { lineBytesMax } from "./limits.ts";
 import { eventsOf, linesOf } from "./lines.ts";
 import { readRoute, tokenIn } from "./route.ts";
 import { any, count, list, maybe, or, record, text } from "./shape.ts";
-import { ago, bytesText, many, moment } from "./words.ts";
+import { bytesText } from "../bytes_text.ts";
+import { ago, many, moment } from "./words.ts";
 
 async function* pieces(...parts: (string | Uint8Array)[]) {
   for (const part of parts) yield typeof part === "string" ? new TextEncoder().encode(part) : part;

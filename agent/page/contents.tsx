@@ -8,7 +8,8 @@ import { answerMs, rowsPerPage } from "./limits.ts";
 import { Answer, Badge, type Column, Pager, Section, Table } from "./parts.tsx";
 import { Ago, Code, Said } from "./text.tsx";
 import { useOnce, useView } from "./use.ts";
-import { bytesText, many, shortId } from "./words.ts";
+import { bytesText } from "../bytes_text.ts";
+import { many, shortId } from "./words.ts";
 
 export function ContentsView(): JSX.Element {
   return (

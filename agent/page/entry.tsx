@@ -8,7 +8,8 @@ import { Here } from "./journal.tsx";
 import { Answer, Facts, Table } from "./parts.tsx";
 import { Code, Moment, Output, Said } from "./text.tsx";
 import { useView } from "./use.ts";
-import { bytesText, many } from "./words.ts";
+import { bytesText } from "../bytes_text.ts";
+import { many } from "./words.ts";
 
 export function EntryDetails({ branch, seq }: { branch: string | undefined; seq: number }): JSX.Element {
   const asked = useView(withQuery("/v1/show", { seq, branch }), shownShape);

@@ -42,18 +42,6 @@ export function ago(ms: number, nowMs: number): string {
   return "just now";
 }
 
-/** Bytes: 12.3 MiB. */
-export function bytesText(n: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-  let i = 0;
-  let v = n;
-  while (v >= 1024 && i < units.length - 1) {
-    v /= 1024;
-    i++;
-  }
-  return i === 0 ? `${n} B` : `${v.toFixed(1)} ${units[i]}`;
-}
-
 /** 1 host, 2 hosts, 1,000 hosts; `plural` where an s does not do. */
 export function many(n: number, what: string, plural = `${what}s`): string {
   return `${n.toLocaleString("en")} ${n === 1 ? what : plural}`;

@@ -2,7 +2,8 @@
 import type { GcReport } from "../../fs/mod.ts";
 import { inert } from "../names.ts";
 import type { TreeLine } from "../report.ts";
-import { bytesText, moment, shortId, type Term } from "../term.ts";
+import { bytesText } from "../bytes_text.ts";
+import { moment, shortId, type Term } from "../term.ts";
 import type { CopyLine } from "../copies.ts";
 import type { ContentStat, FsckDone } from "../upkeep.ts";
 import { type Arg, dryRun, type Verb } from "../verb.ts";

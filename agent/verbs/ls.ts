@@ -2,7 +2,8 @@
 import type { TreeLine } from "../report.ts";
 import type { ShelfRow } from "../seam.ts";
 import { inert } from "../names.ts";
-import { bytesText, moment, shortId } from "../term.ts";
+import { bytesText } from "../bytes_text.ts";
+import { moment, shortId } from "../term.ts";
 import type { Verb } from "../verb.ts";
 import { showTree } from "./contents.ts";
 

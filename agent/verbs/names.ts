@@ -2,7 +2,8 @@
 import type { NameLine } from "../naming.ts";
 import { Fault } from "../../mq/mod.ts";
 import { inert } from "../names.ts";
-import { bytesText, moment, shortId } from "../term.ts";
+import { bytesText } from "../bytes_text.ts";
+import { moment, shortId } from "../term.ts";
 import type { Verb } from "../verb.ts";
 
 export const nameVerb: Verb<{ name: string; what?: string; copies?: number; delete: boolean }, NameLine> = {

@@ -1,7 +1,7 @@
 // The verb snap: this path has this content now.
 import { inert } from "../names.ts";
 import type { OpJson } from "../report.ts";
-import { bytesText } from "../term.ts";
+import { bytesText } from "../bytes_text.ts";
 import type { Verb } from "../verb.ts";
 
 export const snapVerb: Verb<{ path: string[]; delete: boolean }, { snapped: OpJson[] }> = {
