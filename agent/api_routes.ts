@@ -1,20 +1,8 @@
 // API routes: every route there is, with the verb of the policy that it stands for and the role that a token needs for it: made
 // from the list of verbs, and what is beside it. What has no row here has no way in. Not what routes do (api.ts).
+import type { Role } from "./api_roles.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
-
-/**
- * What a token can be for. `read` is in each. None of them lets anybody run a command, or change what hosts are told to do: a
- * token goes through the half that strangers talk to, and is worth no more than that half.
- */
-export const ROLES = {
-  read: "see everything that its person may see",
-  publish: "put contents, say what names mean, pin",
-  enrol: "let in hosts that wait, make tokens for hosts",
-  operate: "apply what is in the journal to this host, look after its store",
-} as const;
-
-export type Role = keyof typeof ROLES;
 
 /** Who may come by a token: who has that role; or nobody: the route is for the sockets of users on this host alone. */
 export type RouteRole = Role | "local" | "anyone";

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { Fault } from "../mq/mod.ts";
 import { makeFirstHost } from "../tests/world.ts";
 import { admit, makeApi } from "./api.ts";
-import { opens, type Role, ROLES, routeOf, ROUTES, unsaidVerbs } from "./api_routes.ts";
+import { type Role, ROLES } from "./api_roles.ts";
+import { opens, routeOf, ROUTES, unsaidVerbs } from "./api_routes.ts";
 
 const roles = Object.keys(ROLES) as Role[];
 

@@ -177,3 +177,14 @@ test("a blob comes back byte for byte under id, label and sha256; If-None-Match 
     "told before anything is streamed",
   );
 });
+
+test("a branch that is not there is not found, whatever is asked of it", async (t) => {
+  const { send } = await api(t);
+  for (
+    const path of ["log?branch=nope", "verify?branch=nope", "show?branch=nope&seq=1", "verify?branch=%1B[31m"]
+  ) {
+    const answer = await send("GET", `/v1/${path}`);
+    assert.deepEqual([answer.status, (await answer.json()).kind], [404, "notFound"], path);
+  }
+  assert.equal((await send("GET", "/v1/verify?branch=@domain")).status, 200);
+});

@@ -3,7 +3,7 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Db, Reader } from "../fs/mod.ts";
 import { type Clock, Fault, sha256, toHex } from "../mq/mod.ts";
-import { type Role, ROLES } from "./api_routes.ts";
+import { type Role, ROLES } from "./api_roles.ts";
 import type { Actor } from "./host.ts";
 import {
   apiTokenDaysDefault,

@@ -2,7 +2,7 @@
 import type { Db } from "../fs/mod.ts";
 import { type Clock, Fault, keyId, type KeyPair } from "../mq/mod.ts";
 import type { Acts } from "./acts.ts";
-import type { Role } from "./api_routes.ts";
+import type { Role } from "./api_roles.ts";
 import type { ApiTokens } from "./api_tokens.ts";
 import type { Applied } from "./applied.ts";
 import type { Peer } from "./caller.ts";

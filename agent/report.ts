@@ -63,9 +63,7 @@ export function log(
   const { host } = call;
   const own = args.branch === undefined;
   const branch = args.branch ?? branchOf(host, "log");
-  if (!host.journal.needPolicy("log").branches.has(branch) && branch !== CONTROL) {
-    throw new Fault("log", "notFound", `there is no branch ${inert(branch)}`, { hint: "isconf status" });
-  }
+  needBranch(host, "log", branch);
   const to = host.journal.head(branch).seq;
   const from = Math.max(1, to + 1 - Math.min(args.last ?? logEntriesDefault, logEntriesMax));
   const rows = own ? new Map(host.history.range(from, to).map((r) => [r.seq, r])) : new Map();
@@ -74,6 +72,12 @@ export function log(
   );
   if (!own) { for (const e of entries) e.here = ""; }
   return { branch, entries };
+}
+
+/** Throws notFound unless there is such a branch, or it is the control journal. */
+function needBranch({ journal }: Host, op: string, branch: string): void {
+  if (branch === CONTROL || journal.needPolicy(op).branches.has(branch)) return;
+  throw new Fault(op, "notFound", `there is no branch ${inert(branch)}`, { hint: "isconf status" });
 }
 
 /** One entry with everything about it, and its output on this host. */
@@ -234,6 +238,7 @@ export async function verify(call: Call, args: { branch?: string }) {
   const { host } = call;
   const policy = host.journal.needPolicy("verify");
   const branches = args.branch === undefined ? [CONTROL, ...policy.branches.keys()] : [args.branch];
+  for (const branch of branches) needBranch(host, "verify", branch);
   let entries = 0;
   const done: { branch: string; entries: number }[] = [];
   for (const branch of branches) {

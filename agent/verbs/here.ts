@@ -1,5 +1,6 @@
 // Verbs that the command line does itself or that move contents as streams: what they are, for help and parsing.
 // How they are done is in cli_here.ts.
+import { NAMED_ROLES } from "../api_roles.ts";
 import type { Verb } from "../verb.ts";
 import { named } from "./contents.ts";
 
@@ -175,7 +176,7 @@ export const HERE_VERBS: Verb[] = [
       "Prints an address with a token in it, good for a day, for a browser on this machine; what it may beside reading, --role\nsays. Needs http in isconf.conf. From elsewhere: ssh -L 8470:127.0.0.1:8470 HOST.",
     examples: ["isconf page", "isconf page --role operate --role enrol"],
     args: {
-      role: { kind: "texts", values: ["publish", "enrol", "operate"], about: "publish, enrol, operate" },
+      role: { kind: "texts", values: NAMED_ROLES, about: NAMED_ROLES.join(", ") },
     },
     kind: "here",
   },

@@ -1,6 +1,7 @@
 // The verbs token, join, approve, hosts and evict: how hosts come into the domain and leave it.
 import * as fs from "node:fs";
 import type { Joined } from "../join.ts";
+import { NAMED_ROLES } from "../api_roles.ts";
 import { inert } from "../names.ts";
 import { moment } from "../term.ts";
 import type { Verb } from "../verb.ts";
@@ -46,14 +47,15 @@ export const tokenVerb: Verb<TokenArgs, Token> = {
     hours: { kind: "count", about: "how long it is good for, in hours" },
     role: {
       kind: "texts",
-      values: ["publish", "enrol", "operate"],
-      about: "api: what it is for beside reading: publish, enrol, operate",
+      values: NAMED_ROLES,
+      about: `api: what it is for beside reading: ${NAMED_ROLES.join(", ")}`,
     },
     days: { kind: "count", about: "api: how long it is good for, in days; else 90" },
     note: { kind: "text", about: "api: what it is for, in words" },
     file: {
       kind: "text",
       is: "file",
+      own: true,
       about: "api: a new file of mode 0600 for it, as curl -H @FILE reads it",
     },
   },
