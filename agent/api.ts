@@ -173,6 +173,7 @@ function me(host: Host, actor: Actor) {
     uid,
     user: name,
     web: host.web.place,
+    webWhy: host.web.why,
     token: token ?? null,
     verbs: [...new Set(may.map(({ verb }) => verb))].sort(),
   };

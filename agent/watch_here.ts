@@ -66,10 +66,12 @@ function lineOf({ time, type, branch, host, subject, data }: CloudEvent): string
 export async function page({ where, term }: Cli, role: string[]): Promise<number> {
   const asked = await request(where, "GET", "/v1/me");
   await needOk(asked);
-  const { web } = JSON.parse(await textOf(asked)) as { web: string };
+  const { web, webWhy } = JSON.parse(await textOf(asked)) as { web: string; webWhy: string };
   if (web === "") {
-    throw new Fault("page", "refused", "the page is served nowhere on this host", {
-      hint: "http = 127.0.0.1:8470 in isconf.conf, then isconf restart",
+    throw new Fault("page", "refused", `the page is served nowhere on this host${webWhy && `: ${webWhy}`}`, {
+      hint: webWhy === ""
+        ? "http = 127.0.0.1:8470 in isconf.conf, then isconf restart"
+        : "another http in isconf.conf, then isconf restart",
     });
   }
   const args = { action: "api", role, days: 1, note: "page" };

@@ -377,3 +377,17 @@ test("a net half that was killed is followed by one that listens at the same pla
   });
   assert.notEqual(net()[0], before);
 });
+
+test("a place that is taken is said to be, and the agent goes on without it", async (t) => {
+  const taken = net.createServer();
+  await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+  t.after(() => new Promise<void>((resolve) => taken.close(() => resolve())));
+  const box = makeBox(t);
+  const page = async () => (await box.isconf(["page"])).err;
+  box.conf(`http = 127.0.0.1:${(taken.address() as net.AddressInfo).port}\nlisten = none\n`);
+  await box.begin();
+  assert.match(await page(), /served nowhere on this host: .*\n {2}another http in isconf\.conf/);
+  box.conf("listen = none\n");
+  await box.ok(["restart"]);
+  assert.match(await page(), /served nowhere on this host\n {2}http = 127/);
+});
