@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { lacks } from "../programs.ts";
-import { freePort } from "./ports.ts";
+import { freePort } from "../ports.ts";
 import { ISCONF, makeBox, run, skipIf } from "./tools.ts";
 
 const page = fileURLToPath(new URL("../../docs/api.md", import.meta.url));

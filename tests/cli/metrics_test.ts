@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { freePort } from "./ports.ts";
+import { freePort } from "../ports.ts";
 import { begin, makeBox, run, skipIf, until } from "./tools.ts";
 
 const cache = process.env.ISCONF_TEST_CACHE ?? "/var/tmp/isconf-test-cache";

@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import * as http from "node:http";
 import * as net from "node:net";
 import { test } from "node:test";
-import { freePort } from "./ports.ts";
+import { freePort } from "../ports.ts";
 import { type Box, makeBox, until } from "./tools.ts";
 
 interface Place {

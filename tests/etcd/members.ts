@@ -8,6 +8,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import { freePorts } from "../ports.ts";
 import { lacks } from "../programs.ts";
 import { until } from "../world.ts";
 
@@ -194,19 +195,6 @@ function certify(dir: string): void {
   const by = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
   run("x509", "-req", "-in", "csr.pem", "-out", "cert.pem", "-extfile", "ext", ...by);
   fs.chmodSync(path.join(dir, "key.pem"), 0o600);
-}
-
-/** Ports of loopback that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () =>
-      new Promise<net.Server>((resolve) => {
-        const server = net.createServer().listen(0, "127.0.0.1", () => resolve(server));
-      })),
-  );
-  const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 function isOpen(port: number): Promise<boolean> {

@@ -14,7 +14,7 @@ import {
   registerContract,
   seqOf,
 } from "../contract/register.ts";
-import { faultOf, MESHED, type TestHost, UP } from "../world.ts";
+import { faultOf, MESHED, type TestHost, until, UP } from "../world.ts";
 import { Etcd, lacksEtcd } from "./members.ts";
 
 const NAMES = ["hosta", "hostb", "hostc"];
@@ -172,10 +172,7 @@ test(
     }
     await etcd.kill(0);
     await etcd.start(0);
-    for (let tries = 0; tries < 20; tries++) {
-      if (await good.read(["isconf/a"]).then(() => true, () => false)) break;
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
+    await until("etcd answers again", () => good.read(["isconf/a"]).then(() => true, () => false));
     assert.equal(
       (await good.read(["isconf/a"])).length,
       1,
