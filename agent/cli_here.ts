@@ -14,6 +14,7 @@ import { bareEnv } from "./environment.ts";
 import { startMs } from "./limits.ts";
 import { inert } from "./names.ts";
 import { showManual } from "./pager.ts";
+import { showOpenapi } from "./openapi_here.ts";
 import { currentDirectory } from "./paths.ts";
 import { manualPage } from "./man.ts";
 import { makeKey, readText, signFile } from "./root_here.ts";
@@ -61,12 +62,7 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   },
   watch: (cli, args) => watch(cli, args as WatchArgs),
   page: (cli, args) => page(cli, args.role as string[]),
-  openapi: async (cli) => {
-    const answer = await request(cli.where, "GET", "/v1/openapi.json");
-    await needOk(answer);
-    cli.term.line(JSON.stringify(JSON.parse(await textOf(answer)), null, 2));
-    return 0;
-  },
+  openapi: (cli, args) => showOpenapi(cli, args.verb as string | undefined),
   agent: runAgent,
   man: (cli, args) => {
     showManual(cli.globals, manualPage(args.page as string | undefined, VERBS, cli.version));

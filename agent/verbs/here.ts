@@ -182,10 +182,11 @@ export const HERE_VERBS: Verb[] = [
   },
   {
     name: "openapi",
-    summary: "the API as a document of OpenAPI 3.1",
-    about: "As GET /v1/openapi.json gives it.",
-    examples: ["isconf openapi > isconf.json"],
-    args: none,
+    summary: "the API as a document of OpenAPI 3.1, or what a verb's --json is",
+    about:
+      "As GET /v1/openapi.json gives it. With a VERB: the JSON Schema of what isconf --json VERB prints, which is what\n/v1/VERB answers. Its $id has the version: within one, answers only gain fields.",
+    examples: ["isconf openapi > isconf.json", "isconf openapi status"],
+    args: { verb: { kind: "text", positional: true, is: "verb", about: "the verb" } },
     kind: "here",
   },
   {
