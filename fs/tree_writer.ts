@@ -3,8 +3,9 @@
 import { compareBytes, Fault } from "../mq/mod.ts";
 import { othersMax } from "./limits.ts";
 import { putBytes } from "./manifest.ts";
-import type { Id, KeyedStore } from "./store.ts";
-import { checkDepth, DirWriter, encodeNode, isName } from "./tree.ts";
+import { PutBatch } from "./put_batch.ts";
+import type { Id, KeyedStore, Store } from "./store.ts";
+import { checkDepth, DirWriter, encodeNode, isName, readNode } from "./tree.ts";
 import type { FileNode, LinkNode, Meta, Node } from "./tree.ts";
 
 /** What a walk through a tree tells, in order of names; the name of the root is empty, and it comes once. */
@@ -100,4 +101,30 @@ export class TreeWriter implements TreeSink {
 
 function wrong(what: string): Fault {
   return new Fault("tree.write", "refused", `what was told of a tree has ${what}`, { hint: "isconf doctor" });
+}
+
+/**
+ * A directory with trees that are in the store already and small files given by their bytes, as the tree that they are together; its
+ * id, when all of it is durable.
+ * @throws {Fault} usage, for a name that no file has; notFound; corrupt
+ */
+export async function putDirectory(
+  store: Store,
+  meta: Meta,
+  items: Readonly<Record<string, Id | Uint8Array>>,
+): Promise<Id> {
+  const batch = new PutBatch(store);
+  const dir = new DirWriter(batch);
+  for (const [name, item] of Object.entries(items).sort(([a], [b]) => a < b ? -1 : 1)) {
+    const bytes = new TextEncoder().encode(name);
+    if (!isName(bytes)) throw wrong("a name that no file has");
+    if (typeof item === "string") await dir.add(bytes, await readNode(store, item));
+    else {
+      const { id, size } = await putBytes(batch, item);
+      await dir.add(bytes, { kind: "file", ...meta, mode: meta.mode & 0o666, size, content: id });
+    }
+  }
+  const [id] = await batch.put([encodeNode(await dir.finish(meta))]);
+  await batch.flush();
+  return id!;
 }
