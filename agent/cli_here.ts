@@ -12,6 +12,7 @@ import type { CatArgs, GetArgs, PutArgs } from "./content_main.ts";
 import type { OciArgs } from "./content_oci.ts";
 import { bareEnv } from "./environment.ts";
 import { startMs } from "./limits.ts";
+import type { ImageArgs } from "./image_make.ts";
 import { inert } from "./names.ts";
 import { showManual } from "./pager.ts";
 import { showOpenapi } from "./openapi_here.ts";
@@ -77,6 +78,7 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   get: (cli, args) => cli.loadHalf("content").get(cli, args as unknown as GetArgs),
   cat: (cli, args) => cli.loadHalf("content").cat(cli, args as unknown as CatArgs),
   oci: (cli, args) => cli.loadHalf("content").oci(cli, args as unknown as OciArgs),
+  image: (cli, args) => cli.loadHalf("content").image(cli, args as unknown as ImageArgs),
   bundle: (cli, args) =>
     cli.loadHalf("content").bundle(cli, args as unknown as BundleArgs, () => start(cli, false)),
 };

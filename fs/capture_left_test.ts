@@ -1,10 +1,11 @@
 // capture, with something left out: what is left is not read at all, what stays is as it was.
 import assert from "node:assert/strict";
-import { capture, type CaptureOptions } from "./capture.ts";
+import { capture, captureInto, type CaptureOptions } from "./capture.ts";
 import { sh, testIn } from "./fixture.ts";
+import { PutBatch } from "./put_batch.ts";
 import { MemoryStore } from "./store.ts";
 import { listTree } from "./tree.ts";
-import { putDirectory } from "./tree_writer.ts";
+import { below, TreeWriter } from "./tree_writer.ts";
 
 async function linesOf(store: MemoryStore, id: string): Promise<string[]> {
   const lines: string[] = [];
@@ -50,12 +51,24 @@ testIn("all of a path, or what is inside it, is left out, and is not looked at",
   await assert.rejects(() => capture(store, `${dir}/r`), /fifo/);
 });
 
-testIn("trees and small files are put together as one directory, under their names", async (dir) => {
-  sh(dir, "mkdir r; echo 1 > r/f");
+testIn("a tree is told as a part of another, beside files of which only the bytes are known", async (dir) => {
+  sh(dir, "mkdir r; echo 1 > r/f; echo 2 > file");
   const store = new MemoryStore();
-  const { id } = await capture(store, `${dir}/r`);
   const meta = { mode: 0o755, uid: 0, gid: 0, mtime: [0, 0] as [number, number] };
-  const whole = await putDirectory(store, meta, { zz: Buffer.from("said"), fs: id });
-  assert.deepEqual(await linesOf(store, whole), ["dir ", "dir fs", "file fs/f 2", "file zz 4"]);
-  await assert.rejects(() => putDirectory(store, meta, { "a/b": id }), /a name that no file has/);
+  const batch = new PutBatch(store);
+  const tree = new TreeWriter(batch);
+  await tree.dir(Buffer.from(""), meta);
+  await captureInto({ tree: below(tree, Buffer.from("a")), store }, `${dir}/file`);
+  await captureInto({ tree: below(tree, Buffer.from("b")), store }, `${dir}/r`);
+  await tree.file(Buffer.from("c"), { ...meta, mode: 0o644 }, Buffer.from("said"));
+  await tree.up();
+  const id = await tree.finish();
+  await batch.flush();
+  assert.deepEqual(await linesOf(store, id), [
+    "dir ",
+    "file a 2",
+    "dir b",
+    "file b/f 2",
+    "file c 4",
+  ]);
 });

@@ -54,7 +54,7 @@ export type { FetcherOptions, FetchOptions } from "./fetch.ts";
 export { Fetcher } from "./fetch.ts";
 export type { Captured, CaptureInto, CaptureOptions } from "./capture.ts";
 export { capture, captureInto } from "./capture.ts";
-export { putDirectory, TreeWriter } from "./tree_writer.ts";
+export { below, TreeWriter } from "./tree_writer.ts";
 export { StepSender, tellSteps } from "./tree_steps.ts";
 export { Kept } from "./kept.ts";
 export { PutBatch } from "./put_batch.ts";

@@ -17,7 +17,8 @@ import type { Store } from "./store.ts";
 import { fromLatin1 } from "./tar.ts";
 import type { TarEntry } from "./tar_read.ts";
 import { readTar } from "./tar_read.ts";
-import { encodeNode, isName } from "./tree.ts";
+import { isName } from "./tree.ts";
+import { TreeWriter } from "./tree_writer.ts";
 
 export interface ImportOptions extends Choice {
   /** Leaves out devices and fifos, which a tree cannot hold, instead of refusing the image. */
@@ -51,10 +52,11 @@ export async function importOci(
   const archive = await readArchive(batch, new Budget(bytesMax, "an archive of").count(source));
   const image = await chooseImage(archive, options);
   const tree = await layTree(batch, archive, image, new Budget(bytesMax, "layers that unpack to"), options);
-  const { node, ...counts } = await tree.write(batch);
-  const [id] = await batch.put([encodeNode(node)]);
+  const writer = new TreeWriter(batch);
+  const counts = await tree.tell(writer);
+  const id = await writer.finish();
   await batch.flush();
-  return { id: id!, kind: "dir", ...counts };
+  return { id, kind: "dir", ...counts };
 }
 
 /** All layers of the image, one over the other. */

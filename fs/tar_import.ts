@@ -1,15 +1,13 @@
 // tar_import: a tar archive as a tree in a store, as a root file system comes from other tools. Everything in the archive may be a
 // trap. Writes to no disk, knows nothing of images of containers (oci_import.ts).
 import { Fault, pause } from "../mq/mod.ts";
+import type { CaptureInto } from "./capture.ts";
 import { ociBytesMax } from "./limits.ts";
 import { itemOf, namesOf } from "./oci_items.ts";
 import { wrong } from "./oci_json.ts";
 import { OciTree } from "./oci_tree.ts";
 import { Budget, type Packing, unpack } from "./oci_unpack.ts";
-import { PutBatch } from "./put_batch.ts";
 import type { Imported, ImportOptions } from "./oci_import.ts";
-import type { Store } from "./store.ts";
-import { encodeNode } from "./tree.ts";
 import { readTar } from "./tar_read.ts";
 
 /** How archives begin, by what packed them (RFC 1952, RFC 8878). */
@@ -17,18 +15,21 @@ const MAGIC: readonly [Packing, number[]][] = [["gzip", [0x1f, 0x8b]], ["zstd", 
 
 export type TarOptions = Pick<ImportOptions, "skipSpecial" | "bytesMax">;
 
+/** What was told of an archive: `files` counts everything but directories, `bytes` content, `skipped` devices and fifos left out. */
+export type TarTold = Omit<Imported, "id" | "kind">;
+
 /**
- * Keeps what is in the tar archive `source`, plain or of gzip or zstd, and returns its root when every object is durable. What is
+ * Tells `into` what is in the tar archive `source`, plain or of gzip or zstd; the contents of its files are stored on the way. What is
  * in the archive twice, or lies below a file, is refused, like all that leads out.
  * @throws {Fault} corrupt, refused: as {@link importOci}
  */
 export async function importTar(
-  store: Store,
+  into: CaptureInto,
   source: AsyncIterable<Uint8Array>,
   options: TarOptions = {},
-): Promise<Imported> {
+): Promise<TarTold> {
   try {
-    return await readWhole(store, source, options);
+    return await readWhole(into, source, options);
   } catch (e) {
     const { kind, message } = Fault.from("tar.import", e);
     throw new Fault("tar.import", kind, message, { hint: "tar tvf FILE", cause: e });
@@ -36,11 +37,10 @@ export async function importTar(
 }
 
 async function readWhole(
-  store: Store,
+  into: CaptureInto,
   source: AsyncIterable<Uint8Array>,
   { skipSpecial = false, bytesMax = ociBytesMax }: TarOptions,
-): Promise<Imported> {
-  const batch = new PutBatch(store);
+): Promise<TarTold> {
   const { packing, all } = await begin(source);
   const packed = new Budget(bytesMax, "an archive of").count(all);
   const what = "the archive";
@@ -49,15 +49,12 @@ async function readWhole(
   const tree = new OciTree();
   let count = 0;
   for await (const entry of readTar(budget.count(plain), (kind, why) => wrong(kind, `${what}: ${why}`))) {
-    const item = await itemOf(batch, tree, entry, skipSpecial);
+    const item = await itemOf(into.store, tree, entry, skipSpecial);
     tree.put(namesOf(entry.path), 1, item);
     if (++count % 64 === 0) await pause();
   }
   if (count === 0) throw wrong("corrupt", `${what} has nothing in it`);
-  const { node, ...counts } = await tree.write(batch);
-  const [id] = await batch.put([encodeNode(node)]);
-  await batch.flush();
-  return { id: id!, kind: "dir", ...counts };
+  return await tree.tell(into.tree);
 }
 
 /** How it is packed, which is seen at its beginning, and all of it. */

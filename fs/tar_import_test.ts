@@ -6,14 +6,26 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { capture } from "./capture.ts";
 import { isRoot, look, sh, testIn } from "./fixture.ts";
 import { streamOf, tarOf } from "./oci_fixture.ts";
+import { PutBatch } from "./put_batch.ts";
 import { restore } from "./restore.ts";
 import { MemoryStore } from "./store.ts";
 import { importTar, type TarOptions } from "./tar_import.ts";
+import { TreeWriter } from "./tree_writer.ts";
 import { Fault } from "../mq/mod.ts";
+
+/** Imports into a store; the root's id with it. */
+async function importInto(store: MemoryStore, source: AsyncIterable<Uint8Array>, options: TarOptions = {}) {
+  const batch = new PutBatch(store);
+  const tree = new TreeWriter(batch);
+  const told = await importTar({ tree, store: batch }, source, options);
+  const id = await tree.finish();
+  await batch.flush();
+  return { id, ...told };
+}
 
 const faultOf = async (bytes: Uint8Array, options: TarOptions = {}): Promise<Fault> => {
   try {
-    await importTar(new MemoryStore(), streamOf(bytes), options);
+    await importInto(new MemoryStore(), streamOf(bytes), options);
   } catch (e) {
     assert.ok(e instanceof Fault, String(e));
     return e;
@@ -35,7 +47,7 @@ testIn("a root that GNU tar packed is the tree that was on the disk, of gzip and
   const ids = new Set<string>();
   for (const packed of [plain, gzipSync(plain), zstdCompressSync(plain)]) {
     const store = new MemoryStore();
-    const { id, files, skipped } = await importTar(store, streamOf(packed, 1000));
+    const { id, files, skipped } = await importInto(store, streamOf(packed, 1000));
     assert.deepEqual([files, skipped], [8, 0]);
     ids.add(id);
     if (ids.size === 1) {
@@ -48,11 +60,11 @@ testIn("a root that GNU tar packed is the tree that was on the disk, of gzip and
 
 test("the same names and bytes are the same id as captured from a disk", async () => {
   const store = new MemoryStore();
-  const { id } = await importTar(
+  const { id } = await importInto(
     store,
     streamOf(tarOf(["./", { kind: "dir", mode: 0o755 }], ["./a", { data: "x" }])),
   );
-  const again = await importTar(store, streamOf(tarOf(["a", { data: "x" }])));
+  const again = await importInto(store, streamOf(tarOf(["a", { data: "x" }])));
   assert.equal(id, again.id);
   await assert.rejects(() => capture(store, "/proc/version"), /refused|proc/);
 });
@@ -84,7 +96,7 @@ test("what leads out, lies below a file, is there twice or is no archive is refu
 test("devices are refused, or left out and counted; an archive has a limit, packed and unpacked", async () => {
   const device = tarOf(["dev/null", { kind: "char" }], ["a"]);
   assert.equal((await faultOf(device)).kind, "refused");
-  assert.equal((await importTar(new MemoryStore(), streamOf(device), { skipSpecial: true })).skipped, 1);
+  assert.equal((await importInto(new MemoryStore(), streamOf(device), { skipSpecial: true })).skipped, 1);
   const zeros = tarOf(["zeros", { data: new Uint8Array(3_000_000) }]);
   assert.equal((await faultOf(zeros, { bytesMax: 1_000_000 })).kind, "refused");
   assert.equal((await faultOf(gzipSync(zeros), { bytesMax: 1_000_000 })).kind, "refused");

@@ -3,9 +3,8 @@
 import { compareBytes, Fault } from "../mq/mod.ts";
 import { othersMax } from "./limits.ts";
 import { putBytes } from "./manifest.ts";
-import { PutBatch } from "./put_batch.ts";
-import type { Id, KeyedStore, Store } from "./store.ts";
-import { checkDepth, DirWriter, encodeNode, isName, readNode } from "./tree.ts";
+import type { Id, KeyedStore } from "./store.ts";
+import { checkDepth, DirWriter, encodeNode, isName } from "./tree.ts";
 import type { FileNode, LinkNode, Meta, Node } from "./tree.ts";
 
 /** What a walk through a tree tells, in order of names; the name of the root is empty, and it comes once. */
@@ -20,6 +19,18 @@ export interface TreeSink {
   file(name: Uint8Array, meta: Meta, bytes: Uint8Array, hard?: number): Promise<void>;
   /** A link, or a file whose content is in the store. */
   node(name: Uint8Array, node: FileNode | LinkNode): Promise<void>;
+}
+
+/** Tells `sink`, inside a directory that it is in, of a tree whose root has that name there. */
+export function below(sink: TreeSink, name: Uint8Array): TreeSink {
+  const named = (told: Uint8Array) => told.length === 0 ? name : told; // only a root has none
+  return {
+    room: (size) => sink.room(size),
+    dir: (told, meta) => sink.dir(named(told), meta),
+    up: () => sink.up(),
+    file: (told, meta, bytes, hard) => sink.file(named(told), meta, bytes, hard),
+    node: (told, node) => sink.node(named(told), node),
+  };
 }
 
 interface Open {
@@ -101,30 +112,4 @@ export class TreeWriter implements TreeSink {
 
 function wrong(what: string): Fault {
   return new Fault("tree.write", "refused", `what was told of a tree has ${what}`, { hint: "isconf doctor" });
-}
-
-/**
- * A directory with trees that are in the store already and small files given by their bytes, as the tree that they are together; its
- * id, when all of it is durable.
- * @throws {Fault} usage, for a name that no file has; notFound; corrupt
- */
-export async function putDirectory(
-  store: Store,
-  meta: Meta,
-  items: Readonly<Record<string, Id | Uint8Array>>,
-): Promise<Id> {
-  const batch = new PutBatch(store);
-  const dir = new DirWriter(batch);
-  for (const [name, item] of Object.entries(items).sort(([a], [b]) => a < b ? -1 : 1)) {
-    const bytes = new TextEncoder().encode(name);
-    if (!isName(bytes)) throw wrong("a name that no file has");
-    if (typeof item === "string") await dir.add(bytes, await readNode(store, item));
-    else {
-      const { id, size } = await putBytes(batch, item);
-      await dir.add(bytes, { kind: "file", ...meta, mode: meta.mode & 0o666, size, content: id });
-    }
-  }
-  const [id] = await batch.put([encodeNode(await dir.finish(meta))]);
-  await batch.flush();
-  return id!;
 }
