@@ -70,8 +70,8 @@ export const httpHeadMs = 10_000;
 /** How long a connection may stand still, in milliseconds, and stay open with nothing asked. */
 export const httpIdleMs = 60_000;
 export const httpKeepAliveMs = 5_000;
-/** Bytes that are handed to a connection at once. */
-export const httpPieceBytes = 256 * KiB;
+/** Bytes that are read at once for one connection. */
+export const httpReadBytes = MiB;
 /** Bytes of a script for iPXE. */
 export const scriptBytesMax = 64 * KiB;
 

@@ -106,10 +106,10 @@ export class TftpServer {
     found: { place: Place; file: BootFile },
   ): Promise<void> {
     const { place, file } = found;
-    let transfer: Transfer | undefined;
+    const begun: { transfer?: Transfer } = {};
     const udp = await openUdp({ address: this.end.address, port: 0 }, {
       heard: (bytes, from) => {
-        if (from.address === to.address && from.port === to.port) transfer?.receive(bytes);
+        if (from.address === to.address && from.port === to.port) begun.transfer?.receive(bytes);
         else if (decodeTftpAnswer(bytes)?.op === "ack") {
           udp.send(encodeTftpError(TFTP_ERROR.unknownId, "this port is another transfer's"), from);
         }
@@ -117,7 +117,7 @@ export class TftpServer {
       lost: (message) => this.#p.log(`tftp: ${message}`),
     });
     if (this.#isClosed) return void await udp.close();
-    transfer = new Transfer({
+    const transfer = new Transfer({
       clock: this.#p.clock,
       file,
       terms: termsOf(request.options, file.bytes),
@@ -129,8 +129,8 @@ export class TftpServer {
         else if (how !== "asked") this.#p.log(`tftp: ${place.name} to ${to.address}: ${inert(how.message)}`);
       },
     });
-    const started = transfer;
-    this.#under.set(key, { address: to.address, stop: async () => (started.stop(), await udp.close()) });
+    begun.transfer = transfer;
+    this.#under.set(key, { address: to.address, stop: async () => (transfer.stop(), await udp.close()) });
     transfer.start();
   }
 
