@@ -95,6 +95,7 @@ test("a file comes whole, with its length and its tag; who is told knows machine
     assert.equal((await ask("/boot/empty")).body.length, 0);
     const head = await ask(PATH, {}, "HEAD");
     assert.deepEqual([head.status, head.headers["content-length"], head.body.length], [200, "3000", 0]);
+    assert.equal(gave.length, 2, "who only looks has been given nothing");
   }));
 
 test("one range is answered with that part, one beyond the end with 416, several with the whole", () =>
@@ -112,6 +113,7 @@ test("one range is answered with that part, one beyond the end with 416, several
     await part("bytes=2000-9999", 2000, 3000);
     const beyond = await ask(PATH, { range: "bytes=3000-" });
     assert.deepEqual([beyond.status, beyond.headers["content-range"]], [416, "bytes */3000"]);
+    assert.ok(beyond.body.length < 100);
     assert.equal((await ask(PATH, { range: "bytes=0-1,5-6" })).body.length, 3000);
     assert.equal((await ask(PATH, { range: "bytes=0-4", "if-range": '"other"' })).status, 200);
     assert.equal((await ask("/boot/nameless", { range: "bytes=1-2" })).body.length, 2);

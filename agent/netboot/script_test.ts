@@ -98,7 +98,7 @@ test("a blank without a value, a value without a blank, a type that is none, hal
   refused("{{url a}}", {}, /no value/);
   refused("x", { a: "b" }, /no blank/);
   refused("{{code a}}", { a: "b" }, /no type/);
-  refused("{{toString a}}", { a: "b" }, /written|no type/);
+  refused("{{constructor a}}", { a: "b" }, /no type/);
   refused("{{url toString}}", {}, /no value/);
   refused("{{name a}} {{name", { a: "b" }, /written/);
   refused("{{name  a}}", { a: "b" }, /written/);
