@@ -167,6 +167,7 @@ test("what comes through a relay, is no request, or says nonsense gets no answer
   const silent: Packet[] = [
     { ...PLAIN, giaddr: "10.9.0.1" },
     packetOf(OVERLOADED_OFFER),
+    { ...PLAIN, op: 2 },
     like(PLAIN, TYPE.offer),
     like(PLAIN, TYPE.ack),
     like(PLAIN, TYPE.request),

@@ -118,7 +118,7 @@ export class Leases {
   offer(mac: string, wanted?: string, boots = false): string | undefined {
     this.#sweep();
     const has = this.#live(this.#byMac.get(mac));
-    if (has !== undefined && has.state !== "declined") {
+    if (has !== undefined) {
       if (has.state === "offered") this.#put({ ...has, leftMs: offerMs });
       return ip4Text(has.address);
     }
@@ -142,7 +142,6 @@ export class Leases {
     const n = ip4Number(address);
     const there = this.#byAddress.get(n);
     if (there !== undefined && there.mac !== mac && there.state !== "offered") return false;
-    if (there?.mac === mac && there.state === "declined") return false;
     const before = this.#byMac.get(mac);
     if (before !== undefined && before.address !== n) await this.#drop(before);
     const lease = this.#put({
@@ -170,7 +169,7 @@ export class Leases {
   /** The machine found somebody else at the address that it was given. */
   async decline(mac: string, address: string): Promise<void> {
     const lease = this.#byMac.get(mac);
-    if (lease === undefined || lease.state === "declined" || ip4Text(lease.address) !== address) return;
+    if (lease === undefined || ip4Text(lease.address) !== address) return;
     await this.#drop(lease);
     // Nobody's any more, so that the machine itself gets another.
     this.#put({ address: lease.address, mac: "", state: "declined", leftMs: declinedMs, isProven: false });

@@ -155,6 +155,15 @@ test("when all are taken, offers are reused first, then who was declined, then w
   assert.equal(leases.offer(macOf(10), undefined, true), undefined, "who works keeps what they have");
 });
 
+test("an offer is reused before what was declined, though that is older", async () => {
+  const { clock, leases } = await begin();
+  const declined = await take(leases, A);
+  await leases.decline(A, declined);
+  await clock.advance(10);
+  const offers = [B, C, D].map((mac) => leases.offer(mac));
+  assert.equal(leases.offer(E), offers[0]);
+});
+
 test("ranges and times that are none are faults", async () => {
   const wrong: Partial<LeaseSettings>[] = [
     { from: "10.0.0.15" },

@@ -89,3 +89,7 @@ export const templateBytesMax = 16 * KiB;
 export const templateValuesMax = 64;
 /** Bytes of a kernel's arguments (x86: COMMAND_LINE_SIZE). */
 export const kernelWordsBytesMax = 2047;
+
+/** Lines about strangers that are written to the log, a second and at once; the others are counted. */
+export const linesPerSecond = 5;
+export const linesAtOnce = 100;
