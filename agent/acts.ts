@@ -24,6 +24,7 @@ export interface Acts {
   drift: typeof import("./drift.ts");
   here: typeof import("./here.ts");
   status: typeof import("./status.ts");
+  netboot: typeof import("./netboot_here.ts");
   doctor: typeof import("./doctor.ts");
   users: typeof import("./users.ts");
   copies: typeof import("./copies.ts");

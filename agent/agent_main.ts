@@ -3,10 +3,11 @@
 import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { Fault, systemClock } from "../mq/mod.ts";
+import { closeFd, Fault, systemClock } from "../mq/mod.ts";
+import { bindPlaces, bootPlaces, type BoundPlace } from "./boot_places.ts";
 import { type Agent, type NetWay, startAgent } from "./daemon.ts";
 import { KernelWatch } from "./effects_watch.ts";
-import { becomeHalf, log } from "./half.ts";
+import { becomeHalf, log, NET_SOCKETS, SEAM_FD } from "./half.ts";
 import { LastingSeam, type NetLife } from "./lasting_seam.ts";
 import { inert } from "./names.ts";
 import { netLife } from "./net_life.ts";
@@ -82,19 +83,46 @@ function spawnNet(
     fs.chmodSync(own, mode);
     if (ids !== undefined) fs.chownSync(own, ids.uid, ids.gid);
   }
-  const start = () => startNet(home, ids, answers);
-  return Promise.resolve(new LastingSeam({ clock: systemClock, start, changed, log }));
+  let bound: BoundPlace[] = [];
+  const start = () => {
+    bound = bindPlaces(bootPlaces(home), log);
+    const life = startNet(home, ids, answers, bound.flatMap(({ fds }) => fds));
+    bound = handOver(bound);
+    return life;
+  };
+  const seam = new LastingSeam({ clock: systemClock, start, changed, log });
+  return Promise.resolve({
+    ask: seam.ask,
+    close: () => seam.close(),
+    restart: () => seam.restart(),
+    get pid() {
+      return seam.pid;
+    },
+    get bound() {
+      return bound;
+    },
+  });
 }
 
-/** One net half, with the rights of `ids`. */
+/** The same places, their descriptors ours no more, and by the numbers that they have in the net half. */
+function handOver(bound: BoundPlace[]): BoundPlace[] {
+  let next = SEAM_FD + 1;
+  return bound.map((place) => {
+    for (const fd of place.fds) closeFd(fd);
+    return { ...place, fds: place.fds.map(() => next++) };
+  });
+}
+
+/** One net half, with the rights of `ids`, and with these sockets, which are its descriptors behind the seam's. */
 function startNet(
   home: Home,
   ids: { uid: number; gid: number } | undefined,
   answers: Answers<RootRequest>,
+  sockets: number[],
 ): NetLife {
   const child = spawn("/proc/self/exe", [...homeArgs(home), "agent", "--role", "net"], {
-    stdio: ["ignore", "ignore", "pipe", "pipe"], // the log is ours: what it has to say comes line by line
-    env: ids === undefined ? {} : { ISCONF_NET_DROPPED: "1" },
+    stdio: ["ignore", "ignore", "pipe", "pipe", ...sockets], // the log is ours: what it has to say comes line by line
+    env: { [NET_SOCKETS]: String(sockets.length), ...(ids !== undefined && { ISCONF_NET_DROPPED: "1" }) },
     cwd: "/",
     detached: true,
     ...ids,

@@ -58,6 +58,7 @@ const VERB_ROLES: Readonly<Record<string, RouteRole>> = {
   // Passwords, and the agent itself.
   confirm: "local",
   stop: "local",
+  netboot: "local",
 };
 
 /** Routes beside those of verbs. HEAD goes where GET does. */

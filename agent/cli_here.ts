@@ -20,7 +20,7 @@ import { currentDirectory } from "./paths.ts";
 import { manualPage } from "./man.ts";
 import { makeKey, readText, signFile } from "./root_here.ts";
 import { readRules } from "./rules_files.ts";
-import { page, watch, type WatchArgs } from "./watch_here.ts";
+import { followBoot, page, watch, type WatchArgs } from "./watch_here.ts";
 import { sysusersFile, tmpfilesFile, unitFile } from "./unit.ts";
 import type { Verb } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
@@ -61,6 +61,8 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
     await confirm(cli, args as { id: string; yes: boolean });
     return 0;
   },
+  boot: (cli, { follow, ...args }) =>
+    follow === true ? followBoot(cli, args) : ask(cli, verbNamed("boot"), args),
   watch: (cli, args) => watch(cli, args as WatchArgs),
   page: (cli, args) => page(cli, args.role as string[]),
   openapi: (cli, args) => showOpenapi(cli, args.verb as string | undefined),

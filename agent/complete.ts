@@ -1,6 +1,7 @@
 // Complete: what the word at the cursor could be, for the scripts that shells have (completion.ts): verbs, options and values by
 // the list of verbs, the rest asked of the agent. Not the shells' side, and nothing that changes anything.
 import * as fs from "node:fs";
+import * as os from "node:os";
 import { GLOBALS, optionsOf } from "./globals.ts";
 import { completionAboutMax, completionsMax } from "./limits.ts";
 import { inert } from "./names.ts";
@@ -142,6 +143,13 @@ const KNOWN: Record<Exclude<Means, "file" | "command">, Known> = {
   user: () =>
     Promise.resolve(
       fs.readFileSync("/etc/passwd", "utf8").split("\n").map((line) => [line.split(":")[0] ?? "", ""]),
+    ),
+  interface: () =>
+    Promise.resolve(
+      Object.entries(os.networkInterfaces()).filter(([name]) => name !== "lo").map(([name, at]) => [
+        name,
+        at?.[0]?.address ?? "",
+      ]),
     ),
   host: async ({ ask }) => {
     const { hosts } = await ask("hosts", {}) as { hosts: Rows };

@@ -69,7 +69,15 @@ test("what is typed in a place says what it is, unless it is new or free text", 
       positional && !hidden && is === undefined && values === undefined
     ).map(([name]) => `${verb.name} ${name}`)
   );
-  const MEANT = ["lock message", "fork branch", "join token", "evict reason", "revoke reason", "resolve id"];
+  const MEANT = [
+    "lock message",
+    "fork branch",
+    "join token",
+    "evict reason",
+    "revoke reason",
+    "resolve id",
+    "boot machine",
+  ];
   assert.deepEqual(free, MEANT);
 });
 

@@ -23,6 +23,8 @@ export interface Config {
   discover: boolean;
   /** Where programs and pages on this machine find the API over TCP, "127.0.0.1:8470"; empty: nowhere. */
   http: string;
+  /** The directory of first loaders for machines that boot. */
+  loaders: string;
   /** What else that place is called, as a browser or a proxy calls it, "name" or "name:port". */
   httpNames: string[];
   /** Whether new entries are applied as soon as they come, as `isconf up` would. */
@@ -90,6 +92,13 @@ export const SETTINGS: Record<string, Setting> = {
     about:
       "what else that place is called, as a proxy or a tunnel in front of it has it; other names are refused",
     set: (c, words) => void c.httpNames.push(...words.map(hostHeader)),
+  },
+  loaders: {
+    value: "DIRECTORY",
+    unset: "/usr/lib/ipxe",
+    about:
+      "where first loaders for machines that boot from the network are, as Debian's package ipxe has them",
+    set: (c, [dir]) => void (c.loaders = dir as string),
   },
   follow: {
     value: "yes|no",
@@ -241,6 +250,7 @@ export function readConfig(home: Home, file = path.join(home.config, "isconf.con
     peers: [],
     discover: home.system,
     http: "",
+    loaders: "/usr/lib/ipxe",
     httpNames: [],
     follow: false,
     noEffects: [],

@@ -11,7 +11,7 @@ import {
   lowerLimits,
   makeUntraceable,
 } from "../mq/mod.ts";
-import { SEAM_FD } from "./half.ts";
+import { NET_SOCKETS, SEAM_FD } from "./half.ts";
 import { netFilesMax } from "./limits.ts";
 
 /** Sockets of this host, of the network, and what tells of its addresses (AF_UNIX, AF_INET, AF_INET6, AF_NETLINK). */
@@ -40,7 +40,8 @@ export function confineNet(words: string[], log: (line: string) => void): void {
     giveUp("new rights", forbidNewRights);
     giveUp("capabilities", dropCapabilities);
     if (giveUp("system calls", forbidRings)) {
-      keepOnExec(SEAM_FD); // Node has closed for others whatever it was started with
+      const given = Number(process.env[NET_SOCKETS] ?? 0);
+      for (let fd = SEAM_FD; fd <= SEAM_FD + given; fd++) keepOnExec(fd); // Node has closed for others whatever it was started with
       process.execve?.("/proc/self/exe", [process.execPath, ...words], { ...process.env, [AGAIN]: "1" });
     }
   } else giveUp("system calls", () => confineCalls(FAMILIES));

@@ -8,6 +8,8 @@ import { Again } from "./again.ts";
 import { refusedTo } from "./asked.ts";
 import { auditOf } from "./audit.ts";
 import { Applied } from "./applied.ts";
+import type { BoundPlace } from "./boot_places.ts";
+import type { BootProfile } from "./boot_profiles.ts";
 import { makeApi } from "./api.ts";
 import { nodeHandler } from "./api_node.ts";
 import { ApiTokens } from "./api_tokens.ts";
@@ -39,6 +41,7 @@ import { lockFile } from "./lockfile.ts";
 import { SeamMesh } from "./mesh.ts";
 import { CONTROL } from "./names.ts";
 import * as naming from "./naming.ts";
+import * as netboot from "./netboot_here.ts";
 import { NameSpread } from "./name_spread.ts";
 import { NameTable } from "./name_table.ts";
 import { type Home, makeHome } from "./paths.ts";
@@ -60,6 +63,7 @@ import { ProcessRunner, type Runner } from "./run.ts";
 import { getMeta, openAgentDb } from "./schema.ts";
 import type { Answers, Ask, NetRequest, RootRequest } from "./seam.ts";
 import { SeamHttp } from "./seam_http.ts";
+import { SeamNetboot } from "./seam_netboot.ts";
 import { SeamCells } from "./seam_cells.ts";
 import { SeamShelf, SeamStore } from "./seam_store.ts";
 import * as secrets from "./secrets.ts";
@@ -97,6 +101,10 @@ export interface NetWay {
   ask: Ask<NetRequest>;
   /** Its process, where it has one of its own. */
   readonly pid?: number | undefined;
+  /** Ends it and starts another, which opens what it could not open later; only where it is a process of its own. */
+  restart?(): Promise<void>;
+  /** The ports from which machines boot that it was given. */
+  readonly bound?: BoundPlace[];
   close(): Promise<void>;
 }
 
@@ -153,6 +161,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   if (rules.wrong !== undefined) log(`policy: ${rules.wrong.message}`);
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });
+  const bootProfiles: { profiles: BootProfile[] } = { profiles: [] };
   const host: Host = {
     home,
     config,
@@ -166,6 +175,9 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     events: new Events({ db, clock, look: (marks) => newEvents(host, marks), log }),
     tokens: new ApiTokens(db, clock),
     web,
+    netboot: new SeamNetboot(seam.ask),
+    ...(seam.restart && { restartNet: seam.restart }),
+    settleNetboot: () => netboot.settleNetboot(host, seam.bound ?? [], bootProfiles),
     names: new naming.Names({ journal, clock, table, spread, self }),
     applied: new Applied({ db, ...engine }),
     store: new SeamStore(seam.ask),
@@ -216,6 +228,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     here,
     rules: said,
     status,
+    netboot,
     doctor,
     users,
     copies,
@@ -230,9 +243,11 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   const doors = new Doors({ home, handlers, clock, log });
   await doors.settle(rules.uids());
   const watching = new Again(() => doors.settle(rules.uids()), (e) => log(`policy: ${e.message}`));
+  const booting = new Again(() => host.settleNetboot(), (e) => log(`netboot: ${e.message}`));
   const watch = () => {
     if (host.turn.isClosed) return;
     watching.goOn();
+    if ((seam.bound ?? []).length > 0) booting.goOn();
     clock.after(rulesLookMs, watch);
   };
   clock.after(rulesLookMs, watch);
@@ -250,6 +265,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     host.store.limit(config).catch((e) => log(`limits of the store: ${Fault.from("start", e).message}`));
     far.settle(etcd).catch((e) => log(`etcd: ${Fault.from("start", e).message}`));
     listening = settleWeb();
+    booting.goOn();
     meshing.goOn();
     sharing.goOn();
   };

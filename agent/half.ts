@@ -9,6 +9,9 @@ import { addon } from "./sea.ts";
 /** The descriptor on which the halves talk, in the net half; a preview's process has its own there. */
 export const SEAM_FD = 3;
 
+/** In the environment of a net half: how many sockets it was given, behind that descriptor. */
+export const NET_SOCKETS = "ISCONF_NET_SOCKETS";
+
 /** Makes this process one half of an agent. */
 export function becomeHalf(name: "agent" | "net"): void {
   const binding = addon();

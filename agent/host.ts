@@ -35,6 +35,7 @@ import type { Replica } from "./replica.ts";
 import type { Reports } from "./reports.ts";
 import type { Shelf } from "./seam.ts";
 import type { SeamHttp } from "./seam_http.ts";
+import type { SeamNetboot } from "./seam_netboot.ts";
 import type { SeamStore } from "./seam_store.ts";
 import type { Wip } from "./wip.ts";
 
@@ -76,6 +77,11 @@ export interface Host {
   readonly tokens: ApiTokens;
   /** Where the API is over TCP. */
   readonly web: SeamHttp;
+  /** Machines that boot from here. */
+  readonly netboot: SeamNetboot;
+  settleNetboot(): Promise<void>;
+  /** Starts another net half, where it is a process of its own. */
+  restartNet?(): Promise<void>;
   /** What people call contents, for the whole domain. */
   readonly names: Names;
   readonly pending: Pending;

@@ -28,6 +28,8 @@ export class LastingSeam {
   #pauseMs = netAgainFirstMs;
   #cancel: Cancel = () => {};
   #closed = false;
+  /** Who waits for another one. */
+  #wanted: (() => void)[] = [];
 
   /** Starts the first net half. */
   constructor(options: LastingSeamOptions) {
@@ -41,6 +43,14 @@ export class LastingSeam {
   /** The process of the net half that is there, or was there last. */
   get pid(): number | undefined {
     return this.#life.pid;
+  }
+
+  /** Ends the net half that is there, and waits until the next has been told what it has to know. */
+  restart(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wanted.push(resolve);
+      void this.#life.close();
+    });
   }
 
   async close(): Promise<void> {
@@ -61,13 +71,15 @@ export class LastingSeam {
     if (this.#closed) return;
     const { clock, changed, log } = this.#o;
     if (livedMs >= netSteadyMs) this.#pauseMs = netAgainFirstMs;
-    const pauseMs = this.#pauseMs;
-    this.#pauseMs = Math.min(2 * pauseMs, netAgainMsMax);
-    log(`the net half has ended: ${how}; another is started in ${pauseMs} ms`);
+    const isWanted = this.#wanted.length > 0;
+    const pauseMs = isWanted ? 0 : this.#pauseMs;
+    if (!isWanted) this.#pauseMs = Math.min(2 * pauseMs, netAgainMsMax);
+    log(`the net half has ended: ${isWanted ? "it was to" : how}; another is started in ${pauseMs} ms`);
     changed(false);
     this.#cancel = clock.after(pauseMs, () => {
       this.#life = this.#begin();
       changed(true);
+      for (const told of this.#wanted.splice(0)) told();
     });
   }
 }

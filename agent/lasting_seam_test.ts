@@ -47,6 +47,19 @@ test("a net half that dies is followed by another, and each pause is longer unti
   assert.match(String(told.at(-2)), /in 250 ms/);
 });
 
+test("another one is had at once when somebody wants it, who goes on when it has been told; it costs no pause", async () => {
+  const clock = new VirtualClock(1);
+  const { seam, told, started } = makeLives(clock);
+  let isThere = false;
+  const restarted = seam.restart().then(() => isThere = true);
+  await clock.advance(0);
+  assert.deepEqual(told, ["the net half has ended: it was to; another is started in 0 ms", false, true]);
+  await restarted;
+  assert.deepEqual([isThere, started(), await seam.ask("identity", null)], [true, 2, 2]);
+  await Promise.all([seam.restart(), seam.restart(), clock.advance(0), clock.advance(1)]);
+  assert.match(String(told.findLast((line) => typeof line === "string")), /in 0 ms/);
+});
+
 test("after the end no net half is started", async () => {
   const clock = new VirtualClock(1);
   const { seam, die, started } = makeLives(clock);

@@ -374,3 +374,11 @@ export const imageRecordBytesMax = 16 * 1024;
 export const imageDiffMax = 100_000;
 /** Bytes at the beginning of a file by which it is told what it is. */
 export const imageHeadBytes = 1024;
+/** Interfaces on which machines are booted, profiles, and words of one line of one; and where HTTP for that listens. */
+export const bootPlacesMax = 8;
+export const bootProfilesMax = 1024;
+export const bootValuesMax = 256;
+export const bootHttpPort = 8480;
+/** Notes about machines that are kept for who asks, and milliseconds between two such questions. */
+export const bootNotesMax = 4096;
+export const bootFollowMs = 500;

@@ -17,10 +17,12 @@ import { BlobMemory } from "./blob_memory.ts";
 import { CONTENT_MAY, type ContentMay } from "./content.ts";
 import { Contents } from "./contents.ts";
 import { KeyRing } from "./keys.ts";
+import type { Library } from "./locate.ts";
 import { mendStore, wishRebuild } from "./net_mend.ts";
 import { EtcdCells } from "./net_etcd.ts";
 import { NetHttp } from "./net_http.ts";
 import { NetMesh } from "./net_mesh.ts";
+import { NetNetboot } from "./net_netboot.ts";
 import { pageFile } from "./page_files.ts";
 import {
   type Answers,
@@ -91,12 +93,13 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
   const { close: closeEtcd, ...etcd } = answerCells((settings) => new EtcdCells(settings, around.clock));
   const roots = async (which: RootsAsked) => readRoots(await around.ask("roots", which));
   const contents = new Contents({ ...around, dir, socket, fetch, announce, roots });
+  const bring = async (id: Id) => void (store.isWhole(id) || await fetch([id]));
   const http = new NetHttp({
     ...around,
     blobs: {
       store,
       holding,
-      fetch: async (id) => void (store.isWhole(id) || await fetch([id])),
+      fetch: bring,
       has: (id) => Promise.resolve(catalog.resolve(id)?.id === id),
       add: async (row) => rowToCbor(await shelve(parts, row)) as unknown as ShelfRow,
       memory: new BlobMemory(around.clock),
@@ -105,8 +108,15 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
     find: (text) => Promise.resolve(catalog.resolve(text)),
     page: pageFile,
   });
+  const find: Library["find"] = async (text) => {
+    const id = await around.ask("name", [text, null]);
+    if (typeof id === "string") return { id };
+    return catalog.resolve(text);
+  };
+  const netboot = new NetNetboot({ ...around, dir, library: { op: "netboot", store, find, fetch: bring } });
   const answers: Answers<NetRequest> = {
     ...http.answers,
+    ...netboot.answers,
     missing: async (v) => await store.missing(readIds(v)),
     put: async (v) => await store.put(readObjects(v)),
     // Root hashes what it gets; a batch fits into one frame.
@@ -191,6 +201,7 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
     answers,
     async close() {
       await http.close();
+      await netboot.close();
       await contents.stop();
       await mesh.stop();
       closeEtcd();

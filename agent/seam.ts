@@ -73,6 +73,8 @@ export const NET_REQUESTS = [
   "etcdRead", // [name…] → [[name, bytes, revision]…]
   "etcdSwap", // [[[name, revision]…], [[name, bytes]…], [[from, to]…]] → whether it was done
   "http", // where programs and pages of this machine find the API, and other names of that, or null: nowhere → where it is; what is wrong with that, or ""
+  "netboot", // where machines are booted and what each gets, or null: nowhere → [[interface, what is wrong there, or ""]…]; see NetbootSettings
+  "bootNotes", // the number of the last note that is known → [the number of the last, [[mac, step, ms, percent or null, text or null]…]]
   "stale", // null → null; what was answered over TCP need not be so any more
   "introduce", // [address, question] → [peer's public key, answer], from somebody who does not let us in yet
 ] as const;

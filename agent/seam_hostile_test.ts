@@ -119,6 +119,18 @@ const ROWS: Record<NetRequest, (w: World) => Promise<unknown>> = {
     assert.match(web.place, /^([0-9.:[\]]{7,21})?$/);
     assert.ok(web.why.length <= faultTextMax && !/[\x00-\x1f\x7f-\x9f]/.test(web.why));
   },
+  netboot: async ({ a: { agent: { host: { netboot } } } }) => {
+    isNothing(await netboot.settle([], [], "/nowhere"));
+    assert.deepEqual(netboot.places, []);
+  },
+  bootNotes: async ({ a: { agent: { host: { netboot } } } }) => {
+    const { last, notes } = await netboot.notes(0);
+    isCount(last);
+    for (const { mac, step, text } of notes) {
+      assert.match(`${mac} ${step}`, /^[0-9a-f:]{17} [a-z]{1,16}$/);
+      assert.ok(text.length <= faultTextMax && !/[\x00-\x1f\x7f-\x9f]/.test(text));
+    }
+  },
   stale: async ({ a: { agent: { host: { web } } }, halves: { now } }) => {
     const before = now.asked.get("stale") ?? 0;
     web.given();

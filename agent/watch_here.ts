@@ -3,7 +3,10 @@
 import { callVerb, lines, needOk, request, textOf } from "./client.ts";
 import type { Cli } from "./cli.ts";
 import type { CloudEvent } from "./event.ts";
-import { Fault } from "../mq/mod.ts";
+import { bootFollowMs } from "./limits.ts";
+import { Fault, sleep, systemClock } from "../mq/mod.ts";
+import type { BootLine } from "./seam_netboot.ts";
+import { noteLine } from "./verbs/netboot.ts";
 import { inert } from "./names.ts";
 import { inertJson, moment } from "./term.ts";
 
@@ -60,6 +63,22 @@ function lineOf({ time, type, branch, host, subject, data }: CloudEvent): string
   return `${moment(Date.parse(time))}  ${inert(short).padEnd(7)}  ${
     what[type]?.() ?? `${text(host)} ${text(subject)}`
   }`;
+}
+
+/** Tells how far machines have come that boot, until it is interrupted. What was noted before comes first. */
+export async function followBoot(
+  { where, term, globals }: Cli,
+  args: Record<string, unknown>,
+): Promise<number> {
+  for (let after = Number(args.after ?? 0);;) {
+    const { last, notes } = await callVerb(where, "boot", { ...args, after }, () => {}) as {
+      last: number;
+      notes: BootLine[];
+    };
+    for (const note of notes) term.line(globals.json ? inertJson(note) : noteLine(note));
+    after = last;
+    await sleep(systemClock, bootFollowMs);
+  }
 }
 
 /** Prints the page's address with a new token in what a browser does not send anywhere. */

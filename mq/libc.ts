@@ -1,6 +1,6 @@
 // libc by FFI: the one file that opens C, and the calls about files. It knows numbers and bytes only: no policy, no
 // Fault, no meaning of a path. Extended attributes are in xattr.ts, child processes and terminals in process.ts, mounts in
-// mounts.ts, UNIX sockets in unix_socket.ts.
+// mounts.ts, UNIX sockets in unix_socket.ts, UDP in udp_socket.ts.
 // Nothing is opened when it is imported; the library opens at the first call, on Node (node:ffi) or on Deno.
 import { constants } from "node:os";
 import { SYMBOLS } from "./libc_symbols.ts";

@@ -26,6 +26,8 @@ export const SYMBOLS = {
   fgetxattr: ["i32", "i32", "buffer", "buffer", "u64"],
   fsetxattr: ["i32", "i32", "buffer", "buffer", "u64", "i32"],
   fremovexattr: ["i32", "i32", "buffer"],
+  setsockopt: ["i32", "i32", "i32", "i32", "buffer", "u32"],
+  bind: ["i32", "i32", "buffer", "u32"],
   getsockopt: ["i32", "i32", "i32", "i32", "buffer", "buffer"],
   memfd_create: ["i32", "buffer", "u32"],
   flock: ["i32", "i32", "i32"],

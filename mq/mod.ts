@@ -65,6 +65,8 @@ export {
   sendDatagram,
   sendFiles,
 } from "./unix_socket.ts";
+export type { UdpPlace } from "./udp_socket.ts";
+export { bindUdp } from "./udp_socket.ts";
 export type { PathLike, Stat } from "./libc.ts";
 export {
   AT_FDCWD,

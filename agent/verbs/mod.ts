@@ -12,6 +12,7 @@ import { lockVerb, unlockVerb } from "./lock.ts";
 import { logVerb, showVerb, verifyVerb } from "./log.ts";
 import { lsVerb } from "./ls.ts";
 import { namesVerb, nameVerb } from "./names.ts";
+import { bootVerb, netbootVerb } from "./netboot.ts";
 import { policyVerb } from "./policy.ts";
 import { previewVerb } from "./preview.ts";
 import { rebootVerb } from "./reboot.ts";
@@ -66,6 +67,8 @@ export const VERBS: Verb[] = [
   fsckVerb,
   nameVerb,
   namesVerb,
+  netbootVerb,
+  bootVerb,
   envVerb,
   policyVerb,
   confirmVerb,

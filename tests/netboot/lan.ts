@@ -74,18 +74,17 @@ export class Lan {
     for (const holder of Object.values(this.#holders)) await holder.on();
     for (const [name, address] of Object.entries(ADDRESSES)) {
       const where = name as keyof typeof ADDRESSES;
-      const pid = String(this.#holders[where].pid);
-      // Not in the bridge's processes: the number of another namespace's holder means nothing to them.
-      const script = ["sh", "-euc", PLUG, "sh", name, pid, MACS[where], address ?? ""];
-      const { status, stderr } = spawnSync("nsenter", [
-        "-t",
-        String(this.#holders.lan.pid),
-        "-n",
-        "--",
-        ...script,
-      ]);
-      assert.equal(status, 0, String(stderr));
+      this.plug(name, this.#holders[where].pid, MACS[where], address);
     }
+  }
+
+  /** Gives the namespace of a process a card at the bridge, called eth0 there. */
+  plug(name: string, pid: number, mac: string, address = ""): void {
+    // Not in the bridge's processes: the number of another namespace's holder means nothing to them.
+    const script = ["sh", "-euc", PLUG, "sh", name, String(pid), mac, address];
+    const words = ["-t", String(this.#holders.lan.pid), "-n", "--", ...script];
+    const { status, stderr } = spawnSync("nsenter", words);
+    assert.equal(status, 0, String(stderr));
   }
 
   /** Ends every process of it. */

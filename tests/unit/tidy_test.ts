@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const BELOW: Record<string, string[]> = { mq: [], fs: ["mq"], agent: ["fs", "mq"] };
 
 /** Doors beside mod.ts: what they open is so big that who only imports mod.ts must not load it. */
-const HEAVY_DOORS = ["mq/libp2p.ts", "mq/secret.ts", "fs/dht.ts"];
+const HEAVY_DOORS = ["mq/libp2p.ts", "mq/secret.ts", "fs/dht.ts", "agent/netboot/mod.ts"];
 
 /** Knows the executable it is packed into; no part of the library, so that mod.ts does not export it. */
 const EXECUTABLE_ONLY = "agent/sea.ts";

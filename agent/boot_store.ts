@@ -1,0 +1,132 @@
+// Boot store: what a machine gets, by the profiles of this host and out of its store: a Booter. What packets say is in netboot/; which profiles
+// there are is root's to say (boot_profiles.ts).
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { readFile, readNodeFile } from "../fs/mod.ts";
+import { Fault } from "../mq/mod.ts";
+import { type BootMachine, type BootProfile, profileFor } from "./boot_profiles.ts";
+import { bootNotesMax } from "./limits.ts";
+import { type Library, locate } from "./locate.ts";
+import { inert } from "./names.ts";
+import {
+  type Arch,
+  type Booter,
+  type BootFile,
+  type BootServer,
+  type FileStep,
+  httpPath,
+  ipxeDiskScript,
+  ipxeScript,
+  type Loader,
+  type Machine,
+  memoryFile,
+  padded,
+  type Place,
+} from "./netboot/mod.ts";
+
+/** Where Debian's package ipxe has its loaders, and what firmware of each kind can run of them. */
+const LOADERS: Partial<Record<Arch, string>> = { bios: "undionly.kpxe", "uefi-x64": "snponly.efi" };
+const LOADER_BYTES_MAX = 8 * 1024 * 1024;
+
+/** What a file of a machine is called where it is asked for. */
+const KERNEL = "kernel", INITRD = /^initrd([0-9]{1,3})$/;
+
+export interface StoreBooterParts {
+  server: BootServer;
+  /** Where names are looked up, and contents come from. */
+  library: Library;
+  /** The profiles, and the directory that has loaders, as they are now. */
+  settings(): { profiles: readonly BootProfile[]; loaders: string };
+}
+
+export class StoreBooter implements Booter {
+  readonly #p: StoreBooterParts;
+  /** What machines have said of themselves, the last heard of last: who asks for a file says only its address. */
+  readonly #machines = new Map<string, BootMachine>();
+
+  constructor(parts: StoreBooterParts) {
+    this.#p = parts;
+  }
+
+  async loaderFor(machine: Machine): Promise<Loader | undefined> {
+    const profile = this.#profileOf(this.#remember(machine));
+    if (profile === undefined) return undefined;
+    if (profile.loader !== "") return { name: "loader", file: await this.#open(profile.loader, "loader") };
+    const name = LOADERS[machine.arch];
+    return name === undefined ? undefined : { name, file: this.#loaderFile(name) };
+  }
+
+  scriptFor(machine: Machine): Promise<string | undefined> {
+    const profile = this.#profileOf(this.#remember(machine));
+    if (profile === undefined) return Promise.resolve(undefined);
+    if (profile.isDisk) return Promise.resolve(ipxeDiskScript(machine.arch));
+    const { address, httpPort } = this.#p.server;
+    const url = (name: string) => `http://${address}:${httpPort}${httpPath({ mac: machine.mac, name })}`;
+    const { initrds, args } = profile;
+    return Promise.resolve(
+      ipxeScript({ kernel: url(KERNEL), initrds: initrds.map((_, i) => url(`initrd${i}`)), args }),
+    );
+  }
+
+  async fileAt({ mac, name }: Place): Promise<BootFile | undefined> {
+    if (mac === undefined) return undefined;
+    const machine = this.#machines.get(mac) ?? { mac, arch: "" };
+    const profile = this.#profileOf(machine);
+    if (profile === undefined) return undefined;
+    if (name === "loader" && profile.loader !== "") return await this.#open(profile.loader, "loader");
+    if (profile.loader === "" && Object.values(LOADERS).includes(name)) return this.#loaderFile(name);
+    if (name === KERNEL && profile.kernel !== "") return await this.#open(profile.kernel, "kernel");
+    const initrd = profile.initrds[Number(INITRD.exec(name)?.[1] ?? -1)];
+    return initrd === undefined ? undefined : padded(await this.#open(initrd, "initrd"));
+  }
+
+  #profileOf(machine: BootMachine): BootProfile | undefined {
+    return profileFor(this.#p.settings().profiles, machine);
+  }
+
+  /** What is known of a machine, with what it says now: iPXE's question for its script does not say the UUID again. */
+  #remember({ mac, arch, uuid = this.#machines.get(mac)?.uuid }: Machine): BootMachine {
+    const machine = { mac, arch, ...(uuid !== undefined && { uuid }) };
+    this.#machines.delete(mac);
+    this.#machines.set(mac, machine);
+    if (this.#machines.size > bootNotesMax) this.#machines.delete(this.#machines.keys().next().value!);
+    return machine;
+  }
+
+  #loaderFile(name: string): BootFile {
+    const file = path.join(this.#p.settings().loaders, name);
+    try {
+      const { size } = fs.statSync(file);
+      if (size > LOADER_BYTES_MAX) throw new Error("it is too large for a first loader");
+      return memoryFile(new Uint8Array(fs.readFileSync(file)), "loader");
+    } catch (e) {
+      throw new Fault("netboot", "notFound", `${inert(file)}: ${(e as Error).message}`, {
+        hint: "apt-get install ipxe, or loader = NAME in the profile",
+      });
+    }
+  }
+
+  /** A content, or a file in a tree, as bytes to boot. */
+  async #open(text: string, step: FileStep): Promise<BootFile> {
+    const { library } = this.#p;
+    const found = await locate(library, text);
+    const node = found.kind === "tree" ? found.node : undefined;
+    if (node !== undefined && node.kind !== "file") {
+      throw new Fault("netboot", "usage", `${inert(text)} is no file`, {
+        hint: `isconf tree ${inert(text)}`,
+      });
+    }
+    const [id, bytes] = node === undefined ? [found.id, found.size] : [node.content, node.size];
+    return {
+      bytes,
+      step,
+      id: id.slice(0, 32),
+      read: (from, to) => {
+        const range = { offset: from, length: to - from };
+        return node === undefined
+          ? readFile(library.store, id, range)
+          : readNodeFile(library.store, node, range);
+      },
+    };
+  }
+}

@@ -1,0 +1,164 @@
+// Netboot here: switching on and off, on one interface of this host, the servers from which machines boot, and saying what each machine gets.
+// Not the servers (net_netboot.ts), not the files that say it (boot_profiles.ts).
+import { Fault } from "../mq/mod.ts";
+import {
+  addressOfInterface,
+  type BootPlace,
+  bootPlaces,
+  type BoundPlace,
+  keepBootPlaces,
+  type OwnRange,
+} from "./boot_places.ts";
+import { type BootProfile, profileFor, readProfiles } from "./boot_profiles.ts";
+import type { Call, Host } from "./host.ts";
+import { bootHttpPort, bootPlacesMax } from "./limits.ts";
+import { inert } from "./names.ts";
+import { isIp4, readMac } from "./netboot/address.ts";
+import { leaseAddressesMax, leaseSecondsMax, leaseSecondsMin } from "./netboot/limits.ts";
+
+export interface NetbootArgs {
+  /** FIRST-LAST; undefined: another server gives addresses. */
+  dhcp?: string;
+  router?: string;
+  dns: string[];
+  lease?: number;
+  port?: number;
+}
+
+export interface NetbootNow {
+  places: (BootPlace & { why: string })[];
+  profiles: number;
+  /** What is wrong with the profiles; "": nothing. */
+  profilesWrong: string;
+}
+
+/** Where machines are booted now, and what is wrong with that. */
+export function netbootNow(host: Host): NetbootNow {
+  const said = new Map(host.netboot.places.map(({ interface: name, why }) => [name, why]));
+  const places = bootPlaces(host.home).map((place) => ({
+    ...place,
+    why: said.get(place.interface) ?? "its ports could not be had: the agent's log says why",
+  }));
+  try {
+    return { places, profiles: readProfiles(host.home.config).length, profilesWrong: "" };
+  } catch (e) {
+    return { places, profiles: 0, profilesWrong: Fault.from("netboot", e).message };
+  }
+}
+
+/** Begins on an interface. Throws usage, notFound; environment or refused when the servers cannot be opened, and nothing is changed then. */
+export async function netbootOn(call: Call, name: string, args: NetbootArgs): Promise<NetbootNow> {
+  const { host } = call;
+  const { address, mask } = addressOfInterface(name);
+  const place: BootPlace = {
+    interface: name,
+    own: ownRange(args, address, mask),
+    httpPort: args.port ?? bootHttpPort,
+  };
+  const before = bootPlaces(host.home);
+  const places = [...before.filter((one) => one.interface !== name), place];
+  if (places.length > bootPlacesMax) {
+    throw new Fault("netboot", "refused", `machines are booted on ${bootPlacesMax} interfaces at the most`, {
+      hint: "isconf netboot off IFACE",
+    });
+  }
+  readProfiles(host.home.config); // what is wrong with them is said now
+  await switchTo(call, places);
+  const why = netbootNow(host).places.find((one) => one.interface === name)?.why;
+  if (why === "") return netbootNow(host);
+  await switchTo(call, before);
+  throw new Fault("netboot", "environment", `no machine can be booted on ${name}: ${why}`, {
+    hint: "ss -lunp; journalctl -u isconf",
+  });
+}
+
+/** Ends on an interface. Throws notFound. */
+export async function netbootOff(call: Call, name: string): Promise<NetbootNow> {
+  const before = bootPlaces(call.host.home);
+  const places = before.filter((one) => one.interface !== name);
+  if (places.length === before.length) {
+    throw new Fault("netboot", "notFound", `no machine is booted on ${inert(name)}`, {
+      hint: "isconf netboot",
+    });
+  }
+  await switchTo(call, places);
+  return netbootNow(call.host);
+}
+
+/** The ports are bound before the net half begins, so that another one has to. */
+async function switchTo({ host }: Call, places: BootPlace[]): Promise<void> {
+  if (host.restartNet === undefined) {
+    throw new Fault("netboot", "refused", "this agent has no net half of its own", { hint: "isconf start" });
+  }
+  keepBootPlaces(host.home, places);
+  await host.restartNet();
+  await host.settleNetboot();
+}
+
+/** The addresses that are to be given, each checked. */
+function ownRange(
+  { dhcp, router, dns, lease = 3600 }: NetbootArgs,
+  address: string,
+  mask: string,
+): OwnRange | null {
+  const wrong = (why: string) => new Fault("netboot", "usage", why, { hint: "isconf help netboot" });
+  if (dhcp === undefined) {
+    if (router !== undefined || dns.length > 0) throw wrong("--router and --dns go with --dhcp FIRST-LAST");
+    return null;
+  }
+  const [from = "", to = "", ...more] = dhcp.split("-");
+  if (more.length > 0 || !isIp4(from) || !isIp4(to)) {
+    throw wrong(`${inert(dhcp)} is no range like 192.0.2.10-192.0.2.99`);
+  }
+  for (const one of [...(router === undefined ? [] : [router]), ...dns]) {
+    if (!isIp4(one)) throw wrong(`${inert(one)} is no address`);
+  }
+  const number = (ip: string) => ip.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  const size = number(to) - number(from) + 1;
+  if (size < 1 || size > leaseAddressesMax) throw wrong(`a range has 1 to ${leaseAddressesMax} addresses`);
+  const isNear = (ip: string) => (number(ip) & number(mask)) === (number(address) & number(mask));
+  if (!isNear(from) || !isNear(to)) throw wrong(`${from} to ${to} is not in the network of ${address}`);
+  if (lease < leaseSecondsMin || lease > leaseSecondsMax) {
+    throw wrong(`a lease is ${leaseSecondsMin} to ${leaseSecondsMax} seconds`);
+  }
+  return { from, to, router: router ?? null, dns, leaseSeconds: lease };
+}
+
+/** Tells the net half what there is; called again when that may have changed. */
+export async function settleNetboot(
+  host: Host,
+  bound: BoundPlace[],
+  kept: { profiles: BootProfile[] },
+): Promise<void> {
+  try {
+    kept.profiles = readProfiles(host.home.config);
+  } catch (e) {
+    host.log(`netboot: ${Fault.from("netboot", e).message}`); // what was read last holds
+  }
+  if (bound.length > 0) await host.netboot.settle(bound, kept.profiles, host.config.loaders);
+}
+
+/** What a machine would get. */
+export function bootFor(
+  { host }: Call,
+  { mac, arch, uuid }: { mac: string; arch?: string; uuid?: string },
+): BootProfile {
+  const known = readMac(mac);
+  if (known === undefined) {
+    throw new Fault("boot", "usage", `${inert(mac)} is no MAC address`, {
+      hint: "isconf boot show 52:54:00:12:34:56",
+    });
+  }
+  const machine = {
+    mac: known,
+    arch: arch ?? "bios",
+    ...(uuid !== undefined && { uuid: uuid.toLowerCase() }),
+  };
+  const found = profileFor(readProfiles(host.home.config), machine);
+  if (found === undefined) {
+    throw new Fault("boot", "notFound", `no profile is for ${known}: it is offered nothing`, {
+      hint: "isconf help netboot",
+    });
+  }
+  return found;
+}
