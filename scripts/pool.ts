@@ -18,10 +18,14 @@ export async function runPool({ files, command, args, filesPerProcess, atOnce }:
   const take = () => waiting.splice(0, filesPerProcess);
   const work = async () => {
     for (let next = take(); next.length > 0; next = take()) {
+      const sinceMs = performance.now();
       const said = await new Deno.Command(command, { args: [...args, ...next], cwd: root, stdin: "null" })
         .output();
       await show(said.stdout, Deno.stdout);
       await show(said.stderr, Deno.stderr);
+      if (filesPerProcess === 1) {
+        console.log(`${next[0]} took ${Math.round((performance.now() - sinceMs) / 1000)} s\n`);
+      }
       code ||= said.code;
     }
   };
