@@ -24,7 +24,8 @@ export type Means =
   | "seq"
   | "work"
   | "token"
-  | "confirmation";
+  | "confirmation"
+  | "machine";
 
 /** One argument: on the command line an option or a positional, in JSON a field of the same name. */
 export interface Arg {

@@ -20,7 +20,14 @@ export const vmVerb: Verb = {
   ],
   args: {
     action: { kind: "text", positional: true, required: true, values: action, about: action.join(", ") },
-    name: { kind: "text", positional: true, about: "which machine" },
+    name: {
+      kind: "text",
+      positional: true,
+      is: Object.fromEntries(
+        ["start", "stop", "status", "rm", "console"].map((one) => [one, "machine" as const]),
+      ),
+      about: "which machine",
+    },
     command: { kind: "text", positional: true, hidden: true, about: "qmp: a command for the socket NAME" },
     field: { kind: "text", positional: true, hidden: true, about: "qmp: what of the answer" },
     memory: { kind: "count", about: "create: MiB of memory; else 1024" },

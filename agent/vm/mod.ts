@@ -3,13 +3,14 @@
 import * as os from "node:os";
 import { Fault, systemClock } from "../../mq/mod.ts";
 import type { Cli } from "../cli.ts";
+import { SECURE_PATH } from "../environment.ts";
 import { inert } from "../names.ts";
-import { currentDirectory } from "../paths.ts";
+import { currentDirectory, machinesDir } from "../paths.ts";
 import { inertJson } from "../term.ts";
 import { follow } from "./console.ts";
 import { filesOf, type Wanted } from "./machine.ts";
 import { missingFault } from "./needs.ts";
-import { machinesDir, type Place, SECURE_PATH } from "./place.ts";
+import type { Place } from "./place.ts";
 import { askQmp } from "./qmp.ts";
 import { runningPid } from "./running.ts";
 import { sayList, sayPlan, sayStatus, saySupport } from "./say.ts";

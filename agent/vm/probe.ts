@@ -2,9 +2,9 @@
 // may not work, or not come back. So one instruction is run with it, with a deadline. Not what a machine is made of.
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
-import { closeFd, memfd } from "../../mq/mod.ts";
 import { probeMs } from "./limits.ts";
 import { type Place, scriptEnv } from "./place.ts";
+import { memoryFile } from "./script.ts";
 
 export type Accelerator = "kvm" | "tcg";
 
@@ -26,7 +26,7 @@ export async function accelerator(place: Place, qemu: string, device = "/dev/kvm
 
 /** Whether an accelerator runs an instruction of a guest before the deadline. */
 export async function runs(place: Place, qemu: string, name: Accelerator): Promise<boolean> {
-  const firmware = memfd("firmware");
+  const firmware = memoryFile("firmware");
   try {
     const image = new Uint8Array(FIRMWARE_BYTES).fill(0xf4);
     image.set(CODE, FIRMWARE_BYTES - 16);
@@ -45,6 +45,6 @@ export async function runs(place: Place, qemu: string, name: Accelerator): Promi
       child.once("exit", (code) => end(code === PROVEN));
     });
   } finally {
-    closeFd(firmware);
+    fs.closeSync(firmware);
   }
 }

@@ -3,7 +3,7 @@
 import { Buffer } from "node:buffer";
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
-import { Fault, memfd, sha256, toHex } from "../../mq/mod.ts";
+import { closeFd, Fault, memfd, sha256, toHex } from "../../mq/mod.ts";
 import { inert } from "../names.ts";
 import { moment, outputLines } from "../term.ts";
 import { killGraceMs, logBytesMax, outputBytesMax } from "./limits.ts";
@@ -34,7 +34,7 @@ export async function runScript(
   deadlineMs: number,
 ): Promise<Ran> {
   const commands = straight(text);
-  const fd = log === undefined ? memfd("log") : openLog(log);
+  const fd = log === undefined ? memoryFile("log") : openLog(log);
   try {
     const title = `# ${moment(place.clock.wall())}, sha256 ${toHex(sha256(Buffer.from(text)))}\n`;
     fs.writeSync(fd, `${title}${text}`);
@@ -56,6 +56,16 @@ export function needDone(op: string, { status, isLate, said, last }: Ran, hint: 
   throw new Fault(op, "refused", `the script ${why} ${at}${words === "" ? "" : `: ${words}`}`, {
     hint,
   });
+}
+
+/** A file without a name, gone with its last descriptor. */
+export function memoryFile(name: string): number {
+  const fd = memfd(name);
+  try {
+    return fs.openSync(`/proc/self/fd/${fd}`, "r+");
+  } finally {
+    closeFd(fd);
+  }
 }
 
 /** Appended to; one that is too long begins anew. */
