@@ -27,9 +27,6 @@ export const qmpBytesMax = 256 * 1024;
 /** How long the accelerator has to run one instruction, in milliseconds; without one it takes 200. */
 export const probeMs = 5_000;
 
-/** How long a script that was told to end has before it is killed, in milliseconds. */
-export const killGraceMs = 2_000;
-
 /** How often it is looked whether a machine has stopped, or has written to its console, in milliseconds. */
 export const lookMs = 100;
 

@@ -31,6 +31,10 @@ export const NEEDS: Readonly<Record<string, Look>> = {
     return accessWords(top, fs.constants.W_OK | fs.constants.X_OK, "isDirectory");
   },
   absent: (_, [file]) => isAbsent(file!) ? undefined : `${file} is there already`,
+  stopped: (_, [pidFile]) => {
+    const pid = runningPid(pidFile!);
+    return pid === undefined ? undefined : `the machine is running, as process ${pid}`;
+  },
   "nothing-else": (_, [dir]) => {
     const own = Object.values(filesOf("/", "x")).map((file) => path.basename(file));
     const others = fs.readdirSync(dir!).filter((name) => !own.includes(name) && name !== "vm.json.new");
@@ -43,10 +47,6 @@ export const NEEDS: Readonly<Record<string, Look>> = {
     const free = bavail * bsize;
     if (free >= Number(gib) * GIB) return undefined;
     return `${dir} has ${(free / GIB).toFixed(1)} GiB free, and the disk may grow to ${gib}`;
-  },
-  stopped: (_, [pidFile]) => {
-    const pid = runningPid(pidFile!);
-    return pid === undefined ? undefined : `the machine is running, as process ${pid}`;
   },
   "free-socket": async (place, [file]) =>
     await listens(place, { path: file! }) ? `somebody listens on ${file}` : undefined,

@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import { closeFd, Fault, memfd, sha256, toHex } from "../../mq/mod.ts";
 import { inert } from "../names.ts";
 import { moment, outputLines } from "../term.ts";
-import { killGraceMs, logBytesMax, outputBytesMax } from "./limits.ts";
+import { logBytesMax, outputBytesMax } from "./limits.ts";
 import { type Place, scriptEnv } from "./place.ts";
 import { type Command, straight } from "./straight.ts";
 
@@ -91,15 +91,11 @@ function runShell(
   });
   return new Promise((resolve, reject) => {
     let isLate = false;
-    const signal = (name: NodeJS.Signals) => {
+    // All of its group at once, while the shell is surely there to give the group its number.
+    const end = place.clock.after(deadlineMs, () => {
       isLate = true;
-      if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, name);
-    };
-    const cancels = [
-      place.clock.after(deadlineMs, () => signal("SIGTERM")),
-      place.clock.after(deadlineMs + killGraceMs, () => signal("SIGKILL")),
-    ];
-    const end = () => cancels.forEach((cancel) => cancel());
+      if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, "SIGKILL");
+    });
     child.once("error", (e) => (end(), reject(Fault.from("vm", e))));
     child.once("exit", (code, name) => {
       end();
