@@ -178,7 +178,7 @@ export function valuesOf(place: Place, machine: Machine): Values {
     tap: kind === "tap" ? rest : undefined,
     endpoint: kind === "socket" ? rest : undefined,
     netRom: yes(isNetBios),
-    noRom: yes(!isNetBios),
+    noRom: yes(kind !== "none" && !isNetBios),
     bootDisk: order("disk"),
     bootNet: order("net"),
     bootCdrom: order("cdrom"),

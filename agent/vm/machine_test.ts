@@ -49,6 +49,7 @@ test("the order of booting, the network, the rom that only SeaBIOS needs", (t) =
     "yes",
     undefined,
   ]);
-  assert.equal(values({ net: "none" }).net, undefined);
+  const none = values({ net: "none" });
+  assert.deepEqual([none.net, none.noRom, none.netRom], [undefined, undefined, undefined]);
   assert.equal(values({ net: "socket:mcast=230.0.0.1:4000" }).endpoint, "mcast=230.0.0.1:4000");
 });
