@@ -11,7 +11,7 @@ export const vmVerb: Verb = {
     "create NAME makes one, start NAME runs it in the background, stop NAME asks its guest to power down, ends it when the guest does\nnot, and kills it when that does not help; status NAME, list and console NAME tell of it; rm NAME removes it with its disk. Each is\na script made from a template: one plain command after the other, nothing that branches or repeats. --plan shows it and does\nnothing; exactly these bytes run. What has to be there is looked at before, and all that is missing is said at once. What no\ntemplate says is unsupported: support lists what there is. Machines are yours: root's lie in /var/lib/isconf/vm, others' in\n~/.local/state/isconf/vm. No agent is involved.",
   examples: [
     "isconf vm create web1 --memory 2048 --cdrom debian.iso --boot disk,cdrom",
-    "isconf vm create web1 --plan | less",
+    "isconf vm create web1 --forward 2222:22 --plan | less",
     "isconf vm start web1 --console",
     "isconf vm start web1 --plan --os freebsd --net tap:tap0",
     "isconf vm stop web1",
@@ -41,6 +41,11 @@ export const vmVerb: Verb = {
         "create: user (out through this host), none, tap:INTERFACE, socket:listen=ADDRESS:PORT, socket:connect=, socket:mcast=; else user",
     },
     mac: { kind: "text", about: "create: the address of its network card; else one made of its name" },
+    forward: {
+      kind: "text",
+      about:
+        "create: HERE:THERE,… ports of 127.0.0.1 that lead into it, with --net user: 2222:22 for ssh -p 2222",
+    },
     boot: {
       kind: "text",
       about: "create: from what it boots, of disk, net, cdrom, with commas between; else disk",

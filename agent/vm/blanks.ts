@@ -48,6 +48,9 @@ const socket: Blank = {
 const OCTET = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])";
 const PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})";
 
+const PORTS = new RegExp(`^${PORT}:${PORT}(,${PORT}:${PORT}){0,31}$`);
+const ports = matching("HERE:THERE, two ports, with commas between several", PORTS);
+
 /** Every type of a blank, by the name that stands behind its colon. */
 export const BLANKS: Readonly<Record<string, Blank>> = {
   name: matching(
@@ -79,6 +82,12 @@ export const BLANKS: Readonly<Record<string, Blank>> = {
     "listen=, connect= or mcast= with ADDRESS:PORT of IPv4",
     new RegExp(`^(listen|connect|mcast)=(${OCTET}\\.){3}${OCTET}:${PORT}$`),
   ),
+  ports,
+  "qemu-ports": {
+    ...ports,
+    write: (text) =>
+      text.split(",").map((pair) => `,hostfwd=tcp:127.0.0.1:${pair.replace(":", "-:")}`).join(""),
+  },
   accelerator: matching("kvm or tcg", /^(kvm|tcg)$/),
   line: {
     wants: `one line of at most ${appendBytesMax} bytes of plain characters`,

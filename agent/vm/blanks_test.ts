@@ -55,6 +55,16 @@ const TABLE: Record<string, [fits: string[], others: string[]]> = {
       "listen=127.0.0.1:1,x=y",
     ],
   ],
+  ports: [["2222:22", "2222:22,8080:80"], [
+    "",
+    "22",
+    "2222:22,",
+    "0:22",
+    "22:65536",
+    "127.0.0.1:22:22",
+    "2222:22,x=y",
+  ]],
+  "qemu-ports": [["2222:22"], [":22"]],
   accelerator: [["kvm", "tcg"], ["", "xen", "kvm,x"]],
   line: [["console=ttyS0 x", "$(reboot); `id`"], ["", "a\nb", "a\u200bb", "\ud800", "x".repeat(2048)]],
 };
@@ -77,4 +87,6 @@ test("a value that does not fit is named, with what it must be; nothing of it re
 test("a comma in a path ends no option of QEMU", () => {
   assert.equal(written("disk", "qemu-path", "/a,readonly=on"), "/a,,readonly=on");
   assert.equal(written("disk", "path", "/a,b"), "/a,b");
+  const forwards = ",hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=tcp:127.0.0.1:80-:8080";
+  assert.equal(written("forward", "qemu-ports", "2222:22,80:8080"), forwards);
 });

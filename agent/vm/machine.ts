@@ -19,6 +19,7 @@ export interface Wanted {
   firmware?: string;
   net?: string;
   mac?: string;
+  forward?: string;
   boot?: string;
   cdrom?: string;
   kernel?: string;
@@ -38,6 +39,7 @@ export interface Machine {
   net: string;
   mac: string;
   boot: string[];
+  forward?: string;
   cdrom?: string;
   kernel?: string;
   initrd?: string;
@@ -69,6 +71,7 @@ export function machineOf(place: Place, wanted: Wanted): Machine {
     mac: (wanted.mac ?? macOf(name)).toLowerCase(),
     boot: (wanted.boot ?? "disk").split(","),
     ...Object.fromEntries(files),
+    ...(wanted.forward === undefined ? {} : { forward: wanted.forward }),
     ...(wanted.append === undefined ? {} : { append: wanted.append }),
   };
   checkMachine(machine);
@@ -81,7 +84,7 @@ export function macOf(name: string): string {
   return ["52", "54", "00", hash.slice(0, 2), hash.slice(2, 4), hash.slice(4, 6)].join(":");
 }
 
-function checkMachine({ firmware, net, boot, cdrom, kernel, initrd, append }: Machine): void {
+function checkMachine({ firmware, net, boot, forward, cdrom, kernel, initrd, append }: Machine): void {
   const bad = (why: string, hint: string) => new Fault("vm", "usage", why, { hint });
   if (!["bios", "uefi"].includes(firmware)) {
     throw bad(`${inert(firmware)} is no firmware`, "isconf vm create NAME --firmware bios, or uefi");
@@ -105,6 +108,12 @@ function checkMachine({ firmware, net, boot, cdrom, kernel, initrd, append }: Ma
     throw bad(
       "a machine without a network cannot boot from it",
       "isconf vm create NAME --boot net --net user",
+    );
+  }
+  if (forward !== undefined && net !== "user") {
+    throw bad(
+      "ports are forwarded to a machine whose network is user",
+      "isconf vm create NAME --forward 2222:22",
     );
   }
   if (kernel === undefined && (initrd ?? append) !== undefined) {
@@ -147,6 +156,7 @@ export const ASKED: Readonly<Record<string, string>> = {
   userNet: "--net user",
   tap: "--net tap",
   endpoint: "--net socket",
+  forward: "--forward",
   bootNet: "--boot net",
   bootCdrom: "--boot cdrom",
   cdrom: "--cdrom",
@@ -157,7 +167,8 @@ export const ASKED: Readonly<Record<string, string>> = {
 
 /** A machine as the values of templates; a condition that holds has the value "yes". */
 export function valuesOf(place: Place, machine: Machine): Values {
-  const { name, memory, cpus, disk, firmware, net, mac, boot, cdrom, kernel, initrd, append } = machine;
+  const { name, memory, cpus, disk, firmware, net, mac, boot, forward, cdrom, kernel, initrd, append } =
+    machine;
   const [, kind, rest] = /^(\w+):?(.*)$/s.exec(net)!;
   const yes = (is: boolean) => is ? "yes" : undefined;
   const order = (from: string) => boot.includes(from) ? `${boot.indexOf(from) + 1}` : undefined;
@@ -182,6 +193,7 @@ export function valuesOf(place: Place, machine: Machine): Values {
     bootDisk: order("disk"),
     bootNet: order("net"),
     bootCdrom: order("cdrom"),
+    forward,
     cdrom,
     kernel,
     initrd,

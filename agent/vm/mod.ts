@@ -41,6 +41,7 @@ const MACHINE = [
   "firmware",
   "net",
   "mac",
+  "forward",
   "boot",
   "cdrom",
   "kernel",

@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { Fault, sha256, toHex } from "../../mq/mod.ts";
 import { VERBS } from "../verbs/mod.ts";
 import { makeCli, makePlace, vmArgs } from "./fixture.ts";
+import { lookMs } from "./limits.ts";
 import { vm, type VmArgs } from "./mod.ts";
 import type { Place } from "./place.ts";
 
@@ -54,6 +55,30 @@ test("a machine from its creation to its removal", async (t) => {
   await typed(place, "rm", "web1");
   assert.deepEqual(fs.readdirSync(place.vms), []);
   assert.equal((await faultOf(typed(place, "status", "web1"))).kind, "notFound");
+});
+
+test("a guest that does not power down is ended, and killed when that does not help; each in its time", async (t) => {
+  const { clock, ...rest } = makePlace(t);
+  const waits: number[] = [];
+  let at = 0;
+  // Time passes when somebody waits for it; the deadlines of scripts and sockets are real.
+  const fast = {
+    ...clock,
+    now: () => at,
+    after(ms: number, fn: () => void) {
+      if (ms > lookMs) return clock.after(ms, fn);
+      waits.push(at += 1_000);
+      return clock.after(1, fn);
+    },
+  };
+  const place = { ...rest, clock: fast, isconf: "/bin/true" };
+  await typed(place, "create", "web1", small);
+  await typed(place, "start", "web1");
+  at = 0;
+  assert.match((await typed(place, "stop", "web1")).err, /stopped: web1 \(kill\)/);
+  assert.ok(waits.includes(60_000) && waits.includes(70_000) && Math.max(...waits) < 80_000, `${waits}`);
+  const log = fs.readFileSync(`${place.vms}/web1/log`, "utf8");
+  assert.match(log, / system_powerdown\n[^]* quit\n[^]*kill -KILL \d+\n/);
 });
 
 test("what --plan shows is byte for byte what the shell is given", async (t) => {
@@ -224,6 +249,8 @@ test("names that would be something else, options that do not go together, words
       ["create", "a", { net: "socket:fd=3" }, /endpoint is fd=3/],
       ["create", "a", { net: "bridge" }, /no network/],
       ["create", "a", { append: "x" }, /go with a kernel/],
+      ["create", "a", { forward: "22" }, /forward is 22, and must be HERE:THERE/],
+      ["create", "a", { forward: "2222:22", net: "none" }, /whose network is user/],
       ["create", "a", { kernel: "/x\nreboot" }, /kernel is/],
       ["create", "a", { boot: "cdrom" }, /without a CD/],
       ["create", "a", { boot: "net", net: "none" }, /without a network/],

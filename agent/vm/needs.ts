@@ -59,6 +59,14 @@ export const NEEDS: Readonly<Record<string, Look>> = {
     });
     return isTaken ? `somebody listens on ${host}:${port}` : undefined;
   },
+  "free-ports": async (place, [pairs]) => {
+    const taken: string[] = [];
+    for (const pair of pairs!.split(",")) {
+      const port = pair.split(":")[0]!;
+      if (await listens(place, { host: "127.0.0.1", port: Number(port) })) taken.push(port);
+    }
+    return taken.length === 0 ? undefined : `somebody listens on 127.0.0.1, port ${taken.join(", ")}`;
+  },
   tap: (_, [name]) => {
     if (!isThereFile(`/sys/class/net/${name}`)) return `there is no network interface ${name}`;
     return isThereFile(`/sys/class/net/${name}/tun_flags`)

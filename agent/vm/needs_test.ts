@@ -39,6 +39,7 @@ test("each need: undefined where it is so, words where it is not", async (t) => 
     "free-port": [["connect=127.0.0.1:1"], [[[`listen=127.0.0.1:${port}`], /somebody listens on 127/], [[
       `listen=0.0.0.0:${port}`,
     ], /somebody/]]],
+    "free-ports": [["1:22"], [[[`1:22,${port}:80`], /somebody listens on 127\.0\.0\.1, port \d+$/]]],
     tap: [[], [[["isconf-none"], /no network interface/], [["lo"], /is no tap/]]],
   };
   assert.deepEqual(Object.keys(TABLE).sort(), Object.keys(NEEDS).sort());

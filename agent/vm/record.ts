@@ -23,7 +23,7 @@ export interface Kept extends Machine {
 
 const TEXTS = ["name", "driver", "os", "firmware", "net", "mac", "state"] as const;
 const COUNTS = ["memory", "cpus", "disk"] as const;
-const MAYBE = ["cdrom", "kernel", "initrd", "append"] as const;
+const MAYBE = ["forward", "cdrom", "kernel", "initrd", "append"] as const;
 
 /** Makes the directory of machines, and says no to one that others could write to: what lies in it is run. */
 export function makeMachinesDir(vms: string): void {

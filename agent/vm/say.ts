@@ -52,6 +52,7 @@ export function sayStatus(term: Term, machine: Status): void {
     ["firmware", firmware],
     ["net", net],
     ["mac", net === "none" ? undefined : mac],
+    ["forward", machine.forward],
     ["boot", boot.join(", ")],
     ["cdrom", machine.cdrom],
     ["kernel", machine.kernel],

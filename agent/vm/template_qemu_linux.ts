@@ -39,6 +39,7 @@ need readable {diskFile:path} | isconf vm rm {name:name}
 [kernel?] need readable {kernel:path} | ls -l {kernel:path}
 [initrd?] need readable {initrd:path} | ls -l {initrd:path}
 [tap?] need tap {tap:interface} | ip tuntap add dev {tap:interface} mode tap, as root, with user and your name where you are not root
+[forward?] need free-ports {forward:ports} | ss -tlnp
 [endpoint?] need free-port {endpoint:endpoint} | ss -tlnp
 step start
 # -nodefaults: no device but those that stand here. -daemonize: comes back when the machine runs, or says why it does not.
@@ -55,7 +56,7 @@ step start
   -device virtio-blk-pci,drive=disk[bootDisk?,bootindex={bootDisk:order}]
   [cdrom? -drive if=none,id=cdrom,media=cdrom,readonly=on,format=raw,file={cdrom:qemu-path}]
   [cdrom? -device ide-cd,drive=cdrom][bootCdrom?,bootindex={bootCdrom:order}]
-  [userNet? -netdev user,id=net]
+  [userNet? -netdev user,id=net][forward?{forward:qemu-ports}]
   [tap? -netdev tap,id=net,ifname={tap:interface},script=no,downscript=no]
   [endpoint? -netdev socket,id=net,{endpoint:endpoint}]
   [net? -device virtio-net-pci,netdev=net,mac={mac:mac}][netRom?,romfile={rom:qemu-path}][noRom?,romfile=][bootNet?,bootindex={bootNet:order}]

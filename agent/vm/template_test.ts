@@ -99,6 +99,8 @@ const HOSTILE: Record<string, string> = {
   mac: "52:54:00:00:00:01",
   interface: "tap0",
   endpoint: "listen=127.0.0.1:4000",
+  ports: "2222:22,8080:80",
+  "qemu-ports": "2222:22,8080:80",
   accelerator: "tcg",
   line: "quiet $(reboot) `id`; it's \" \\ \\",
 };

@@ -5,6 +5,7 @@ import { Buffer } from "node:buffer";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
+import { freePort } from "../ports.ts";
 import { lacks } from "../programs.ts";
 import { cannotTrace } from "./strace.ts";
 import { begin, type Box, ISCONF, makeBox, skipIf, until } from "./tools.ts";
@@ -245,3 +246,17 @@ test(
     assert.deepEqual(fs.readdirSync(`${state}/isconf/vm`), []);
   },
 );
+
+test("every line of shell in docs/vm.md does what it says", skipIf("docs/vm.md", missing), async (t) => {
+  const box = makeBox(t);
+  const text = fs.readFileSync(new URL("../../docs/vm.md", import.meta.url), "utf8");
+  const lines = [...text.matchAll(/^```sh\n([^]*?)^```/gm)].flatMap(([, block]) => block!.trim().split("\n"));
+  assert.ok(lines.length >= 9, lines.join("\n"));
+  const port = String(await freePort());
+  for (const line of lines) {
+    const [program, ...words] = line.split(" ");
+    assert.equal(program, "isconf");
+    const { status, err } = await box.isconf(words.map((word) => word.replace("2222", port)));
+    assert.equal(status, 0, `${line}: ${err}`);
+  }
+});
