@@ -25,13 +25,15 @@ test("without the device, or with one that does not work or does not come back: 
   assert.equal(await accelerator(place, fake("fails", "exit 1"), device), "tcg");
   assert.equal(await accelerator(place, fake("halts", "exit 0"), device), "tcg");
   assert.equal(await accelerator(place, fake("works", "exit 33"), device), "kvm");
-  let late = () => {};
+  const never = () => {};
+  let late = never;
   const clock = {
     ...place.clock,
     after: (ms: number, fn: () => void) => (assert.equal(ms, probeMs), late = fn, () => {}),
   };
   const hangs = accelerator({ ...place, clock }, fake("hangs", `touch ${asked}\nexec sleep 60`), device);
   while (!fs.existsSync(asked)) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.notEqual(late, never, "there is no deadline");
   late();
   assert.equal(await hangs, "tcg");
 });

@@ -70,6 +70,8 @@ const CROOKED = [
   "set +e",
   "exit 0",
   ": ${a:=b}",
+  "/bin/a '\u202eb'",
+  "# \u202eb",
   "/bin/a \u202eb",
   "/bin/a \x00b",
   "kill() /bin/a",
