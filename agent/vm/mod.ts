@@ -127,6 +127,24 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   },
 };
 
+/** What other tools call it: virsh, vm-bhyve, quickemu and their like. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  define: "create",
+  run: "start",
+  boot: "start",
+  shutdown: "stop",
+  halt: "stop",
+  poweroff: "stop --force",
+  kill: "stop --force",
+  destroy: "stop --force; vm rm",
+  undefine: "rm",
+  delete: "rm",
+  remove: "rm",
+  info: "status",
+  dominfo: "status",
+  ls: "list",
+};
+
 /** Where this process is, as a place of machines. */
 export function placeHere(homeOption: string | undefined): Place {
   return {
@@ -146,7 +164,11 @@ export async function vm(cli: VmCli, args: VmArgs, place = placeHere(cli.homeOpt
   const found = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
   if (found === undefined) {
     const others = Object.keys(ACTIONS).filter((one) => one !== "qmp").join(", ");
-    throw usage(`there is no vm ${inert(action)}: ${others}`);
+    const meant = Object.hasOwn(ELSEWHERE, action) ? ELSEWHERE[action] : undefined;
+    throw usage(
+      `there is no vm ${inert(action)}: ${others}`,
+      meant === undefined ? undefined : `isconf vm ${meant}, perhaps; isconf help vm`,
+    );
   }
   const takes = found.takes.concat(args.plan && action !== "create" ? MACHINE : []);
   for (const [key, value] of Object.entries(args)) {
@@ -187,6 +209,6 @@ function wanted(args: VmArgs, name: string): Wanted {
   return { name, ...Object.fromEntries(given) };
 }
 
-function usage(why: string): Fault {
-  return new Fault("vm", "usage", why, { hint: "isconf help vm" });
+function usage(why: string, hint = "isconf help vm"): Fault {
+  return new Fault("vm", "usage", why, { hint });
 }

@@ -270,6 +270,14 @@ test("names that would be something else, options that do not go together, words
   assert.ok(!fs.existsSync(place.vms), "something was made");
 });
 
+test("words of other tools are known, and answered with ours", async (t) => {
+  const place = makePlace(t);
+  const hint = async (word: string) => (await faultOf(typed(place, word, "a"))).hint;
+  assert.match(await hint("destroy"), /^isconf vm stop --force; vm rm, perhaps/);
+  assert.match(await hint("dominfo"), /^isconf vm status, perhaps/);
+  for (const word of ["toString", "frobnicate"]) assert.equal(await hint(word), "isconf help vm");
+});
+
 test("two that create the same name: one does, the other hears of it", async (t) => {
   const place = makePlace(t);
   const both = await Promise.allSettled([
