@@ -68,10 +68,13 @@ export const NEEDS: Readonly<Record<string, Look>> = {
     return taken.length === 0 ? undefined : `somebody listens on 127.0.0.1, port ${taken.join(", ")}`;
   },
   tap: (_, [name]) => {
-    if (!isThereFile(`/sys/class/net/${name}`)) return `there is no network interface ${name}`;
-    return isThereFile(`/sys/class/net/${name}/tun_flags`)
-      ? undefined
-      : `the network interface ${name} is no tap`;
+    // /sys is that of the network it was mounted in, /proc that of this process.
+    const names = fs.readFileSync("/proc/self/net/dev", "utf8").split("\n").map((line) =>
+      line.split(":")[0]!.trim()
+    );
+    if (!names.includes(name!)) return `there is no network interface ${name}`;
+    const isOther = isThereFile(`/sys/class/net/${name}`) && !isThereFile(`/sys/class/net/${name}/tun_flags`);
+    return isOther ? `the network interface ${name} is no tap` : undefined;
   },
 };
 

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { freePort } from "../ports.ts";
 import { lacks } from "../programs.ts";
 import { cannotTrace } from "./strace.ts";
-import { begin, type Box, ISCONF, makeBox, skipIf, until } from "./tools.ts";
+import { begin, type Box, ISCONF, makeBox, run, skipIf, until } from "./tools.ts";
 import { lacksKernel, makeGuest } from "./vm_guest.ts";
 
 const missing = lacks({ programs: ["qemu-system-x86_64", "gcc"], files: [ISCONF] }) || lacksKernel();
@@ -260,3 +260,73 @@ test("every line of shell in docs/vm.md does what it says", skipIf("docs/vm.md",
     assert.equal(status, 0, `${line}: ${err}`);
   }
 });
+
+test(
+  "a CD, cables between machines, ports that lead into one: and each port for one only",
+  skipIf("networks", missing),
+  async (t) => {
+    const box = makeBox(t);
+    const [cable, door] = [await freePort(), await freePort()];
+    const cd = path.join(box.dir, "a, CD of $(nobody)'s.iso");
+    fs.writeFileSync(cd, new Uint8Array(2 ** 20));
+    const create = (name: string, ...more: string[]) =>
+      box.ok(["vm", "create", name, "--memory", "32", "--disk", "1", ...more]);
+    await create("a", "--net", `socket:listen=127.0.0.1:${cable}`, "--cdrom", cd, "--boot", "cdrom,disk");
+    await create("b", "--net", `socket:connect=127.0.0.1:${cable}`);
+    await create("c", "--net", `socket:listen=127.0.0.1:${cable}`);
+    await create("d", "--forward", `${door}:22`);
+    await create("e", "--forward", `${door}:22`);
+    for (const name of ["a", "b", "d"]) await box.ok(["vm", "start", name]);
+    assert.match(
+      (await box.isconf(["vm", "start", "c"])).err,
+      new RegExp(`somebody listens on 127.0.0.1:${cable}\\n`),
+    );
+    assert.match(
+      (await box.isconf(["vm", "start", "e"])).err,
+      new RegExp(`somebody listens on 127.0.0.1, port ${door}\\n`),
+    );
+    const list = JSON.parse(await box.ok(["vm", "list", "--json"])) as {
+      machines: { name: string; state: string }[];
+    };
+    assert.deepEqual(list.machines.map(({ name, state }) => `${name} ${state}`), [
+      "a running",
+      "b running",
+      "c stopped",
+      "d running",
+      "e stopped",
+    ]);
+    for (const name of ["a", "b", "d"]) await box.ok(["vm", "stop", name, "--force"]);
+  },
+);
+
+test(
+  "a tap that is there is taken; one that is not is missed",
+  skipIf("a tap", missing || lacks({ root: true, programs: ["unshare", "ip"], files: ["/dev/net/tun"] })),
+  async (t) => {
+    const box = makeBox(t);
+    const lines = [
+      "ip tuntap add dev istap0 mode tap",
+      `"$1" vm create t --memory 32 --disk 1 --net tap:istap0`,
+      `"$1" vm start t`,
+      "ip link set istap0 up",
+      "ip -o link show istap0",
+      `"$1" vm stop t --force`,
+      "ip link del istap0",
+      `if "$1" vm start t; then exit 9; fi`,
+    ];
+    const { out, err, status } = await run("unshare", [
+      "-n",
+      "sh",
+      "-eu",
+      "-c",
+      lines.join("\n"),
+      "sh",
+      ISCONF,
+    ], {
+      env: { ISCONF_HOME: box.home },
+    });
+    assert.equal(status, 0, err);
+    assert.match(out, /istap0: <.*LOWER_UP/, "nobody is at the other end of the tap");
+    assert.match(err, /there is no network interface istap0\n {2}ip tuntap add dev istap0/);
+  },
+);
