@@ -6,7 +6,7 @@ import { NDJSON, SSE } from "./api_streams.ts";
 import { EVENT_TYPES } from "./event.ts";
 import { VERSION } from "./release.ts";
 import schemas from "./schemas.json" with { type: "json" };
-import type { Arg, Verb } from "./verb.ts";
+import { type Arg, schemaName, type Verb } from "./verb.ts";
 
 type Schema = Record<string, unknown>;
 
@@ -275,9 +275,4 @@ function other({ method, path }: Route): Schema {
     default:
       return ok(json({ type: "object" }));
   }
-}
-
-/** What the schema of a verb's result is called. */
-export function schemaName(verb: string): string {
-  return `${verb[0]!.toUpperCase()}${verb.slice(1)}Result`;
 }

@@ -5,8 +5,9 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { makeFirstHost, run, type TestHost } from "../tests/world.ts";
 import { sender } from "./api_fixture.ts";
-import { openapi, schemaName } from "./api_openapi.ts";
+import { openapi } from "./api_openapi.ts";
 import { ROUTES } from "./api_routes.ts";
+import { schemaName } from "./verb.ts";
 import { VERBS } from "./verbs/mod.ts";
 
 type Doc = {

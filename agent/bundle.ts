@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { type Id, objectsOf, type Store } from "../fs/mod.ts";
 import { bytesEqual, decode, encode, encodeFrame, Fault, type Frame, readFrames, toHex } from "../mq/mod.ts";
 import { type EntryRecord, readEntry } from "./entry.ts";
+import { beginAt, imageOf } from "./base.ts";
 import { branchOf, type Call, type Host } from "./host.ts";
 import { readRecord, takeIn, writeRecord } from "./intake.ts";
 import { bundleBatchBytes, bundleFrameBytesMax } from "./limits.ts";
@@ -107,6 +108,7 @@ export async function importBundle(
   const header = readHeader(await next());
   const domain = toHex(header.domain);
   const joined = needSameDomain(host, domain, pin.domain);
+  const image = joined ? imageOf("bundle", host.home.config, domain) : undefined;
   const result: Imported = { domain, branch: header.branch, entries: 0, objects: 0, joined };
   let batch: Uint8Array[] = [];
   let bytes = 0;
@@ -138,7 +140,10 @@ export async function importBundle(
       }
     } else throw damaged(`has a frame of unknown type ${frame.type}`);
   }
-  if (getMeta(host.db, "branch") === undefined) settle(call, pin, header.branch);
+  if (getMeta(host.db, "branch") === undefined) {
+    settle(call, pin, header.branch);
+    if (image !== undefined) beginAt(host, image);
+  }
   return result;
 }
 

@@ -12,8 +12,10 @@ import type { CatArgs, GetArgs, PutArgs } from "./content_main.ts";
 import type { OciArgs } from "./content_oci.ts";
 import { bareEnv } from "./environment.ts";
 import { startMs } from "./limits.ts";
+import type { ImageArgs } from "./image_make.ts";
 import { inert } from "./names.ts";
 import { showManual } from "./pager.ts";
+import { showOpenapi } from "./openapi_here.ts";
 import { currentDirectory } from "./paths.ts";
 import { manualPage } from "./man.ts";
 import { makeKey, readText, signFile } from "./root_here.ts";
@@ -62,12 +64,7 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   },
   watch: (cli, args) => watch(cli, args as WatchArgs),
   page: (cli, args) => page(cli, args.role as string[]),
-  openapi: async (cli) => {
-    const answer = await request(cli.where, "GET", "/v1/openapi.json");
-    await needOk(answer);
-    cli.term.line(JSON.stringify(JSON.parse(await textOf(answer)), null, 2));
-    return 0;
-  },
+  openapi: (cli, args) => showOpenapi(cli, args.verb as string | undefined),
   agent: runAgent,
   man: (cli, args) => {
     showManual(cli.globals, manualPage(args.page as string | undefined, VERBS, cli.version));
@@ -82,6 +79,7 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   get: (cli, args) => cli.loadHalf("content").get(cli, args as unknown as GetArgs),
   cat: (cli, args) => cli.loadHalf("content").cat(cli, args as unknown as CatArgs),
   oci: (cli, args) => cli.loadHalf("content").oci(cli, args as unknown as OciArgs),
+  image: (cli, args) => cli.loadHalf("content").image(cli, args as unknown as ImageArgs),
   bundle: (cli, args) =>
     cli.loadHalf("content").bundle(cli, args as unknown as BundleArgs, () => start(cli, false)),
   vm: (cli, args) => cli.loadHalf("vm").vm(cli, args as unknown as VmArgs),

@@ -7,6 +7,7 @@ import type { Term } from "./term.ts";
 import type { Library } from "./locate.ts";
 import { connect, needOk, request, textOf, type Where } from "./client.ts";
 import type { CallerRequest, ContentMay, ContentRequest } from "./content.ts";
+import type { Home } from "./paths.ts";
 import { malformed, openSeam, readIds, type Seam, type ShelfRow } from "./seam.ts";
 import { FarStore, shelfRow } from "./seam_store.ts";
 
@@ -15,6 +16,7 @@ export interface ContentCli {
   term: Term;
   where: Where;
   globals: { json: boolean; quiet: boolean };
+  home: Home;
 }
 
 /** What is asked of the thread over one connection. Each request takes as long as it takes. */

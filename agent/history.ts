@@ -38,6 +38,13 @@ export class History {
     );
   }
 
+  /** The first entry this host has begun to apply, or with which the image ends that it was installed from. */
+  first(): number | undefined {
+    return this.#db.read((r: Reader) => r.get<{ seq: number | null }>("SELECT min(seq) AS seq FROM history"))
+      ?.seq ??
+      undefined;
+  }
+
   at(seq: number): HistoryRow | undefined {
     return this.#db.read((r: Reader) =>
       r.get<HistoryRow>(`SELECT ${COLUMNS} FROM history WHERE seq = ?`, seq)

@@ -1,6 +1,7 @@
 // Join: how this host comes into a domain with a token: knocks, waits for approval, takes the control journal in.
 // Not the side of those who let it in (enrol.ts).
 import { type Cbor, decode, encode, Fault, keyId, sign1, sleep, toHex } from "../mq/mod.ts";
+import { beginAt, imageOf } from "./base.ts";
 import { fingerprint } from "./enrol.ts";
 import { context, TYPE } from "./entry.ts";
 import { type Call, type Host, hostId, hostPair } from "./host.ts";
@@ -33,6 +34,7 @@ export async function join(call: Call, args: { token: string; host: string }): P
       hint: "isconf status",
     });
   }
+  const image = imageOf("join", host.home.config, domain);
   // A join that never came to its end is no bond: what it brought of another domain goes.
   if (host.journal.domain() !== domain) host.db.write((tx) => host.journal.forget(tx));
   const net = await host.mesh.identity();
@@ -58,6 +60,7 @@ export async function join(call: Call, args: { token: string; host: string }): P
     setMeta(tx, "branch", branch);
     setMeta(tx, "joining", token.addresses.join(" "));
   });
+  if (image !== undefined) beginAt(host, image);
   await host.settleMesh();
   for (const since = host.clock.now(); host.clock.now() - since < settleInMs;) {
     if (host.mesh.peers().length > 0) break;

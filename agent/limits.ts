@@ -369,3 +369,8 @@ export const diffBytesMax = 64 * 1024;
 export const diffsBytesMax = 4 * 1024 * 1024;
 /** Milliseconds that a preview's processes are given to be gone once they are killed. */
 export const previewEndMs = 10_000;
+/** Bytes of what an image says of itself, and different paths of two images that are told. */
+export const imageRecordBytesMax = 16 * 1024;
+export const imageDiffMax = 100_000;
+/** Bytes at the beginning of a file by which it is told what it is. */
+export const imageHeadBytes = 1024;

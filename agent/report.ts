@@ -3,6 +3,7 @@
 import { Buffer } from "node:buffer";
 import { compare, type Id, listTree, showPath } from "../fs/mod.ts";
 import { Fault, pause, toHex } from "../mq/mod.ts";
+import { IN_IMAGE } from "./base.ts";
 import { getEffects } from "./effects.ts";
 import { opText } from "./optext.ts";
 import { type Op, readEntry } from "./entry.ts";
@@ -38,7 +39,13 @@ export const HERE: Record<HistoryRow["state"], string> = {
   reboot: "restarting",
 };
 
-function logLine(host: Host, bytes: Uint8Array, row: HistoryRow | undefined): LogLine {
+/** What became of an entry here. `first` is where what this host applied itself begins; before that is its image. */
+function hereText(row: HistoryRow | undefined, seq: number, first: number | undefined): string {
+  if (row !== undefined) return row.reason === IN_IMAGE ? "in the image" : HERE[row.state];
+  return seq < (first ?? 0) ? "in the image" : "pending";
+}
+
+function logLine(host: Host, bytes: Uint8Array, row: HistoryRow | undefined, first?: number): LogLine {
   const { entry, id, kid } = readEntry(bytes);
   const policy = host.journal.policy();
   return {
@@ -50,7 +57,7 @@ function logLine(host: Host, bytes: Uint8Array, row: HistoryRow | undefined): Lo
     origin: nameOf(policy, toHex(entry.origin)),
     message: entry.message,
     ops: entry.ops.map(opText),
-    here: row === undefined ? "pending" : HERE[row.state],
+    here: hereText(row, entry.seq, first),
     proofs: host.journal.forks.at(entry.branch, entry.seq).map((proof) => forkText(policy, proof)),
   };
 }
@@ -68,7 +75,7 @@ export function log(
   const from = Math.max(1, to + 1 - Math.min(args.last ?? logEntriesDefault, logEntriesMax));
   const rows = own ? new Map(host.history.range(from, to).map((r) => [r.seq, r])) : new Map();
   const entries = [...host.journal.range(branch, from, to)].map((e) =>
-    logLine(host, e.entry, rows.get(e.seq))
+    logLine(host, e.entry, rows.get(e.seq), own ? host.history.first() : undefined)
   );
   if (!own) { for (const e of entries) e.here = ""; }
   return { branch, entries };
@@ -92,7 +99,7 @@ export function show(call: Call, args: { seq: number; branch?: string }) {
   const row = args.branch === undefined ? host.history.at(args.seq) : undefined;
   const details = entry.ops.map(opJson);
   return {
-    ...logLine(host, stored.entry, row),
+    ...logLine(host, stored.entry, row, args.branch === undefined ? host.history.first() : undefined),
     epoch: entry.epoch,
     term: entry.term,
     prev: toHex(entry.prev),

@@ -181,3 +181,8 @@ export function usageOf(verb: Verb): string {
 export function optionName(name: string): string {
   return name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
 }
+
+/** What the schema of a verb's result is called, in the API's document. */
+export function schemaName(verb: string): string {
+  return `${verb[0]!.toUpperCase()}${verb.slice(1)}Result`;
+}

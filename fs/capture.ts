@@ -18,7 +18,7 @@ import { smallFileBytes } from "./limits.ts";
 import { putFile } from "./manifest.ts";
 import { showPath } from "./path.ts";
 import { PutBatch } from "./put_batch.ts";
-import { Fd, isDir, isFile, isLink, isSameFile, openDir, openPlace, statOf } from "./safepath.ts";
+import { Fd, isDir, isFile, isLink, isSameFile, openDir, openPlace, type Place, statOf } from "./safepath.ts";
 import type { Id, Store } from "./store.ts";
 import type { FileNode, LinkNode } from "./tree.ts";
 import { checkDepth, joinPath } from "./tree.ts";
@@ -28,6 +28,10 @@ export interface CaptureOptions {
   cutter?: Cutter;
   /** Called after each file with how many there were so far, and their bytes. */
   progress?: (files: number, bytes: number) => void;
+  /** Asked of every path below the root: whether all of it is left out, or what is inside: the names of a directory, the bytes of a file. */
+  leaves?: (path: Uint8Array, stat: Stat) => "all" | "inside" | undefined;
+  /** Told of what a tree cannot hold, which is left out then: fifos, sockets, devices. Without it they are refused. */
+  special?: (path: Uint8Array) => void;
 }
 
 /** What was captured: `files` counts everything but directories, `bytes` the bytes of data read. */
@@ -58,6 +62,8 @@ interface Group {
 interface Job extends CaptureInto {
   cutter: Cutter | undefined;
   progress: (files: number, bytes: number) => void;
+  leaves: NonNullable<CaptureOptions["leaves"]>;
+  special: CaptureOptions["special"];
   files: number;
   bytes: number;
   /** Looks at all names of the tree; made when the first file with a second name is met. */
@@ -106,9 +112,11 @@ export async function captureInto(
     ...into,
     cutter: options.cutter,
     progress: options.progress ?? (() => {}),
+    leaves: options.leaves ?? NOTHING,
+    special: options.special,
     files: 0,
     bytes: 0,
-    groups: once(() => countNames(place.fd, place.name)),
+    groups: once(() => countNames(place, options.leaves ?? NOTHING)),
     groupCount: 0,
     devices: new Set(),
   };
@@ -127,6 +135,7 @@ function once<T>(make: () => T): () => T {
 }
 
 const NO_NAME = new Uint8Array(0);
+const NOTHING = () => undefined;
 
 /** Tells of one name, or returns undefined when it is not there. `depth` counts directories, -1 is the root itself. */
 async function captureAt(
@@ -140,6 +149,8 @@ async function captureAt(
     try {
       const stat = statOf(dir, name);
       if (stat === undefined) return undefined;
+      const left = depth < 0 ? undefined : job.leaves(path, stat);
+      if (left === "all") return undefined;
       if (stat.isImmutable) {
         throw new Fault(
           "snap",
@@ -151,10 +162,12 @@ async function captureAt(
         );
       }
       if (isDir(stat)) {
-        await captureDir(job, dir, name, path, stat, depth + 1);
+        await captureDir(job, dir, name, path, stat, depth + 1, left);
         return "dir";
       }
-      if (isFile(stat)) await captureFile(job, dir, name, path, stat, depth);
+      if (!isFile(stat) && !isLink(stat) && job.special !== undefined) return void job.special(path);
+      if (isFile(stat) && left === "inside") await captureEmpty(job, dir, name, stat);
+      else if (isFile(stat)) await captureFile(job, dir, name, path, stat, depth);
       else if (isLink(stat)) await job.tree.node(depth < 0 ? NO_NAME : name, captureLink(dir, name, stat));
       else refuseSpecial(stat, path);
       job.files++;
@@ -202,6 +215,13 @@ function captureLink(dir: number, name: Uint8Array, stat: Stat): LinkNode {
   using link = new Fd(openAt(dir, name, O_PATH | constants.O_NOFOLLOW));
   checkSame(link.fd, stat);
   return { kind: "link", ...metaOf(stat, readXattrs(procPath(dir, name))), target: readlinkAt(link.fd) };
+}
+
+/** A file without its bytes, which another process may be writing. */
+async function captureEmpty(job: Job, dir: number, name: Uint8Array, stat: Stat): Promise<void> {
+  using file = new Fd(openAt(dir, name, READ_FLAGS));
+  checkSame(file.fd, stat);
+  await job.tree.file(name, metaOf(stat, readXattrs(file.fd)), job.tree.room(0));
 }
 
 async function captureFile(
@@ -296,13 +316,14 @@ async function captureDir(
   path: Uint8Array,
   stat: Stat,
   depth: number,
+  left: "inside" | undefined,
 ): Promise<void> {
   checkDepth(depth);
   using open = openDir(dir, name);
   checkSame(open.fd, stat);
-  refuseDevice(job, open.fd, stat, path);
+  if (left === undefined) refuseDevice(job, open.fd, stat, path);
   const meta = metaOf(stat, readXattrs(open.fd));
-  const names = sortedNames(open.fd); // what can fail because the directory is gone comes before anything is told of it
+  const names = left === undefined ? sortedNames(open.fd) : []; // what can fail because the directory is gone comes before anything is told of it
   await job.tree.dir(depth === 0 ? NO_NAME : name, meta);
   for (const [i, text] of names.entries()) {
     const child = latin1(text);
@@ -313,24 +334,28 @@ async function captureDir(
 }
 
 /** How many names below (and with) a directory each file has that has more than one anywhere. */
-async function countNames(dir: number, name: Uint8Array): Promise<Map<string, Group>> {
+async function countNames({ fd, name, path }: Place, leaves: Job["leaves"]): Promise<Map<string, Group>> {
   const groups = new Map<string, Group>();
-  const visit = async (at: number, depth: number): Promise<void> => {
+  const visit = async (dir: number, path: Uint8Array, depth: number): Promise<void> => {
     checkDepth(depth);
-    for (const [i, text] of sortedNames(at).entries()) {
-      const stat = statOf(at, latin1(text));
-      if (stat !== undefined && isDir(stat)) {
-        using below = openDir(at, latin1(text));
-        await visit(below.fd, depth + 1);
-      } else if (stat !== undefined && isFile(stat) && stat.nlink > 1) {
-        const group = groups.get(key(stat));
-        if (group === undefined) groups.set(key(stat), { names: 1 });
-        else group.names++;
+    for (const [i, text] of sortedNames(dir).entries()) {
+      const child = latin1(text);
+      const at = joinPath(path, child);
+      const stat = statOf(dir, child);
+      if (stat !== undefined && leaves(at, stat) === undefined) {
+        if (isDir(stat)) {
+          using below = openDir(dir, child);
+          await visit(below.fd, at, depth + 1);
+        } else if (isFile(stat) && stat.nlink > 1) {
+          const group = groups.get(key(stat));
+          if (group === undefined) groups.set(key(stat), { names: 1 });
+          else group.names++;
+        }
       }
       if (i % 1024 === 1023) await pause();
     }
   };
-  using root = openDir(dir, name);
-  await visit(root.fd, 0);
+  using root = openDir(fd, name);
+  await visit(root.fd, path, 0);
   return groups;
 }

@@ -3,22 +3,22 @@
 import { pause } from "../mq/mod.ts";
 import type { Captured } from "./capture.ts";
 import { ociBytesMax } from "./limits.ts";
-import { putFile } from "./manifest.ts";
 import type { OciArchive } from "./oci_archive.ts";
 import { readArchive } from "./oci_archive.ts";
 import type { Choice, Image } from "./oci_choose.ts";
 import { chooseImage } from "./oci_choose.ts";
 import { wrong } from "./oci_json.ts";
-import type { Item } from "./oci_tree.ts";
-import { metaOf, OciTree } from "./oci_tree.ts";
+import { itemOf, namesOf } from "./oci_items.ts";
+import { OciTree } from "./oci_tree.ts";
 import { Budget, unpackLayer } from "./oci_unpack.ts";
-import { components, showPath } from "./path.ts";
+import { showPath } from "./path.ts";
 import { PutBatch } from "./put_batch.ts";
 import type { Store } from "./store.ts";
-import { fromLatin1, latin1 } from "./tar.ts";
+import { fromLatin1 } from "./tar.ts";
 import type { TarEntry } from "./tar_read.ts";
 import { readTar } from "./tar_read.ts";
-import { encodeNode, isName } from "./tree.ts";
+import { isName } from "./tree.ts";
+import { TreeWriter } from "./tree_writer.ts";
 
 export interface ImportOptions extends Choice {
   /** Leaves out devices and fifos, which a tree cannot hold, instead of refusing the image. */
@@ -52,10 +52,11 @@ export async function importOci(
   const archive = await readArchive(batch, new Budget(bytesMax, "an archive of").count(source));
   const image = await chooseImage(archive, options);
   const tree = await layTree(batch, archive, image, new Budget(bytesMax, "layers that unpack to"), options);
-  const { node, ...counts } = await tree.write(batch);
-  const [id] = await batch.put([encodeNode(node)]);
+  const writer = new TreeWriter(batch);
+  const counts = await tree.tell(writer);
+  const id = await writer.finish();
   await batch.flush();
-  return { id: id!, kind: "dir", ...counts };
+  return { id, kind: "dir", ...counts };
 }
 
 /** All layers of the image, one over the other. */
@@ -111,53 +112,4 @@ async function lay(
   }
   const item = await itemOf(store, tree, entry, skipSpecial);
   tree.put(names, layer, item);
-}
-
-/** The names of a path in a layer, as latin1. */
-function namesOf(path: Uint8Array): string[] {
-  const names = components(path);
-  if (path.length === 0 || path[0] === 0x2f || !names.every(isName)) {
-    throw wrong("refused", `${showPath(path)} cannot be a name in a tree`);
-  }
-  return names.map(latin1);
-}
-
-async function itemOf(store: Store, tree: OciTree, entry: TarEntry, skipSpecial: boolean): Promise<Item> {
-  if (entry.kind === "hard") return sameFile(tree, entry);
-  const meta = metaOf(entry, entry.path);
-  for (const [name, value] of meta.xattrs ?? []) tree.charge(name.length + value.length);
-  switch (entry.kind) {
-    case "dir":
-      return { kind: "dir", meta, places: new Map() };
-    case "link": {
-      const { target } = entry;
-      if (target.length === 0 || target.length >= 4096) {
-        throw wrong("corrupt", `${showPath(entry.path)} is a link to what cannot be a path`);
-      }
-      tree.charge(target.length);
-      return { kind: "link", node: { kind: "link", ...meta, target: target.slice() } };
-    }
-    case "file": {
-      const { id, size } = await putFile(store, entry.content);
-      return { kind: "file", node: { kind: "file", ...meta, size, content: id } };
-    }
-    default:
-      if (skipSpecial) return { kind: "special" };
-      throw wrong(
-        "refused",
-        `${showPath(entry.path)} is a device or fifo (${entry.kind}), which a tree cannot hold`,
-      );
-  }
-}
-
-/** What a hard link is one more name of. Its own attributes are those of the file. */
-function sameFile(tree: OciTree, { path, target }: TarEntry): Item {
-  const item = tree.find(namesOf(target))?.item;
-  if (item === undefined || item.kind === "dir") {
-    throw wrong(
-      "corrupt",
-      `${showPath(path)} is a hard link to ${showPath(target)}, which is no file of the image`,
-    );
-  }
-  return item;
 }

@@ -5,10 +5,10 @@ import { HOST_ATTRIBUTE } from "./disk.ts";
 import { ociNameBytes, ociTreeBytesMax } from "./limits.ts";
 import { wrong } from "./oci_json.ts";
 import { showPath } from "./path.ts";
-import type { Store } from "./store.ts";
 import { fromLatin1, latin1 } from "./tar.ts";
-import type { DirNode, FileNode, LinkNode, Meta } from "./tree.ts";
-import { checkDepth, DirWriter } from "./tree.ts";
+import type { FileNode, LinkNode, Meta } from "./tree.ts";
+import { checkDepth } from "./tree.ts";
+import type { TreeSink } from "./tree_writer.ts";
 
 export interface Dir {
   kind: "dir";
@@ -126,13 +126,13 @@ export class OciTree {
     throw wrong("refused", `names and attributes of more than ${ociTreeBytesMax} bytes`);
   }
 
-  /** Stores all directories but the root itself, whose node this is. `files`, `bytes` and `skipped` are what it has. */
-  async write(store: Store): Promise<{ node: DirNode; files: number; bytes: number; skipped: number }> {
-    const job: Job = { store, names: new Map(), hard: new Map(), files: 0, bytes: 0, skipped: 0 };
+  /** Tells `sink` of all of it. `files`, `bytes` and `skipped` are what it has. */
+  async tell(sink: TreeSink): Promise<{ files: number; bytes: number; skipped: number }> {
+    const job: Job = { sink, names: new Map(), hard: new Map(), files: 0, bytes: 0, skipped: 0 };
     const root = this.root.item as Dir;
     countNames(root, job.names);
-    const node = await writeDir(job, root);
-    return { node, files: job.files, bytes: job.bytes, skipped: job.skipped };
+    await tellDir(job, "", root);
+    return { files: job.files, bytes: job.bytes, skipped: job.skipped };
   }
 }
 
@@ -147,7 +147,7 @@ function prune(dir: Dir, name: string, layer: number): void {
 }
 
 interface Job {
-  store: Store;
+  sink: TreeSink;
   /** How many names each file has. */
   names: Map<File, number>;
   /** Files with several names that had one already: their number, given in order of names, as capture does. */
@@ -164,18 +164,16 @@ function countNames(dir: Dir, names: Map<File, number>): void {
   }
 }
 
-async function writeDir(job: Job, dir: Dir): Promise<DirNode> {
-  const writer = new DirWriter(job.store);
-  for (const [i, name] of [...dir.places.keys()].sort().entries()) {
-    const { item } = dir.places.get(name)!;
+async function tellDir(job: Job, name: string, dir: Dir): Promise<void> {
+  await job.sink.dir(fromLatin1(name), dir.meta);
+  for (const [i, below] of [...dir.places.keys()].sort().entries()) {
+    const { item } = dir.places.get(below)!;
     if (item.kind === "special") job.skipped++;
-    else {await writer.add(
-        fromLatin1(name),
-        item.kind === "dir" ? await writeDir(job, item) : nodeOf(job, item),
-      );}
+    else if (item.kind === "dir") await tellDir(job, below, item);
+    else await job.sink.node(fromLatin1(below), nodeOf(job, item));
     if (i % 64 === 63) await pause();
   }
-  return await writer.finish(dir.meta);
+  await job.sink.up();
 }
 
 function nodeOf(job: Job, item: File | Link): FileNode | LinkNode {

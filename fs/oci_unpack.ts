@@ -28,7 +28,7 @@ export class Budget {
   }
 }
 
-type Packing = "plain" | "gzip" | "zstd";
+export type Packing = "plain" | "gzip" | "zstd";
 
 /** How a layer of this media type is packed, undefined when it is no layer: of OCI and of Docker. */
 function packingOf(mediaType: string): Packing | undefined {
@@ -57,7 +57,7 @@ export async function* unpackLayer(
     );
   }
   const hash = createHash("sha256");
-  const plain = packing === "plain" ? packed : unpack(packed, packing, layer);
+  const plain = packing === "plain" ? packed : unpack(packed, packing, `layer ${layer.sha256}`);
   for await (const piece of budget.count(plain)) {
     hash.update(piece);
     yield piece;
@@ -68,11 +68,11 @@ export async function* unpackLayer(
   }
 }
 
-/** Unpacks as fast as its reader takes. */
-async function* unpack(
+/** Unpacks as fast as its reader takes; `what` it is, for the words of a fault. */
+export async function* unpack(
   packed: AsyncIterable<Uint8Array>,
   packing: "gzip" | "zstd",
-  layer: Descriptor,
+  what: string,
 ): AsyncGenerator<Uint8Array> {
   let failed: { error: unknown } | undefined;
   const source = async function* () {
@@ -94,7 +94,7 @@ async function* unpack(
     await feeding;
   } catch (e) {
     if (failed !== undefined) throw failed.error;
-    throw wrong("corrupt", `layer ${layer.sha256} cannot be unpacked: ${(e as Error).message}`);
+    throw wrong("corrupt", `${what} cannot be unpacked: ${(e as Error).message}`);
   } finally {
     unpacker.destroy();
   }

@@ -21,6 +21,18 @@ export interface TreeSink {
   node(name: Uint8Array, node: FileNode | LinkNode): Promise<void>;
 }
 
+/** Tells `sink`, inside a directory that it is in, of a tree whose root has that name there. */
+export function below(sink: TreeSink, name: Uint8Array): TreeSink {
+  const named = (told: Uint8Array) => told.length === 0 ? name : told; // only a root has none
+  return {
+    room: (size) => sink.room(size),
+    dir: (told, meta) => sink.dir(named(told), meta),
+    up: () => sink.up(),
+    file: (told, meta, bytes, hard) => sink.file(named(told), meta, bytes, hard),
+    node: (told, node) => sink.node(named(told), node),
+  };
+}
+
 interface Open {
   name: Uint8Array;
   meta: Meta;

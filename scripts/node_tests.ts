@@ -1,17 +1,15 @@
-// node_tests: runs the unit tests under the Node that the executable is made of. Not the runner of black-box tests.
-// Further arguments go to Node (for example --test-name-pattern).
+// node_tests: runs the unit tests of mq, fs, agent and the simulator under the Node that the executable is made of, a few files in a process.
+// Not those of the source itself (tests/unit), which no runtime changes, and not the runner of black-box tests. Further arguments go to
+// Node (for example --test-name-pattern).
+import { runPool } from "./pool.ts";
 import { root, unitTests } from "./unit_files.ts";
 
-const node = `${root}node_modules/node-linux-${Deno.build.arch === "aarch64" ? "arm64" : "x64"}/bin/node`;
-const { code } = await new Deno.Command(node, {
-  args: [
-    "--test",
-    "--test-concurrency=2",
-    "--disable-warning=ExperimentalWarning",
-    ...Deno.args,
-    ...unitTests(),
-  ],
-  cwd: root,
-  stdin: "null",
-}).spawn().status;
-Deno.exit(code);
+Deno.exit(
+  await runPool({
+    files: unitTests().filter((file) => !file.startsWith("tests/unit/")),
+    command: `${root}node_modules/node-linux-${Deno.build.arch === "aarch64" ? "arm64" : "x64"}/bin/node`,
+    args: ["--test", "--test-isolation=none", "--disable-warning=ExperimentalWarning", ...Deno.args],
+    filesPerProcess: 4,
+    atOnce: navigator.hardwareConcurrency,
+  }),
+);

@@ -124,6 +124,40 @@ export const HERE_VERBS: Verb[] = [
     kind: "here",
   },
   {
+    name: "image",
+    summary: "images that hosts are installed from: capture, import, ls, show, diff, verify",
+    about:
+      "capture: this host's files as they are, without what is its own (names, keys, logs, what is mounted), as an image at\nits place in the journal, images/BRANCH-SEQ: a host that is installed from it goes on behind that entry. With --root\nDIR a root that lies there. import: a tar archive of a root, or a disk. What is the same in two images is kept once.\nWho may get contents can read all of an image. diff ends 1 when two differ; verify reads every byte.",
+    examples: [
+      "sudo isconf image capture",
+      "isconf image import debian.tar.gz images/debian",
+      "isconf image diff images/main-3 images/main-7",
+    ],
+    args: {
+      action: {
+        kind: "text",
+        positional: true,
+        required: true,
+        values: ["capture", "import", "ls", "show", "diff", "verify"],
+        about: "what to do",
+      },
+      words: {
+        kind: "texts",
+        positional: true,
+        is: { import: "file", show: "content", diff: "content", verify: "content" },
+        about: "names of images; for import first the file",
+      },
+      root: { kind: "text", is: "file", about: "capture the root that lies in this directory" },
+      passwords: { kind: "flag", about: "capture password hashes, too" },
+      copies: { kind: "count", about: "how many hosts shall keep it; else 2" },
+      skipSpecial: {
+        kind: "flag",
+        about: "leave out devices and fifos of an archive instead of refusing it",
+      },
+    },
+    kind: "here",
+  },
+  {
     name: "bundle",
     summary: "carry a journal as a file: bundle export FILE, bundle import FILE",
     about:
@@ -182,10 +216,11 @@ export const HERE_VERBS: Verb[] = [
   },
   {
     name: "openapi",
-    summary: "the API as a document of OpenAPI 3.1",
-    about: "As GET /v1/openapi.json gives it.",
-    examples: ["isconf openapi > isconf.json"],
-    args: none,
+    summary: "the API as a document of OpenAPI 3.1, or what a verb's --json is",
+    about:
+      "As GET /v1/openapi.json gives it. With a VERB: the JSON Schema of what isconf --json VERB prints, which is what\n/v1/VERB answers. Its $id has the version: within one, answers only gain fields.",
+    examples: ["isconf openapi > isconf.json", "isconf openapi status"],
+    args: { verb: { kind: "text", positional: true, is: "verb", about: "the verb" } },
     kind: "here",
   },
   {

@@ -1,0 +1,216 @@
+// Content image: the verb image: what images there are, what is in one, how two differ, whether one is whole. How they come about is in
+// image_make.ts. Everything with the rights of whoever runs the command line.
+import { diffTrees, listTree, type Node, nodeAt, readNodeFile, showPath } from "../fs/mod.ts";
+import { Fault } from "../mq/mod.ts";
+import { bytesText } from "./bytes_text.ts";
+import { callVerb } from "./client.ts";
+import { type ContentCli, type ContentSession, libraryOf, withContent } from "./content_client.ts";
+import { captureImage, type ImageArgs, importImage, type MadeImage, standingOf } from "./image_make.ts";
+import { type ImageRecord, IMAGES, PARTS, readRecord, RECORD } from "./image_record.ts";
+import { imageDiffMax, imageRecordBytesMax } from "./limits.ts";
+import { locate } from "./locate.ts";
+import { inert } from "./names.ts";
+import type { NameLine } from "./naming.ts";
+import { withBar } from "./progress.ts";
+import type { ShelfRow } from "./seam.ts";
+import { inertJson, moment, shortId } from "./term.ts";
+
+/** The actions, with how many words each takes. */
+const ACTIONS: Record<
+  string,
+  { words: [least: number, most: number]; run: (cli: ContentCli, args: ImageArgs) => Promise<number> }
+> = {
+  capture: { words: [0, 1], run: async (cli, args) => made(cli, await captureImage(cli, args)) },
+  import: { words: [2, 2], run: async (cli, args) => made(cli, await importImage(cli, args)) },
+  ls: { words: [0, 0], run: ls },
+  show: { words: [1, 1], run: show },
+  diff: { words: [2, 2], run: diff },
+  verify: { words: [1, 1], run: verify },
+};
+
+/** Does what the first word says. */
+export async function image(cli: ContentCli, args: ImageArgs): Promise<number> {
+  const action = Object.hasOwn(ACTIONS, args.action) ? ACTIONS[args.action] : undefined;
+  const count = args.words.length;
+  if (action === undefined || count < action.words[0] || count > action.words[1]) {
+    throw new Fault(
+      "image",
+      "usage",
+      `image ${inert([args.action, ...args.words].join(" "))} is not known like this`,
+      {
+        hint: "isconf help image",
+      },
+    );
+  }
+  return await action.run(cli, args);
+}
+
+function made({ term, globals }: ContentCli, image: MadeImage): number {
+  const { name, id, record, files, bytes, skipped } = image;
+  if (globals.json) term.line(inertJson(image));
+  else {
+    if (skipped > 0) term.say(`${skipped} sockets, fifos and devices were left out`);
+    term.say(`${inert(name)} is ${recordText(record)}: ${files} files, ${bytesText(bytes)}`);
+    term.line(id);
+  }
+  return 0;
+}
+
+/** What an image is, in a few words. */
+export function recordText({ kind, os, architecture, place }: ImageRecord): string {
+  const what = [os.id, os.version, architecture].filter((word) => word !== "").map(inert).join(" ");
+  const at = place === null ? "" : ` at entry ${place.seq} of ${inert(place.branch)}`;
+  return `a ${kind === "root" ? "root file system" : "disk"}${what === "" ? "" : ` of ${what}`}${at}`;
+}
+
+/** One image as it is listed: a name of the domain, or what is only on this host's shelf. */
+interface ImageLine {
+  name: string;
+  /** The version of a name; 0: it is on this host only. */
+  version: number;
+  id: string;
+  bytes: number;
+  who: string;
+  timeMs: number;
+}
+
+async function ls(cli: ContentCli): Promise<number> {
+  const { where, term, globals } = cli;
+  const isImage = (name: string) => name.startsWith(IMAGES);
+  const { domain } = await standingOf(cli);
+  const { names } = (domain === null ? { names: [] } : await callVerb(where, "names", {}, () => {})) as {
+    names: NameLine[];
+  };
+  const { rows } = await callVerb(where, "ls", {}, () => {}) as { rows: ShelfRow[] };
+  const lines = names.filter(({ name, id, state }) => isImage(name) && id !== "" && state !== "replaced").map(
+    (
+      { name, seq, id, size, who, timeMs },
+    ): ImageLine => ({ name, version: seq, id, bytes: size, who, timeMs }),
+  );
+  const named = new Set(lines.map(({ id }) => id));
+  for (const { label, id, size, addedMs } of rows) {
+    if (!isImage(label) || named.has(id)) continue;
+    lines.push({ name: label, version: 0, id, bytes: size, who: "", timeMs: addedMs });
+  }
+  if (globals.json) term.line(inertJson({ images: lines }));
+  else if (lines.length === 0) term.say("there is no image yet");
+  else {
+    term.table(lines.map((l) => [
+      l.version > 0 ? `${inert(l.name)}@${l.version}` : inert(l.name),
+      shortId(l.id),
+      bytesText(l.bytes),
+      l.version > 0 ? inert(l.who) : "here only",
+      moment(l.timeMs),
+    ]));
+  }
+  return 0;
+}
+
+/** An image that was found: its record, and the id and node of its contents. */
+interface Image {
+  record: ImageRecord;
+  id: string;
+  node: Node;
+}
+
+/** The image that a name or id means. Throws notFound; usage, for what is none; corrupt. */
+async function find(cli: ContentCli, session: ContentSession, name: string): Promise<Image> {
+  const what = await locate(libraryOf("image", cli.where, session), name);
+  const store = session.store(false);
+  const noImage = () =>
+    new Fault("image", "usage", `${inert(name)} is no image`, { hint: "isconf image ls" });
+  if (what.kind === "file" || what.node.kind !== "dir") throw noImage();
+  const at = async (part: string) => await nodeAt(store, what.at, Buffer.from(part)).catch(() => undefined);
+  const said = (await at(RECORD))?.node;
+  if (said?.kind !== "file" || said.size > imageRecordBytesMax) throw noImage();
+  const pieces: Uint8Array[] = [];
+  for await (const piece of readNodeFile(store, said)) pieces.push(piece);
+  const record = readRecord(Buffer.concat(pieces));
+  const contents = await at(PARTS[record.kind]);
+  if (contents === undefined || (contents.node.kind === "dir") !== (record.kind === "root")) throw noImage();
+  return { record, ...contents };
+}
+
+async function show(cli: ContentCli, { words: [name = ""] }: ImageArgs): Promise<number> {
+  const { record } = await withContent(["image", "get"], cli.where, (session) => find(cli, session, name));
+  if (cli.globals.json) cli.term.line(inertJson(record));
+  else {
+    const { kind, os, architecture, host, madeMs, place } = record;
+    cli.term.table([
+      ["kind", kind === "root" ? "root file system" : "disk"],
+      ["os", inert(`${os.id} ${os.version}`.trim())],
+      ["architecture", inert(architecture)],
+      ["made", `${moment(madeMs)} on ${inert(host)}`],
+      ["journal", place === null ? "none: a base image" : `entry ${place.seq} of ${inert(place.branch)}`],
+      ...(place === null ? [] : [["entry", place.entry], ["domain", place.domain]]),
+    ]);
+  }
+  return 0;
+}
+
+/** One different path, as JSON has it. */
+interface DiffLine {
+  path: string;
+  change: "added" | "removed" | "changed";
+  what: string[];
+}
+
+async function diff(cli: ContentCli, { words: [before = "", after = ""] }: ImageArgs): Promise<number> {
+  const lines: DiffLine[] = [];
+  let isMore = false;
+  await withContent(["image", "get"], cli.where, async (session) => {
+    const [a, b] = [await find(cli, session, before), await find(cli, session, after)];
+    if (a.record.kind !== b.record.kind) {
+      throw new Fault("image", "usage", "one is a root file system and one a disk", {
+        hint: "isconf image show each of them",
+      });
+    }
+    if (a.record.kind === "disk") {
+      return void (a.id === b.id || lines.push({ path: PARTS.disk, change: "changed", what: ["content"] }));
+    }
+    for await (const { path, before, after, what } of diffTrees(session.store(false), a.id, b.id)) {
+      isMore = lines.length >= imageDiffMax;
+      if (isMore) break;
+      const change = before === undefined ? "added" : after === undefined ? "removed" : "changed";
+      lines.push({ path: `/${showPath(path)}`, change, what });
+    }
+  });
+  if (cli.globals.json) cli.term.line(inertJson({ differences: lines, isMore }));
+  else {
+    const SIGNS = { added: "+", removed: "-", changed: "~" };
+    for (const { path, change, what } of lines) {
+      cli.term.line(`${SIGNS[change]} ${path}${what.length === 0 ? "" : `  ${what.join(", ")}`}`);
+    }
+    if (isMore) cli.term.say(`there are more than ${imageDiffMax}`);
+  }
+  return lines.length === 0 ? 0 : 1;
+}
+
+async function verify(cli: ContentCli, { words: [name = ""] }: ImageArgs): Promise<number> {
+  const done = await withContent(["image", "get"], cli.where, async (session) => {
+    const image = await find(cli, session, name);
+    const store = session.store(false);
+    const seen = new Set<string>();
+    let [files, bytes] = [0, 0];
+    await withBar(cli, undefined, async (bar) => {
+      for await (const { path, node } of listTree(store, image.node, image.id)) {
+        if (node.kind !== "file") continue;
+        files++;
+        if (seen.has(node.content)) continue;
+        seen.add(node.content);
+        try {
+          for await (const piece of readNodeFile(store, node)) {
+            bar.at(bytes += piece.length, `${files} files`);
+          }
+        } catch (e) {
+          const { kind, message, hint } = Fault.from("image", e);
+          throw new Fault("image", kind, `/${showPath(path)}: ${message}`, { hint, cause: e });
+        }
+      }
+    });
+    return { id: image.id, record: image.record, files, bytes };
+  });
+  if (cli.globals.json) cli.term.line(inertJson(done));
+  else cli.term.say(`${inert(name)} is whole: ${done.files} files, ${bytesText(done.bytes)} read`);
+  return 0;
+}

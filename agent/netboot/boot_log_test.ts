@@ -1,0 +1,77 @@
+// boot_log: steps in order, bounded in machines and steps, inert when shown, followed without end and without growing.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { VirtualClock } from "../../mq/mod.ts";
+import { BootLog, type BootNote, noteText } from "./boot_log.ts";
+import { logFollowersMax, logMachinesMax, logQueueMax, logStepsMax, logTextMax } from "./limits.ts";
+
+const MAC = "52:54:00:12:34:56";
+const macOf = (n: number) =>
+  `02:00:00:00:${(n >> 8).toString(16).padStart(2, "0")}:${(n & 255).toString(16).padStart(2, "0")}`;
+
+test("steps stand in order; the same step further on is the same note", () => {
+  const log = new BootLog(new VirtualClock(1, 5000));
+  log.note(MAC, "offered");
+  log.note("52-54-00-12-34-56", "kernel", { percent: 10.9 });
+  log.note(MAC, "kernel", { percent: 200 });
+  log.note(MAC, "initrd", { percent: -5 });
+  const notes = log.notesOf(MAC).map(noteText);
+  assert.deepEqual(notes, [`${MAC} offered`, `${MAC} kernel 100%`, `${MAC} initrd 0%`]);
+  assert.equal(log.notesOf(MAC)[0]!.at, 5000);
+  assert.deepEqual(log.machines(), [MAC]);
+});
+
+test("made machines push out those of which nothing was heard for longest, and no more are remembered", () => {
+  const log = new BootLog(new VirtualClock(1));
+  log.note(MAC, "offered");
+  for (let n = 0; n < 65_000; n++) {
+    log.note(macOf(n), "offered");
+    if (n % 500 === 0) log.note(MAC, "kernel", { percent: (n / 500) % 100 });
+  }
+  assert.equal(log.machines().length, logMachinesMax);
+  assert.equal(log.notesOf(MAC)[0]!.step, "offered", "it was forgotten on the way");
+  log.note("not an address", "up");
+  log.note("ff:ff:ff:ff:ff:ff", "up");
+  assert.equal(log.machines().length, logMachinesMax);
+});
+
+test("steps of one machine are bounded", () => {
+  const log = new BootLog(new VirtualClock(1));
+  for (let n = 0; n < 1000; n++) log.note(MAC, n % 2 === 0 ? "offered" : "loader");
+  assert.equal(log.notesOf(MAC).length, logStepsMax);
+});
+
+test("what a machine says is inert when shown, and cut", () => {
+  const log = new BootLog(new VirtualClock(1));
+  log.note(MAC, "up", { text: "\u001b]0;owned\u0007\u202e$(reboot)\n" });
+  assert.equal(noteText(log.notesOf(MAC)[0]!), `${MAC} up \\x1b]0;owned\\x07\\u{202e}$(reboot)\\n`);
+  log.note(MAC, "joined", { text: "x".repeat(5000) });
+  assert.equal(log.notesOf(MAC).at(-1)!.text!.length, logTextMax);
+});
+
+test("who follows hears everything once; who is slow loses the oldest and hears how many", async () => {
+  const log = new BootLog(new VirtualClock(1));
+  const following = log.follow();
+  const first = following.next();
+  log.note(MAC, "kernel", { percent: 1 });
+  log.note(MAC, "kernel", { percent: 1.5 }); // nothing new
+  assert.equal(((await first).value as BootNote).percent, 1);
+  for (let n = 0; n < logQueueMax + 10; n++) log.note(MAC, n % 2 === 0 ? "offered" : "loader");
+  assert.deepEqual((await following.next()).value, { missed: 10 });
+  let rest = 0;
+  for (; rest < logQueueMax; rest++) assert.ok("mac" in ((await following.next()).value as BootNote));
+  log.note(MAC, "up");
+  assert.equal(((await following.next()).value as BootNote).step, "up");
+  await following.return(undefined);
+  log.note(MAC, "joined");
+  assert.equal((await following.next()).done, true);
+});
+
+test("those who listen are bounded, and who stops makes room", () => {
+  const log = new BootLog(new VirtualClock(1));
+  const stops = Array.from({ length: logFollowersMax }, () => log.listen(() => {}));
+  assert.ok(stops.every((stop) => stop !== false));
+  assert.equal(log.listen(() => {}), false);
+  (stops[0] as () => void)();
+  assert.notEqual(log.listen(() => {}), false);
+});

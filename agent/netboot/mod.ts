@@ -1,0 +1,32 @@
+// The door of netboot: what the agent's net half, and tests, use of it.
+// Not a place for code.
+export type { Arch, Booter, BootFile, FileStep, Loader, Machine, Program } from "./booter.ts";
+export { ARCHES, bytesOf, padded, piecesOf } from "./booter.ts";
+export type { MemoryBooterParts } from "./memory_booter.ts";
+export { MemoryBooter, memoryFile } from "./memory_booter.ts";
+export type { Place } from "./place.ts";
+export { httpPath, isPlaceName, placeOf, placeOfTarget, tftpName } from "./place.ts";
+export { isIp4, maskOf, readMac } from "./address.ts";
+export type { Packet } from "./dhcp.ts";
+export { decodeDhcp, encodeDhcp, OPTION, TYPE } from "./dhcp.ts";
+export { machineIn } from "./machine.ts";
+export type { BootServer, End, Reply } from "./proxy.ts";
+export { proxyQuestion, proxyReply, scriptName } from "./proxy.ts";
+export type { KeptLease, LeaseKeeper, LeaseSettings } from "./leases.ts";
+export { Leases } from "./leases.ts";
+export { MemoryLeases } from "./memory_leases.ts";
+export type { NetworkSettings } from "./dhcp_own.ts";
+export { OwnDhcp } from "./dhcp_own.ts";
+export type { DhcpBinds, DhcpParts } from "./dhcp_server.ts";
+export { DhcpServer } from "./dhcp_server.ts";
+export type { TftpParts } from "./tftp_server.ts";
+export { TftpServer } from "./tftp_server.ts";
+export type { Given, HttpParts } from "./http.ts";
+export { BootHttp } from "./http.ts";
+export type { Bind } from "./udp.ts";
+export type { BootNote, BootStep } from "./boot_log.ts";
+export { BOOT_STEPS, BootLog, noteText } from "./boot_log.ts";
+export type { BlankType, KernelBoot, Values } from "./script.ts";
+export { fill, grubConfig, ipxeDiskScript, ipxeScript } from "./script.ts";
+export type { BootServerParts, Netboot, OwnNetwork } from "./boot_server.ts";
+export { openBootServer } from "./boot_server.ts";

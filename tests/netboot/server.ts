@@ -1,0 +1,88 @@
+// server: all boot servers of agent/netboot as a process of their own, for tests that run it in a network of theirs: one argument, JSON; says "ready" and
+// then each step of a machine. Not the agent: nothing of it is here but the servers.
+import * as fs from "node:fs";
+import {
+  httpPath,
+  ipxeScript,
+  MemoryBooter,
+  MemoryLeases,
+  noteText,
+  openBootServer,
+  padded,
+} from "../../agent/netboot/mod.ts";
+import type { Arch, BootFile, FileStep } from "../../agent/netboot/mod.ts";
+import { systemClock } from "../../mq/mod.ts";
+
+export interface ServerSettings {
+  address: string;
+  /** First loaders, by what runs them: their names and where they are on this machine. */
+  loaders: Partial<Record<Arch, { name: string; path: string }>>;
+  files: Record<string, { path: string; step?: FileStep }>;
+  /** What iPXE boots: names of files, and words for the kernel. */
+  kernel?: { kernel: string; initrds: string[]; args: string[] };
+  /** Addresses that it gives; else it is a ProxyDHCP server. */
+  own?: { from: string; to: string };
+}
+
+const HTTP_PORT = 8080;
+
+async function main(settings: ServerSettings): Promise<void> {
+  const { address } = settings;
+  const read = (path: string) => new Uint8Array(fs.readFileSync(path));
+  const booter = new MemoryBooter({
+    loaders: Object.fromEntries(
+      Object.entries(settings.loaders).map(([arch, { name, path }]) => [arch, { name, bytes: read(path) }]),
+    ),
+    files: Object.fromEntries(
+      Object.entries(settings.files).map((
+        [name, { path, step }],
+      ) => [name, { bytes: read(path), ...(step && { step }) }]),
+    ),
+    script({ mac }) {
+      if (settings.kernel === undefined) return "#!ipxe\nexit 1\n";
+      const url = (name: string) => `http://${address}:${HTTP_PORT}${httpPath({ mac, name })}`;
+      const { kernel, initrds, args } = settings.kernel;
+      return ipxeScript({ kernel: url(kernel), initrds: initrds.map(url), args });
+    },
+  });
+  const asInitrd = (file: BootFile | undefined) => file?.step === "initrd" ? padded(file) : file;
+  const netboot = await openBootServer({
+    clock: systemClock,
+    booter: {
+      loaderFor: (machine) => booter.loaderFor(machine),
+      scriptFor: (machine) => booter.scriptFor(machine),
+      fileAt: async (place) => asInitrd(await booter.fileAt(place)),
+    },
+    server: { address, httpPort: HTTP_PORT, relays: [] },
+    binds: {
+      dhcp: {
+        all: { address: "0.0.0.0", port: 67 },
+        own: { address, port: 67 },
+        pxe: { address, port: 4011 },
+        client: { address: "0.0.0.0", port: 68 },
+      },
+      tftp: { address, port: 69 },
+      http: { address, port: HTTP_PORT },
+    },
+    ...(settings.own && {
+      own: {
+        ...settings.own,
+        mask: "255.255.255.0",
+        router: address,
+        dns: [],
+        leaseSeconds: 600,
+        keeper: new MemoryLeases(),
+      },
+    }),
+    log: (line) => console.log(`log: ${line}`),
+  });
+  netboot.steps.listen((note) => console.log(noteText(note)));
+  console.log("ready");
+}
+
+try {
+  await main(JSON.parse(process.argv[2]!));
+} catch (e) {
+  console.log(`failed: ${(e as Error).message}`);
+  process.exit(1);
+}
