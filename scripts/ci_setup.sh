@@ -47,5 +47,5 @@ unpack() {
 unpack etcd etcd-server 3.4
 unpack prometheus prometheus 2.
 # The kernel for clouds is a package of another name in each version, which this one depends on.
-kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: //p')
-unpack linux "${kernel:?no linux-image-cloud-amd64}" 6.
+image=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: //p')
+unpack kernel "${image:?no linux-image-cloud-amd64}" 6.

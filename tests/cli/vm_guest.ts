@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 const CACHE = process.env.ISCONF_TEST_CACHE ?? "/var/tmp/isconf-test-cache";
 
 /** Where scripts/ci_setup.sh puts a kernel, and where an installed one lies. */
-const ROOTS = [`${CACHE}/linux`, ""];
+const ROOTS = [`${CACHE}/kernel`, ""];
 
 export interface Guest {
   kernel: string;
