@@ -108,8 +108,11 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   console: { takes: ["name"], run: ({ place, name, cli }) => listen(place, name, cli) },
   list: {
     takes: [],
-    run: ({ place, show, cli }) =>
-      show({ machines: list(place) }, ({ machines }) => sayList(cli.term, machines)),
+    run({ place, show, cli }) {
+      const all = list(place);
+      show(all, () => sayList(cli.term, all.machines));
+      for (const name of all.broken) cli.term.say(`${name} is broken: isconf vm status ${name}`);
+    },
   },
   support: {
     takes: [],

@@ -278,6 +278,16 @@ test("words of other tools are known, and answered with ours", async (t) => {
   for (const word of ["toString", "frobnicate"]) assert.equal(await hint(word), "isconf help vm");
 });
 
+test("one machine that is broken hides no other", async (t) => {
+  const place = makePlace(t);
+  for (const name of ["a", "b", "c"]) await typed(place, "create", name, small);
+  fs.writeFileSync(`${place.vms}/b/vm.json`, "{");
+  const { out, err } = await typed(place, "list");
+  assert.match(out, /^name[^]*\na {2}stopped[^]*\nc {2}stopped/);
+  assert.equal(err, "b is broken: isconf vm status b\n");
+  assert.equal((await faultOf(typed(place, "status", "b"))).kind, "corrupt");
+});
+
 test("two that create the same name: one does, the other hears of it", async (t) => {
   const place = makePlace(t);
   const both = await Promise.allSettled([

@@ -213,9 +213,18 @@ export async function status(place: Place, name: string): Promise<Status> {
   return { ...now, guest: ran.status === 0 ? ran.said[0] ?? null : "does not answer" };
 }
 
-/** All machines, none of them asked. */
-export function list(place: Place): Status[] {
-  return machineNames(place).map((name) => standing(place, readRecord(place, name)));
+/** All machines, none of them asked, and the names of those whose vm.json does not say what they are. */
+export function list(place: Place): { machines: Status[]; broken: string[] } {
+  const machines: Status[] = [], broken: string[] = [];
+  for (const name of machineNames(place)) {
+    try {
+      machines.push(standing(place, readRecord(place, name)));
+    } catch (e) {
+      if (!(e instanceof Fault) || !["corrupt", "notFound"].includes(e.kind)) throw e;
+      if (e.kind === "corrupt") broken.push(name); // else it was removed just now
+    }
+  }
+  return { machines, broken };
 }
 
 /** Removes a machine for good. */
