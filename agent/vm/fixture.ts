@@ -15,7 +15,7 @@ export const SHELLS = [["/bin/dash"], ["/bin/bash", "--posix"], ["/bin/busybox",
   .filter(([file]) => fs.existsSync(file!));
 
 /**
- * A hypervisor as far as isconf knows of one: it stays, as a process that was given a pid file, and lets the console hear of it. When its
+ * A hypervisor as far as isconf knows of one: it stays, for half a minute at the most, as a process that was given a pid file, and lets the console hear of it. When its
  * machine is called `broken` it says so and fails.
  */
 const FAKE_QEMU = `#!/bin/sh
@@ -28,7 +28,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 printf 'hello\\r\\n' > "$console"
-/bin/sh -c 'trap "" HUP; echo $$ > "$2.new"; mv "$2.new" "$2"; while sleep 0.1; do :; done' qemu -pidfile "$pid" > /dev/null 2>&1 &
+/bin/sh -c 'trap "" HUP; echo $$ > "$2.new"; mv "$2.new" "$2"; n=0; while [ $n -lt 300 ]; do sleep 0.1; n=$((n+1)); done' qemu -pidfile "$pid" > /dev/null 2>&1 &
 until [ -s "$pid" ]; do sleep 0.01; done
 `;
 
