@@ -15,8 +15,8 @@ export const SHELLS = [["/bin/dash"], ["/bin/bash", "--posix"], ["/bin/busybox",
   .filter(([file]) => fs.existsSync(file!));
 
 /**
- * A hypervisor as far as isconf knows of one: it stays, for half a minute at the most, as a process that was given a pid file, and lets the console hear of it. When its
- * machine is called `broken` it says so and fails.
+ * A hypervisor as far as isconf knows of one: it stays, for half a minute at the most, as a process that was given a pid file, and
+ * lets the console hear of it. When its machine is called `broken` it says so and fails.
  */
 const FAKE_QEMU = `#!/bin/sh
 case " $* " in *" -name broken "*) echo "no such thing: \x1b[2J" >&2; exit 3;; esac
