@@ -68,7 +68,7 @@ export async function runCli(
     if (name === "lock" && globals.message !== undefined) (args.message as string[]).unshift(globals.message);
     if (name === "help") return helpTopic(globals, args.topic as string | undefined);
     if (name === "version") return versionTold(globals, version);
-    const homeOption = globals.home ?? process.env.ISCONF_HOME;
+    const homeOption = (globals.home ?? process.env.ISCONF_HOME) || undefined;
     const home = homeOf(homeOption);
     const cli: Cli = {
       term,

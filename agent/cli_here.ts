@@ -1,5 +1,5 @@
-// The verbs that the command line does itself: the agent's life. Those that move contents are in a script of their own
-// (content_main.ts), loaded here. Loaded by the thin main; asks the agent over the same API as everybody.
+// The verbs that the command line does itself: the agent's life. Those that move contents, and those of virtual machines,
+// are in scripts of their own (content_main.ts, vm/mod.ts), loaded here. Loaded by the thin main; asks the agent over the same API as everybody.
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { Fault, sleep, systemClock } from "../mq/mod.ts";
@@ -23,6 +23,7 @@ import { readRules } from "./rules_files.ts";
 import { followBoot, page, watch, type WatchArgs } from "./watch_here.ts";
 import { sysusersFile, tmpfilesFile, unitFile } from "./unit.ts";
 import type { Verb } from "./verb.ts";
+import type { VmArgs } from "./vm/mod.ts";
 import { VERBS } from "./verbs/mod.ts";
 
 type Args = Record<string, unknown>;
@@ -83,6 +84,7 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   image: (cli, args) => cli.loadHalf("content").image(cli, args as unknown as ImageArgs),
   bundle: (cli, args) =>
     cli.loadHalf("content").bundle(cli, args as unknown as BundleArgs, () => start(cli, false)),
+  vm: (cli, args) => cli.loadHalf("vm").vm(cli, args as unknown as VmArgs),
 };
 
 /** Does one of the verbs that are done here, and returns the exit code. */

@@ -204,6 +204,10 @@ const KNOWN: Record<Exclude<Means, "file" | "command">, Known> = {
     const waiting = await ask("confirm", {}) as Rows;
     return waiting.map((one) => [`${one.id}`, `${one.act}`]);
   },
+  machine: async ({ ask }) => {
+    const { machines } = await ask("vm", {}) as { machines: Rows };
+    return machines.map((one) => [`${one.name}`, ""]);
+  },
 };
 
 /** What needs no quotes in any shell and is no option: what hosts and people call their things goes onto a command line. */

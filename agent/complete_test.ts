@@ -126,6 +126,7 @@ test("what the agent knows is offered where it belongs, and nothing that a shell
           : { executions: [{ n: 12, verb: "exec", argv: ["ls"] }] },
         wip: { items: [{ n: 3, text: "exec ls" }] },
         tokens: { tokens: [{ id: "5b0c", note: "\x1b[2J" }] },
+        vm: { machines: rows("name") },
         confirm: [{ id: "5f3a9c1d02b47e68", act: "x" }],
       }[verb],
     );
@@ -145,6 +146,8 @@ test("what the agent knows is offered where it belongs, and nothing that a shell
     ["confirm ", ["5f3a9c1d02b47e68"]],
     ["token revoke ", ["5b0c"]],
     ["keeper add web2 ", ["web1"]],
+    ["vm start ", ["web1"]],
+    ["vm create ", []],
   ];
   for (const [line, words] of expect) assert.deepEqual(await wordsOf(line, ask), words, line);
   const { words } = await complete(["show", ""], VERBS, ask);

@@ -1,4 +1,4 @@
-// Where isconf lives on this host: state, configuration and sockets, or all three under one ISCONF_HOME.
+// Where isconf lives on this host: state, configuration and sockets, or all three under one ISCONF_HOME; where machines lie.
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { Fault } from "../mq/mod.ts";
@@ -29,6 +29,21 @@ export function homeOf(option: string | undefined): Home {
     run: path.join(top, "run"),
     system: false,
   };
+}
+
+/**
+ * Where machines have their directories: in the home that was named, else for root in the system's, else where the XDG Base Directory
+ * Specification has state of a user; a relative XDG_STATE_HOME is none, it says.
+ */
+export function machinesDir(
+  homeOption: string | undefined,
+  uid: number,
+  env: Readonly<Record<string, string | undefined>>,
+  userHome: string,
+): string {
+  if (homeOption !== undefined || uid === 0) return path.join(homeOf(homeOption).state, "vm");
+  const { XDG_STATE_HOME: state = "" } = env;
+  return path.join(path.isAbsolute(state) ? state : path.join(userHome, ".local/state"), "isconf/vm");
 }
 
 /** The socket on which the user `uid` reaches the agent. */

@@ -63,12 +63,13 @@ export function threadSource(name: "content_thread"): string {
   return `${source.trimEnd().replace(/;$/, "")}({}, (id) => process.getBuiltinModule(id), {}, "", "/")`;
 }
 
-/** What the bundles export: the two halves and a preview by their roles, and the verbs that move contents. */
+/** What the bundles export: the two halves and a preview by their roles, the verbs that move contents, and those of machines. */
 export interface Halves {
   content: typeof import("./content_main.ts");
   agent: typeof import("./agent_main.ts");
   net: typeof import("./net_main.ts");
   preview: typeof import("./preview_main.ts");
+  vm: typeof import("./vm/mod.ts");
 }
 
 /**

@@ -25,7 +25,8 @@ export type Means =
   | "work"
   | "token"
   | "confirmation"
-  | "interface";
+  | "interface"
+  | "machine";
 
 /** One argument: on the command line an option or a positional, in JSON a field of the same name. */
 export interface Arg {

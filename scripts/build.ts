@@ -129,6 +129,7 @@ type Entries = {
   preview?: string;
   content?: string;
   content_thread?: string;
+  vm?: string;
 };
 
 async function build(arch: Arch, { main, ...halves }: Entries, output: string): Promise<void> {
@@ -211,6 +212,7 @@ if (import.meta.main) {
     preview: "agent/preview_main.ts",
     content: "agent/content_main.ts",
     content_thread: "agent/content_thread.ts",
+    vm: "agent/vm/mod.ts",
   };
   await build(arch, net === "none" ? { main, agent } : { main, agent, ...rest }, output);
   const missed = mutation?.missed() ?? [];

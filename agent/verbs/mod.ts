@@ -22,6 +22,7 @@ import { snapVerb } from "./snap.ts";
 import { doctorVerb, envVerb, statusVerb } from "./status.ts";
 import { acknowledgeVerb, recoverVerb } from "./trust.ts";
 import { upVerb } from "./up.ts";
+import { vmVerb } from "./vm.ts";
 import { wipVerb } from "./wip.ts";
 
 export const VERBS: Verb[] = [
@@ -73,5 +74,6 @@ export const VERBS: Verb[] = [
   policyVerb,
   confirmVerb,
   doctorVerb,
+  vmVerb,
   ...HERE_VERBS,
 ] as unknown as Verb[];

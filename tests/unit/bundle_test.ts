@@ -81,5 +81,12 @@ test("the root half is made of these packages and modules, and of nothing that t
     [],
     "the net half passes requests on, and can do nothing about them",
   );
+  const thin = await contents("agent/main.ts");
+  assert.ok(thin.own.includes("agent/verbs/vm.ts"), "the look is blind");
+  assert.deepEqual(
+    [...thin.own, ...rootHalf.own].filter((file) => file.startsWith("agent/vm/")),
+    [],
+    "machines are the affair of a script of their own",
+  );
   await esbuild.stop();
 });
