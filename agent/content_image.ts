@@ -5,6 +5,7 @@ import { Fault } from "../mq/mod.ts";
 import { bytesText } from "./bytes_text.ts";
 import { callVerb } from "./client.ts";
 import { type ContentCli, type ContentSession, libraryOf, withContent } from "./content_client.ts";
+import { buildImage, planBuild } from "./image_build.ts";
 import { captureImage, type ImageArgs, importImage, type MadeImage, standingOf } from "./image_make.ts";
 import { type ImageRecord, IMAGES, PARTS, readRecord, RECORD } from "./image_record.ts";
 import { imageDiffMax, imageRecordBytesMax } from "./limits.ts";
@@ -14,6 +15,7 @@ import type { NameLine } from "./naming.ts";
 import { withBar } from "./progress.ts";
 import type { ShelfRow } from "./seam.ts";
 import { inertJson, moment, shortId } from "./term.ts";
+import { missingFault } from "./vm/mod.ts";
 
 /** The actions, with how many words each takes. */
 const ACTIONS: Record<
@@ -21,6 +23,7 @@ const ACTIONS: Record<
   { words: [least: number, most: number]; run: (cli: ContentCli, args: ImageArgs) => Promise<number> }
 > = {
   capture: { words: [0, 1], run: async (cli, args) => made(cli, await captureImage(cli, args)) },
+  build: { words: [1, 1], run: build },
   import: { words: [2, 2], run: async (cli, args) => made(cli, await importImage(cli, args)) },
   ls: { words: [0, 0], run: ls },
   show: { words: [1, 1], run: show },
@@ -43,6 +46,16 @@ export async function image(cli: ContentCli, args: ImageArgs): Promise<number> {
     );
   }
   return await action.run(cli, args);
+}
+
+/** The script is printed before anything that is in its way. */
+async function build(cli: ContentCli, args: ImageArgs): Promise<number> {
+  if (!args.plan) return made(cli, await buildImage(cli, args));
+  const { script, missing } = await planBuild(args);
+  if (cli.globals.json) cli.term.line(inertJson({ script, missing }));
+  else cli.term.raw(script);
+  if (missing.length > 0) throw missingFault("image", "the build would not be begun", missing);
+  return 0;
 }
 
 function made({ term, globals }: ContentCli, image: MadeImage): number {

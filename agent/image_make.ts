@@ -22,6 +22,13 @@ export interface ImageArgs {
   passwords: boolean;
   copies?: number;
   skipSpecial: boolean;
+  /** Of a build: which Debian, from where, with what, where it is made, and whether only to show how. */
+  suite?: string;
+  variant?: string;
+  include?: string;
+  mirror?: string;
+  dir?: string;
+  plan: boolean;
 }
 
 /** What went into an image; `skipped`: sockets, fifos and devices, which did not. */

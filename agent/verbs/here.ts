@@ -125,11 +125,12 @@ export const HERE_VERBS: Verb[] = [
   },
   {
     name: "image",
-    summary: "images that hosts are installed from: capture, import, ls, show, diff, verify",
+    summary: "images that hosts are installed from: capture, build, import, ls, show, diff, verify",
     about:
-      "capture: this host's files as they are, without what is its own (names, keys, logs, what is mounted), as an image at\nits place in the journal, images/BRANCH-SEQ: a host that is installed from it goes on behind that entry. With --root\nDIR a root that lies there. import: a tar archive of a root, or a disk. What is the same in two images is kept once.\nWho may get contents can read all of an image. diff ends 1 when two differ; verify reads every byte.",
+      "capture: this host's files as they are, without what is its own (names, keys, logs, what is mounted), as an image at\nits place in the journal, images/BRANCH-SEQ: a host that is installed from it goes on behind that entry. With --root\nDIR a root that lies there. build: a Debian made anew by mmdebstrap, by a script that --plan shows. import: a tar archive of a root, or a disk. What is the same in two images is kept once.\nWho may get contents can read all of an image. diff ends 1 when two differ; verify reads every byte.",
     examples: [
       "sudo isconf image capture",
+      "sudo isconf image build --include linux-image-amd64,systemd-sysv images/base",
       "isconf image import debian.tar.gz images/debian",
       "isconf image diff images/main-3 images/main-7",
     ],
@@ -138,7 +139,7 @@ export const HERE_VERBS: Verb[] = [
         kind: "text",
         positional: true,
         required: true,
-        values: ["capture", "import", "ls", "show", "diff", "verify"],
+        values: ["capture", "build", "import", "ls", "show", "diff", "verify"],
         about: "what to do",
       },
       words: {
@@ -149,6 +150,16 @@ export const HERE_VERBS: Verb[] = [
       },
       root: { kind: "text", is: "file", about: "capture the root that lies in this directory" },
       passwords: { kind: "flag", about: "capture password hashes, too" },
+      suite: { kind: "text", about: "build: which Debian; else bookworm" },
+      variant: {
+        kind: "text",
+        values: ["minbase", "apt", "buildd", "important", "standard"],
+        about: "build: how much of it; else minbase",
+      },
+      include: { kind: "text", about: "build: packages beside that, as a,b,c" },
+      mirror: { kind: "text", about: "build: the URL of its archive; else what mmdebstrap takes" },
+      dir: { kind: "text", is: "file", about: "build: where it is made; else /var/tmp" },
+      plan: { kind: "flag", about: "build: print the script, and run nothing" },
       copies: { kind: "count", about: "how many hosts shall keep it; else 2" },
       skipSpecial: {
         kind: "flag",

@@ -88,6 +88,19 @@ export const BLANKS: Readonly<Record<string, Blank>> = {
     write: (text) =>
       text.split(",").map((pair) => `,hostfwd=tcp:127.0.0.1:${pair.replace(":", "-:")}`).join(""),
   },
+  suite: matching("the name of a release, like bookworm", /^[a-z][a-z0-9-]{1,31}$/),
+  variant: matching(
+    "minbase, apt, buildd, important or standard",
+    /^(minbase|apt|buildd|important|standard)$/,
+  ),
+  packages: matching(
+    "names of packages with commas between them",
+    /^[a-z0-9][a-z0-9+.-]{1,99}(,[a-z0-9][a-z0-9+.-]{1,99}){0,199}$/,
+  ),
+  url: matching(
+    "a URL of http, https or file, of plain characters",
+    /^(https?|file):\/\/[A-Za-z0-9._~:/@%+=,-]{1,500}$/,
+  ),
   accelerator: matching("kvm or tcg", /^(kvm|tcg)$/),
   line: {
     wants: `one line of at most ${appendBytesMax} bytes of plain characters`,

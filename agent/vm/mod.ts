@@ -17,6 +17,10 @@ import { sayList, sayPlan, sayStatus, saySupport } from "./say.ts";
 import { supportOf, TEMPLATE_VERBS, templates, type TemplateVerb } from "./support.ts";
 import { create, list, plan, remove, start, status, stop } from "./verbs.ts";
 
+export { look, missingFault } from "./needs.ts";
+export { needDone, runScript } from "./script.ts";
+export { readTemplate, scriptsOf } from "./template.ts";
+
 /** What the command line takes; which of it goes with which action is in ACTIONS. */
 export interface VmArgs extends Omit<Wanted, "name"> {
   action: string;

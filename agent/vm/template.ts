@@ -148,16 +148,20 @@ export interface Script {
   waitSeconds?: number;
 }
 
+/** What a script of a machine is called. Throws usage, for a name that does not fit. */
+export const titleOf = ({ verb, driver, os }: Template, name: string): string =>
+  `vm ${verb} ${written("name", "name", name)}, by ${driver} on ${os}`;
+
 /**
- * The scripts of a template, each with what is said of it first.
+ * The scripts of a template, each with what is said of it first; `title` is what is typed for it.
  * @throws {Fault} usage, when a value does not fit its blank; refused, when what comes out were not straight
  */
-export function scriptsOf(template: Template, name: string, values: Values): Script[] {
-  const { verb, driver, os, steps } = template;
+export function scriptsOf(template: Template, title: string, values: Values): Script[] {
+  const { steps } = template;
   return steps.map((step, i) => {
     const many = steps.length === 1 ? "" : `, ${i + 1} of ${steps.length}: ${step.name}`;
     const head = [
-      `# isconf vm ${verb} ${written("name", "name", name)}, by ${driver} on ${os}${many}`,
+      `# isconf ${title}${many}`,
       ...(i === 0 ? headOf(template, values) : []),
       ...(step.waitSeconds === undefined ? [] : [`# Then it has ${step.waitSeconds} s to be gone.`]),
       "",

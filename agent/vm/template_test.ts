@@ -7,12 +7,12 @@ import { SHELLS } from "./fixture.ts";
 import { NEEDS } from "./needs.ts";
 import { straight } from "./straight.ts";
 import { templates } from "./support.ts";
-import { blanksOf, readTemplate, scriptsOf, type Template, type Values } from "./template.ts";
+import { blanksOf, readTemplate, scriptsOf, type Template, titleOf, type Values } from "./template.ts";
 
 const HEAD = "about Does it.\ndeadline 5\n";
 const read = (text: string) => readTemplate("start", "d", "o", HEAD + text);
 const textOf = (template: Template, values: Values) =>
-  scriptsOf(template, "web1", values).map(({ text }) => text).join("");
+  scriptsOf(template, titleOf(template, "web1"), values).map(({ text }) => text).join("");
 
 test("blanks are filled and quoted, conditions decide, what goes on gets its backslash", () => {
   const template = read(
@@ -38,11 +38,8 @@ test("blanks are filled and quoted, conditions decide, what goes on gets its bac
 });
 
 test("steps are scripts of their own", () => {
-  const scripts = scriptsOf(
-    read("step ask waits 60\nkill -TERM {pid:pid}\nstep end\nkill -KILL {pid:pid}\n"),
-    "a",
-    { pid: "7" },
-  );
+  const template = read("step ask waits 60\nkill -TERM {pid:pid}\nstep end\nkill -KILL {pid:pid}\n");
+  const scripts = scriptsOf(template, titleOf(template, "a"), { pid: "7" });
   assert.deepEqual(scripts.map(({ step, waitSeconds }) => [step, waitSeconds]), [["ask", 60], [
     "end",
     undefined,
@@ -101,6 +98,10 @@ const HOSTILE: Record<string, string> = {
   endpoint: "listen=127.0.0.1:4000",
   ports: "2222:22,8080:80",
   "qemu-ports": "2222:22,8080:80",
+  suite: "bookworm",
+  variant: "minbase",
+  packages: "g++,less",
+  url: "http://192.0.2.1:80/a~b,c%20=@+",
   accelerator: "tcg",
   line: "quiet $(reboot) `id`; it's \" \\ \\",
 };

@@ -11,7 +11,7 @@ import { alone, type Kept, machineNames, makeMachinesDir, readRecord, writeRecor
 import { runningPid } from "./running.ts";
 import { needDone, runScript } from "./script.ts";
 import { needPlaces, templateFor, templates, type TemplateVerb, unsupported } from "./support.ts";
-import { blanksOf, type Script, scriptsOf, type Template, type Values } from "./template.ts";
+import { blanksOf, type Script, scriptsOf, type Template, titleOf, type Values } from "./template.ts";
 
 /** Scripts as they would run, and what is in the way of that. */
 export interface Plan {
@@ -61,13 +61,18 @@ async function prepare(
     ? "tcg"
     : await accelerator(place, values.qemu!);
   const full = { ...values, accelerator: how };
-  return { template, values: full, missing, scripts: scriptsOf(template, machine.name, full) };
+  return {
+    template,
+    values: full,
+    missing,
+    scripts: scriptsOf(template, titleOf(template, machine.name), full),
+  };
 }
 
 /** What could not start is not created: every value has to fit where it will stand then. */
 function checkStart(all: readonly Template[], { name, driver, os }: Machine, given: Values): void {
   const template = templateFor(all, "start", driver, os);
-  scriptsOf(template, name, { ...lookNowhere(template, given), accelerator: "tcg" });
+  scriptsOf(template, titleOf(template, name), { ...lookNowhere(template, given), accelerator: "tcg" });
 }
 
 /** The same, and no farther when something is missing, or when the machine is of another system. */
