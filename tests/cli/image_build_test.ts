@@ -21,7 +21,7 @@ test("what is wrong is said before anything runs, all of it; the plan is a scrip
   assert.match(said, /^# isconf image build images\/base\n/);
   assert.match(
     said,
-    /mmdebstrap --variant=minbase --include=htop,less \\\n  bookworm \/\S+\/isconf-build-[0-9a-f]{12}\n/,
+    /mmdebstrap --variant=minbase --include=htop,less \\\n {2}bookworm \/\S+\/isconf-build-[0-9a-f]{12}\n/,
   );
   for (
     const [words, why] of [
