@@ -1,12 +1,12 @@
-// node_tests: runs the unit tests of mq, fs, agent and the simulator under the Node that the executable is made of, a few files in a process.
-// Not those of the source itself (tests/unit), which no runtime changes, and not the runner of black-box tests. Further arguments go to
-// Node (for example --test-name-pattern).
+// node_tests: runs the unit tests of mq, fs and agent under the Node that the executable is made of, a few files in a process. Not those of the
+// source itself (tests/unit), which no runtime changes, nor those of the simulator (tests/sim), which compares its runs with those in a
+// Node by itself; and not the runner of black-box tests. Further arguments go to Node (for example --test-name-pattern).
 import { runPool } from "./pool.ts";
 import { root, unitTests } from "./unit_files.ts";
 
 Deno.exit(
   await runPool({
-    files: unitTests().filter((file) => !file.startsWith("tests/unit/")),
+    files: unitTests().filter((file) => !file.startsWith("tests/")),
     command: `${root}node_modules/node-linux-${Deno.build.arch === "aarch64" ? "arm64" : "x64"}/bin/node`,
     args: ["--test", "--test-isolation=none", "--disable-warning=ExperimentalWarning", ...Deno.args],
     filesPerProcess: 4,
