@@ -93,10 +93,16 @@ const FIRMWARE = {
 };
 
 /** Turns a machine on and waits until it has said its line and is off. */
-async function boot(lan: Lan, firmware: keyof typeof FIRMWARE): Promise<string> {
+async function boot(lan: Lan, firmware: keyof typeof FIRMWARE, ...more: string[]): Promise<string> {
   const path = `${lan.dir}/serial`;
   const said = () => fs.existsSync(path) ? fs.readFileSync(path, "latin1") : "";
-  const machine = lan.start("lan", [...MACHINE, ...FIRMWARE[firmware](lan), "-serial", `file:${path}`]);
+  const machine = lan.start("lan", [
+    ...MACHINE,
+    ...FIRMWARE[firmware](lan),
+    ...more,
+    "-serial",
+    `file:${path}`,
+  ]);
   try {
     const over = () => machine.child.exitCode !== null || said().includes(LINE);
     await until("the machine has booted", over, DEADLINE_MS).catch(() => {});
@@ -141,3 +147,22 @@ for (const firmware of ["bios", "uefi"] as const) {
     });
   }
 }
+
+lanTest(
+  "UEFI boots by HTTP, beside the site's DHCP server, which knows nothing of that",
+  needs,
+  async (lan) => {
+    await lan.site();
+    const server = await lan.serve({ ...files(lan), httpOnly: true });
+    const without = ["IPv4PXESupport", "IPv6PXESupport"].flatMap((
+      name,
+    ) => ["-fw_cfg", `name=opt/org.tianocore/${name},string=n`]);
+    await boot(lan, "uefi", ...without).catch((e) => assert.fail(`${e.message}\n${server.said()}`));
+    const steps = stepsIn(server.said());
+    for (
+      const step of ["offered uefi-x64 http", "loader", "offered uefi-x64 ipxe", "script", "kernel", "initrd"]
+    ) {
+      assert.ok(steps.includes(step), `${step} is not in ${steps}`);
+    }
+  },
+);

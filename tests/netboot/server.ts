@@ -20,6 +20,8 @@ export interface ServerSettings {
   files: Record<string, { path: string; step?: FileStep }>;
   /** What iPXE boots: names of files, and words for the kernel. */
   kernel?: { kernel: string; initrds: string[]; args: string[] };
+  /** Whether firmware is told something only when it asks by HTTP. */
+  httpOnly?: boolean;
   /** Addresses that it gives; else it is a ProxyDHCP server. */
   own?: { from: string; to: string };
 }
@@ -49,7 +51,8 @@ async function main(settings: ServerSettings): Promise<void> {
   const netboot = await openBootServer({
     clock: systemClock,
     booter: {
-      loaderFor: (machine) => booter.loaderFor(machine),
+      loaderFor: async (machine) =>
+        settings.httpOnly && machine.program === "rom" ? undefined : await booter.loaderFor(machine),
       scriptFor: (machine) => booter.scriptFor(machine),
       fileAt: async (place) => asInitrd(await booter.fileAt(place)),
     },
