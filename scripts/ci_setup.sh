@@ -1,5 +1,5 @@
 #!/bin/bash
-# ci_setup: puts what the executable's tests need into a Debian 12: packages, a bare root, arm64 libraries, an etcd.
+# ci_setup: puts what the executable's tests need into a Debian 12: packages, a bare root, arm64 libraries, an etcd, a kernel.
 # Not needed to build isconf. Run as root; quick when everything is there; leaves the package state of the
 # machine's own architecture alone otherwise.
 set -euo pipefail
@@ -7,7 +7,8 @@ set -euo pipefail
 cache=${ISCONF_TEST_CACHE:-/var/tmp/isconf-test-cache}
 packages=(strace curl rsync iproute2 qemu-user mmdebstrap attr acl sudo age skopeo umoci gcc libc6-dev gcc-aarch64-linux-gnu
   libc6-dev-arm64-cross golang-github-cloudflare-circl-dev openssl z3 python3-cbor2 systemd
-  chromium fonts-dejavu-core zsh fish man-db mandoc lintian less)
+  chromium fonts-dejavu-core zsh fish man-db mandoc lintian less
+  qemu-system-x86 ovmf ipxe ipxe-qemu dnsmasq-base tftp-hpa atftp busybox isc-dhcp-client nmap)
 
 missing=()
 for package in "${packages[@]}"; do
@@ -45,3 +46,5 @@ unpack() {
 }
 unpack etcd etcd-server 3.4
 unpack prometheus prometheus 2.
+# The kernel itself, whatever its version is just now: emulated machines boot it, this one does not.
+unpack kernel "$(apt-cache depends linux-image-cloud-amd64 | awk '$1 == "Depends:" { print $2; exit }')" 6.1

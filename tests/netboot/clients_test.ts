@@ -1,6 +1,7 @@
 // clients: real programs against the boot servers, in a network of the test's own: TFTP, HTTP, and DHCP beside and without the site's server.
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
+import { fileURLToPath } from "node:url";
 import { until } from "../holder.ts";
 import { BOOT_ADDRESS, CLIENT_MAC, type Lan, lanTest, SITE_ADDRESS } from "./lan.ts";
 
@@ -232,4 +233,31 @@ lanTest("beside a real dnsmasq we give no addresses, and do not begin to", {
   await lan.must("client", udhcpc(lan, "-q"));
   assert.match(told(lan), /^ip=10\.78\.0\.[5-9][0-9]$/m);
   assert.match(told(lan), new RegExp(`^serverid=${SITE_ADDRESS.replaceAll(".", "\\.")}$`, "m"));
+});
+
+lanTest("without any rights, on ports that root has handed over, all of it works the same", {
+  programs: ["perl", "setpriv", "atftp", "busybox", "curl"],
+}, async (lan) => {
+  fs.chmodSync(lan.dir, 0o755);
+  const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+  const here = fileURLToPath(import.meta.url);
+  if ((await lan.run("boot", [...nobody, "test", "-r", here])).status !== 0) {
+    return console.log(`left out: nobody may not read ${here}`);
+  }
+  const server = await lan.serve({ ...files(lan), own: RANGE, isHandedOver: true });
+  assert.match(server.said(), /^runs as 65534\nready$/m);
+  await lan.must("client", udhcpc(lan, "-q"));
+  assert.match(told(lan), /^ip=10\.78\.0\.1[0-2][0-9]$/m);
+  await lan.must("client", ["atftp", "--get", "-r", "first.bin", "-l", "got", BOOT_ADDRESS]);
+  assert.deepEqual(got(lan), LOADER);
+  await lan.must("client", [
+    "curl",
+    "-sS",
+    "-m",
+    "10",
+    "-o",
+    "got",
+    `http://${BOOT_ADDRESS}:8080/boot/kernel`,
+  ]);
+  assert.deepEqual(got(lan), LOADER);
 });

@@ -40,6 +40,23 @@ if [ -n "$1" ]; then ip address add "$1/24" dev eth0; fi' sh "$4"`;
 /** The environment of what is run in it. */
 const ENV = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" };
 
+/** Goes before the boot servers: binds their ports and gives up root's rights. */
+const HAND_OVER = [
+  ...[
+    fileURLToPath(new URL("hand_over.pl", import.meta.url)),
+    "65534",
+    "udp:0.0.0.0:67",
+    `udp:${BOOT_ADDRESS}:67`,
+  ],
+  ...[
+    `udp:${BOOT_ADDRESS}:4011`,
+    "udp:0.0.0.0:68",
+    `udp:${BOOT_ADDRESS}:69`,
+    `tcp:${BOOT_ADDRESS}:8080`,
+    "--",
+  ],
+];
+
 export interface Outcome {
   status: number | string;
   said: string;
@@ -135,11 +152,14 @@ export class Lan {
   async serve(settings: Omit<ServerSettings, "address">): Promise<Running> {
     const script = fileURLToPath(new URL("server.ts", import.meta.url));
     const words = [nodePath(), "--disable-warning=ExperimentalWarning", script];
-    const server = this.start("boot", [...words, JSON.stringify({ address: BOOT_ADDRESS, ...settings })]);
-    await until(
-      "the boot servers are ready",
-      () => /^(ready|failed: .*)$/m.test(server.said()) || server.child.exitCode !== null,
-    );
+    const before = settings.isHandedOver ? HAND_OVER : [];
+    const server = this.start("boot", [
+      ...before,
+      ...words,
+      JSON.stringify({ address: BOOT_ADDRESS, ...settings }),
+    ]);
+    const hasBegun = () => /^(ready|failed: .*)$/m.test(server.said()) || server.child.exitCode !== null;
+    await until("the boot servers are ready", hasBegun);
     return server;
   }
 

@@ -10,7 +10,7 @@ import {
   openBootServer,
   padded,
 } from "../../agent/netboot/mod.ts";
-import type { Arch, BootFile, FileStep } from "../../agent/netboot/mod.ts";
+import type { Arch, Bind, BootFile, End, FileStep } from "../../agent/netboot/mod.ts";
 import { systemClock } from "../../mq/mod.ts";
 
 export interface ServerSettings {
@@ -22,6 +22,8 @@ export interface ServerSettings {
   kernel?: { kernel: string; initrds: string[]; args: string[] };
   /** Whether firmware is told something only when it asks by HTTP. */
   httpOnly?: boolean;
+  /** Whether its ports are handed over, as descriptors from 3 on. */
+  isHandedOver?: boolean;
   /** Addresses that it gives; else it is a ProxyDHCP server. */
   own?: { from: string; to: string };
 }
@@ -30,6 +32,7 @@ const HTTP_PORT = 8080;
 
 async function main(settings: ServerSettings): Promise<void> {
   const { address } = settings;
+  const bind = (end: End, fd: number): Bind => settings.isHandedOver ? { fd } : end;
   const read = (path: string) => new Uint8Array(fs.readFileSync(path));
   const booter = new MemoryBooter({
     loaders: Object.fromEntries(
@@ -59,13 +62,13 @@ async function main(settings: ServerSettings): Promise<void> {
     server: { address, httpPort: HTTP_PORT, relays: [] },
     binds: {
       dhcp: {
-        all: { address: "0.0.0.0", port: 67 },
-        own: { address, port: 67 },
-        pxe: { address, port: 4011 },
-        client: { address: "0.0.0.0", port: 68 },
+        all: bind({ address: "0.0.0.0", port: 67 }, 3),
+        own: bind({ address, port: 67 }, 4),
+        pxe: bind({ address, port: 4011 }, 5),
+        client: bind({ address: "0.0.0.0", port: 68 }, 6),
       },
-      tftp: { address, port: 69 },
-      http: { address, port: HTTP_PORT },
+      tftp: bind({ address, port: 69 }, 7),
+      http: bind({ address, port: HTTP_PORT }, 8),
     },
     ...(settings.own && {
       own: {
@@ -80,6 +83,7 @@ async function main(settings: ServerSettings): Promise<void> {
     log: (line) => console.log(`log: ${line}`),
   });
   netboot.steps.listen((note) => console.log(noteText(note)));
+  console.log(`runs as ${process.getuid?.()}`);
   console.log("ready");
 }
 
