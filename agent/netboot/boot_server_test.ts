@@ -28,7 +28,7 @@ const OWN: OwnNetwork = {
 const booter = new MemoryBooter({
   loaders: { "uefi-x64": { name: "first.efi", bytes: new Uint8Array(100) } },
   script: () => "#!ipxe\n",
-  files: { kernel: { bytes: new Uint8Array(100), step: "kernel" } },
+  files: { kernel: { bytes: new Uint8Array(300), step: "kernel" } },
 });
 
 async function partsOf(lines: string[] = []): Promise<BootServerParts> {
@@ -61,7 +61,7 @@ test("firmware asks on port 4011, then takes its file by HTTP; both stand in the
     const packet = decodeDhcp(bytes)!;
     assert.deepEqual([typeOf(packet), packet.file], [TYPE.ack, "52-54-00-12-34-56/first.efi"]);
     const answer = await fetch(`http://${HERE}:${parts.server.httpPort}/boot/52-54-00-12-34-56/kernel`);
-    assert.equal((await answer.arrayBuffer()).byteLength, 100);
+    assert.equal((await answer.arrayBuffer()).byteLength, 300);
     await until("both are noted", () => netboot.steps.notesOf(MAC).length === 2, 3000);
     const notes = netboot.steps.notesOf(MAC).map(noteText);
     assert.deepEqual(notes, [`${MAC} offered uefi-x64 rom`, `${MAC} kernel 100%`]);
@@ -150,5 +150,11 @@ test("strangers cannot fill the log: what is too much is counted", async () => {
   await clock.advance(1000 / linesPerSecond);
   log("last");
   log("last");
-  assert.equal(lines.at(-1), `last (and ${10_000 - linesAtOnce} lines that were too many)`);
+  await clock.advance(1000 / linesPerSecond);
+  log("after");
+  assert.equal(lines.at(-1), "after (and 1 lines that were too many)");
+  await clock.advance(1000 / linesPerSecond);
+  log("quiet again");
+  assert.equal(lines.at(-1), "quiet again");
+  assert.equal(lines.at(-3), `last (and ${10_000 - linesAtOnce} lines that were too many)`);
 });

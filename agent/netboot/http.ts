@@ -171,7 +171,7 @@ export class BootHttp {
     if (want.status === 206) res.setHeader("content-range", `bytes ${from}-${to - 1}/${file.bytes}`);
     res.writeHead(want.status, { "content-type": type, "content-length": to - from });
     if (req.method === "HEAD") return void res.end();
-    const given = { place, address: req.socket.remoteAddress ?? "", step, of: file.bytes };
+    const given = { place, address: addressOf(req), step, of: file.bytes };
     for (let at = from; at < to;) {
       const next = Math.min(at + httpReadBytes, to);
       for await (const piece of piecesOf(file, at, next)) {
@@ -184,6 +184,11 @@ export class BootHttp {
     if (from === to) this.#p.gave({ ...given, bytes: to });
     res.end();
   }
+}
+
+/** Where a request came from; a socket of both kinds shows an address of IPv4 within one of IPv6. */
+function addressOf(req: Req): string {
+  return (req.socket.remoteAddress ?? "").replace(/^::ffff:/, "");
 }
 
 /** A few words, for who reads them and because some loaders wait for a body that never comes: shim takes six seconds. */

@@ -143,7 +143,9 @@ export class Leases {
     const there = this.#byAddress.get(n);
     if (there !== undefined && there.mac !== mac && there.state !== "offered") return false;
     const before = this.#byMac.get(mac);
-    if (before !== undefined && before.address !== n) await this.#drop(before);
+    const left = before !== undefined && before.address !== n ? before : undefined;
+    if (left !== undefined) this.#remove(left);
+    // Before anything is waited for, so that nobody else is given it meanwhile.
     const lease = this.#put({
       address: n,
       mac,
@@ -152,6 +154,7 @@ export class Leases {
       isProven: isProven || (there?.mac === mac && there.isProven),
     });
     try {
+      if (left !== undefined) await this.#forget(left);
       await this.#keeper.keep({ address, mac, untilMs: this.#clock.wall() + this.#leaseMs });
     } catch (e) {
       if (there?.state !== "leased" && this.#byAddress.get(n) === lease) this.#remove(lease);
@@ -163,16 +166,19 @@ export class Leases {
   /** The machine gives its address back. */
   async release(mac: string, address: string): Promise<void> {
     const lease = this.#byMac.get(mac);
-    if (lease?.state === "leased" && ip4Text(lease.address) === address) await this.#drop(lease);
+    if (lease?.state === "leased" && ip4Text(lease.address) === address) {
+      this.#remove(lease);
+      await this.#forget(lease);
+    }
   }
 
   /** The machine found somebody else at the address that it was given. */
   async decline(mac: string, address: string): Promise<void> {
     const lease = this.#byMac.get(mac);
     if (lease === undefined || ip4Text(lease.address) !== address) return;
-    await this.#drop(lease);
     // Nobody's any more, so that the machine itself gets another.
     this.#put({ address: lease.address, mac: "", state: "declined", leftMs: declinedMs, isProven: false });
+    await this.#forget(lease);
   }
 
   /** Something was seen to work at an address, as by fetching a file. */
@@ -219,8 +225,7 @@ export class Leases {
     if (this.#byMac.get(lease.mac) === lease) this.#byMac.delete(lease.mac);
   }
 
-  async #drop(lease: Lease): Promise<void> {
-    this.#remove(lease);
+  async #forget(lease: Lease): Promise<void> {
     if (lease.state !== "leased") return;
     await this.#keeper.keep({ address: ip4Text(lease.address), mac: lease.mac, untilMs: 0 });
   }

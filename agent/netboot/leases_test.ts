@@ -122,6 +122,21 @@ test("leases outlive a restart; what was given back, what is over and what is no
   assert.equal(back.has(A), false, "a clock that was set back made it longer");
 });
 
+test("two that take one address at the same time, while it is being kept: one gets it", async () => {
+  const slow: LeaseKeeper = {
+    all: () => Promise.resolve([]),
+    keep: () => new Promise((done) => setTimeout(done, 5)),
+  };
+  const { leases } = await begin(new VirtualClock(1), slow);
+  await leases.grant(A, "10.0.0.10");
+  await leases.grant(B, "10.0.0.11");
+  const both = await Promise.all([leases.grant(A, "10.0.0.13"), leases.grant(B, "10.0.0.13")]);
+  assert.deepEqual(both, [true, false]);
+  const declining = leases.decline(A, "10.0.0.13");
+  assert.equal(await leases.grant(C, "10.0.0.13"), false);
+  await declining;
+});
+
 test("what cannot be kept is not given", async () => {
   const keeper: LeaseKeeper = {
     all: () => Promise.resolve([]),

@@ -93,3 +93,6 @@ export const kernelWordsBytesMax = 2047;
 /** Lines about strangers that are written to the log, a second and at once; the others are counted. */
 export const linesPerSecond = 5;
 export const linesAtOnce = 100;
+
+/** How long a Booter may take to say what a machine gets, in milliseconds. */
+export const booterMs = 10_000;

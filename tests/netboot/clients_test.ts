@@ -81,24 +81,6 @@ lanTest(
   },
 );
 
-lanTest("with one packet in a hundred lost both ways a loader still comes whole", {
-  programs: ["atftp", "tc"],
-  timeoutMs: 120_000,
-}, async (lan) => {
-  await lan.serve(files(lan));
-  await address(lan);
-  const lossy = await lan.run("lan", [
-    "sh",
-    "-euc",
-    "for port in toboot toclient; do tc qdisc add dev $port root netem loss 1%; done",
-  ]);
-  if (lossy.status !== 0) return console.log(`without loss: this kernel has no netem: ${lossy.said}`);
-  const get = ["atftp", "--option", "blksize 1428", "--get", "-r", "first.bin", "-l", "got", BOOT_ADDRESS];
-  const { said } = await lan.run("client", get, 90_000);
-  assert.ok(fs.existsSync(`${lan.dir}/got`), said);
-  assert.deepEqual(got(lan), LOADER);
-});
-
 lanTest("curl fetches the whole and ranges, goes on where it stopped, and sees what is not there", {
   programs: ["curl"],
 }, async (lan) => {

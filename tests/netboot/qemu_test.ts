@@ -166,3 +166,12 @@ lanTest(
     }
   },
 );
+
+lanTest("a BIOS whose card's ROM fetches another iPXE over TFTP, and that one boots", needs, async (lan) => {
+  await lan.site();
+  const server = await lan.serve({ ...files(lan), isChained: true });
+  await boot(lan, "bios").catch((e) => assert.fail(`${e.message}\n${server.said()}`));
+  const steps = stepsIn(server.said());
+  const script = steps.indexOf("script"), loader = steps.indexOf("loader");
+  assert.ok(script >= 0 && loader > script && steps.lastIndexOf("script") > loader, String(steps));
+});

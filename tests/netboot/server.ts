@@ -9,6 +9,7 @@ import {
   noteText,
   openBootServer,
   padded,
+  tftpName,
 } from "../../agent/netboot/mod.ts";
 import type { Arch, Bind, BootFile, End, FileStep } from "../../agent/netboot/mod.ts";
 import { systemClock } from "../../mq/mod.ts";
@@ -22,6 +23,8 @@ export interface ServerSettings {
   kernel?: { kernel: string; initrds: string[]; args: string[] };
   /** Whether firmware is told something only when it asks by HTTP. */
   httpOnly?: boolean;
+  /** Whether the first script of iPXE is to load a whole other iPXE over TFTP. */
+  isChained?: boolean;
   /** Whether its ports are handed over, as descriptors from 3 on. */
   isHandedOver?: boolean;
   /** Addresses that it gives; else it is a ProxyDHCP server. */
@@ -33,6 +36,7 @@ const HTTP_PORT = 8080;
 async function main(settings: ServerSettings): Promise<void> {
   const { address } = settings;
   const bind = (end: End, fd: number): Bind => settings.isHandedOver ? { fd } : end;
+  let scripts = 0;
   const read = (path: string) => new Uint8Array(fs.readFileSync(path));
   const booter = new MemoryBooter({
     loaders: Object.fromEntries(
@@ -45,6 +49,11 @@ async function main(settings: ServerSettings): Promise<void> {
     ),
     script({ mac }) {
       if (settings.kernel === undefined) return "#!ipxe\nexit 1\n";
+      if (settings.isChained && scripts++ === 0) {
+        return `#!ipxe\nchain tftp://${address}/${
+          tftpName({ mac, name: settings.loaders.bios!.name })
+        } || exit 1\n`;
+      }
       const url = (name: string) => `http://${address}:${HTTP_PORT}${httpPath({ mac, name })}`;
       const { kernel, initrds, args } = settings.kernel;
       return ipxeScript({ kernel: url(kernel), initrds: initrds.map(url), args });
