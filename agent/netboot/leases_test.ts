@@ -76,10 +76,11 @@ test("offers are short, leases end, and staying makes them longer", async () => 
 });
 
 test("a machine that takes another address gives the first one back; what it gives back is free", async () => {
-  const { leases } = await begin();
+  const { leases, keeper } = await begin();
   const first = await take(leases, A);
   const other = ADDRESSES.find((address) => address !== first)!;
   assert.equal(await leases.grant(A, other), true);
+  assert.deepEqual((await keeper.all()).map(({ address }) => address), [other]);
   assert.equal(await leases.grant(B, first), true);
   await leases.release(B, other);
   assert.ok(leases.has(A) && leases.has(B), "nobody gives back for another");

@@ -188,6 +188,22 @@ export class Lan {
   }
 }
 
+/** Why there can be no networks of a test's own here; false when there can. */
+function lacksNamespaces(): string | false {
+  const { status } = spawnSync("unshare", [
+    "-n",
+    "-p",
+    "--fork",
+    "ip",
+    "tuntap",
+    "add",
+    "tap0",
+    "mode",
+    "tap",
+  ]);
+  return status === 0 ? false : "needs the right to make network namespaces and taps";
+}
+
 /** A test in such a network; skipped, with the reason printed, where there can be none or something is missing. */
 export function lanTest(
   name: string,
@@ -195,7 +211,8 @@ export function lanTest(
   fn: (lan: Lan) => Promise<void>,
 ): void {
   const programs = ["unshare", "nsenter", "ip", "timeout", "head", ...needs.programs ?? []];
-  const reason = lacks({ root: true, programs, files: [nodePath(), "/dev/net/tun", ...needs.files ?? []] });
+  const files = [nodePath(), "/dev/net/tun", ...needs.files ?? []];
+  const reason = lacks({ root: true, programs, files }) || lacksNamespaces();
   if (reason) console.log(`skipped: ${name}: ${reason}`);
   test(name, { skip: reason, timeout: needs.timeoutMs ?? 60_000 }, async () => {
     const lan = new Lan();
