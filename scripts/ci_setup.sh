@@ -8,7 +8,8 @@ cache=${ISCONF_TEST_CACHE:-/var/tmp/isconf-test-cache}
 packages=(strace curl rsync iproute2 qemu-user mmdebstrap attr acl sudo age skopeo umoci gcc libc6-dev gcc-aarch64-linux-gnu
   libc6-dev-arm64-cross golang-github-cloudflare-circl-dev openssl z3 python3-cbor2 systemd
   chromium fonts-dejavu-core zsh fish man-db mandoc lintian less
-  qemu-system-x86 ovmf ipxe ipxe-qemu dnsmasq-base tftp-hpa atftp busybox isc-dhcp-client nmap)
+  qemu-system-x86 ovmf ipxe ipxe-qemu dnsmasq-base tftp-hpa atftp busybox isc-dhcp-client nmap
+  grub-common grub-efi-amd64-bin)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { until } from "../holder.ts";
+import { httpPath } from "../../agent/netboot/mod.ts";
 import { cpio, sayAndTurnOff } from "./initramfs.ts";
-import { type Lan, lanTest } from "./lan.ts";
+import { BOOT_ADDRESS, type Lan, lanTest } from "./lan.ts";
 import type { ServerSettings } from "./server.ts";
 
 const CACHE = process.env.ISCONF_TEST_CACHE ?? "/var/tmp/isconf-test-cache";
@@ -174,4 +175,45 @@ lanTest("a BIOS whose card's ROM fetches another iPXE over TFTP, and that one bo
   const steps = stepsIn(server.said());
   const script = steps.indexOf("script"), loader = steps.indexOf("loader");
   assert.ok(script >= 0 && loader > script && steps.lastIndexOf("script") > loader, String(steps));
+});
+
+const GRUB = { programs: ["grub-mkimage"], files: ["/usr/lib/grub/x86_64-efi/efinet.mod"] };
+
+lanTest("UEFI boots by GRUB, which reads what it is to do by HTTP, with an address of ours", {
+  ...needs,
+  programs: [...needs.programs, ...GRUB.programs],
+  files: [...needs.files, ...GRUB.files],
+}, async (lan) => {
+  const url = `(http,${BOOT_ADDRESS})${httpPath({ mac: MAC, name: "grub.cfg" })}`;
+  fs.writeFileSync(`${lan.dir}/early.cfg`, `configfile ${url}\n`);
+  const modules = [
+    "efinet",
+    "net",
+    "http",
+    "tftp",
+    "linux",
+    "normal",
+    "configfile",
+    "serial",
+    "echo",
+    "all_video",
+  ];
+  const image = [
+    "-O",
+    "x86_64-efi",
+    "-p",
+    "/none",
+    "-c",
+    `${lan.dir}/early.cfg`,
+    "-o",
+    `${lan.dir}/grub.efi`,
+  ];
+  await lan.must("lan", ["grub-mkimage", ...image, ...modules]);
+  const loaders = { "uefi-x64": { name: "grub.efi", path: `${lan.dir}/grub.efi` } };
+  const server = await lan.serve({ ...files(lan), loaders, httpPort: 80, grubFor: MAC, own: RANGE });
+  await boot(lan, "uefi").catch((e) => assert.fail(`${e.message}\n${server.said()}`));
+  const steps = stepsIn(server.said());
+  for (const step of ["offered uefi-x64 rom", "loader", "kernel", "initrd"]) {
+    assert.ok(steps.includes(step), `${step} is not in ${steps}`);
+  }
 });

@@ -2,9 +2,11 @@
 // then each step of a machine. Not the agent: nothing of it is here but the servers.
 import * as fs from "node:fs";
 import {
+  grubConfig,
   httpPath,
   ipxeScript,
   MemoryBooter,
+  memoryFile,
   MemoryLeases,
   noteText,
   openBootServer,
@@ -16,6 +18,8 @@ import { systemClock } from "../../mq/mod.ts";
 
 export interface ServerSettings {
   address: string;
+  /** 8080 unless something else is said. */
+  httpPort?: number;
   /** First loaders, by what runs them: their names and where they are on this machine. */
   loaders: Partial<Record<Arch, { name: string; path: string }>>;
   files: Record<string, { path: string; step?: FileStep }>;
@@ -25,16 +29,16 @@ export interface ServerSettings {
   httpOnly?: boolean;
   /** Whether the first script of iPXE is to load a whole other iPXE over TFTP. */
   isChained?: boolean;
+  /** The machine for which there is a grub.cfg, which says to GRUB what the script says to iPXE. */
+  grubFor?: string;
   /** Whether its ports are handed over, as descriptors from 3 on. */
   isHandedOver?: boolean;
   /** Addresses that it gives; else it is a ProxyDHCP server. */
   own?: { from: string; to: string };
 }
 
-const HTTP_PORT = 8080;
-
 async function main(settings: ServerSettings): Promise<void> {
-  const { address } = settings;
+  const { address, httpPort = 8080 } = settings;
   const bind = (end: End, fd: number): Bind => settings.isHandedOver ? { fd } : end;
   let scripts = 0;
   const read = (path: string) => new Uint8Array(fs.readFileSync(path));
@@ -54,11 +58,12 @@ async function main(settings: ServerSettings): Promise<void> {
           tftpName({ mac, name: settings.loaders.bios!.name })
         } || exit 1\n`;
       }
-      const url = (name: string) => `http://${address}:${HTTP_PORT}${httpPath({ mac, name })}`;
+      const url = (name: string) => `http://${address}:${httpPort}${httpPath({ mac, name })}`;
       const { kernel, initrds, args } = settings.kernel;
       return ipxeScript({ kernel: url(kernel), initrds: initrds.map(url), args });
     },
   });
+  const grub = grubFile(settings);
   const asInitrd = (file: BootFile | undefined) => file?.step === "initrd" ? padded(file) : file;
   const netboot = await openBootServer({
     clock: systemClock,
@@ -66,9 +71,9 @@ async function main(settings: ServerSettings): Promise<void> {
       loaderFor: async (machine) =>
         settings.httpOnly && machine.program === "rom" ? undefined : await booter.loaderFor(machine),
       scriptFor: (machine) => booter.scriptFor(machine),
-      fileAt: async (place) => asInitrd(await booter.fileAt(place)),
+      fileAt: async (place) => place.name === "grub.cfg" ? grub : asInitrd(await booter.fileAt(place)),
     },
-    server: { address, httpPort: HTTP_PORT, relays: [] },
+    server: { address, httpPort, relays: [] },
     binds: {
       dhcp: {
         all: bind({ address: "0.0.0.0", port: 67 }, 3),
@@ -77,7 +82,7 @@ async function main(settings: ServerSettings): Promise<void> {
         client: bind({ address: "0.0.0.0", port: 68 }, 6),
       },
       tftp: bind({ address, port: 69 }, 7),
-      http: bind({ address, port: HTTP_PORT }, 8),
+      http: bind({ address, port: httpPort }, 8),
     },
     ...(settings.own && {
       own: {
@@ -94,6 +99,13 @@ async function main(settings: ServerSettings): Promise<void> {
   netboot.steps.listen((note) => console.log(noteText(note)));
   console.log(`runs as ${process.getuid?.()}`);
   console.log("ready");
+}
+
+function grubFile({ address, httpPort = 8080, kernel, grubFor: mac }: ServerSettings): BootFile | undefined {
+  if (mac === undefined || kernel === undefined) return undefined;
+  const path = (name: string) => httpPath({ mac, name });
+  const words = { kernel: path(kernel.kernel), initrds: kernel.initrds.map(path), args: kernel.args };
+  return memoryFile(new TextEncoder().encode(grubConfig({ address, httpPort }, words)));
 }
 
 try {
