@@ -113,7 +113,7 @@ exit 1
 };
 
 const GRUB_KERNEL = `set timeout=0
-set root=(http,{{words place}})
+set root=(http,{{address server}}:{{number port}})
 menuentry "isconf" {
   linux {{path kernel}} {{words args}}
   initrd {{words initrds}}
@@ -143,11 +143,10 @@ export function ipxeDiskScript(arch: Arch): string {
   return fill(IPXE_DISK[arch === "bios" ? "bios" : "uefi"], {});
 }
 
-/** A configuration for GRUB, in which kernel and initrds are paths (place.ts). GRUB before 2.12 knows no port of HTTP but 80. */
+/** A configuration for GRUB, in which kernel and initrds are paths (place.ts). */
 export function grubConfig(
   { address, httpPort }: { address: string; httpPort: number },
   { kernel, initrds, args }: KernelBoot,
 ): string {
-  const place = httpPort === 80 ? address : `${address}:${httpPort}`;
-  return fill(GRUB_KERNEL, { place: fitting("address", "server", address) && place, kernel, args, initrds });
+  return fill(GRUB_KERNEL, { server: address, port: String(httpPort), kernel, args, initrds });
 }

@@ -43,16 +43,6 @@ test("a configuration for GRUB", () => {
     args: ["quiet"],
   });
   assert.match(config, /^set root=\(http,10\.0\.0\.1:8080\)$/m);
-  const plain = grubConfig({ address: "10.0.0.1", httpPort: 80 }, {
-    kernel: "/k",
-    initrds: ["/i"],
-    args: [],
-  });
-  assert.match(plain, /^set root=\(http,10\.0\.0\.1\)$/m);
-  assert.throws(
-    () => grubConfig({ address: "x", httpPort: 80 }, { kernel: "/k", initrds: ["/i"], args: [] }),
-    Fault,
-  );
   assert.match(config, /^ {2}linux \/boot\/kernel quiet$/m);
   assert.match(config, /^ {2}initrd \/boot\/a\.img \/boot\/b\.img$/m);
 });

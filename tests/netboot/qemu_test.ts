@@ -184,7 +184,7 @@ lanTest("UEFI boots by GRUB, which reads what it is to do by HTTP, with an addre
   programs: [...needs.programs, ...GRUB.programs],
   files: [...needs.files, ...GRUB.files],
 }, async (lan) => {
-  const url = `(http,${BOOT_ADDRESS})${httpPath({ mac: MAC, name: "grub.cfg" })}`;
+  const url = `(http,${BOOT_ADDRESS}:8080)${httpPath({ mac: MAC, name: "grub.cfg" })}`;
   fs.writeFileSync(`${lan.dir}/early.cfg`, `configfile ${url}\n`);
   const modules = [
     "efinet",
@@ -210,7 +210,7 @@ lanTest("UEFI boots by GRUB, which reads what it is to do by HTTP, with an addre
   ];
   await lan.must("lan", ["grub-mkimage", ...image, ...modules]);
   const loaders = { "uefi-x64": { name: "grub.efi", path: `${lan.dir}/grub.efi` } };
-  const server = await lan.serve({ ...files(lan), loaders, httpPort: 80, grubFor: MAC, own: RANGE });
+  const server = await lan.serve({ ...files(lan), loaders, grubFor: MAC, own: RANGE });
   await boot(lan, "uefi").catch((e) => assert.fail(`${e.message}\n${server.said()}`));
   const steps = stepsIn(server.said());
   for (const step of ["offered uefi-x64 rom", "loader", "kernel", "initrd"]) {

@@ -18,8 +18,6 @@ import { systemClock } from "../../mq/mod.ts";
 
 export interface ServerSettings {
   address: string;
-  /** 8080 unless something else is said. */
-  httpPort?: number;
   /** First loaders, by what runs them: their names and where they are on this machine. */
   loaders: Partial<Record<Arch, { name: string; path: string }>>;
   files: Record<string, { path: string; step?: FileStep }>;
@@ -37,8 +35,10 @@ export interface ServerSettings {
   own?: { from: string; to: string };
 }
 
+const httpPort = 8080;
+
 async function main(settings: ServerSettings): Promise<void> {
-  const { address, httpPort = 8080 } = settings;
+  const { address } = settings;
   const bind = (end: End, fd: number): Bind => settings.isHandedOver ? { fd } : end;
   let scripts = 0;
   const read = (path: string) => new Uint8Array(fs.readFileSync(path));
@@ -101,7 +101,7 @@ async function main(settings: ServerSettings): Promise<void> {
   console.log("ready");
 }
 
-function grubFile({ address, httpPort = 8080, kernel, grubFor: mac }: ServerSettings): BootFile | undefined {
+function grubFile({ address, kernel, grubFor: mac }: ServerSettings): BootFile | undefined {
   if (mac === undefined || kernel === undefined) return undefined;
   const path = (name: string) => httpPath({ mac, name });
   const words = { kernel: path(kernel.kernel), initrds: kernel.initrds.map(path), args: kernel.args };
