@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault, VirtualClock } from "../../mq/mod.ts";
 import { type LeaseKeeper, Leases, type LeaseSettings } from "./leases.ts";
-import { declinedMs, leaseAddressesMax, offerMs, unprovenMs } from "./limits.ts";
+import { declinedMs, leaseAddressesMax, leaseGraceMs, offerMs, unprovenMs } from "./limits.ts";
 import { MemoryLeases } from "./memory_leases.ts";
 
 const SETTINGS: LeaseSettings = {
@@ -12,7 +12,7 @@ const SETTINGS: LeaseSettings = {
   leaseSeconds: 600,
   except: ["10.0.0.12", "10.0.0.1"],
 };
-const LEASE_MS = 600_000;
+const LEASE_MS = 600_000 + leaseGraceMs;
 const ADDRESSES = ["10.0.0.10", "10.0.0.11", "10.0.0.13", "10.0.0.14"];
 
 const macOf = (n: number) =>
@@ -138,6 +138,20 @@ test("two that take one address at the same time, while it is being kept: one ge
   await declining;
 });
 
+test("who stays again and again costs a write now and then, and is told nothing that is not kept", async () => {
+  let kept = 0;
+  const memory = new MemoryLeases();
+  const counting: LeaseKeeper = { all: () => memory.all(), keep: (lease) => (kept++, memory.keep(lease)) };
+  const { clock, leases } = await begin(new VirtualClock(1), counting);
+  for (let n = 0; n < 1000; n++) {
+    assert.equal(await leases.grant(A, "10.0.0.10"), true);
+    await clock.advance(10);
+  }
+  assert.ok(kept <= 10_000 / leaseGraceMs + 1, `${kept} writes`);
+  assert.ok((await memory.all())[0]!.untilMs >= clock.wall() + 600_000 - 10);
+  assert.equal(await leases.grant(B, "10.0.0.10"), false);
+});
+
 test("what cannot be kept is not given", async () => {
   const keeper: LeaseKeeper = {
     all: () => Promise.resolve([]),
@@ -145,6 +159,8 @@ test("what cannot be kept is not given", async () => {
   };
   const { leases } = await begin(new VirtualClock(1), keeper);
   await assert.rejects(leases.grant(A, "10.0.0.10"), /disk full/);
+  const twice = await Promise.allSettled([leases.grant(A, "10.0.0.10"), leases.grant(A, "10.0.0.10")]);
+  assert.deepEqual(twice.map(({ status }) => status), ["rejected", "rejected"]);
   assert.equal(leases.has(A), false);
 });
 

@@ -20,6 +20,8 @@ export const leaseAddressesMax = 4096;
 /** How long a lease may be at the least and at the most, in seconds. */
 export const leaseSecondsMin = 60;
 export const leaseSecondsMax = 30 * 24 * 3600;
+/** How much longer than its holder was told a lease is kept, in milliseconds; who stays sooner than that after the last time costs no write. */
+export const leaseGraceMs = 5_000;
 /** How long an address that was offered waits for its client, in milliseconds. */
 export const offerMs = 15_000;
 /** How long an address that somebody else was found to use is left alone, in milliseconds. */
