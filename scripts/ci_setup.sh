@@ -8,7 +8,8 @@ cache=${ISCONF_TEST_CACHE:-/var/tmp/isconf-test-cache}
 packages=(strace curl rsync iproute2 qemu-user mmdebstrap attr acl sudo age skopeo umoci gcc libc6-dev gcc-aarch64-linux-gnu
   libc6-dev-arm64-cross golang-github-cloudflare-circl-dev openssl z3 python3-cbor2 systemd
   chromium fonts-dejavu-core zsh fish man-db mandoc lintian less
-  qemu-system-x86 ovmf ipxe-qemu busybox dash)
+  qemu-system-x86 ovmf ipxe ipxe-qemu dnsmasq-base tftp-hpa atftp busybox dash isc-dhcp-client nmap
+  grub-common grub-efi-amd64-bin)
 
 missing=()
 for package in "${packages[@]}"; do
@@ -46,6 +47,7 @@ unpack() {
 }
 unpack etcd etcd-server 3.4
 unpack prometheus prometheus 2.
-# The kernel for clouds is a package of another name in each version, which this one depends on.
+# The kernel itself, whatever its version is just now: emulated machines boot it, this one does not. It is a package of another name in each
+# version, which this one depends on.
 image=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: //p')
 unpack kernel "${image:?no linux-image-cloud-amd64}" 6.

@@ -16,7 +16,7 @@ export interface Machine {
   mac: string;
   arch: Arch;
   program: Program;
-  /** What option 97 says, as 32 hexadecimal digits in five groups. */
+  /** What option 97 says, as `dmidecode -s system-uuid` shows it on the machine; some firmware has only noughts. */
   uuid?: string;
 }
 

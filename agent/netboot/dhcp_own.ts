@@ -64,7 +64,7 @@ export class OwnDhcp {
     const { mac, ciaddr } = packet;
     switch (typeOf(packet)) {
       case TYPE.discover:
-        return await this.#discover(packet, boots);
+        return await this.#discover(packet, from, boots);
       case TYPE.request:
         return await this.#request(packet, from, boots);
       case TYPE.decline:
@@ -74,7 +74,9 @@ export class OwnDhcp {
         await this.#p.leases.release(mac, ciaddr);
         return undefined;
       case TYPE.inform:
-        return ciaddr === NO_ADDRESS ? undefined : await this.#reply(packet, TYPE.ack, undefined, boots);
+        return ciaddr === NO_ADDRESS
+          ? undefined
+          : await this.#reply(packet, from, TYPE.ack, undefined, boots);
       default:
         return undefined;
     }
@@ -89,11 +91,11 @@ export class OwnDhcp {
     return false;
   }
 
-  async #discover(packet: Packet, boots: Machine | undefined): Promise<Reply | undefined> {
+  async #discover(packet: Packet, from: End, boots: Machine | undefined): Promise<Reply | undefined> {
     if (!this.#mayAsk(packet.mac, boots)) return undefined;
     const wanted = addressIn(packet, OPTION.wantedAddress);
     const address = this.#p.leases.offer(packet.mac, wanted, boots !== undefined);
-    return address === undefined ? undefined : await this.#reply(packet, TYPE.offer, address, boots);
+    return address === undefined ? undefined : await this.#reply(packet, from, TYPE.offer, address, boots);
   }
 
   /** Taking an offer, coming back after a restart, or staying: RFC 2131, 4.3.2 tells them apart by what is filled in. */
@@ -104,7 +106,7 @@ export class OwnDhcp {
     if (address === undefined || !this.#mayAsk(mac, boots)) return undefined;
     const isStaying = ciaddr !== NO_ADDRESS && from.address === ciaddr;
     const isGiven = await this.#p.leases.grant(mac, address, isStaying);
-    return isGiven ? await this.#reply(packet, TYPE.ack, address, boots) : this.#no(packet, address);
+    return isGiven ? await this.#reply(packet, from, TYPE.ack, address, boots) : this.#no(packet, address);
   }
 
   /** Who has a lease is always heard; of others so many a second, those that boot by themselves. */
@@ -114,6 +116,7 @@ export class OwnDhcp {
 
   async #reply(
     packet: Packet,
+    from: End,
     type: number,
     address: string | undefined,
     boots: Machine | undefined,
@@ -138,7 +141,7 @@ export class OwnDhcp {
       ...(boot && { siaddr: boot.siaddr, file: boot.file }),
       options,
     }));
-    return { bytes, to: clientWay(packet) };
+    return { bytes, to: clientWay(packet, from) };
   }
 
   /** No goes to everybody: who asked may have an address of another network. */

@@ -146,7 +146,11 @@ test("decline, release and inform do what they say, and what is for another serv
   assert.equal(await ask(like(PLAIN, TYPE.request, { ...another, ...wants("10.0.0.100") })), undefined);
   assert.deepEqual(rivals, ["10.0.0.7"]);
   assert.ok(leases.has(MAC));
-  const inform = (await ask(like(PLAIN, TYPE.inform, {}, { ciaddr: "10.0.0.200" })))!;
+  const inform =
+    (await ask(like(PLAIN, TYPE.inform, {}, { ciaddr: "10.0.0.200" }), { address: "10.0.0.200", port: 68 }))!;
+  const spoofed =
+    (await ask(like(PLAIN, TYPE.inform, {}, { ciaddr: "10.0.0.201" }), { address: "10.0.0.200", port: 68 }))!;
+  assert.equal(spoofed.reply.to.address, "255.255.255.255", "who did not ask is sent nothing alone");
   assert.deepEqual([typeOf(inform.packet), inform.packet.yiaddr, inform.reply.to.address], [
     TYPE.ack,
     "0.0.0.0",

@@ -16,6 +16,7 @@ import {
   type Reply,
   SERVER_PORT,
 } from "./proxy.ts";
+import { inTime } from "./rate.ts";
 import { type Bind, openUdp, type Udp } from "./udp.ts";
 
 /**
@@ -84,7 +85,10 @@ export class DhcpServer {
     await this.#listen(binds.all, SERVER_PORT, send);
     const pxe: Udp = await this.#listen(binds.pxe, PXE_PORT, (bytes, to) => pxe.send(bytes, to));
     if (this.#probe === undefined) return;
-    const client = binds.client && await this.#listen(binds.client, undefined, () => {});
+    const client = binds.client && await this.#listen(binds.client, undefined, () => {}).catch((e) => {
+      this.#p.log(`dhcp: other servers are asked as a relay only: ${Fault.from("dhcp", e).message}`);
+      return undefined;
+    });
     const rival = await this.#probe.run();
     this.#probe = undefined;
     await client?.close();
@@ -131,7 +135,7 @@ export class DhcpServer {
   /** Without a loader there may still be an address. */
   async #loaderFor(machine: Machine): Promise<Loader | undefined> {
     try {
-      const loader = await this.#p.booter.loaderFor(machine);
+      const loader = await inTime(this.#p.clock, this.#p.booter.loaderFor(machine));
       if (loader !== undefined) this.#p.offered(machine);
       return loader;
     } catch (e) {

@@ -48,9 +48,10 @@ interface Found {
   type: string;
 }
 
+/** Names are written as people write them: GRUB knows Content-Length in no other way, and waits for ever without it. */
 const HEADERS = {
-  "x-content-type-options": "nosniff",
-  "content-security-policy": "default-src 'none'; sandbox",
+  "X-Content-Type-Options": "nosniff",
+  "Content-Security-Policy": "default-src 'none'; sandbox",
 };
 const BYTES = "application/octet-stream", TEXT = "text/plain; charset=utf-8";
 
@@ -126,7 +127,7 @@ export class BootHttp {
     for (const [name, value] of Object.entries(HEADERS)) res.setHeader(name, value);
     try {
       if (req.method !== "GET" && req.method !== "HEAD") {
-        res.setHeader("allow", "GET, HEAD");
+        res.setHeader("Allow", "GET, HEAD");
         return say(req, res, 405);
       }
       const place = placeOfTarget(req.url ?? "");
@@ -162,16 +163,16 @@ export class BootHttp {
     const header = (name: string) =>
       etag === "" && name !== "range" ? undefined : req.headers[name] as string;
     const want = wanted(header, etag, file.bytes);
-    if (etag !== "") res.setHeader("etag", etag);
-    res.setHeader("accept-ranges", "bytes");
-    if (want.status === 416) res.setHeader("content-range", `bytes */${file.bytes}`);
+    if (etag !== "") res.setHeader("ETag", etag);
+    res.setHeader("Accept-Ranges", "bytes");
+    if (want.status === 416) res.setHeader("Content-Range", `bytes */${file.bytes}`);
     if (want.status === 304) return void res.writeHead(304).end();
     if (want.status === 412 || want.status === 416) return say(req, res, want.status);
     const { from, to } = want.status === 206 ? want : { from: 0, to: file.bytes };
-    if (want.status === 206) res.setHeader("content-range", `bytes ${from}-${to - 1}/${file.bytes}`);
-    res.writeHead(want.status, { "content-type": type, "content-length": to - from });
+    if (want.status === 206) res.setHeader("Content-Range", `bytes ${from}-${to - 1}/${file.bytes}`);
+    res.writeHead(want.status, { "Content-Type": type, "Content-Length": to - from });
     if (req.method === "HEAD") return void res.end();
-    const given = { place, address: req.socket.remoteAddress ?? "", step, of: file.bytes };
+    const given = { place, address: addressOf(req), step, of: file.bytes };
     for (let at = from; at < to;) {
       const next = Math.min(at + httpReadBytes, to);
       for await (const piece of piecesOf(file, at, next)) {
@@ -186,10 +187,15 @@ export class BootHttp {
   }
 }
 
+/** Where a request came from; a socket of both kinds shows an address of IPv4 within one of IPv6. */
+function addressOf(req: Req): string {
+  return (req.socket.remoteAddress ?? "").replace(/^::ffff:/, "");
+}
+
 /** A few words, for who reads them and because some loaders wait for a body that never comes: shim takes six seconds. */
 function say(req: Req, res: Res, status: number): void {
   const words = new TextEncoder().encode(`${status} ${http.STATUS_CODES[status]}\n`);
-  res.writeHead(status, { "content-type": TEXT, "content-length": words.length });
+  res.writeHead(status, { "Content-Type": TEXT, "Content-Length": words.length });
   res.end(req.method === "HEAD" ? undefined : words);
 }
 

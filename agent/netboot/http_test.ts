@@ -98,6 +98,16 @@ test("a file comes whole, with its length and its tag; who is told knows machine
     assert.equal(gave.length, 2, "who only looks has been given nothing");
   }));
 
+test("names of headers are written as GRUB knows them", () =>
+  withBoot(async ({ boot }) => {
+    const head = await headOf(boot, `GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    assert.match(head, /^Content-Length: 3000$/m);
+    assert.match(
+      await headOf(boot, "GET /boot/nothing HTTP/1.1\r\nHost: x\r\n\r\n"),
+      /^Content-Length: 14$/m,
+    );
+  }));
+
 test("one range is answered with that part, one beyond the end with 416, several with the whole", () =>
   withBoot(async ({ ask }) => {
     const part = async (range: string, from: number, to: number) => {
@@ -194,14 +204,18 @@ test("connections from one address are bounded, and one that ends makes room", (
     await until("there is room", () => ask(PATH).then(({ status }) => status === 200, () => false), 5000);
   }));
 
-/** The status that bytes sent as they are get. */
-function statusOf(boot: BootHttp, request: string): Promise<number> {
+/** The beginning of what bytes sent as they are get. */
+function headOf(boot: BootHttp, request: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = net.connect(boot.end.port, "127.0.0.1", () => socket.write(request));
     socket.once("data", (bytes) => {
       socket.destroy();
-      resolve(Number(/^HTTP\/1\.1 ([0-9]{3})/.exec(bytes.toString())?.[1]));
+      resolve(bytes.toString("latin1").replaceAll("\r", ""));
     });
     socket.on("error", reject);
   });
+}
+
+async function statusOf(boot: BootHttp, request: string): Promise<number> {
+  return Number(/^HTTP\/1\.1 ([0-9]{3})/.exec(await headOf(boot, request))?.[1]);
 }

@@ -4,6 +4,7 @@ import { ip4Number, ip4Text, isIp4, macBytes, readMac } from "./address.ts";
 import {
   declinedMs,
   leaseAddressesMax,
+  leaseGraceMs,
   leaseSecondsMax,
   leaseSecondsMin,
   offerMs,
@@ -47,6 +48,8 @@ interface Lease {
   state: State;
   sinceMs: number;
   untilMs: number;
+  /** When it is durable. */
+  isKept?: Promise<void>;
   /** Whether its holder was seen to work at that address, which made machines do not. */
   isProven: boolean;
 }
@@ -76,7 +79,7 @@ export class Leases {
     }
     this.#clock = clock;
     this.#keeper = keeper;
-    this.#leaseMs = leaseSeconds * 1000;
+    this.#leaseMs = leaseSeconds * 1000 + leaseGraceMs;
     this.#from = from;
     this.#size = to - from + 1;
     this.#except = new Set(
@@ -142,8 +145,17 @@ export class Leases {
     const n = ip4Number(address);
     const there = this.#byAddress.get(n);
     if (there !== undefined && there.mac !== mac && there.state !== "offered") return false;
+    if (
+      there?.mac === mac && there.state === "leased" && this.#leaseMs - this.#leftMs(there) < leaseGraceMs
+    ) {
+      there.isProven ||= isProven;
+      await there.isKept;
+      return true;
+    }
     const before = this.#byMac.get(mac);
-    if (before !== undefined && before.address !== n) await this.#drop(before);
+    const left = before !== undefined && before.address !== n ? before : undefined;
+    if (left !== undefined) this.#remove(left);
+    // Before anything is waited for, so that nobody else is given it meanwhile.
     const lease = this.#put({
       address: n,
       mac,
@@ -151,8 +163,10 @@ export class Leases {
       leftMs: this.#leaseMs,
       isProven: isProven || (there?.mac === mac && there.isProven),
     });
+    const untilMs = this.#clock.wall() + this.#leaseMs;
+    lease.isKept = this.#forget(left).then(() => this.#keeper.keep({ address, mac, untilMs }));
     try {
-      await this.#keeper.keep({ address, mac, untilMs: this.#clock.wall() + this.#leaseMs });
+      await lease.isKept;
     } catch (e) {
       if (there?.state !== "leased" && this.#byAddress.get(n) === lease) this.#remove(lease);
       throw e;
@@ -163,16 +177,19 @@ export class Leases {
   /** The machine gives its address back. */
   async release(mac: string, address: string): Promise<void> {
     const lease = this.#byMac.get(mac);
-    if (lease?.state === "leased" && ip4Text(lease.address) === address) await this.#drop(lease);
+    if (lease?.state === "leased" && ip4Text(lease.address) === address) {
+      this.#remove(lease);
+      await this.#forget(lease);
+    }
   }
 
   /** The machine found somebody else at the address that it was given. */
   async decline(mac: string, address: string): Promise<void> {
     const lease = this.#byMac.get(mac);
     if (lease === undefined || ip4Text(lease.address) !== address) return;
-    await this.#drop(lease);
     // Nobody's any more, so that the machine itself gets another.
     this.#put({ address: lease.address, mac: "", state: "declined", leftMs: declinedMs, isProven: false });
+    await this.#forget(lease);
   }
 
   /** Something was seen to work at an address, as by fetching a file. */
@@ -219,14 +236,17 @@ export class Leases {
     if (this.#byMac.get(lease.mac) === lease) this.#byMac.delete(lease.mac);
   }
 
-  async #drop(lease: Lease): Promise<void> {
-    this.#remove(lease);
-    if (lease.state !== "leased") return;
+  async #forget(lease: Lease | undefined): Promise<void> {
+    if (lease?.state !== "leased") return;
     await this.#keeper.keep({ address: ip4Text(lease.address), mac: lease.mac, untilMs: 0 });
   }
 
+  #leftMs(lease: Lease): number {
+    return lease.untilMs - this.#clock.now();
+  }
+
   #live(lease: Lease | undefined): Lease | undefined {
-    return lease !== undefined && lease.untilMs > this.#clock.now() ? lease : undefined;
+    return lease !== undefined && this.#leftMs(lease) > 0 ? lease : undefined;
   }
 
   /** Takes out what is over, now and then: who looks at one lease looks at its time, too. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Fault, VirtualClock } from "../../mq/mod.ts";
 import { type LeaseKeeper, Leases, type LeaseSettings } from "./leases.ts";
-import { declinedMs, leaseAddressesMax, offerMs, unprovenMs } from "./limits.ts";
+import { declinedMs, leaseAddressesMax, leaseGraceMs, offerMs, unprovenMs } from "./limits.ts";
 import { MemoryLeases } from "./memory_leases.ts";
 
 const SETTINGS: LeaseSettings = {
@@ -12,7 +12,7 @@ const SETTINGS: LeaseSettings = {
   leaseSeconds: 600,
   except: ["10.0.0.12", "10.0.0.1"],
 };
-const LEASE_MS = 600_000;
+const LEASE_MS = 600_000 + leaseGraceMs;
 const ADDRESSES = ["10.0.0.10", "10.0.0.11", "10.0.0.13", "10.0.0.14"];
 
 const macOf = (n: number) =>
@@ -76,10 +76,11 @@ test("offers are short, leases end, and staying makes them longer", async () => 
 });
 
 test("a machine that takes another address gives the first one back; what it gives back is free", async () => {
-  const { leases } = await begin();
+  const { leases, keeper } = await begin();
   const first = await take(leases, A);
   const other = ADDRESSES.find((address) => address !== first)!;
   assert.equal(await leases.grant(A, other), true);
+  assert.deepEqual((await keeper.all()).map(({ address }) => address), [other]);
   assert.equal(await leases.grant(B, first), true);
   await leases.release(B, other);
   assert.ok(leases.has(A) && leases.has(B), "nobody gives back for another");
@@ -122,6 +123,35 @@ test("leases outlive a restart; what was given back, what is over and what is no
   assert.equal(back.has(A), false, "a clock that was set back made it longer");
 });
 
+test("two that take one address at the same time, while it is being kept: one gets it", async () => {
+  const slow: LeaseKeeper = {
+    all: () => Promise.resolve([]),
+    keep: () => new Promise((done) => setTimeout(done, 5)),
+  };
+  const { leases } = await begin(new VirtualClock(1), slow);
+  await leases.grant(A, "10.0.0.10");
+  await leases.grant(B, "10.0.0.11");
+  const both = await Promise.all([leases.grant(A, "10.0.0.13"), leases.grant(B, "10.0.0.13")]);
+  assert.deepEqual(both, [true, false]);
+  const declining = leases.decline(A, "10.0.0.13");
+  assert.equal(await leases.grant(C, "10.0.0.13"), false);
+  await declining;
+});
+
+test("who stays again and again costs a write now and then, and is told nothing that is not kept", async () => {
+  let kept = 0;
+  const memory = new MemoryLeases();
+  const counting: LeaseKeeper = { all: () => memory.all(), keep: (lease) => (kept++, memory.keep(lease)) };
+  const { clock, leases } = await begin(new VirtualClock(1), counting);
+  for (let n = 0; n < 1000; n++) {
+    assert.equal(await leases.grant(A, "10.0.0.10"), true);
+    await clock.advance(10);
+  }
+  assert.ok(kept <= 10_000 / leaseGraceMs + 1, `${kept} writes`);
+  assert.ok((await memory.all())[0]!.untilMs >= clock.wall() + 600_000 - 10);
+  assert.equal(await leases.grant(B, "10.0.0.10"), false);
+});
+
 test("what cannot be kept is not given", async () => {
   const keeper: LeaseKeeper = {
     all: () => Promise.resolve([]),
@@ -129,6 +159,8 @@ test("what cannot be kept is not given", async () => {
   };
   const { leases } = await begin(new VirtualClock(1), keeper);
   await assert.rejects(leases.grant(A, "10.0.0.10"), /disk full/);
+  const twice = await Promise.allSettled([leases.grant(A, "10.0.0.10"), leases.grant(A, "10.0.0.10")]);
+  assert.deepEqual(twice.map(({ status }) => status), ["rejected", "rejected"]);
   assert.equal(leases.has(A), false);
 });
 

@@ -20,6 +20,8 @@ export const leaseAddressesMax = 4096;
 /** How long a lease may be at the least and at the most, in seconds. */
 export const leaseSecondsMin = 60;
 export const leaseSecondsMax = 30 * 24 * 3600;
+/** How much longer than its holder was told a lease is kept, in milliseconds; who stays sooner than that after the last time costs no write. */
+export const leaseGraceMs = 5_000;
 /** How long an address that was offered waits for its client, in milliseconds. */
 export const offerMs = 15_000;
 /** How long an address that somebody else was found to use is left alone, in milliseconds. */
@@ -93,3 +95,6 @@ export const kernelWordsBytesMax = 2047;
 /** Lines about strangers that are written to the log, a second and at once; the others are counted. */
 export const linesPerSecond = 5;
 export const linesAtOnce = 100;
+
+/** How long a Booter may take to say what a machine gets, in milliseconds. */
+export const booterMs = 10_000;

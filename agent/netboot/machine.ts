@@ -55,7 +55,9 @@ function archIn(codes: Uint8Array): Arch | undefined {
   return undefined;
 }
 
-/** The bytes in the order in which they came. */
+/** Firmware sends it as SMBIOS has it: the first three numbers have their last byte first. As text it is what dmidecode shows. */
 function uuidText(bytes: Uint8Array): string {
-  return toHex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+  const hex = toHex(bytes);
+  const turned = (from: number, to: number) => hex.slice(from, to).match(/../g)!.reverse().join("");
+  return [turned(0, 8), turned(8, 12), turned(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }

@@ -125,11 +125,14 @@ export function echoed({ options, giaddr }: Packet): [number, Uint8Array][] {
 function proxyWay(packet: Packet, port: number, from: End): End {
   if (packet.giaddr !== NO_ADDRESS) return { address: packet.giaddr, port: SERVER_PORT };
   if (port === PXE_PORT && from.address !== NO_ADDRESS) return from;
-  return clientWay(packet);
+  return clientWay(packet, from);
 }
 
-/** Where a client without a relay hears an answer: alone when it has an address, else with everybody (RFC 2131, 4.1). */
-export function clientWay({ ciaddr, flags }: Packet): End {
-  const isAlone = ciaddr !== NO_ADDRESS && (flags & BROADCAST) === 0;
+/**
+ * Where a client without a relay hears an answer: alone when it has an address and asked from there, so that nobody is sent what others asked for; else
+ * with everybody (RFC 2131, 4.1).
+ */
+export function clientWay({ ciaddr, flags }: Packet, from: End): End {
+  const isAlone = ciaddr !== NO_ADDRESS && ciaddr === from.address && (flags & BROADCAST) === 0;
   return { address: isAlone ? ciaddr : EVERYBODY, port: CLIENT_PORT };
 }

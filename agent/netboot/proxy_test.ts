@@ -172,7 +172,7 @@ test("machines say what they are, iPXE with and without a length in its user cla
     mac: "52:54:00:12:34:56",
     arch: "bios",
     program: "rom",
-    uuid: "11223344-5566-7788-99aa-bbccddeeff00",
+    uuid: "44332211-6655-8877-99aa-bbccddeeff00",
   });
   const program = (bytes: Uint8Array) => (machineIn(packetOf(bytes)) as Machine).program;
   assert.equal(program(changed(BIOS_DISCOVER, { 77: "69505845" })), "ipxe");

@@ -1,5 +1,6 @@
-// Rate: how often something may be done: so many times at once, and so many times a second. Not who does it.
-import type { Clock } from "../../mq/mod.ts";
+// Rate: how often something may be done, so many times at once and so many times a second; and how long an answer is waited for. Not who does it.
+import { type Clock, Fault } from "../../mq/mod.ts";
+import { booterMs } from "./limits.ts";
 
 export class Rate {
   readonly #clock: Clock;
@@ -25,4 +26,15 @@ export class Rate {
     this.#left--;
     return true;
   }
+}
+
+/** What a Booter answers, unless it takes too long: then a gone fault, so that what waits for it does not wait for ever. */
+export function inTime<T>(clock: Clock, answer: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = new Fault("netboot", "gone", "what is to be booted was not said in time", {
+      hint: "isconf doctor",
+    });
+    const cancel = clock.after(booterMs, () => reject(late));
+    answer.then(resolve, reject).finally(cancel);
+  });
 }

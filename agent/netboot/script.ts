@@ -17,7 +17,7 @@ const WORD = /^[A-Za-z0-9_@%+=:,./~-]+$/;
 const URL_TEXT = /^http:\/\/([A-Za-z0-9.-]{1,253})(:[1-9][0-9]{0,4})?(\/[A-Za-z0-9_@%+=:,./~-]*)$/;
 
 const FITS: Record<BlankType, (value: string) => boolean> = {
-  url: (value) => URL_TEXT.test(value) && !value.includes("/../"),
+  url: (value) => URL_TEXT.test(value) && !/\/\.\.?(\/|$)/.test(value),
   path: (value) => value.startsWith("/") && isPlaceName(value.slice(1)),
   words: (value) => value === "" || WORD.test(value),
   name: isPlaceName,

@@ -56,6 +56,8 @@ test("a value that does not fit its type is a fault", () => {
       "http://x/${net0/mac}",
       "http://x/a\nboot",
       "http://x/../y",
+      "http://x/a/..",
+      "http://x/./y",
       "http://u@x/",
       "http://x/?a",
       "",

@@ -14,6 +14,7 @@ import {
   TFTP_ERROR,
   type TftpRequest,
 } from "./tftp.ts";
+import { inTime } from "./rate.ts";
 import { Transfer } from "./tftp_transfer.ts";
 import { type Bind, openUdp, type Udp } from "./udp.ts";
 
@@ -91,7 +92,7 @@ export class TftpServer {
     if (mode !== "octet") throw new Refusal(TFTP_ERROR.illegal, "only mode octet is spoken here");
     const place = placeOf(name);
     if (place === undefined) throw new Refusal(TFTP_ERROR.denied, "this is no name");
-    const file = await this.#p.booter.fileAt(place);
+    const file = await inTime(this.#p.clock, this.#p.booter.fileAt(place));
     if (file?.step !== "loader") throw new Refusal(TFTP_ERROR.noFile, "there is no such loader");
     if (file.bytes > tftpFileBytesMax) {
       throw new Refusal(TFTP_ERROR.other, "too big for TFTP, take it over HTTP");

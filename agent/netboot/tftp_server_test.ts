@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import dgram from "node:dgram";
 import { once } from "node:events";
 import { test } from "node:test";
-import { concat, systemClock } from "../../mq/mod.ts";
+import { concat, systemClock, VirtualClock } from "../../mq/mod.ts";
 import { until } from "../../tests/holder.ts";
-import { placeNameMax, tftpFileBytesMax, tftpTransfersPerAddressMax } from "./limits.ts";
+import { booterMs, placeNameMax, tftpFileBytesMax, tftpTransfersPerAddressMax } from "./limits.ts";
 import { MemoryBooter, memoryFile } from "./memory_booter.ts";
 import { encodeTftpError, TFTP, TFTP_ERROR } from "./tftp.ts";
 import { TftpServer } from "./tftp_server.ts";
@@ -218,6 +218,18 @@ test("transfers are bounded, to one address and in all; one that ends makes room
       assert.equal((await last.next()).number, 1);
     })
   ));
+
+test("a booter that never answers costs its client its place for a while only", async () => {
+  const clock = new VirtualClock(1);
+  await withServer(({ server }) =>
+    withPeers(1, async (peer) => {
+      peer.ask(server, "first.bin", "octet");
+      await until("it is being looked for", () => server.transfers === 1, 3000);
+      await clock.advance(booterMs);
+      assert.equal((await peer.next()).text, "not now\0");
+      assert.equal(server.transfers, 0);
+    }), { clock, booter: { fileAt: () => new Promise(() => {}) } });
+});
 
 test("a booter that fails is an ERROR and a line in the log; closing ends what is under way", () =>
   withServer(({ server, lines }) =>

@@ -46,7 +46,7 @@ export async function openUdp(bind: Bind, { isShared = false, heard, lost }: Udp
   return {
     end: { address, port },
     send(bytes, to) {
-      if (isClosed) return;
+      if (isClosed || to.port === 0) return; // a stranger may come from port 0, which nothing can be sent to
       waiting++;
       socket.send(bytes, to.port, to.address, (e) => {
         if (e) lost(e.message);

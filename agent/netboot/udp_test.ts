@@ -15,6 +15,7 @@ test("what was sent before closing is sent; after it nothing is", async () => {
     lost,
   });
   const mouth = await openUdp(HERE, { heard() {}, lost });
+  mouth.send(new Uint8Array([1]), { address: HERE.address, port: 0 }); // nobody can be there, and it is no reason to end
   mouth.send(new TextEncoder().encode("last words"), ear.end);
   await mouth.close();
   mouth.send(new Uint8Array([1]), ear.end);

@@ -40,6 +40,23 @@ if [ -n "$1" ]; then ip address add "$1/24" dev eth0; fi' sh "$4"`;
 /** The environment of what is run in it. */
 const ENV = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" };
 
+/** Goes before the boot servers: binds their ports and gives up root's rights. */
+const HAND_OVER = [
+  ...[
+    fileURLToPath(new URL("hand_over.pl", import.meta.url)),
+    "65534",
+    "udp:0.0.0.0:67",
+    `udp:${BOOT_ADDRESS}:67`,
+  ],
+  ...[
+    `udp:${BOOT_ADDRESS}:4011`,
+    "udp:0.0.0.0:68",
+    `udp:${BOOT_ADDRESS}:69`,
+    `tcp:${BOOT_ADDRESS}:8080`,
+    "--",
+  ],
+];
+
 export interface Outcome {
   status: number | string;
   said: string;
@@ -134,11 +151,14 @@ export class Lan {
   async serve(settings: Omit<ServerSettings, "address">): Promise<Running> {
     const script = fileURLToPath(new URL("server.ts", import.meta.url));
     const words = [nodePath(), "--disable-warning=ExperimentalWarning", script];
-    const server = this.start("boot", [...words, JSON.stringify({ address: BOOT_ADDRESS, ...settings })]);
-    await until(
-      "the boot servers are ready",
-      () => /^(ready|failed: .*)$/m.test(server.said()) || server.child.exitCode !== null,
-    );
+    const before = settings.isHandedOver ? HAND_OVER : [];
+    const server = this.start("boot", [
+      ...before,
+      ...words,
+      JSON.stringify({ address: BOOT_ADDRESS, ...settings }),
+    ]);
+    const hasBegun = () => /^(ready|failed: .*)$/m.test(server.said()) || server.child.exitCode !== null;
+    await until("the boot servers are ready", hasBegun);
     return server;
   }
 
@@ -167,6 +187,22 @@ export class Lan {
   }
 }
 
+/** Why there can be no networks of a test's own here; false when there can. */
+function lacksNamespaces(): string | false {
+  const { status } = spawnSync("unshare", [
+    "-n",
+    "-p",
+    "--fork",
+    "ip",
+    "tuntap",
+    "add",
+    "tap0",
+    "mode",
+    "tap",
+  ]);
+  return status === 0 ? false : "needs the right to make network namespaces and taps";
+}
+
 /** A test in such a network; skipped, with the reason printed, where there can be none or something is missing. */
 export function lanTest(
   name: string,
@@ -174,7 +210,8 @@ export function lanTest(
   fn: (lan: Lan) => Promise<void>,
 ): void {
   const programs = ["unshare", "nsenter", "ip", "timeout", "head", ...needs.programs ?? []];
-  const reason = lacks({ root: true, programs, files: [nodePath(), "/dev/net/tun", ...needs.files ?? []] });
+  const files = [nodePath(), "/dev/net/tun", ...needs.files ?? []];
+  const reason = lacks({ root: true, programs, files }) || lacksNamespaces();
   if (reason) console.log(`skipped: ${name}: ${reason}`);
   test(name, { skip: reason, timeout: needs.timeoutMs ?? 60_000 }, async () => {
     const lan = new Lan();

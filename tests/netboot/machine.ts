@@ -54,10 +54,16 @@ const FIRMWARE = {
 };
 
 /** Turns a machine on and waits until it has said its line and is off. */
-export async function boot(lan: Lan, firmware: keyof typeof FIRMWARE): Promise<string> {
+export async function boot(lan: Lan, firmware: keyof typeof FIRMWARE, ...more: string[]): Promise<string> {
   const path = `${lan.dir}/serial`;
   const said = () => fs.existsSync(path) ? fs.readFileSync(path, "latin1") : "";
-  const machine = lan.start("lan", [...MACHINE, ...FIRMWARE[firmware](lan), "-serial", `file:${path}`]);
+  const machine = lan.start("lan", [
+    ...MACHINE,
+    ...FIRMWARE[firmware](lan),
+    ...more,
+    "-serial",
+    `file:${path}`,
+  ]);
   try {
     const over = () => machine.child.exitCode !== null || said().includes(LINE);
     await until("the machine has booted", over, DEADLINE_MS).catch(() => {});

@@ -2,15 +2,18 @@
 // then each step of a machine. Not the agent: nothing of it is here but the servers.
 import * as fs from "node:fs";
 import {
+  grubConfig,
   httpPath,
   ipxeScript,
   MemoryBooter,
+  memoryFile,
   MemoryLeases,
   noteText,
   openBootServer,
   padded,
+  tftpName,
 } from "../../agent/netboot/mod.ts";
-import type { Arch, BootFile, FileStep } from "../../agent/netboot/mod.ts";
+import type { Arch, Bind, BootFile, End, FileStep } from "../../agent/netboot/mod.ts";
 import { systemClock } from "../../mq/mod.ts";
 
 export interface ServerSettings {
@@ -20,14 +23,24 @@ export interface ServerSettings {
   files: Record<string, { path: string; step?: FileStep }>;
   /** What iPXE boots: names of files, and words for the kernel. */
   kernel?: { kernel: string; initrds: string[]; args: string[] };
+  /** Whether firmware is told something only when it asks by HTTP. */
+  httpOnly?: boolean;
+  /** Whether the first script of iPXE is to load a whole other iPXE over TFTP. */
+  isChained?: boolean;
+  /** The machine for which there is a grub.cfg, which says to GRUB what the script says to iPXE. */
+  grubFor?: string;
+  /** Whether its ports are handed over, as descriptors from 3 on. */
+  isHandedOver?: boolean;
   /** Addresses that it gives; else it is a ProxyDHCP server. */
   own?: { from: string; to: string };
 }
 
-const HTTP_PORT = 8080;
+const httpPort = 8080;
 
 async function main(settings: ServerSettings): Promise<void> {
   const { address } = settings;
+  const bind = (end: End, fd: number): Bind => settings.isHandedOver ? { fd } : end;
+  let scripts = 0;
   const read = (path: string) => new Uint8Array(fs.readFileSync(path));
   const booter = new MemoryBooter({
     loaders: Object.fromEntries(
@@ -40,29 +53,36 @@ async function main(settings: ServerSettings): Promise<void> {
     ),
     script({ mac }) {
       if (settings.kernel === undefined) return "#!ipxe\nexit 1\n";
-      const url = (name: string) => `http://${address}:${HTTP_PORT}${httpPath({ mac, name })}`;
+      if (settings.isChained && scripts++ === 0) {
+        return `#!ipxe\nchain tftp://${address}/${
+          tftpName({ mac, name: settings.loaders.bios!.name })
+        } || exit 1\n`;
+      }
+      const url = (name: string) => `http://${address}:${httpPort}${httpPath({ mac, name })}`;
       const { kernel, initrds, args } = settings.kernel;
       return ipxeScript({ kernel: url(kernel), initrds: initrds.map(url), args });
     },
   });
+  const grub = grubFile(settings);
   const asInitrd = (file: BootFile | undefined) => file?.step === "initrd" ? padded(file) : file;
   const netboot = await openBootServer({
     clock: systemClock,
     booter: {
-      loaderFor: (machine) => booter.loaderFor(machine),
+      loaderFor: async (machine) =>
+        settings.httpOnly && machine.program === "rom" ? undefined : await booter.loaderFor(machine),
       scriptFor: (machine) => booter.scriptFor(machine),
-      fileAt: async (place) => asInitrd(await booter.fileAt(place)),
+      fileAt: async (place) => place.name === "grub.cfg" ? grub : asInitrd(await booter.fileAt(place)),
     },
-    server: { address, httpPort: HTTP_PORT, relays: [] },
+    server: { address, httpPort, relays: [] },
     binds: {
       dhcp: {
-        all: { address: "0.0.0.0", port: 67 },
-        own: { address, port: 67 },
-        pxe: { address, port: 4011 },
-        client: { address: "0.0.0.0", port: 68 },
+        all: bind({ address: "0.0.0.0", port: 67 }, 3),
+        own: bind({ address, port: 67 }, 4),
+        pxe: bind({ address, port: 4011 }, 5),
+        client: bind({ address: "0.0.0.0", port: 68 }, 6),
       },
-      tftp: { address, port: 69 },
-      http: { address, port: HTTP_PORT },
+      tftp: bind({ address, port: 69 }, 7),
+      http: bind({ address, port: httpPort }, 8),
     },
     ...(settings.own && {
       own: {
@@ -77,7 +97,15 @@ async function main(settings: ServerSettings): Promise<void> {
     log: (line) => console.log(`log: ${line}`),
   });
   netboot.steps.listen((note) => console.log(noteText(note)));
+  console.log(`runs as ${process.getuid?.()}`);
   console.log("ready");
+}
+
+function grubFile({ address, kernel, grubFor: mac }: ServerSettings): BootFile | undefined {
+  if (mac === undefined || kernel === undefined) return undefined;
+  const path = (name: string) => httpPath({ mac, name });
+  const words = { kernel: path(kernel.kernel), initrds: kernel.initrds.map(path), args: kernel.args };
+  return memoryFile(new TextEncoder().encode(grubConfig({ address, httpPort }, words)));
 }
 
 try {

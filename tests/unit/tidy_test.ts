@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 /** Folders that each folder may import from, besides itself. Any folder is entered by its mod.ts only. */
 const BELOW: Record<string, string[]> = { mq: [], fs: ["mq"], agent: ["fs", "mq"] };
 
-/** Doors beside mod.ts: what they open is so big that who only imports mod.ts must not load it. */
+/** Doors beside mod.ts: what they open is so big, or for so few, that who only imports mod.ts must not load it. */
 const HEAVY_DOORS = ["mq/libp2p.ts", "mq/secret.ts", "fs/dht.ts", "agent/netboot/mod.ts"];
 
 /** Knows the executable it is packed into; no part of the library, so that mod.ts does not export it. */

@@ -2,10 +2,11 @@
 // with our own. Without KVM, so that each machine takes a while; each has its deadline.
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
-import { cpio, sayAndTurnOff } from "./initramfs.ts";
-import { type Lan, lanTest } from "./lan.ts";
-import { boot, DEADLINE_MS, kernelPath, LINE, MAC, OVMF } from "./machine.ts";
-import type { ServerSettings } from "./server.ts";
+import { httpPath } from "../../agent/netboot/mod.ts";
+import { cpio, sayAndTurnOff } from "../netboot/initramfs.ts";
+import { BOOT_ADDRESS, type Lan, lanTest } from "../netboot/lan.ts";
+import { boot, DEADLINE_MS, kernelPath, LINE, MAC, OVMF } from "../netboot/machine.ts";
+import type { ServerSettings } from "../netboot/server.ts";
 
 const RANGE = { from: "10.78.0.100", to: "10.78.0.120" };
 const LOADERS = { bios: "/usr/lib/ipxe/undionly.kpxe", uefi: "/usr/lib/ipxe/snponly.efi" };
@@ -79,3 +80,72 @@ for (const firmware of ["bios", "uefi"] as const) {
     });
   }
 }
+
+lanTest(
+  "UEFI boots by HTTP, beside the site's DHCP server, which knows nothing of that",
+  needs,
+  async (lan) => {
+    await lan.site();
+    const server = await lan.serve({ ...files(lan), httpOnly: true });
+    const without = ["IPv4PXESupport", "IPv6PXESupport"].flatMap((
+      name,
+    ) => ["-fw_cfg", `name=opt/org.tianocore/${name},string=n`]);
+    await boot(lan, "uefi", ...without).catch((e) => assert.fail(`${e.message}\n${server.said()}`));
+    const steps = stepsIn(server.said());
+    for (
+      const step of ["offered uefi-x64 http", "loader", "offered uefi-x64 ipxe", "script", "kernel", "initrd"]
+    ) {
+      assert.ok(steps.includes(step), `${step} is not in ${steps}`);
+    }
+  },
+);
+
+lanTest("a BIOS whose card's ROM fetches another iPXE over TFTP, and that one boots", needs, async (lan) => {
+  await lan.site();
+  const server = await lan.serve({ ...files(lan), isChained: true });
+  await boot(lan, "bios").catch((e) => assert.fail(`${e.message}\n${server.said()}`));
+  const steps = stepsIn(server.said());
+  const script = steps.indexOf("script"), loader = steps.indexOf("loader");
+  assert.ok(script >= 0 && loader > script && steps.lastIndexOf("script") > loader, String(steps));
+});
+
+const GRUB = { programs: ["grub-mkimage"], files: ["/usr/lib/grub/x86_64-efi/efinet.mod"] };
+
+lanTest("UEFI boots by GRUB, which reads what it is to do by HTTP, with an address of ours", {
+  ...needs,
+  programs: [...needs.programs, ...GRUB.programs],
+  files: [...needs.files, ...GRUB.files],
+}, async (lan) => {
+  const url = `(http,${BOOT_ADDRESS}:8080)${httpPath({ mac: MAC, name: "grub.cfg" })}`;
+  fs.writeFileSync(`${lan.dir}/early.cfg`, `configfile ${url}\n`);
+  const modules = [
+    "efinet",
+    "net",
+    "http",
+    "tftp",
+    "linux",
+    "normal",
+    "configfile",
+    "serial",
+    "echo",
+    "all_video",
+  ];
+  const image = [
+    "-O",
+    "x86_64-efi",
+    "-p",
+    "/none",
+    "-c",
+    `${lan.dir}/early.cfg`,
+    "-o",
+    `${lan.dir}/grub.efi`,
+  ];
+  await lan.must("lan", ["grub-mkimage", ...image, ...modules]);
+  const loaders = { "uefi-x64": { name: "grub.efi", path: `${lan.dir}/grub.efi` } };
+  const server = await lan.serve({ ...files(lan), loaders, grubFor: MAC, own: RANGE });
+  await boot(lan, "uefi").catch((e) => assert.fail(`${e.message}\n${server.said()}`));
+  const steps = stepsIn(server.said());
+  for (const step of ["offered uefi-x64 rom", "loader", "kernel", "initrd"]) {
+    assert.ok(steps.includes(step), `${step} is not in ${steps}`);
+  }
+});
