@@ -122,7 +122,10 @@ function startNet(
 ): NetLife {
   const child = spawn("/proc/self/exe", [...homeArgs(home), "agent", "--role", "net"], {
     stdio: ["ignore", "ignore", "pipe", "pipe", ...sockets], // the log is ours: what it has to say comes line by line
-    env: { [NET_SOCKETS]: String(sockets.length), ...(ids !== undefined && { ISCONF_NET_DROPPED: "1" }) },
+    env: {
+      ...(sockets.length > 0 && { [NET_SOCKETS]: String(sockets.length) }),
+      ...(ids !== undefined && { ISCONF_NET_DROPPED: "1" }),
+    },
     cwd: "/",
     detached: true,
     ...ids,

@@ -1,6 +1,8 @@
 // bench: measures the shipped executable against the peers it is held against, in one run on one machine.
 // Not a test: a missed aim is reported and ends 0. Usage, as root: deno task bench [NAME …]; without names, all but the
 // long ones: deno task bench:mesh runs those that need several hosts; content, or image, files and blobs of it, is run by name.
+import { boot } from "./bench/boot.ts";
+import { capture } from "./bench/capture.ts";
 import { carry } from "./bench/carry.ts";
 import { content } from "./bench/content.ts";
 import { cost } from "./bench/cost.ts";
@@ -34,6 +36,8 @@ const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = {
   cost,
   keepers,
   sim,
+  capture,
+  boot,
   content,
   image: () => content("image"),
   files: () => content("files"),
@@ -41,7 +45,19 @@ const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = {
 };
 
 /** Those that take longer than a minute or two. */
-const LONG = ["effects", "load", "carry", "cost", "keepers", "content", "image", "files", "blobs"];
+const LONG = [
+  "effects",
+  "load",
+  "carry",
+  "cost",
+  "keepers",
+  "capture",
+  "boot",
+  "content",
+  "image",
+  "files",
+  "blobs",
+];
 
 if (Deno.uid() !== 0) {
   throw new Error("the benchmarks need root: as other users, commands and cgroups differ");

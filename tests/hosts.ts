@@ -23,7 +23,7 @@ const PROGRAMS = ["unshare", "nsenter", "mount", "umount", "pivot_root", "env", 
 
 /** Makes a new disk that of a host with a name and an isconf of its own. $1 name; $2 isconf.conf, or nothing. */
 const INSTALL = `
-rm -rf /var/lib/isconf /etc/isconf /etc/machine-id
+rm -rf /var/lib/isconf /etc/isconf /etc/machine-id /srv/*
 echo "$1" >/etc/hostname
 if [ "$#" = 2 ]; then
   mkdir /etc/isconf
