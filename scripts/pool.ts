@@ -9,18 +9,21 @@ export interface Pool {
   args: string[];
   filesPerProcess: number;
   atOnce: number;
+  env?: Record<string, string>;
 }
 
 /** Runs all of it; the first exit code that was not 0, and 1 where there is nothing to run. */
-export async function runPool({ files, command, args, filesPerProcess, atOnce }: Pool): Promise<number> {
+export async function runPool(
+  { files, command, args, filesPerProcess, atOnce, env = {} }: Pool,
+): Promise<number> {
   const waiting = [...files];
   let code = waiting.length === 0 ? 1 : 0;
   const take = () => waiting.splice(0, filesPerProcess);
   const work = async () => {
     for (let next = take(); next.length > 0; next = take()) {
       const sinceMs = performance.now();
-      const said = await new Deno.Command(command, { args: [...args, ...next], cwd: root, stdin: "null" })
-        .output();
+      const options = { args: [...args, ...next], cwd: root, stdin: "null" as const, env };
+      const said = await new Deno.Command(command, options).output();
       await show(said.stdout, Deno.stdout);
       await show(said.stderr, Deno.stderr);
       if (filesPerProcess === 1) {
