@@ -1,43 +1,22 @@
 // Base: where a host begins that was installed from an image: behind the entry that is in it, not at the journal's first. The image says
 // so in a file that only root can have written. Not the image (image_record.ts), not what came after (history.ts).
-import * as fs from "node:fs";
+import { Buffer } from "node:buffer";
 import * as path from "node:path";
 import { Fault, fromHex } from "../mq/mod.ts";
+import { readOwnFile } from "./config.ts";
 import type { Host } from "./host.ts";
 import { IMAGE_FILE, type Place, readRecord } from "./image_record.ts";
-import { imageRecordBytesMax } from "./limits.ts";
 
 /** What history says of the entries that were in the image. */
 export const IN_IMAGE = "in the image that this host was installed from";
 
 /**
- * The place at which the image of this host was made, as its record in `directory` says; undefined: it has none. The file, and the
- * directory, have to be root's, and nobody else's to write.
- * @throws {Fault} denied; corrupt
+ * The place at which the image of this host was made, as its record in `directory` says; undefined: it has none.
+ * @throws {Fault} denied, for a file that others could have written; corrupt
  */
-export function installedAt(op: string, directory: string): Place | undefined {
-  const file = path.join(directory, IMAGE_FILE);
-  let fd: number;
-  try {
-    fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
-  } catch (e) {
-    if ((e as { code?: string }).code === "ENOENT") return undefined;
-    throw Fault.from(op, e);
-  }
-  try {
-    const stat = fs.fstatSync(fd);
-    const own = process.geteuid?.() ?? 0;
-    const isOurs = stat.isFile() && [0, own].includes(stat.uid) && (stat.mode & 0o022) === 0;
-    if (!isOurs) {
-      throw new Fault(op, "denied", `${file} could have been written by others than root`, {
-        hint: `chown root ${file} && chmod go-w ${file}`,
-      });
-    }
-    const bytes = Buffer.alloc(imageRecordBytesMax + 1);
-    return readRecord(bytes.subarray(0, fs.readSync(fd, bytes))).place ?? undefined;
-  } finally {
-    fs.closeSync(fd);
-  }
+export function installedAt(directory: string): Place | undefined {
+  const text = readOwnFile(path.join(directory, IMAGE_FILE));
+  return text === undefined ? undefined : readRecord(Buffer.from(text)).place ?? undefined;
 }
 
 /**
@@ -45,7 +24,7 @@ export function installedAt(op: string, directory: string): Place | undefined {
  * @throws {Fault} refused, when the image is of another domain; and as {@link installedAt}
  */
 export function imageOf(op: string, directory: string, domain: string): Place | undefined {
-  const place = installedAt(op, directory);
+  const place = installedAt(directory);
   if (place === undefined || place.domain === domain) return place;
   throw new Fault(op, "refused", "this host was installed from an image of another domain", {
     hint: `rm ${path.join(directory, IMAGE_FILE)}, if it is to go through the whole journal`,

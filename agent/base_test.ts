@@ -1,5 +1,6 @@
 // base: a host that was installed from an image begins behind what is in it; an image that lies, or is of somebody else, does no harm.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
@@ -100,11 +101,14 @@ test("a record that others could have written, a link, or one that is broken cou
   const dir = path.dirname(file);
   fs.renameSync(file, `${file}.real`);
   fs.symlinkSync(`${file}.real`, file);
-  await assert.rejects(() => Promise.resolve().then(() => installedAt("join", dir)));
+  await assert.rejects(() => Promise.resolve().then(() => installedAt(dir)));
+  fs.rmSync(file);
+  execFileSync("mkfifo", [file]); // nobody is waited for
+  assert.equal((await faultOf(join)).kind, "denied");
   fs.rmSync(file);
   fs.writeFileSync(file, "{", { mode: 0o644 });
   assert.equal((await faultOf(join)).kind, "corrupt");
   assert.equal(b.acts.status.standing(b.agent.host).branch, null);
   fs.rmSync(file);
-  assert.equal(installedAt("join", dir), undefined);
+  assert.equal(installedAt(dir), undefined);
 });

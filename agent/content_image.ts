@@ -133,7 +133,11 @@ async function find(cli: ContentCli, session: ContentSession, name: string): Pro
   const noImage = () =>
     new Fault("image", "usage", `${inert(name)} is no image`, { hint: "isconf image ls" });
   if (what.kind === "file" || what.node.kind !== "dir") throw noImage();
-  const at = async (part: string) => await nodeAt(store, what.at, Buffer.from(part)).catch(() => undefined);
+  const at = async (part: string) =>
+    await nodeAt(store, what.at, Buffer.from(part)).catch((e) => {
+      if (Fault.from("image", e).kind === "notFound") return undefined;
+      throw e;
+    });
   const said = (await at(RECORD))?.node;
   if (said?.kind !== "file" || said.size > imageRecordBytesMax) throw noImage();
   const pieces: Uint8Array[] = [];

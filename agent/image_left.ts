@@ -1,5 +1,6 @@
 // Image left: what of a running host is its own, and is therefore in no image of it: names, keys, logs, what is mounted and what is gone
 // with the next start. It looks at no file but the kernel's lists of mounts.
+import { Buffer } from "node:buffer";
 import type { Home } from "./paths.ts";
 
 /** Left out: all of it, or what is inside: names of a directory, bytes of a file. */
@@ -31,12 +32,14 @@ const HOST_KEYS = /^\/etc\/ssh\/ssh_host_[^/]*_key(\.pub)?$/;
 /** Of a file below, the bytes; the file stays, with its owner and mode, because who writes to it may not make it. */
 const LOGS = "/var/log/";
 
-/** Whether a path is left out, and how much of it. `isFile`: a regular one. */
+/** Whether a path, its bytes as latin1, is left out, and how much of it. `isFile`: a regular one. */
 export type LeftOut = (path: string, isFile: boolean) => Left | undefined;
 
 /** The rules for a host with isconf in `home`, and with these places mounted that are no disk's. */
 export function leftOut(home: Home, mounted: ReadonlySet<string>): LeftOut {
-  const own = new Set([home.state, home.run, `${home.config}/image`]);
+  const own = new Set(
+    [home.state, home.run, `${home.config}/image`].map((path) => Buffer.from(path).toString("latin1")),
+  );
   return (path, isFile) => {
     if (own.has(path) || HOST_KEYS.test(path)) return "all";
     if (LEFT[path] !== undefined) return LEFT[path];
@@ -48,7 +51,7 @@ export function leftOut(home: Home, mounted: ReadonlySet<string>): LeftOut {
 
 /**
  * Where something is mounted, below the root, that is on no disk of this host: what the kernel makes up, memory, other hosts' files.
- * `mountinfo` and `filesystems` are those of proc(5).
+ * `mountinfo` and `filesystems` are those of proc(5), and what comes back is paths, all of it bytes as latin1.
  */
 export function mountedElsewhere(mountinfo: string, filesystems: string): Set<string> {
   const noDisk = new Set([...filesystems.matchAll(/^nodev\t(\S+)$/gm)].map(([, name]) => name!));

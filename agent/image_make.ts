@@ -74,17 +74,16 @@ export async function captureImage(cli: ContentCli, args: ImageArgs): Promise<Ma
     });
   }
   const mounted = mountedElsewhere(
-    fs.readFileSync("/proc/self/mountinfo", "utf8"),
-    fs.readFileSync("/proc/filesystems", "utf8"),
+    fs.readFileSync("/proc/self/mountinfo", "latin1"),
+    fs.readFileSync("/proc/filesystems", "latin1"),
   );
   return await captureTree(
     cli,
     { ...args, name, place, from: "/", leaves: leftOut(cli.home, mounted) },
     async () => {
       const now = await standingOf(cli);
-      if (
-        now.at === before.at && now.branch === before.branch && now.wip === 0 && now.state === before.state
-      ) return;
+      const isSame = now.at === before.at && now.branch === before.branch && now.state === before.state;
+      if (isSame && now.wip === 0 && now.doing === null) return;
       throw new Fault("image", "refused", "the journal went on while the image was captured", {
         hint: "isconf image capture, again",
       });
@@ -268,24 +267,32 @@ function needRoot(): void {
   });
 }
 
+/** Where password hashes are, with the copies that passwd(1) and its like leave. */
+const SECRETS = ["shadow", "shadow-", "gshadow", "gshadow-"];
+
+/** A hash of crypt(5), of an account that is locked, too. */
+const HASH = /^[!*]*(\$|_|[A-Za-z0-9./]{13}$)/;
+
 /** Whoever may get contents can read all of an image, on every host of the domain. */
 function needNoPasswords(root: string): void {
-  let text: string;
-  try {
-    text = fs.readFileSync(path.join(root, "etc/shadow"), "latin1");
-  } catch (e) {
-    if ((e as { code?: string }).code === "ENOENT") return;
-    throw Fault.from("image", e);
-  }
-  const users = text.split("\n").map((line) => line.split(":")).filter(([, hash = ""]) =>
-    /^!?\$|^_|^[A-Za-z0-9./]{13}$/.test(hash)
-  );
-  if (users.length === 0) return;
-  const names = users.slice(0, 5).map(([name = ""]) => showPath(Buffer.from(name, "latin1"))).join(", ");
+  const names = new Set(SECRETS.flatMap((file) => hashedIn(path.join(root, "etc", file))));
+  if (names.size === 0) return;
+  const some = [...names].slice(0, 5).map((name) => showPath(Buffer.from(name, "latin1"))).join(", ");
   throw new Fault(
     "image",
     "refused",
-    `the image would show the password hashes of ${users.length} users (${names}) to everybody in the domain who may get contents`,
+    `the image would show the password hashes of ${names.size} users (${some}) to everybody in the domain who may get contents`,
     { hint: "isconf image capture --passwords, if they may; else usermod -p ! USER first" },
   );
+}
+
+/** Whose lines of such a file have a hash. */
+function hashedIn(file: string): string[] {
+  try {
+    const lines = fs.readFileSync(file, "latin1").split("\n").map((line) => line.split(":"));
+    return lines.filter(([, hash = ""]) => HASH.test(hash)).map(([name = ""]) => name);
+  } catch (e) {
+    if ((e as { code?: string }).code === "ENOENT") return [];
+    throw Fault.from("image", e);
+  }
 }

@@ -75,6 +75,8 @@ test("names, keys, logs, state and what is mounted are a host's own; the rest is
     ["/constructor", false, undefined],
   ];
   for (const [path, isFile, expected] of cases) assert.equal(left(path, isFile), expected, path);
+  const bytes = (text: string) => Buffer.from(text).toString("latin1");
+  assert.equal(leftOut(homeOf("/opt/ä"), new Set())(bytes("/opt/ä/var"), false), "all");
   const own = leftOut(homeOf("/opt/try"), new Set());
   assert.deepEqual(["/opt/try/var", "/opt/try/run", "/opt/try/etc"].map((path) => own(path, false)), [
     "all",

@@ -119,3 +119,42 @@ test(
     opened.needQuiet();
   },
 );
+
+test(
+  "of two entries for one place one is said to count: asked first, then proposed, each time exactly what the dialog shows",
+  {
+    skip,
+  },
+  async (t) => {
+    const agent = new MadeAgent({ hosts: 3, isForked: true });
+    const bridge = await makeBridge(t, agent.answer);
+    const opened = await open(browser, bridge);
+    const { page } = opened;
+    await opened.view("keepers", "Keepers and proofs");
+    const dialog = page.getByRole("dialog");
+    const posted = () =>
+      agent.asked.filter(({ method }) => method === "POST").map(({ path, body }) => [path, body]);
+    const act = async (button: string, args: string) => {
+      await page.getByRole("button", { name: button }).click();
+      await dialog.getByText(args).waitFor();
+      const before = posted().length;
+      await page.keyboard.press("Escape"); // who thinks better of it has done nothing
+      await dialog.waitFor({ state: "detached" });
+      assert.equal(posted().length, before);
+      await page.getByRole("button", { name: button }).click();
+      await dialog.getByRole("button", { name: button.replace("…", "") }).click();
+      await dialog.getByText("Done.").waitFor();
+      assert.deepEqual(posted().at(-1), ["/v1/resolve", args]);
+      await dialog.getByRole("button", { name: "Close" }).click();
+    };
+    await act("Show what would be…", '{"branch":"web","yes":false}');
+    assert.equal(
+      await page.getByRole("button", { name: "Make the proposal…" }).count(),
+      0,
+      "of which entry?",
+    );
+    await page.getByLabel(/The id of the entry that counts/).fill("3f2a99");
+    await act("Make the proposal…", '{"branch":"web","id":"3f2a99","yes":true}');
+    opened.needQuiet();
+  },
+);
