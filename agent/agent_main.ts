@@ -4,7 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { closeFd, Fault, systemClock } from "../mq/mod.ts";
-import { bindPlaces, bootPlaces, type BoundPlace } from "./boot_places.ts";
+import { bindPlaces, type BoundPlace } from "./boot_places.ts";
 import { type Agent, type NetWay, startAgent } from "./daemon.ts";
 import { KernelWatch } from "./effects_watch.ts";
 import { becomeHalf, log, NET_SOCKETS, SEAM_FD } from "./half.ts";
@@ -85,10 +85,15 @@ function spawnNet(
   }
   let bound: BoundPlace[] = [];
   const start = () => {
-    bound = bindPlaces(bootPlaces(home), log);
-    const life = startNet(home, ids, answers, bound.flatMap(({ fds }) => fds));
-    bound = handOver(bound);
-    return life;
+    const given = bindPlaces(home, log);
+    const sockets = given.flatMap(({ fds }) => fds);
+    try {
+      return startNet(home, ids, answers, sockets);
+    } finally {
+      for (const fd of sockets) closeFd(fd); // the net half has its own of them, by other numbers
+      let next = SEAM_FD + 1;
+      bound = given.map((place) => ({ ...place, fds: place.fds.map(() => next++) }));
+    }
   };
   const seam = new LastingSeam({ clock: systemClock, start, changed, log });
   return Promise.resolve({
@@ -101,15 +106,6 @@ function spawnNet(
     get bound() {
       return bound;
     },
-  });
-}
-
-/** The same places, their descriptors ours no more, and by the numbers that they have in the net half. */
-function handOver(bound: BoundPlace[]): BoundPlace[] {
-  let next = SEAM_FD + 1;
-  return bound.map((place) => {
-    for (const fd of place.fds) closeFd(fd);
-    return { ...place, fds: place.fds.map(() => next++) };
   });
 }
 

@@ -1,10 +1,12 @@
 // Boot places: on which interfaces of this host machines are booted, as root keeps it, and the sockets for that, which root binds for the net
 // half that has no right to their ports. Root never reads from them. Not what machines get (boot_profiles.ts).
-import * as fs from "node:fs";
+import { Buffer } from "node:buffer";
 import * as os from "node:os";
 import * as path from "node:path";
 import { bindUdp, closeFd, Fault } from "../mq/mod.ts";
 import { readOwnFile } from "./config.ts";
+import { readJson } from "./json.ts";
+import { writeDurably } from "./keys.ts";
 import { bootPlacesMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import type { Home } from "./paths.ts";
@@ -38,20 +40,25 @@ const INTERFACE = /^[A-Za-z0-9_.-]{1,15}$/;
 
 const fileOf = (home: Home) => path.join(home.state, "netboot.json");
 
-/** The places that are switched on. Throws corrupt for a file that nobody of us wrote. */
+/** The places that are switched on. Throws denied, for a file that others could have written; corrupt. */
 export function bootPlaces(home: Home): BootPlace[] {
-  const text = readOwnFile(fileOf(home));
+  const file = fileOf(home);
+  const text = readOwnFile(file);
   if (text === undefined) return [];
-  const value = JSON.parse(text) as BootPlace[];
-  return value.slice(0, bootPlacesMax);
+  try {
+    const places = readJson(Buffer.from(text)) as BootPlace[];
+    if (places.length <= bootPlacesMax && places.every((one) => INTERFACE.test(one.interface))) return places;
+  } catch {
+    // The same as what is no list of places.
+  }
+  throw new Fault("netboot", "corrupt", `${file} does not say where machines are booted`, {
+    hint: `rm ${file}, then isconf netboot on IFACE`,
+  });
 }
 
 /** Writes the places down; they hold for the net half that is started next. */
 export function keepBootPlaces(home: Home, places: BootPlace[]): void {
-  const file = fileOf(home);
-  if (places.length === 0) return fs.rmSync(file, { force: true });
-  fs.writeFileSync(`${file}.new`, `${JSON.stringify(places, null, 2)}\n`, { mode: 0o644, flush: true });
-  fs.renameSync(`${file}.new`, file);
+  writeDurably(fileOf(home), Buffer.from(`${JSON.stringify(places, null, 2)}\n`), 0o644);
 }
 
 /** The first IPv4 address of an interface, with its mask. Throws usage, notFound. */
@@ -76,10 +83,16 @@ export interface BoundPlace extends BootPlace {
 }
 
 /**
- * Binds the ports of each place; what cannot be had is left out and told to `log`. Who calls this closes the descriptors when they were
- * handed over.
+ * Binds the ports of the places that are switched on; what cannot be had is left out and told to `log`. Who calls this closes the
+ * descriptors when they were handed over.
  */
-export function bindPlaces(places: readonly BootPlace[], log: (line: string) => void): BoundPlace[] {
+export function bindPlaces(home: Home, log: (line: string) => void): BoundPlace[] {
+  let places: BootPlace[] = [];
+  try {
+    places = bootPlaces(home);
+  } catch (e) {
+    log(`netboot: ${Fault.from("netboot", e).message}`); // an agent that boots no machines is better than none
+  }
   return places.flatMap((place) => {
     const fds: number[] = [];
     try {
@@ -90,7 +103,7 @@ export function bindPlaces(places: readonly BootPlace[], log: (line: string) => 
       return [{ ...place, address, mask, fds }];
     } catch (e) {
       for (const fd of fds) closeFd(fd);
-      log(`netboot on ${inert(place.interface)}: ${whyUnbound(e)}`);
+      log(`netboot on ${place.interface}: ${whyUnbound(e)}`);
       return [];
     }
   });

@@ -5,7 +5,6 @@ import * as path from "node:path";
 import { readFile, readNodeFile } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
 import { type BootMachine, type BootProfile, profileFor } from "./boot_profiles.ts";
-import { bootNotesMax } from "./limits.ts";
 import { type Library, locate } from "./locate.ts";
 import { inert } from "./names.ts";
 import {
@@ -23,10 +22,10 @@ import {
   padded,
   type Place,
 } from "./netboot/mod.ts";
+import { logMachinesMax, tftpFileBytesMax } from "./netboot/limits.ts";
 
 /** Where Debian's package ipxe has its loaders, and what firmware of each kind can run of them. */
 const LOADERS: Partial<Record<Arch, string>> = { bios: "undionly.kpxe", "uefi-x64": "snponly.efi" };
-const LOADER_BYTES_MAX = 8 * 1024 * 1024;
 
 /** What a file of a machine is called where it is asked for. */
 const KERNEL = "kernel", INITRD = /^initrd([0-9]{1,3})$/;
@@ -89,7 +88,7 @@ export class StoreBooter implements Booter {
     const machine = { mac, arch, ...(uuid !== undefined && { uuid }) };
     this.#machines.delete(mac);
     this.#machines.set(mac, machine);
-    if (this.#machines.size > bootNotesMax) this.#machines.delete(this.#machines.keys().next().value!);
+    if (this.#machines.size > logMachinesMax) this.#machines.delete(this.#machines.keys().next().value!);
     return machine;
   }
 
@@ -97,7 +96,7 @@ export class StoreBooter implements Booter {
     const file = path.join(this.#p.settings().loaders, name);
     try {
       const { size } = fs.statSync(file);
-      if (size > LOADER_BYTES_MAX) throw new Error("it is too large for a first loader");
+      if (size > tftpFileBytesMax) throw new Error("it is too large for a first loader");
       return memoryFile(new Uint8Array(fs.readFileSync(file)), "loader");
     } catch (e) {
       throw new Fault("netboot", "notFound", `${inert(file)}: ${(e as Error).message}`, {

@@ -57,6 +57,7 @@ export class LastingSeam {
     this.#closed = true;
     this.#cancel();
     await this.#life.close();
+    for (const told of this.#wanted.splice(0)) told(); // there will be no other
   }
 
   #begin(): NetLife {

@@ -374,8 +374,9 @@ export const imageRecordBytesMax = 16 * 1024;
 export const imageDiffMax = 100_000;
 /** Bytes at the beginning of a file by which it is told what it is. */
 export const imageHeadBytes = 1024;
-/** Interfaces on which machines are booted, profiles, and words of one line of one; and where HTTP for that listens. */
+/** Interfaces on which machines are booted, name servers that they are told, profiles, and words of one line of one; and where HTTP for that listens. */
 export const bootPlacesMax = 8;
+export const bootDnsMax = 8;
 export const bootProfilesMax = 1024;
 export const bootValuesMax = 256;
 export const bootHttpPort = 8480;

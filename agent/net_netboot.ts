@@ -1,6 +1,5 @@
 // Net netboot: boot servers of this host in the net half, as root wants them: where, with which profiles, on sockets that root has bound. And what
 // they have noted of machines, for who asks. Not the servers (netboot/).
-import * as fs from "node:fs";
 import * as path from "node:path";
 import { type Clock, Fault } from "../mq/mod.ts";
 import type { BoundPlace } from "./boot_places.ts";
@@ -8,13 +7,7 @@ import type { BootProfile } from "./boot_profiles.ts";
 import { StoreBooter } from "./boot_store.ts";
 import { bootNotesMax } from "./limits.ts";
 import type { Library } from "./locate.ts";
-import {
-  type BootNote,
-  type KeptLease,
-  type LeaseKeeper,
-  type Netboot,
-  openBootServer,
-} from "./netboot/mod.ts";
+import { BootLog, FileLeases, type Netboot, openBootServer } from "./netboot/mod.ts";
 import { type Answers, malformed, type NetRequest } from "./seam.ts";
 
 /** What root says: the places, the profiles, and where loaders are. Root is believed; it is read as text because it is that simple. */
@@ -32,9 +25,6 @@ export interface NetNetbootParts {
   log(line: string): void;
 }
 
-/** A note, as root is told it. */
-type Told = [mac: string, step: string, ms: number, percent: number | null, text: string | null];
-
 export class NetNetboot {
   readonly #p: NetNetbootParts;
   /** What booters look at; it may change while servers are open. */
@@ -42,12 +32,12 @@ export class NetNetboot {
   /** What is wrong at each interface, or "": it is opened once, since its sockets come once. */
   #places: Promise<[name: string, why: string][]> | undefined;
   readonly #open: Netboot[] = [];
-  /** The newest notes, and how many there were. */
-  readonly #notes: Told[] = [];
-  #noted = 0;
+  /** Of all interfaces: a machine has one history. */
+  readonly #steps: BootLog;
 
   constructor(parts: NetNetbootParts) {
     this.#p = parts;
+    this.#steps = new BootLog(parts.clock);
   }
 
   readonly answers: Pick<Answers<NetRequest>, "netboot" | "bootNotes"> = {
@@ -59,8 +49,11 @@ export class NetNetboot {
     },
     bootNotes: (v) => {
       if (typeof v !== "number") throw malformed();
-      const before = this.#noted - this.#notes.length;
-      return Promise.resolve([this.#noted, this.#notes.slice(Math.max(0, v - before))]);
+      const { last, notes } = this.#steps.since(v, bootNotesMax);
+      const told = notes.map((
+        { mac, step, at, percent, text },
+      ) => [mac, step, at, percent ?? null, text ?? null]);
+      return Promise.resolve([last, told]);
     },
   };
 
@@ -75,13 +68,14 @@ export class NetNetboot {
     const { clock, dir, library, log } = this.#p;
     const [all, unicast, pxe, tftp] = fds.map((fd) => ({ fd }));
     if (all === undefined || unicast === undefined || pxe === undefined || tftp === undefined) {
-      return [name, "its ports could not be had: isconf log of the agent says why"];
+      throw malformed(); // root leaves out a place whose ports it has not got
     }
     const server = { address, httpPort, relays: [] };
     try {
       const netboot = await openBootServer({
         clock,
         server,
+        steps: this.#steps,
         booter: new StoreBooter({ server, library, settings: () => this.#settings }),
         binds: { dhcp: { all, own: unicast, pxe }, tftp, http: { address, port: httpPort } },
         ...(own !== null && {
@@ -97,44 +91,10 @@ export class NetNetboot {
         }),
         log: (line) => log(`netboot on ${name}: ${line}`),
       });
-      netboot.steps.listen((note) => this.#note(note));
       this.#open.push(netboot);
       return [name, ""];
     } catch (e) {
       return [name, Fault.from("netboot", e).message];
     }
-  }
-
-  #note({ mac, step, at, percent, text }: BootNote): void {
-    this.#noted++;
-    this.#notes.push([mac, step, at, percent ?? null, text ?? null]);
-    if (this.#notes.length > bootNotesMax) this.#notes.shift();
-  }
-}
-
-/** Leases in a file that is there whole or as it was. There are at most as many as a range has addresses. */
-class FileLeases implements LeaseKeeper {
-  readonly #file: string;
-  readonly #leases = new Map<string, KeptLease>();
-
-  constructor(file: string) {
-    this.#file = file;
-  }
-
-  all(): Promise<KeptLease[]> {
-    if (!fs.existsSync(this.#file)) return Promise.resolve([]);
-    const kept = JSON.parse(fs.readFileSync(this.#file, "utf8")) as KeptLease[];
-    for (const lease of kept) this.#leases.set(lease.address, lease);
-    return Promise.resolve(kept);
-  }
-
-  keep(lease: KeptLease): Promise<void> {
-    this.#leases.set(lease.address, lease);
-    fs.writeFileSync(`${this.#file}.new`, JSON.stringify([...this.#leases.values()]), {
-      mode: 0o600,
-      flush: true,
-    });
-    fs.renameSync(`${this.#file}.new`, this.#file);
-    return Promise.resolve();
   }
 }

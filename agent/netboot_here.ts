@@ -11,10 +11,10 @@ import {
 } from "./boot_places.ts";
 import { type BootProfile, profileFor, readProfiles } from "./boot_profiles.ts";
 import type { Call, Host } from "./host.ts";
-import { bootHttpPort, bootPlacesMax } from "./limits.ts";
+import { bootDnsMax, bootHttpPort, bootPlacesMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import { isIp4, readMac } from "./netboot/address.ts";
-import { leaseAddressesMax, leaseSecondsMax, leaseSecondsMin } from "./netboot/limits.ts";
+import { checkNear, checkRange } from "./netboot/range.ts";
 
 export interface NetbootArgs {
   /** FIRST-LAST; undefined: another server gives addresses. */
@@ -49,12 +49,11 @@ export function netbootNow(host: Host): NetbootNow {
 /** Begins on an interface. Throws usage, notFound; environment or refused when the servers cannot be opened, and nothing is changed then. */
 export async function netbootOn(call: Call, name: string, args: NetbootArgs): Promise<NetbootNow> {
   const { host } = call;
-  const { address, mask } = addressOfInterface(name);
-  const place: BootPlace = {
-    interface: name,
-    own: ownRange(args, address, mask),
-    httpPort: args.port ?? bootHttpPort,
-  };
+  const { port: httpPort = bootHttpPort } = args;
+  const place: BootPlace = { interface: name, own: ownRange(args, addressOfInterface(name)), httpPort };
+  if (httpPort < 1024 || httpPort > 65_535) {
+    throw wrong("HTTP for machines that boot has a port from 1024 to 65535");
+  }
   const before = bootPlaces(host.home);
   const places = [...before.filter((one) => one.interface !== name), place];
   if (places.length > bootPlacesMax) {
@@ -98,10 +97,8 @@ async function switchTo({ host }: Call, places: BootPlace[]): Promise<void> {
 /** The addresses that are to be given, each checked. */
 function ownRange(
   { dhcp, router, dns, lease = 3600 }: NetbootArgs,
-  address: string,
-  mask: string,
+  host: { address: string; mask: string },
 ): OwnRange | null {
-  const wrong = (why: string) => new Fault("netboot", "usage", why, { hint: "isconf help netboot" });
   if (dhcp === undefined) {
     if (router !== undefined || dns.length > 0) throw wrong("--router and --dns go with --dhcp FIRST-LAST");
     return null;
@@ -110,19 +107,16 @@ function ownRange(
   if (more.length > 0 || !isIp4(from) || !isIp4(to)) {
     throw wrong(`${inert(dhcp)} is no range like 192.0.2.10-192.0.2.99`);
   }
-  for (const one of [...(router === undefined ? [] : [router]), ...dns]) {
-    if (!isIp4(one)) throw wrong(`${inert(one)} is no address`);
-  }
-  const number = (ip: string) => ip.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
-  const size = number(to) - number(from) + 1;
-  if (size < 1 || size > leaseAddressesMax) throw wrong(`a range has 1 to ${leaseAddressesMax} addresses`);
-  const isNear = (ip: string) => (number(ip) & number(mask)) === (number(address) & number(mask));
-  if (!isNear(from) || !isNear(to)) throw wrong(`${from} to ${to} is not in the network of ${address}`);
-  if (lease < leaseSecondsMin || lease > leaseSecondsMax) {
-    throw wrong(`a lease is ${leaseSecondsMin} to ${leaseSecondsMax} seconds`);
-  }
+  const routers = router === undefined ? [] : [router];
+  const odd = [...routers, ...dns].find((one) => !isIp4(one));
+  if (odd !== undefined) throw wrong(`${inert(odd)} is no address`);
+  if (dns.length > bootDnsMax) throw wrong(`machines are told at most ${bootDnsMax} name servers`);
+  checkRange({ from, to, leaseSeconds: lease });
+  checkNear([from, to, ...routers], host);
   return { from, to, router: router ?? null, dns, leaseSeconds: lease };
 }
+
+const wrong = (why: string) => new Fault("netboot", "usage", why, { hint: "isconf help netboot" });
 
 /** Tells the net half what there is; called again when that may have changed. */
 export async function settleNetboot(

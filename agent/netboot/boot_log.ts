@@ -1,9 +1,9 @@
 // Boot log: how far each machine has come, in memory. What is noted comes from whoever is on the wire, so that it is bounded, and inert when shown.
 // Not the journal, and nothing here proves that a machine is what it says.
-import type { Cancel, Clock } from "../../mq/mod.ts";
+import type { Clock } from "../../mq/mod.ts";
 import { inert } from "../names.ts";
 import { readMac } from "./address.ts";
-import { logFollowersMax, logMachinesMax, logQueueMax, logStepsMax, logTextMax } from "./limits.ts";
+import { logMachinesMax, logStepsMax, logTextMax } from "./limits.ts";
 
 /** The steps of a machine, in the order in which they are usual. */
 export const BOOT_STEPS = [
@@ -20,6 +20,8 @@ export const BOOT_STEPS = [
 export type BootStep = typeof BOOT_STEPS[number];
 
 export interface BootNote {
+  /** Which one it is of all that were ever noted, from 1. */
+  n: number;
   mac: string;
   step: BootStep;
   /** When, in milliseconds since 1970. */
@@ -34,7 +36,7 @@ export class BootLog {
   readonly #clock: Clock;
   /** The machine that was heard of last stands last. */
   readonly #machines = new Map<string, BootNote[]>();
-  readonly #listeners = new Set<(note: BootNote) => void>();
+  #noted = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -47,7 +49,7 @@ export class BootLog {
     const percent = more.percent === undefined
       ? undefined
       : Math.min(100, Math.max(0, Math.floor(more.percent)));
-    const note: BootNote = {
+    const note = {
       mac: name,
       step,
       at: this.#clock.wall(),
@@ -58,12 +60,11 @@ export class BootLog {
     const last = notes.at(-1);
     if (last?.step === step && last.percent === note.percent && last.text === note.text) return;
     if (last?.step === step) notes.pop();
-    notes.push(note);
+    notes.push({ n: ++this.#noted, ...note });
     if (notes.length > logStepsMax) notes.shift();
     this.#machines.delete(name);
     this.#machines.set(name, notes);
     if (this.#machines.size > logMachinesMax) this.#machines.delete(this.#machines.keys().next().value!);
-    for (const listener of this.#listeners) listener(note);
   }
 
   /** The machines that are remembered, the last heard of first. */
@@ -76,41 +77,10 @@ export class BootLog {
     return [...this.#machines.get(readMac(mac) ?? "") ?? []];
   }
 
-  /** Calls `fn` with each note from now on. False when too many listen already. */
-  listen(fn: (note: BootNote) => void): Cancel | false {
-    if (this.#listeners.size >= logFollowersMax) return false;
-    const listener = (note: BootNote) => fn(note);
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
-  }
-
-  /** Notes from now on, until its `return`. Who reads slowly loses the oldest, and is told how many by a number. */
-  async *follow(): AsyncGenerator<BootNote | { missed: number }> {
-    const queue: BootNote[] = [];
-    let missed = 0, wake = () => {};
-    const stop = this.listen((note) => {
-      queue.push(note);
-      if (queue.length > logQueueMax) {
-        queue.shift();
-        missed++;
-      }
-      wake();
-    });
-    if (stop === false) return;
-    try {
-      for (;;) {
-        if (missed > 0) {
-          const lost = missed;
-          missed = 0;
-          yield { missed: lost };
-        }
-        const note = queue.shift();
-        if (note !== undefined) yield note;
-        else await new Promise<void>((resolve) => wake = resolve);
-      }
-    } finally {
-      stop();
-    }
+  /** What was noted after the note `after`, as far as it is remembered, in order; the newest `most` of it. `last` is the number of the last note. */
+  since(after: number, most = Infinity): { last: number; notes: BootNote[] } {
+    const notes = [...this.#machines.values()].flat().filter(({ n }) => n > after).sort((a, b) => a.n - b.n);
+    return { last: this.#noted, notes: notes.slice(-most) };
   }
 }
 

@@ -1,9 +1,9 @@
-// boot_log: steps in order, bounded in machines and steps, inert when shown, followed without end and without growing.
+// boot_log: steps in order, bounded in machines and steps, inert when shown, told from any note on.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VirtualClock } from "../../mq/mod.ts";
-import { BootLog, type BootNote, noteText } from "./boot_log.ts";
-import { logFollowersMax, logMachinesMax, logQueueMax, logStepsMax, logTextMax } from "./limits.ts";
+import { BootLog, noteText } from "./boot_log.ts";
+import { logMachinesMax, logStepsMax, logTextMax } from "./limits.ts";
 
 const MAC = "52:54:00:12:34:56";
 const macOf = (n: number) =>
@@ -49,29 +49,22 @@ test("what a machine says is inert when shown, and cut", () => {
   assert.equal(log.notesOf(MAC).at(-1)!.text!.length, logTextMax);
 });
 
-test("who follows hears everything once; who is slow loses the oldest and hears how many", async () => {
+test("what was noted since is told in order; a step that goes further is told again, and the newest when it is too much", () => {
   const log = new BootLog(new VirtualClock(1));
-  const following = log.follow();
-  const first = following.next();
+  const told = (after: number, most?: number) => {
+    const { last, notes } = log.since(after, most);
+    return [last, ...notes.map(noteText)];
+  };
+  const OTHER = macOf(1);
+  assert.deepEqual(told(0), [0]);
   log.note(MAC, "kernel", { percent: 1 });
+  log.note(OTHER, "offered");
   log.note(MAC, "kernel", { percent: 1.5 }); // nothing new
-  assert.equal(((await first).value as BootNote).percent, 1);
-  for (let n = 0; n < logQueueMax + 10; n++) log.note(MAC, n % 2 === 0 ? "offered" : "loader");
-  assert.deepEqual((await following.next()).value, { missed: 10 });
-  let rest = 0;
-  for (; rest < logQueueMax; rest++) assert.ok("mac" in ((await following.next()).value as BootNote));
-  log.note(MAC, "up");
-  assert.equal(((await following.next()).value as BootNote).step, "up");
-  await following.return(undefined);
-  log.note(MAC, "joined");
-  assert.equal((await following.next()).done, true);
-});
-
-test("those who listen are bounded, and who stops makes room", () => {
-  const log = new BootLog(new VirtualClock(1));
-  const stops = Array.from({ length: logFollowersMax }, () => log.listen(() => {}));
-  assert.ok(stops.every((stop) => stop !== false));
-  assert.equal(log.listen(() => {}), false);
-  (stops[0] as () => void)();
-  assert.notEqual(log.listen(() => {}), false);
+  assert.deepEqual(told(0), [2, `${MAC} kernel 1%`, `${OTHER} offered`]);
+  assert.deepEqual(told(2), [2]);
+  log.note(MAC, "kernel", { percent: 50 });
+  assert.deepEqual(told(2), [3, `${MAC} kernel 50%`]);
+  assert.deepEqual(told(0), [3, `${OTHER} offered`, `${MAC} kernel 50%`]);
+  log.note(MAC, "initrd");
+  assert.deepEqual(told(0, 1), [4, `${MAC} initrd`]);
 });

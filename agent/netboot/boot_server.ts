@@ -2,7 +2,7 @@
 // from: whoever opens it hands them in.
 import type { Clock } from "../../mq/mod.ts";
 import { ip4Bytes } from "./address.ts";
-import { BootLog } from "./boot_log.ts";
+import type { BootLog } from "./boot_log.ts";
 import type { Booter } from "./booter.ts";
 import type { NetworkSettings } from "./dhcp_own.ts";
 import { type DhcpBinds, DhcpServer } from "./dhcp_server.ts";
@@ -30,12 +30,12 @@ export interface BootServerParts {
   binds: { dhcp: DhcpBinds; tftp: Bind; http: Bind };
   /** Without it the network's own DHCP server gives addresses, and this one only says what to boot. */
   own?: OwnNetwork;
+  /** Where it is noted how far machines have come. */
+  steps: BootLog;
   log(line: string): void;
 }
 
 export interface Netboot {
-  /** How far machines have come. */
-  steps: BootLog;
   /** The leases, with `own`. */
   leases?: Leases;
   close(): Promise<void>;
@@ -46,10 +46,9 @@ export interface Netboot {
  * a usage fault for settings that are none; nothing is left open then.
  */
 export async function openBootServer(parts: BootServerParts): Promise<Netboot> {
-  const { clock, booter, server, binds } = parts;
+  const { clock, booter, server, binds, steps } = parts;
   ip4Bytes(server.address); // throws when it is none
   const log = sparing(clock, parts.log);
-  const steps = new BootLog(clock);
   const leases = parts.own && await openLeases(clock, server, parts.own);
   const open: { close(): Promise<void> }[] = [];
   const close = async () => void await Promise.all(open.map((one) => one.close()));
@@ -93,7 +92,7 @@ export async function openBootServer(parts: BootServerParts): Promise<Netboot> {
     await close();
     throw e;
   }
-  return { steps, ...(leases && { leases }), close };
+  return { ...(leases && { leases }), close };
 }
 
 function openLeases(clock: Clock, server: BootServer, own: OwnNetwork): Promise<Leases> {

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { until } from "../../tests/holder.ts";
 import { freePort } from "../../tests/ports.ts";
 import { Fault, systemClock, VirtualClock } from "../../mq/mod.ts";
-import { noteText } from "./boot_log.ts";
+import { BootLog, noteText } from "./boot_log.ts";
 import { type BootServerParts, openBootServer, type OwnNetwork, sparing } from "./boot_server.ts";
 import { decodeDhcp, encodeDhcp, OPTION, TYPE, typeOf } from "./dhcp.ts";
 import { UEFI_REQUEST_4011 } from "./golden_fixture.ts";
@@ -31,7 +31,17 @@ const booter = new MemoryBooter({
   files: { kernel: { bytes: new Uint8Array(4 * httpReadBytes), step: "kernel" } },
 });
 
-async function partsOf(lines: string[] = []): Promise<BootServerParts> {
+/** Notes, and how much of the kernel there was each time. */
+class Steps extends BootLog {
+  readonly percents: number[] = [];
+
+  override note(...[mac, step, more = {}]: Parameters<BootLog["note"]>): void {
+    if (step === "kernel") this.percents.push(more.percent!);
+    super.note(mac, step, more);
+  }
+}
+
+async function partsOf(lines: string[] = []): Promise<BootServerParts & { steps: Steps }> {
   const httpPort = await freePort();
   const any = { address: HERE, port: 0 };
   return {
@@ -43,6 +53,7 @@ async function partsOf(lines: string[] = []): Promise<BootServerParts> {
       tftp: any,
       http: { address: HERE, port: httpPort },
     },
+    steps: new Steps(systemClock),
     log: (line) => void lines.push(line),
   };
 }
@@ -60,13 +71,12 @@ test("firmware asks on port 4011, then takes its file by HTTP; both stand in the
     const [bytes] = await once(client, "message");
     const packet = decodeDhcp(bytes)!;
     assert.deepEqual([typeOf(packet), packet.file], [TYPE.ack, "52-54-00-12-34-56/first.efi"]);
-    const percents: (number | undefined)[] = [];
-    netboot.steps.listen(({ percent }) => void percents.push(percent));
     const answer = await fetch(`http://${HERE}:${parts.server.httpPort}/boot/52-54-00-12-34-56/kernel`);
     assert.equal((await answer.arrayBuffer()).byteLength, 4 * httpReadBytes);
+    const { percents } = parts.steps;
     await until("all of it is noted", () => percents.at(-1) === 100, 3000);
     assert.deepEqual(percents, [25, 50, 75, 100]);
-    const notes = netboot.steps.notesOf(MAC).map(noteText);
+    const notes = parts.steps.notesOf(MAC).map(noteText);
     assert.deepEqual(notes, [`${MAC} offered uefi-x64 rom`, `${MAC} kernel 100%`]);
   } finally {
     client.close();

@@ -1,16 +1,8 @@
 // Leases: which machine has which address of a range, for how long. Bounded by the range itself, whatever is asked for. Not packets (dhcp_own.ts).
-import { type Clock, Fault } from "../../mq/mod.ts";
+import type { Clock } from "../../mq/mod.ts";
 import { ip4Number, ip4Text, isIp4, macBytes, readMac } from "./address.ts";
-import {
-  declinedMs,
-  leaseAddressesMax,
-  leaseGraceMs,
-  leaseSecondsMax,
-  leaseSecondsMin,
-  offerMs,
-  sweepMs,
-  unprovenMs,
-} from "./limits.ts";
+import { declinedMs, leaseGraceMs, offerMs, sweepMs, unprovenMs } from "./limits.ts";
+import { checkRange, type Range } from "./range.ts";
 
 /** A lease as it is kept outside of this process. */
 export interface KeptLease {
@@ -27,11 +19,7 @@ export interface LeaseKeeper {
   keep(lease: KeptLease): Promise<void>;
 }
 
-export interface LeaseSettings {
-  /** The first and the last address that is given. */
-  from: string;
-  to: string;
-  leaseSeconds: number;
+export interface LeaseSettings extends Range {
   /** Addresses within that are never given: this server's, the router's. */
   except: readonly string[];
 }
@@ -69,14 +57,8 @@ export class Leases {
   #sweptMs = -Infinity;
 
   private constructor(clock: Clock, settings: LeaseSettings, keeper: LeaseKeeper) {
-    const [from, to] = [ip4Number(settings.from), ip4Number(settings.to)];
+    const [from, to] = checkRange(settings);
     const { leaseSeconds } = settings;
-    if (to < from || to - from >= leaseAddressesMax) {
-      throw unfit(`a range has 1 to ${leaseAddressesMax} addresses, the first one first`);
-    }
-    if (!(leaseSeconds >= leaseSecondsMin && leaseSeconds <= leaseSecondsMax)) {
-      throw unfit(`a lease lasts ${leaseSecondsMin} to ${leaseSecondsMax} seconds`);
-    }
     this.#clock = clock;
     this.#keeper = keeper;
     this.#leaseMs = leaseSeconds * 1000 + leaseGraceMs;
@@ -262,8 +244,4 @@ export class Leases {
 
 function isBefore(a: Lease, b: Lease): boolean {
   return REUSE[a.state] !== REUSE[b.state] ? REUSE[a.state] < REUSE[b.state] : a.sinceMs < b.sinceMs;
-}
-
-function unfit(why: string): Fault {
-  return new Fault("dhcp", "usage", why, { hint: "isconf help boot" });
 }

@@ -81,11 +81,6 @@ export const scriptBytesMax = 64 * KiB;
 export const logMachinesMax = 1024;
 export const logStepsMax = 64;
 export const logTextMax = 200;
-/** Events that wait for one who follows; when there are more, the oldest are lost and that is said. */
-export const logQueueMax = 256;
-/** How many follow at the same time. */
-export const logFollowersMax = 64;
-
 /** Bytes of a template, of what is made of one, and of the values of one blank. */
 export const templateBytesMax = 16 * KiB;
 export const templateValuesMax = 64;

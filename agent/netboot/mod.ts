@@ -14,6 +14,7 @@ export type { BootServer, End, Reply } from "./proxy.ts";
 export { proxyQuestion, proxyReply, scriptName } from "./proxy.ts";
 export type { KeptLease, LeaseKeeper, LeaseSettings } from "./leases.ts";
 export { Leases } from "./leases.ts";
+export { FileLeases } from "./file_leases.ts";
 export { MemoryLeases } from "./memory_leases.ts";
 export type { NetworkSettings } from "./dhcp_own.ts";
 export { OwnDhcp } from "./dhcp_own.ts";

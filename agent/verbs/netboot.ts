@@ -35,7 +35,7 @@ export const netbootVerb: Verb<NetbootArgs & { action?: string; interface?: stri
     lease: { kind: "count", about: "with --dhcp: seconds that an address is for; else 3600" },
     port: { kind: "count", about: "where HTTP listens; else 8480" },
   },
-  kind: "control",
+  kind: "changes",
   async run(call, { action = "status", interface: name, ...args }) {
     const { netboot } = call.acts;
     if (action === "status" && name === undefined) return netboot.netbootNow(call.host);

@@ -2,6 +2,7 @@
 // then each step of a machine. Not the agent: nothing of it is here but the servers.
 import * as fs from "node:fs";
 import {
+  BootLog,
   grubConfig,
   httpPath,
   ipxeScript,
@@ -65,8 +66,10 @@ async function main(settings: ServerSettings): Promise<void> {
   });
   const grub = grubFile(settings);
   const asInitrd = (file: BootFile | undefined) => file?.step === "initrd" ? padded(file) : file;
-  const netboot = await openBootServer({
+  const steps = new BootLog(systemClock);
+  await openBootServer({
     clock: systemClock,
+    steps,
     booter: {
       loaderFor: async (machine) =>
         settings.httpOnly && machine.program === "rom" ? undefined : await booter.loaderFor(machine),
@@ -96,7 +99,12 @@ async function main(settings: ServerSettings): Promise<void> {
     }),
     log: (line) => console.log(`log: ${line}`),
   });
-  netboot.steps.listen((note) => console.log(noteText(note)));
+  let told = 0;
+  setInterval(() => {
+    const { last, notes } = steps.since(told);
+    for (const note of notes) console.log(noteText(note));
+    told = last;
+  }, 20);
   console.log(`runs as ${process.getuid?.()}`);
   console.log("ready");
 }
