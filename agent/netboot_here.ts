@@ -37,7 +37,10 @@ export function netbootNow(host: Host): NetbootNow {
   const said = new Map(host.netboot.places.map(({ interface: name, why }) => [name, why]));
   const places = bootPlaces(host.home).map((place) => ({
     ...place,
-    why: said.get(place.interface) ?? "its ports could not be had: the agent's log says why",
+    why: said.get(place.interface) ??
+      (host.netboot.given.includes(place.interface)
+        ? "its servers are being begun"
+        : "its ports could not be had: the agent's log says why"),
   }));
   try {
     return { places, profiles: readProfiles(host.home.config).length, profilesWrong: "" };

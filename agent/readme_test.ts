@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { KINDS } from "../mq/mod.ts";
-import { readmeTable } from "../tests/contract/readme.ts";
+import { readmeBeside } from "../tests/contract/readme.ts";
 import { BUNDLE } from "./bundle.ts";
 import { CONTENT_REQUESTS } from "./content.ts";
 import { ENTRY_LEVEL, SHAPES, TYPE } from "./entry.ts";
@@ -12,30 +12,22 @@ import { HOST_METHODS, NET_REQUESTS, ROOT_REQUESTS } from "./seam.ts";
 import { STREAM } from "./streamtypes.ts";
 
 const here = new URL("./", import.meta.url);
-const readme = new URL("README.md", here);
-const plain = (cell: string | undefined) => (cell ?? "").replaceAll("`", "");
-const column = (heading: string, i = 0) => readmeTable(readme, heading).map((row) => plain(row[i]));
+const { at: readme, table, column, needFiles } = readmeBeside(import.meta.url);
 
-test("the map has each file once, in order, and no other", () => {
-  const files = readdirSync(here).filter((f) => f.endsWith(".ts") && !f.endsWith("_test.ts")).sort();
-  assert.deepEqual(column("The files"), files);
-});
+test("the map has each file once, in order, and no other", needFiles);
 
 test("the fields of an entry and of each operation are those the code checks", () => {
   const source = readFileSync(new URL("entry.ts", here), "utf8");
   const body = /export interface Entry \{([^}]*)\}/.exec(source)?.[1] ?? "";
   assert.deepEqual(column("Entry"), [...body.matchAll(/^ {2}(\w+):/gm)].map((m) => m[1]));
   assert.equal(ENTRY_LEVEL, 1);
-  const ops = readmeTable(readme, "Operations").map((
-    [op, fields],
-  ) => [plain(op), plain(fields).split(" ").filter(Boolean)]);
+  const ops = table("Operations").map(([op, fields]) => [op, fields!.split(" ").filter(Boolean)]);
   assert.deepEqual(ops, Object.entries(SHAPES).map(([op, shape]) => [op, Object.keys(shape)]));
   assert.deepEqual(column("Signatures"), Object.values(TYPE));
 });
 
 test("frame types, requests and kinds are those of the code", () => {
-  const rows = (heading: string) =>
-    readmeTable(readme, heading).map(([type, name]) => [plain(name), Number(type)]);
+  const rows = (heading: string) => table(heading).map(([type, name]) => [name, Number(type)]);
   assert.deepEqual(rows("Stream"), Object.entries(STREAM));
   assert.deepEqual(rows("Bundle"), Object.entries(BUNDLE));
   assert.deepEqual(column("Seam"), [...NET_REQUESTS]);
@@ -43,9 +35,7 @@ test("frame types, requests and kinds are those of the code", () => {
   assert.deepEqual(column("What net asks"), [...ROOT_REQUESTS]);
   assert.deepEqual(column("Between hosts"), [...HOST_METHODS]);
   assert.deepEqual(column("What a preview is asked"), [...PREVIEW_REQUESTS]);
-  const kinds = readmeTable(readme, "Errors").map((
-    [kind, exit, http],
-  ) => [plain(kind), Number(exit), Number(http)]);
+  const kinds = table("Errors").map(([kind, exit, http]) => [kind, Number(exit), Number(http)]);
   assert.deepEqual(kinds, Object.entries(KINDS).map(([kind, row]) => [kind, row.exit, row.http]));
 });
 

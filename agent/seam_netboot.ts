@@ -21,12 +21,16 @@ export class SeamNetboot {
   /** The interfaces, and what is wrong at each, or "". */
   places: { interface: string; why: string }[] = [];
 
+  /** The interfaces whose ports the net half was given; whether its servers have begun is known when it answers. */
+  given: string[] = [];
+
   constructor(ask: Ask<NetRequest>) {
     this.#ask = ask;
   }
 
   /** Tells the net half; it opens the places once, and takes new profiles at any time. */
   async settle(places: BoundPlace[], profiles: BootProfile[], loaders: string): Promise<void> {
+    this.given = places.map((place) => place.interface);
     const said = await this.#ask("netboot", JSON.stringify({ places, profiles, loaders }));
     if (!Array.isArray(said) || said.length > places.length) throw malformed();
     this.places = said.map((one) => {

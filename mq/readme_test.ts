@@ -10,17 +10,14 @@ import { LINE_FRAMES } from "./transport_libp2p_line.ts";
 import { keyId, keyPairFromSecret, SIGNATURE_BYTES } from "./ed25519.ts";
 import { pad, TRAILER_BYTES } from "./sealed_padding.ts";
 import { PROTECTED_PREFIX, sign1 } from "./sign.ts";
-import { readmeTable } from "../tests/contract/readme.ts";
+import { readmeBeside, readmeTable } from "../tests/contract/readme.ts";
 
 const here = new URL("./", import.meta.url);
 const readme = new URL("README.md", here);
 const text = readFileSync(readme, "utf8");
 const unquoted = (cell: string | undefined) => cell?.replaceAll("`", "") ?? "";
 
-test("the map of the files has each file, and nothing else", () => {
-  const files = readdirSync(here).filter((name) => name.endsWith(".ts") && !name.endsWith("_test.ts"));
-  assert.deepEqual(readmeTable(readme, "The files").map(([file]) => unquoted(file)), files.sort());
-});
+test("the map of the files has each file, and nothing else", readmeBeside(import.meta.url).needFiles);
 
 test("the frame table is what encodeFrame writes", () => {
   const rows = readmeTable(readme, "Frame").map((row) => row.map(unquoted));

@@ -1,17 +1,13 @@
 // support: what is said to be supported is what templates say, also in README.md.
 import assert from "node:assert/strict";
-import * as fs from "node:fs";
 import { test } from "node:test";
-import { readmeTable } from "../../tests/contract/readme.ts";
+import { readmeBeside } from "../../tests/contract/readme.ts";
 import { BLANKS } from "./blanks.ts";
 import { NEEDS } from "./needs.ts";
 import { needPlaces, supportOf, TEMPLATE_VERBS, templateFor, templates } from "./support.ts";
 import { readTemplate } from "./template.ts";
 
-const here = new URL("./", import.meta.url);
-const readme = new URL("README.md", here);
-const plain = (cell: string | undefined) => (cell ?? "").replaceAll("`", "");
-const column = (heading: string) => readmeTable(readme, heading).map((row) => plain(row[0]));
+const { table, column, needFiles } = readmeBeside(import.meta.url);
 
 test("a template more is a verb more, an option in it an option more", () => {
   const one = (verb: string, text: string) =>
@@ -38,10 +34,8 @@ test("README.md has the matrix, the files, the types and the needs", () => {
     ...TEMPLATE_VERBS.map((verb) => verbs.includes(verb) ? "yes" : "no"),
     options.join(", "),
   ]);
-  assert.deepEqual(readmeTable(readme, "What is supported").map((row) => row.map(plain)), rows);
-  const files = fs.readdirSync(here).filter((name) => name.endsWith(".ts") && !name.endsWith("_test.ts"))
-    .sort();
-  assert.deepEqual(column("The files"), files);
+  assert.deepEqual(table("What is supported"), rows);
+  needFiles();
   assert.deepEqual(column("Types of blanks"), Object.keys(BLANKS));
   assert.deepEqual(column("Needs"), Object.keys(NEEDS));
 });

@@ -1,7 +1,7 @@
 // Boot: the first loader by TFTP against tftpd-hpa and dnsmasq, a large image by HTTP against nginx, from hosts of one small network to a client in it. The
 // agent of the shipped executable serves out of its store. Not how long a machine takes to boot (tests/machines).
 import { makeHost } from "../../tests/hosts.ts";
-import { Lan, type Running } from "../../tests/netboot/lan.ts";
+import { DNSMASQ, Lan, type Running } from "../../tests/netboot/lan.ts";
 import { type Figure, median, seconds, skipped, tell } from "./figure.ts";
 import { isThere, run } from "./run.ts";
 
@@ -102,7 +102,7 @@ async function tftp(lan: Lan, dir: string): Promise<Figure[]> {
             dir,
           ]),
       ],
-      ["dnsmasq", () => lan.start("site", [...DNSMASQ, `--tftp-root=${dir}`])],
+      ["dnsmasq", () => lan.start("site", [...DNSMASQ, "--enable-tftp", `--tftp-root=${dir}`])],
     ] as [string, () => Running][]
   ) {
     const server = start();
@@ -135,19 +135,6 @@ async function tftp(lan: Lan, dir: string): Promise<Figure[]> {
   }
   return figures;
 }
-
-const DNSMASQ = [
-  "dnsmasq",
-  "--keep-in-foreground",
-  "--conf-file=/dev/null",
-  "--no-resolv",
-  "--no-hosts",
-  "--port=0",
-  "--user=root",
-  "--group=root",
-  "--pid-file=",
-  "--enable-tftp",
-];
 
 async function http(lan: Lan, dir: string): Promise<Figure[]> {
   const conf = `${lan.dir}/nginx.conf`;

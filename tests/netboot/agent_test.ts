@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import { until } from "../holder.ts";
 import { EXECUTABLE, type Host, makeHost } from "../hosts.ts";
 import { cpio, sayAndTurnOff } from "./initramfs.ts";
-import { type Lan, lanTest } from "./lan.ts";
+import { type Lan, lanTest, told, udhcpc } from "./lan.ts";
 import { boot, kernelPath, LINE, MAC } from "./machine.ts";
 
 const ADDRESS = "10.78.0.9";
@@ -112,6 +112,16 @@ lanTest("what is wrong is said, and nothing is switched on then", needs, async (
       [["on", "eth0", "--dhcp", "10.79.0.100-10.79.0.110"], /is not in the network of 10.78.0.9/],
       [["on", "eth0", "--dhcp", "10.78.0.110-10.78.0.100"], /1 to 4096 addresses/],
       [["on", "eth0", "--router", "10.78.0.1"], /go with --dhcp/],
+      [["on", "eth0", "--port", "80"], /a port from 1024/],
+      [
+        ["on", "eth0", "--dhcp", "10.78.0.100-10.78.0.110", "--router", "10.9.0.1"],
+        /10\.9\.0\.1 is not in the network/,
+      ],
+      [
+        ["on", "eth0", "--dhcp", "10.78.0.100-10.78.0.110", "--dns", "$(reboot)"],
+        /\$\(reboot\) is no address/,
+      ],
+      [["on", "eth0", "--dhcp", "10.78.0.100-10.78.0.110", "--lease", "5"], /a lease lasts 60 to/],
     ];
     for (const [words, why] of refused) {
       const { status, stderr } = await host.isconf("netboot", ...words);
@@ -141,5 +151,25 @@ lanTest("what is wrong is said, and nothing is switched on then", needs, async (
       await host.ok("netboot", "on", "eth0", "--dhcp", "10.78.0.100-10.78.0.110"),
       /gives 10.78.0.100 to 10.78.0.110/,
     );
+    await lan.must("client", udhcpc(lan, "-q"));
+    const [, first] = /^ip=(10\.78\.0\.1[01][0-9])$/m.exec(told(lan)) ?? [];
+    assert.ok(first, told(lan));
+    await host.kill9Agent();
+    await host.ok("start");
+    const begun = async () =>
+      JSON.parse((await host.isconf("--json", "netboot")).stdout).places[0].why === "";
+    await until("it has looked for other servers again", begun);
+    fs.rmSync(`${lan.dir}/told`);
+    await lan.must("client", udhcpc(lan, "-q", "-r", "10.78.0.110"));
+    assert.match(told(lan), new RegExp(`^ip=${first}$`, "m"), "the lease has outlived the agent");
+
+    await host.ok("stop");
+    await host.sh("echo '[{' > /var/lib/isconf/netboot.json");
+    await host.ok("start");
+    const broken = await host.isconf("netboot");
+    assert.equal(broken.status, 226, broken.stderr);
+    assert.match(broken.stderr, /netboot\.json does not say where machines are booted[^]*rm /);
+    await host.sh("rm /var/lib/isconf/netboot.json");
+    assert.match(await host.ok("netboot", "on", "eth0"), /eth0 +beside/);
   });
 });

@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { fileURLToPath } from "node:url";
 import { until } from "../holder.ts";
-import { BOOT_ADDRESS, CLIENT_MAC, type Lan, lanTest, SITE_ADDRESS } from "./lan.ts";
+import {
+  BOOT_ADDRESS,
+  CLIENT_MAC,
+  type Lan,
+  lanTest,
+  noteScript,
+  SITE_ADDRESS,
+  told,
+  udhcpc,
+} from "./lan.ts";
 
 const LOADER = new Uint8Array(200_001).map((_, i) => (i * 7919) >> 5);
 const DASHED = CLIENT_MAC.replaceAll(":", "-");
@@ -102,39 +111,6 @@ lanTest("curl fetches the whole and ranges, goes on where it stopped, and sees w
   assert.equal(await curl("--path-as-is", `http://${BOOT_ADDRESS}:8080/boot/../server.ts`), "400");
   await until("the log has it", () => server.said().includes(`${CLIENT_MAC} kernel 100%`));
 });
-
-/** A script for DHCP clients that writes down what it is told, and gives its own network's interface that address. */
-function noteScript(lan: Lan): string {
-  const path = `${lan.dir}/note`;
-  const script = `#!/bin/sh
-(echo "called $1 $reason"; env | sort) >>"${lan.dir}/told"
-if [ "$1" = bound ]; then ip address replace "$ip/24" dev eth0; fi
-`;
-  fs.writeFileSync(path, script, { mode: 0o755 });
-  return path;
-}
-
-const told = (lan: Lan) => fs.existsSync(`${lan.dir}/told`) ? fs.readFileSync(`${lan.dir}/told`, "utf8") : "";
-
-const udhcpc = (
-  lan: Lan,
-  ...words: string[]
-) => [
-  "busybox",
-  "udhcpc",
-  "-i",
-  "eth0",
-  "-f",
-  "-n",
-  "-q",
-  "-t",
-  "4",
-  "-T",
-  "1",
-  "-s",
-  noteScript(lan),
-  ...words,
-];
 
 const dhclient = (lan: Lan, ...words: string[]) => [
   ...["dhclient", "-4", "-1", "-v", "-d", "-cf", "/dev/null", "-sf", noteScript(lan)],

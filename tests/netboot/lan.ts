@@ -57,6 +57,19 @@ const HAND_OVER = [
   ],
 ];
 
+/** A dnsmasq that reads and writes nothing of this machine, answers no names, and does nothing else that it is not told to. */
+export const DNSMASQ = [
+  "dnsmasq",
+  "--keep-in-foreground",
+  "--conf-file=/dev/null",
+  "--no-resolv",
+  "--no-hosts",
+  "--port=0",
+  "--user=root",
+  "--group=root",
+  "--pid-file=",
+];
+
 export interface Outcome {
   status: number | string;
   said: string;
@@ -165,15 +178,7 @@ export class Lan {
   /** Starts a real dnsmasq as the DHCP server of the site; it reads and writes nothing of this machine. */
   async site(...more: string[]): Promise<Running> {
     const server = this.start("site", [
-      "dnsmasq",
-      "--keep-in-foreground",
-      "--conf-file=/dev/null",
-      "--no-resolv",
-      "--no-hosts",
-      "--port=0",
-      "--user=root",
-      "--group=root",
-      "--pid-file=",
+      ...DNSMASQ,
       `--dhcp-leasefile=${this.dir}/site.leases`,
       "--dhcp-range=10.78.0.50,10.78.0.90,255.255.255.0,1h",
       "--dhcp-authoritative",
@@ -223,3 +228,37 @@ export function lanTest(
     }
   });
 }
+
+/** A script for DHCP clients that writes down what it is told, and gives its own network's interface that address. */
+export function noteScript(lan: Lan): string {
+  const path = `${lan.dir}/note`;
+  const script = `#!/bin/sh
+(echo "called $1 $reason"; env | sort) >>"${lan.dir}/told"
+if [ "$1" = bound ]; then ip address replace "$ip/24" dev eth0; fi
+`;
+  fs.writeFileSync(path, script, { mode: 0o755 });
+  return path;
+}
+
+export const told = (lan: Lan) =>
+  fs.existsSync(`${lan.dir}/told`) ? fs.readFileSync(`${lan.dir}/told`, "utf8") : "";
+
+export const udhcpc = (
+  lan: Lan,
+  ...words: string[]
+) => [
+  "busybox",
+  "udhcpc",
+  "-i",
+  "eth0",
+  "-f",
+  "-n",
+  "-q",
+  "-t",
+  "4",
+  "-T",
+  "1",
+  "-s",
+  noteScript(lan),
+  ...words,
+];
