@@ -2,6 +2,7 @@
 // so in a file that only root can have written. Not the image (image_record.ts), not what came after (history.ts).
 import { Buffer } from "node:buffer";
 import * as path from "node:path";
+import type { Tx } from "../fs/mod.ts";
 import { Fault, fromHex } from "../mq/mod.ts";
 import { readOwnFile } from "./config.ts";
 import type { Host } from "./host.ts";
@@ -32,17 +33,17 @@ export function imageOf(op: string, directory: string, domain: string): Place | 
 }
 
 /**
- * Notes that a host has everything up to a place, unless it has applied something already. Whether that entry counts is looked at with
- * the chain, as of every entry (past.ts).
+ * Notes that a host has everything up to a place, unless it has applied something already; in the same transaction as that it is on its
+ * branch, since without this it would go through the whole journal. Whether that entry counts is looked at with the chain, as of every
+ * entry (past.ts).
  */
 export function beginAt(
-  { db, history, clock }: Pick<Host, "db" | "history" | "clock">,
+  tx: Tx,
+  { history, clock }: Pick<Host, "history" | "clock">,
   { seq, entry }: Place,
 ): void {
   if (history.last() !== undefined) return;
   const nowMs = clock.wall();
-  db.write((tx) => {
-    history.intent(tx, { seq, id: fromHex(entry), boot: "", startedMs: nowMs });
-    history.ended(tx, seq, { status: 0, endedMs: nowMs, reason: IN_IMAGE });
-  });
+  history.intent(tx, { seq, id: fromHex(entry), boot: "", startedMs: nowMs });
+  history.ended(tx, seq, { status: 0, endedMs: nowMs, reason: IN_IMAGE });
 }

@@ -112,3 +112,34 @@ test("a record that others could have written, a link, or one that is broken cou
   fs.rmSync(file);
   assert.equal(installedAt(dir), undefined);
 });
+
+test("a host is on its branch and behind its image at once, or neither: a crash between is none", async (t) => {
+  const { b, place, install, join } = await made(t);
+  install(place(2));
+  const { history } = b.agent.host;
+  history.intent = () => {
+    throw new Error("the power is gone");
+  };
+  await assert.rejects(join, /the power is gone/);
+  assert.deepEqual([b.acts.status.standing(b.agent.host).branch, history.last()], [null, undefined]);
+  Reflect.deleteProperty(history, "intent");
+  await join();
+  assert.deepEqual([b.acts.status.standing(b.agent.host).branch, history.applied()], ["main", 2]);
+});
+
+test("a bundle that is broken off leaves a host that begins behind its image with the next one", async (t) => {
+  const { a, b, said, place, install } = await made(t);
+  install(place(2));
+  const pieces: Uint8Array[] = [];
+  for await (const piece of a.acts.bundle.exportBundle(a.call(), undefined)) pieces.push(piece);
+  const whole = new Uint8Array(Buffer.concat(pieces));
+  const take = (bytes: Uint8Array) => {
+    const pin = { domain: place(1).domain, host: "hostb" };
+    return b.acts.bundle.importBundle(b.call(), ReadableStream.from([bytes]), pin);
+  };
+  await assert.rejects(() => take(whole.subarray(0, whole.length - 40)));
+  assert.equal(b.agent.host.journal.domain(), place(1).domain, "it came that far");
+  await take(whole);
+  assert.equal((await b.acts.apply.up(b.call(), { ...UP, offline: true })).applied, 1);
+  assert.deepEqual(said(), ["one", "two", "three", "three"]);
+});

@@ -6,6 +6,7 @@ import { bytesEqual, decode, encode, encodeFrame, Fault, type Frame, readFrames,
 import { type EntryRecord, readEntry } from "./entry.ts";
 import { beginAt, imageOf } from "./base.ts";
 import { branchOf, type Call, type Host } from "./host.ts";
+import type { Place } from "./image_record.ts";
 import { readRecord, takeIn, writeRecord } from "./intake.ts";
 import { bundleBatchBytes, bundleFrameBytesMax } from "./limits.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
@@ -108,7 +109,10 @@ export async function importBundle(
   const header = readHeader(await next());
   const domain = toHex(header.domain);
   const joined = needSameDomain(host, domain, pin.domain);
-  const image = joined ? imageOf("bundle", host.home.config, domain) : undefined;
+  // Also of one that was broken off: what it brought of the domain stays.
+  const image = getMeta(host.db, "branch") === undefined
+    ? imageOf("bundle", host.home.config, domain)
+    : undefined;
   const result: Imported = { domain, branch: header.branch, entries: 0, objects: 0, joined };
   let batch: Uint8Array[] = [];
   let bytes = 0;
@@ -140,15 +144,17 @@ export async function importBundle(
       }
     } else throw damaged(`has a frame of unknown type ${frame.type}`);
   }
-  if (getMeta(host.db, "branch") === undefined) {
-    settle(call, pin, header.branch);
-    if (image !== undefined) beginAt(host, image);
-  }
+  if (getMeta(host.db, "branch") === undefined) settle(call, pin, header.branch, image);
   return result;
 }
 
 /** Puts a host that has just joined on its branch. */
-function settle(call: Call, pin: { branch?: string; host: string }, fallback: string): void {
+function settle(
+  call: Call,
+  pin: { branch?: string; host: string },
+  fallback: string,
+  image: Place | undefined,
+): void {
   const { host } = call;
   const branch = pin.branch ?? fallback;
   if (!host.journal.needPolicy("bundle").branches.has(branch)) {
@@ -159,6 +165,7 @@ function settle(call: Call, pin: { branch?: string; host: string }, fallback: st
   host.db.write((tx) => {
     setMeta(tx, "host_name", pin.host);
     setMeta(tx, "branch", branch);
+    if (image !== undefined) beginAt(tx, host, image);
   });
 }
 

@@ -59,8 +59,8 @@ export async function join(call: Call, args: { token: string; host: string }): P
     setMeta(tx, "host_name", name);
     setMeta(tx, "branch", branch);
     setMeta(tx, "joining", token.addresses.join(" "));
+    if (image !== undefined) beginAt(tx, host, image);
   });
-  if (image !== undefined) beginAt(host, image);
   await host.settleMesh();
   for (const since = host.clock.now(); host.clock.now() - since < settleInMs;) {
     if (host.mesh.peers().length > 0) break;

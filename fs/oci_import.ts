@@ -8,7 +8,7 @@ import { readArchive } from "./oci_archive.ts";
 import type { Choice, Image } from "./oci_choose.ts";
 import { chooseImage } from "./oci_choose.ts";
 import { wrong } from "./oci_json.ts";
-import { itemOf, namesOf } from "./oci_items.ts";
+import { itemOf, namesOf } from "./tar_items.ts";
 import { OciTree } from "./oci_tree.ts";
 import { Budget, unpackLayer } from "./oci_unpack.ts";
 import { showPath } from "./path.ts";

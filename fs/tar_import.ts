@@ -3,7 +3,7 @@
 import { Fault, pause } from "../mq/mod.ts";
 import type { CaptureInto } from "./capture.ts";
 import { ociBytesMax } from "./limits.ts";
-import { itemOf, namesOf } from "./oci_items.ts";
+import { itemOf, namesOf } from "./tar_items.ts";
 import { wrong } from "./oci_json.ts";
 import { OciTree } from "./oci_tree.ts";
 import { Budget, type Packing, unpack } from "./oci_unpack.ts";

@@ -1,4 +1,4 @@
-// oci_items: what an entry of a tar archive, of an image's layer or by itself, is in a tree. It reads no archive and lays nothing.
+// tar_items: what an entry of a tar archive, of an image's layer or by itself, is in a tree. It reads no archive and lays nothing.
 import { putFile } from "./manifest.ts";
 import { wrong } from "./oci_json.ts";
 import { type Item, metaOf, type OciTree } from "./oci_tree.ts";
