@@ -5,7 +5,7 @@ import { Fault } from "../mq/mod.ts";
 import { bytesText } from "./bytes_text.ts";
 import { callVerb } from "./client.ts";
 import { type ContentCli, type ContentSession, libraryOf, withContent } from "./content_client.ts";
-import { buildImage, planBuild } from "./image_build.ts";
+import { buildImage, type BuildPlan, planBuild } from "./image_build.ts";
 import { captureImage, type ImageArgs, importImage, type MadeImage, standingOf } from "./image_make.ts";
 import { type ImageRecord, IMAGES, PARTS, readRecord, RECORD } from "./image_record.ts";
 import { imageDiffMax, imageRecordBytesMax } from "./limits.ts";
@@ -16,6 +16,21 @@ import { withBar } from "./progress.ts";
 import type { ShelfRow } from "./seam.ts";
 import { inertJson, moment, shortId } from "./term.ts";
 import { missingFault } from "./vm/mod.ts";
+
+/** What --json prints, action by action; also as a schema (scripts/schemas.ts). */
+export type ImageResult =
+  | MadeImage
+  | BuildPlan
+  | { images: ImageLine[] }
+  | ImageRecord
+  | { differences: DiffLine[]; isMore: boolean }
+  | { id: string; record: ImageRecord; files: number; bytes: number };
+
+/** Prints a result as JSON, or as people see it. */
+function print({ term, globals }: ContentCli, result: ImageResult, people: () => void): void {
+  if (globals.json) term.line(inertJson(result));
+  else people();
+}
 
 /** The actions, with how many words each takes. */
 const ACTIONS: Record<
@@ -52,20 +67,19 @@ export async function image(cli: ContentCli, args: ImageArgs): Promise<number> {
 async function build(cli: ContentCli, args: ImageArgs): Promise<number> {
   if (!args.plan) return made(cli, await buildImage(cli, args));
   const { script, missing } = await planBuild(args);
-  if (cli.globals.json) cli.term.line(inertJson({ script, missing }));
-  else cli.term.raw(script);
+  print(cli, { script, missing }, () => cli.term.raw(script));
   if (missing.length > 0) throw missingFault("image", "the build would not be begun", missing);
   return 0;
 }
 
-function made({ term, globals }: ContentCli, image: MadeImage): number {
+function made(cli: ContentCli, image: MadeImage): number {
   const { name, id, record, files, bytes, skipped } = image;
-  if (globals.json) term.line(inertJson(image));
-  else {
+  const { term } = cli;
+  print(cli, image, () => {
     if (skipped > 0) term.say(`${skipped} sockets, fifos and devices were left out`);
     term.say(`${inert(name)} is ${recordText(record)}: ${files} files, ${bytesText(bytes)}`);
     term.line(id);
-  }
+  });
   return 0;
 }
 
@@ -88,7 +102,7 @@ interface ImageLine {
 }
 
 async function ls(cli: ContentCli): Promise<number> {
-  const { where, term, globals } = cli;
+  const { where, term } = cli;
   const isImage = (name: string) => name.startsWith(IMAGES);
   const { domain } = await standingOf(cli);
   const { names } = (domain === null ? { names: [] } : await callVerb(where, "names", {}, () => {})) as {
@@ -105,9 +119,8 @@ async function ls(cli: ContentCli): Promise<number> {
     if (!isImage(label) || named.has(id)) continue;
     lines.push({ name: label, version: 0, id, bytes: size, who: "", timeMs: addedMs });
   }
-  if (globals.json) term.line(inertJson({ images: lines }));
-  else if (lines.length === 0) term.say("there is no image yet");
-  else {
+  print(cli, { images: lines }, () => {
+    if (lines.length === 0) return term.say("there is no image yet");
     term.table(lines.map((l) => [
       l.version > 0 ? `${inert(l.name)}@${l.version}` : inert(l.name),
       shortId(l.id),
@@ -115,7 +128,7 @@ async function ls(cli: ContentCli): Promise<number> {
       l.version > 0 ? inert(l.who) : "here only",
       moment(l.timeMs),
     ]));
-  }
+  });
   return 0;
 }
 
@@ -150,8 +163,7 @@ async function find(cli: ContentCli, session: ContentSession, name: string): Pro
 
 async function show(cli: ContentCli, { words: [name = ""] }: ImageArgs): Promise<number> {
   const { record } = await withContent(["image", "get"], cli.where, (session) => find(cli, session, name));
-  if (cli.globals.json) cli.term.line(inertJson(record));
-  else {
+  print(cli, record, () => {
     const { kind, os, architecture, host, madeMs, place } = record;
     cli.term.table([
       ["kind", kind === "root" ? "root file system" : "disk"],
@@ -161,7 +173,7 @@ async function show(cli: ContentCli, { words: [name = ""] }: ImageArgs): Promise
       ["journal", place === null ? "none: a base image" : `entry ${place.seq} of ${inert(place.branch)}`],
       ...(place === null ? [] : [["entry", place.entry], ["domain", place.domain]]),
     ]);
-  }
+  });
   return 0;
 }
 
@@ -192,14 +204,13 @@ async function diff(cli: ContentCli, { words: [before = "", after = ""] }: Image
       lines.push({ path: `/${showPath(path)}`, change, what });
     }
   });
-  if (cli.globals.json) cli.term.line(inertJson({ differences: lines, isMore }));
-  else {
+  print(cli, { differences: lines, isMore }, () => {
     const SIGNS = { added: "+", removed: "-", changed: "~" };
     for (const { path, change, what } of lines) {
       cli.term.line(`${SIGNS[change]} ${path}${what.length === 0 ? "" : `  ${what.join(", ")}`}`);
     }
     if (isMore) cli.term.say(`there are more than ${imageDiffMax}`);
-  }
+  });
   return lines.length === 0 ? 0 : 1;
 }
 
@@ -227,7 +238,10 @@ async function verify(cli: ContentCli, { words: [name = ""] }: ImageArgs): Promi
     });
     return { id: image.id, record: image.record, files, bytes };
   });
-  if (cli.globals.json) cli.term.line(inertJson(done));
-  else cli.term.say(`${inert(name)} is whole: ${done.files} files, ${bytesText(done.bytes)} read`);
+  print(
+    cli,
+    done,
+    () => cli.term.say(`${inert(name)} is whole: ${done.files} files, ${bytesText(done.bytes)} read`),
+  );
   return 0;
 }

@@ -11,7 +11,7 @@ type Schema = Record<string, unknown>;
 
 /** A program over the verbs, with the options of deno.json. */
 function program(): ts.Program {
-  return ts.createProgram([`${root}agent/verbs/mod.ts`, `${root}agent/seam.ts`], {
+  return ts.createProgram([`${root}agent/verbs/mod.ts`, ...OTHERS.map(([, path]) => `${root}${path}`)], {
     strict: true,
     noUncheckedIndexedAccess: true,
     exactOptionalPropertyTypes: false,
@@ -106,6 +106,13 @@ class Writer {
   }
 }
 
+/** Types of what is answered beside the verbs that run in the agent: by routes of the API, and by verbs of the command line alone. */
+const OTHERS: readonly [title: string, path: string, verb?: string][] = [
+  ["ShelfRow", "agent/seam.ts"],
+  ["ImageResult", "agent/content_image.ts", "image"],
+  ["VmResult", "agent/vm/mod.ts", "vm"],
+];
+
 /** The schema of what each verb that runs in the agent answers, by its name there. */
 export function schemas(): Record<string, Schema> {
   const made = program();
@@ -130,11 +137,14 @@ export function schemas(): Record<string, Schema> {
       };
     }
   });
-  const row = made.getSourceFile(`${root}agent/seam.ts`)!;
-  const [shelf] = checker.getExportsOfModule(checker.getSymbolAtLocation(row)!).filter(({ name }) =>
-    name === "ShelfRow"
-  );
-  out.ShelfRow = writer.write(checker.getDeclaredTypeOfSymbol(shelf!), "ShelfRow");
+  for (const [title, path, verb] of OTHERS) {
+    const module = checker.getSymbolAtLocation(made.getSourceFile(`${root}${path}`)!)!;
+    const type = checker.getExportsOfModule(module).find(({ name }) => name === title)!;
+    out[title] = {
+      ...(verb !== undefined && { description: `what isconf --json ${verb} prints` }),
+      ...writer.write(checker.getDeclaredTypeOfSymbol(type), title),
+    };
+  }
   return Object.fromEntries(Object.entries(out).sort(([a], [b]) => a < b ? -1 : 1));
 }
 

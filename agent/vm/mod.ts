@@ -14,12 +14,33 @@ import type { Place } from "./place.ts";
 import { askQmp } from "./qmp.ts";
 import { runningPid } from "./running.ts";
 import { sayList, sayPlan, sayStatus, saySupport } from "./say.ts";
-import { supportOf, TEMPLATE_VERBS, templates, type TemplateVerb } from "./support.ts";
-import { create, list, plan, remove, start, status, stop } from "./verbs.ts";
+import { type Support, supportOf, TEMPLATE_VERBS, templates, type TemplateVerb } from "./support.ts";
+import {
+  create,
+  list,
+  type Plan,
+  plan,
+  remove,
+  start,
+  type Status,
+  status,
+  stop,
+  type Stopped,
+} from "./verbs.ts";
 
 export { look, missingFault } from "./needs.ts";
 export { needDone, runScript } from "./script.ts";
 export { readTemplate, scriptsOf } from "./template.ts";
+
+/** What --json prints, action by action; also as a schema (scripts/schemas.ts). */
+export type VmResult =
+  | Status
+  | (Status & { accelerator: string })
+  | Stopped
+  | { name: string; removed: boolean }
+  | { machines: Status[]; broken: string[] }
+  | { support: Support[] }
+  | Plan;
 
 /** What the command line takes; which of it goes with which action is in ACTIONS. */
 export interface VmArgs extends Omit<Wanted, "name"> {
@@ -64,7 +85,7 @@ interface Call {
   args: VmArgs;
   name: string;
   /** Prints a value as JSON, or as people see it. */
-  show<T>(value: T, people: (value: T) => void): void;
+  show<T extends VmResult>(value: T, people: (value: T) => void): void;
 }
 
 const ACTIONS: Readonly<Record<string, Action>> = {

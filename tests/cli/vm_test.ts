@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { freePort } from "../ports.ts";
 import { lacks } from "../programs.ts";
 import { cannotTrace } from "./strace.ts";
+import { needShape } from "../shapes.ts";
 import { begin, type Box, ISCONF, makeBox, run, skipIf, until } from "./tools.ts";
 import { lacksKernel, makeGuest } from "./vm_guest.ts";
 
@@ -34,7 +35,9 @@ function small(box: Box, append = "console=ttyS0 quiet panic=-1"): string[] {
 }
 
 async function statusOf(box: Box, name: string): Promise<Record<string, unknown>> {
-  return JSON.parse(await box.ok(["vm", "status", name, "--json"]));
+  const now = JSON.parse(await box.ok(["vm", "status", name, "--json"]));
+  needShape("VmResult", now);
+  return now;
 }
 
 /** Waits for the guest to say something on its console. */
@@ -285,6 +288,8 @@ test(
       (await box.isconf(["vm", "start", "e"])).err,
       new RegExp(`somebody listens on 127.0.0.1, port ${door}\\n`),
     );
+    needShape("VmResult", JSON.parse(await box.ok(["vm", "support", "--json"])));
+    needShape("VmResult", JSON.parse(await box.ok(["vm", "list", "--json"])));
     const list = JSON.parse(await box.ok(["vm", "list", "--json"])) as {
       machines: { name: string; state: string }[];
     };

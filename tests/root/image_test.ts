@@ -7,6 +7,7 @@ import * as path from "node:path";
 import { spawnSync } from "node:child_process";
 import { carry, checkIn, type Host, hostTest, makeHost, status } from "../hosts.ts";
 import { BARE_ROOT } from "../exe/tools.ts";
+import { needShape } from "../shapes.ts";
 
 const NEEDS = ["mkfifo", "tar"];
 const exists = fs.existsSync(BARE_ROOT);
@@ -49,8 +50,9 @@ imageTest(
     const asUser = await host.run(["isconf", "image", "capture"], { uid: 65534 });
     assert.notEqual(asUser.status, 0);
     await host.sh(`sed -i 's|^root:[^:]*|root:$y$j9T$abc$def|' /etc/shadow`);
+    await host.sh(`echo 'ghost:!$6$salt$hash:1:::::' > /etc/shadow-`);
     const refused = await host.isconf("image", "capture");
-    assert.match(refused.stderr, /password hashes of 1 users \(root\)/);
+    assert.match(refused.stderr, /password hashes of 2 users \(root, ghost\)/);
     assert.equal(await host.ok("image", "ls"), "there is no image yet\n");
 
     await host.ok("image", "capture", "--passwords");
@@ -62,6 +64,12 @@ imageTest(
       ["root", "debian", "hosta", "main", 1, (await status(host)).domain],
     );
     assert.match(await host.ok("image", "verify", "images/main-1"), /whole: \d+ files/);
+
+    for (
+      const words of [["show", id!], ["ls"], ["verify", "images/main-1"], ["diff", id!, id!]]
+    ) {
+      needShape("ImageResult", JSON.parse((await host.isconf("--json", "image", ...words)).stdout));
+    }
 
     await host.ok("get", "images/main-1:fs", "/var/lib/isconf/out");
     const [here, there] = [await look(host, "/"), await look(host, "/var/lib/isconf/out")];
