@@ -1,15 +1,16 @@
 // inject: the agent is killed at every system call by which `ci` and `up` become durable, and started again.
-// Not errors that system calls return (inject_errors_test.ts).
+// Not errors that system calls return (inject_errors_test.ts). With ISCONF_TEST_EVERY set, at all of them.
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
+import { isThorough } from "./contents.ts";
 import { attach, cannotTrace, copyOf, countCalls, each, pointsOf } from "./strace.ts";
 import { Box, makeBox, skipIf, until } from "./tools.ts";
 
 const skip = cannotTrace();
-/** Points tried at the most in each test: about a second each, two at a time. */
-const pointsMax = 40;
+/** Points tried at the most in each test, evenly spread: about six seconds each, two at a time. */
+const pointsMax = isThorough ? 1_000 : 14;
 
 const get = async (box: Box, verb: string) => JSON.parse((await box.http("GET", `/v1/${verb}`)).text);
 
