@@ -7,6 +7,7 @@ import { Fault, fromHex } from "../mq/mod.ts";
 import { readOwnFile } from "./config.ts";
 import type { Host } from "./host.ts";
 import { IMAGE_FILE, type Place, readRecord } from "./image_record.ts";
+import { getMeta } from "./schema.ts";
 
 /** What history says of the entries that were in the image. */
 export const IN_IMAGE = "in the image that this host was installed from";
@@ -30,6 +31,18 @@ export function imageOf(op: string, directory: string, domain: string): Place | 
   throw new Fault(op, "refused", "this host was installed from an image of another domain", {
     hint: `rm ${path.join(directory, IMAGE_FILE)}, if it is to go through the whole journal`,
   });
+}
+
+/**
+ * The same for a host that joined before its image was on its disk, as one does that an installer runs on; looked at whenever its agent starts,
+ * as long as it has applied nothing. Throws as {@link imageOf}: such a host must not go through the whole journal by mistake.
+ */
+export function settleBase(host: Host): void {
+  const domain = host.journal.domain();
+  if (domain === undefined || getMeta(host.db, "branch") === undefined) return;
+  if (host.history.last() !== undefined) return;
+  const image = imageOf("start", host.home.config, domain);
+  if (image !== undefined) host.db.write((tx) => beginAt(tx, host, image));
 }
 
 /**

@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import { faultOf, makeDomain, makeHost, MESHED, run, type TestHost, UP } from "../tests/world.ts";
-import { installedAt } from "./base.ts";
+import { installedAt, settleBase } from "./base.ts";
 import { type ImageRecord, type Place, writeRecord } from "./image_record.ts";
 
 type Ctx = Parameters<typeof makeHost>[0];
@@ -60,6 +60,22 @@ test("a host that was installed from an image goes on behind its entry, and says
   assert.equal(b.acts.report.show(b.call(), { seq: 1 }).here, "in the image");
   assert.equal(b.acts.report.show(b.call(), { seq: 1, branch: "main" }).here, "pending");
   await b.acts.report.verify(b.call(), {});
+});
+
+test("a host that joined before its image was there begins behind it when its agent starts, once", async (t) => {
+  const { b, said, place, install, join, file } = await made(t);
+  await join();
+  install({ ...place(2), domain: "ab".repeat(32) });
+  assert.throws(() => settleBase(b.agent.host), /another domain/);
+  install(place(2));
+  await b.restart();
+  assert.equal(b.acts.status.standing(b.agent.host).at, 2);
+  assert.deepEqual((await b.acts.apply.up(b.call(), UP)).applied, 1);
+  assert.deepEqual(said(), ["one", "two", "three", "three"]);
+  install(place(1));
+  await b.restart();
+  assert.equal(b.acts.status.standing(b.agent.host).at, 3, "who has applied something is past that");
+  fs.rmSync(file);
 });
 
 test("a base image, which is at no place, goes through the whole journal", async (t) => {

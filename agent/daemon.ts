@@ -8,6 +8,7 @@ import { Again } from "./again.ts";
 import { refusedTo } from "./asked.ts";
 import { auditOf } from "./audit.ts";
 import { Applied } from "./applied.ts";
+import { settleBase } from "./base.ts";
 import type { BoundPlace } from "./boot_places.ts";
 import type { BootProfile } from "./boot_profiles.ts";
 import { makeApi } from "./api.ts";
@@ -200,6 +201,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   };
   roles.settleRotations(host);
   hostPair(host);
+  settleBase(host);
   work.settleReboot({ host });
 
   let stop = () => {};
