@@ -12,12 +12,17 @@ export const BOOT_STEPS = [
   "script",
   "kernel",
   "initrd",
+  "asks",
+  "joined",
   "image",
   "installed",
-  "joined",
   "up",
+  "failed",
 ] as const;
 export type BootStep = typeof BOOT_STEPS[number];
+
+/** What a machine says of itself once its kernel runs; the rest is what this server has given it. */
+export const SAID_STEPS: readonly BootStep[] = ["asks", "joined", "image", "installed", "up", "failed"];
 
 export interface BootNote {
   /** Which one it is of all that were ever noted, from 1. */
@@ -82,6 +87,22 @@ export class BootLog {
     const notes = [...this.#machines.values()].flat().filter(({ n }) => n > after).sort((a, b) => a.n - b.n);
     return { last: this.#noted, notes: notes.slice(-most) };
   }
+}
+
+/** What a machine has said: "STEP", "STEP 40%", "STEP some words"; undefined for what is none of these. */
+export function readSaid(
+  text: string,
+): { step: BootStep; more: { percent?: number; text?: string } } | undefined {
+  const [, word, percent, rest] = /^([a-z]{1,16})(?: ([0-9]{1,3})%)?(?: ([^\n]+))?\n?$/u.exec(text) ?? [];
+  const step = SAID_STEPS.find((one) => one === word);
+  if (step === undefined) return undefined;
+  return {
+    step,
+    more: {
+      ...(percent !== undefined && { percent: Number(percent) }),
+      ...(rest !== undefined && { text: rest }),
+    },
+  };
 }
 
 /** A note as a line for a terminal. */

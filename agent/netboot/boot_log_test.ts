@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VirtualClock } from "../../mq/mod.ts";
-import { BootLog, noteText } from "./boot_log.ts";
+import { BootLog, noteText, readSaid } from "./boot_log.ts";
 import { logMachinesMax, logStepsMax, logTextMax } from "./limits.ts";
 
 const MAC = "52:54:00:12:34:56";
@@ -67,4 +67,15 @@ test("what was noted since is told in order; a step that goes further is told ag
   assert.deepEqual(told(0), [3, `${OTHER} offered`, `${MAC} kernel 50%`]);
   log.note(MAC, "initrd");
   assert.deepEqual(told(0, 1), [4, `${MAC} initrd`]);
+});
+
+test("what machines say of themselves is a step of theirs, perhaps how much of it, and a line", () => {
+  const read = (text: string) => readSaid(text);
+  assert.deepEqual(read("image 40%"), { step: "image", more: { percent: 40 } });
+  assert.deepEqual(read("image 40% of 3 GiB\n"), { step: "image", more: { percent: 40, text: "of 3 GiB" } });
+  assert.deepEqual(read("asks 42a4-e8d0"), { step: "asks", more: { text: "42a4-e8d0" } });
+  assert.deepEqual(read("up"), { step: "up", more: {} });
+  for (const none of ["", "kernel 3%", "offered", "image\nup", "IMAGE", " up", "up ", "constructor"]) {
+    assert.equal(read(none), undefined, none);
+  }
 });

@@ -2,7 +2,7 @@
 // from: whoever opens it hands them in.
 import type { Clock } from "../../mq/mod.ts";
 import { ip4Bytes } from "./address.ts";
-import type { BootLog } from "./boot_log.ts";
+import { type BootLog, readSaid } from "./boot_log.ts";
 import type { Booter } from "./booter.ts";
 import type { NetworkSettings } from "./dhcp_own.ts";
 import { type DhcpBinds, DhcpServer } from "./dhcp_server.ts";
@@ -61,6 +61,11 @@ export async function openBootServer(parts: BootServerParts): Promise<Netboot> {
           leases?.prove(address);
           if (place.mac === undefined || step === undefined) return;
           steps.note(place.mac, step, { percent: of === 0 ? 100 : bytes * 100 / of });
+        },
+        said({ mac = "" }, text) {
+          const said = readSaid(text);
+          if (said !== undefined) steps.note(mac, said.step, said.more);
+          return said !== undefined;
         },
         log,
       }),

@@ -1,5 +1,5 @@
-// HTTP: kernels, initrds, images, loaders and scripts by GET and HEAD, whole or one range of them (RFC 9110). Who asks is known by the path and proves
-// nothing by it; nothing secret may stand behind it. Not the API (net_http.ts), and no place to send anything to.
+// HTTP: kernels, initrds, images, loaders and scripts by GET and HEAD, whole or one range of them (RFC 9110), and by POST what a machine says of its own
+// way. Who asks is known by the path and proves nothing by it; nothing secret may stand behind it. Not the API (net_http.ts).
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
 import { Fault } from "../../mq/mod.ts";
@@ -13,6 +13,7 @@ import {
   httpIdleMs,
   httpKeepAliveMs,
   httpReadBytes,
+  httpSaidBytesMax,
   scriptBytesMax,
 } from "./limits.ts";
 import { type Place, placeOfTarget } from "./place.ts";
@@ -35,6 +36,8 @@ export interface HttpParts {
   booter: Booter;
   bind: Bind;
   gave(given: Given): void;
+  /** What a machine says of itself; whether it is anything. */
+  said(place: Place, text: string): boolean;
   log(line: string): void;
 }
 
@@ -53,6 +56,9 @@ const HEADERS = {
   "X-Content-Type-Options": "nosniff",
   "Content-Security-Policy": "default-src 'none'; sandbox",
 };
+/** What a machine says of its way goes there, below its own address. */
+export const SAY = "log";
+
 const BYTES = "application/octet-stream", TEXT = "text/plain; charset=utf-8";
 
 export class BootHttp {
@@ -64,7 +70,7 @@ export class BootHttp {
     this.#p = parts;
     this.#server = http.createServer({
       headersTimeout: httpHeadMs,
-      requestTimeout: 0, // there is no body to wait for, and an image takes as long as it takes
+      requestTimeout: httpHeadMs, // of what is asked, which is little; an answer takes as long as it takes
       keepAliveTimeout: httpKeepAliveMs,
       connectionsCheckingInterval: 1_000,
       maxHeaderSize: httpHeadBytesMax,
@@ -126,12 +132,17 @@ export class BootHttp {
   async #serve(req: Req, res: Res): Promise<void> {
     for (const [name, value] of Object.entries(HEADERS)) res.setHeader(name, value);
     try {
-      if (req.method !== "GET" && req.method !== "HEAD") {
-        res.setHeader("Allow", "GET, HEAD");
+      const place = placeOfTarget(req.url ?? "");
+      const isLog = place?.mac !== undefined && place.name === SAY;
+      if (isLog ? req.method !== "POST" : req.method !== "GET" && req.method !== "HEAD") {
+        res.setHeader("Allow", isLog ? "POST" : "GET, HEAD");
         return say(req, res, 405);
       }
-      const place = placeOfTarget(req.url ?? "");
       if (place === undefined) return say(req, res, 400);
+      if (isLog) {
+        const text = await bodyOf(req);
+        return say(req, res, text === undefined ? 413 : this.#p.said(place, text) ? 200 : 400);
+      }
       const found = await this.#find(place);
       if (found === undefined) return say(req, res, 404);
       await this.#give(req, res, place, found);
@@ -185,6 +196,16 @@ export class BootHttp {
     if (from === to) this.#p.gave({ ...given, bytes: to });
     res.end();
   }
+}
+
+/** The few words that may be sent here; undefined when they are more. */
+async function bodyOf(req: Req): Promise<string | undefined> {
+  let text = "";
+  for await (const piece of req.setEncoding("utf8")) {
+    text += piece;
+    if (text.length > httpSaidBytesMax) return undefined;
+  }
+  return text;
 }
 
 /** Where a request came from; a socket of both kinds shows an address of IPv4 within one of IPv6. */

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { until } from "../../tests/holder.ts";
 import type { BootFile } from "./booter.ts";
 import { BootHttp, type Given } from "./http.ts";
-import { httpConnectionsPerAddressMax, httpReadBytes } from "./limits.ts";
+import { httpConnectionsPerAddressMax, httpHeadMs, httpReadBytes, httpSaidBytesMax } from "./limits.ts";
 import { MemoryBooter } from "./memory_booter.ts";
 
 const KERNEL = new Uint8Array(3000).map((_, i) => i * 3);
@@ -42,7 +42,8 @@ interface Stage {
   boot: BootHttp;
   gave: Given[];
   lines: string[];
-  ask(path: string, headers?: http.OutgoingHttpHeaders, method?: string): Promise<Answer>;
+  said: string[];
+  ask(path: string, headers?: http.OutgoingHttpHeaders, method?: string, body?: string): Promise<Answer>;
 }
 
 interface Answer {
@@ -53,7 +54,7 @@ interface Answer {
 }
 
 async function withBoot(fn: (stage: Stage) => Promise<void>): Promise<void> {
-  const gave: Given[] = [], lines: string[] = [];
+  const gave: Given[] = [], lines: string[] = [], said: string[] = [];
   const boot = await BootHttp.open({
     booter: {
       loaderFor: (machine) => memory.loaderFor(machine),
@@ -63,10 +64,11 @@ async function withBoot(fn: (stage: Stage) => Promise<void>): Promise<void> {
     },
     bind: { address: "127.0.0.1", port: 0 },
     gave: (given) => void gave.push(given),
+    said: ({ mac }, text) => said.push(`${mac} ${text}`) > 0 && text !== "nothing",
     log: (line) => void lines.push(line),
   });
   const { port } = boot.end;
-  const ask: Stage["ask"] = (path, headers = {}, method = "GET") =>
+  const ask: Stage["ask"] = (path, headers = {}, method = "GET", body = "") =>
     new Promise((resolve, reject) => {
       const req = http.request({ host: "127.0.0.1", port, path, method, headers, agent: false }, (res) => {
         const pieces: Buffer[] = [];
@@ -74,10 +76,10 @@ async function withBoot(fn: (stage: Stage) => Promise<void>): Promise<void> {
           resolve({ status: res.statusCode!, headers: res.headers, body: Buffer.concat(pieces), isWhole });
         res.on("data", (piece) => void pieces.push(piece)).on("end", end(true)).on("error", end(false));
       });
-      req.on("error", reject).end();
+      req.on("error", reject).end(body);
     });
   try {
-    await fn({ boot, gave, lines, ask });
+    await fn({ boot, gave, lines, said, ask });
   } finally {
     await boot.close();
   }
@@ -219,3 +221,22 @@ function headOf(boot: BootHttp, request: string): Promise<string> {
 async function statusOf(boot: BootHttp, request: string): Promise<number> {
   return Number(/^HTTP\/1\.1 ([0-9]{3})/.exec(await headOf(boot, request))?.[1]);
 }
+
+test("a machine says by POST how far it has come, in a few words, and under its own address only", async () => {
+  await withBoot(async ({ ask, said, boot }) => {
+    const post = async (path: string, body: string) => (await ask(path, {}, "POST", body)).status;
+    assert.equal(await post(`/boot/${MAC}/log`, "image 40%"), 200);
+    assert.equal(await post(`/boot/${MAC}/log`, "nothing"), 400);
+    assert.equal(await post(`/boot/${MAC}/log`, "x".repeat(httpSaidBytesMax + 1)), 413);
+    assert.deepEqual(said, ["52:54:00:12:34:56 image 40%", "52:54:00:12:34:56 nothing"]);
+    assert.equal(await post("/boot/log", "image"), 405, "nobody's log");
+    assert.equal(await post(PATH, "image"), 405);
+    assert.equal((await ask(`/boot/${MAC}/log`)).status, 405, "it cannot be read here");
+    const { port } = boot.end;
+    const slow = net.connect(port, "127.0.0.1");
+    slow.write(`POST /boot/${MAC}/log HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nim`);
+    slow.on("error", () => {}).resume();
+    await until("who does not go on is cut off", () => slow.closed || slow.readableEnded, 3 * httpHeadMs);
+    assert.equal(said.length, 2);
+  });
+});

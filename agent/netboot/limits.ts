@@ -72,6 +72,8 @@ export const httpHeadMs = 10_000;
 /** How long a connection may stand still, in milliseconds, and stay open with nothing asked. */
 export const httpIdleMs = 60_000;
 export const httpKeepAliveMs = 5_000;
+/** Characters that a machine may say of its way at once. */
+export const httpSaidBytesMax = 512;
 /** Bytes that are read at once for one connection. */
 export const httpReadBytes = MiB;
 /** Bytes of a script for iPXE. */
