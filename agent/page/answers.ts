@@ -190,3 +190,9 @@ export const progressLine = record({
   result: or(maybe(any), null),
   fault: or(maybe(any), null),
 });
+
+export const boot = record({
+  last: count,
+  notes: list(record({ mac: text, step: text, timeMs: count, percent: maybe(count), text: text })),
+});
+export type BootNote = Of<typeof boot>["notes"][number];

@@ -38,6 +38,7 @@ test("each shape is that of what a host answers", async (t) => {
     ["/v1/ls", answers.shelf],
     ["/v1/names", answers.names],
     ["/v1/me", answers.me],
+    ["/v1/boot", answers.boot],
   ];
   for (const [path, shape] of asked) shape(await ask("GET", path), path);
   const log = answers.log(await ask("GET", "/v1/log"), "log");

@@ -13,6 +13,7 @@ import { JournalView } from "./journal.tsx";
 import { KeepersView } from "./keepers.tsx";
 import { LiveView } from "./live.tsx";
 import { LocksView } from "./locks.tsx";
+import { MachinesView } from "./machines.tsx";
 import { MeshView } from "./mesh.tsx";
 import { ProblemBox, State } from "./parts.tsx";
 import { linkTo, readRoute, type Route, type View, VIEWS } from "./route.ts";
@@ -31,6 +32,7 @@ const TITLES: Record<View, string> = {
   contents: "Contents",
   keepers: "Keepers and proofs",
   mesh: "Mesh",
+  machines: "Machines",
 };
 
 const SHOWN: Record<View, (props: { rest: string[] }) => JSX.Element> = {
@@ -42,6 +44,7 @@ const SHOWN: Record<View, (props: { rest: string[] }) => JSX.Element> = {
   contents: ContentsView,
   keepers: KeepersView,
   mesh: MeshView,
+  machines: MachinesView,
 };
 
 /** Where the token is kept: it outlives a reload of this tab, and nothing else. */

@@ -12,6 +12,8 @@ export const lineBytesMax = 1024 * 1024;
 export const statusEachMs = 60_000;
 export const pollEachMs = 15_000;
 export const eventRestMs = 3_000;
+/** How often it is asked how far machines that boot have come, while that is looked at. */
+export const bootEachMs = 3_000;
 /** How long until a stream that ended is asked for again: at first, and at the most. */
 export const againMs = 1_000;
 export const againMsMax = 30_000;

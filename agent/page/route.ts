@@ -1,7 +1,17 @@
 // Route: which view the address asks for, as its fragment says: #/journal/main/12. Not the views.
 
 /** The views, in the order of the navigation. */
-export const VIEWS = ["hosts", "journal", "live", "drift", "locks", "contents", "keepers", "mesh"] as const;
+export const VIEWS = [
+  "hosts",
+  "journal",
+  "live",
+  "drift",
+  "locks",
+  "contents",
+  "keepers",
+  "mesh",
+  "machines",
+] as const;
 export type View = typeof VIEWS[number];
 
 export interface Route {

@@ -90,6 +90,8 @@ export class MadeAgent {
             keeps: i < 3,
           })),
         };
+      case "boot":
+        return { last: 400, notes: Array.from({ length: 400 }, (_, i) => this.#bootNote(i)), profile: null };
       case "me":
         return {
           host: "web-0000",
@@ -101,6 +103,19 @@ export class MadeAgent {
         };
     }
     return undefined;
+  }
+
+  /** Eighty machines, each five steps further than the one before it, and round again. */
+  #bootNote(i: number) {
+    const [machine, n] = [Math.floor(i / 5), i % 5];
+    const step = ["offered", "asks", "joined", "image", machine % 7 === 0 ? "failed" : "up"][n]!;
+    return {
+      mac: `52:54:00:00:00:${machine.toString(16).padStart(2, "0")}`,
+      step: this.#o.isHostile && n === 0 ? this.#text(step) : step,
+      timeMs: NOW - (400 - i) * MINUTE,
+      percent: step === "image" ? machine : null,
+      text: step === "image" ? "" : this.#text(`web-${machine}`),
+    };
   }
 
   #status() {

@@ -13,6 +13,7 @@ export const VIEWS: [address: string, heading: string][] = [
   ["contents", "Contents"],
   ["keepers", "Keepers and proofs"],
   ["mesh", "Mesh"],
+  ["machines", "Machines"],
 ];
 
 /** In none of these is anything wider than the window. */
