@@ -1,6 +1,5 @@
 // Enrol: how a host comes into the domain, on the side of those who are in it: tokens, who waits, approval, and what is
-// answered to hosts that are not let in yet. Not the joining host's side (join.ts).
-import { isDeepStrictEqual } from "node:util";
+// answered to hosts that are not let in yet. Not the joining host's side (join.ts), and not how many may wait (joiners.ts).
 import type { Reader } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, decode, encode, Fault, keyId, open1, toHex, verify1 } from "../mq/mod.ts";
 import type { TokenLine } from "./api_tokens.ts";
@@ -8,6 +7,7 @@ import { extendControl } from "./control.ts";
 import { context, type Op, TYPE } from "./entry.ts";
 import { branchOf, type Call, type Host, hostId, hostName, personPair } from "./host.ts";
 import { readRecord, takeIn, writeRecord } from "./intake.ts";
+import { type Joiner, joiners, keepJoiner } from "./joiners.ts";
 import {
   introductionBytesMax,
   joinersMax,
@@ -31,16 +31,6 @@ interface TokenRow {
   userName: string;
   untilMs: number;
   host: string | null;
-}
-
-interface JoinerRow {
-  host: string;
-  key: Uint8Array;
-  net: Uint8Array;
-  name: string;
-  branch: string;
-  token: string;
-  askedMs: number;
 }
 
 const HOUR_MS = 3_600_000;
@@ -155,7 +145,9 @@ export async function approve(
   // What looks like a fingerprint is one: no host gets in by taking another's for its name.
   const wanted = args.host.replaceAll("-", "").toLowerCase();
   const isFingerprint = /^[0-9a-f]{8,64}$/.test(wanted);
-  const found = joiners(host).filter((j) => isFingerprint ? j.host.startsWith(wanted) : j.name === args.host);
+  const found = joiners(host.db).filter((j) =>
+    isFingerprint ? j.host.startsWith(wanted) : j.name === args.host
+  );
   const [joiner] = found;
   if (joiner === undefined || found.length > 1) {
     const why = joiner === undefined ? "no host that waits" : `${found.length} hosts that wait`;
@@ -171,7 +163,7 @@ export async function approve(
 async function admit(
   host: Host,
   author: ReturnType<typeof personPair>,
-  joiner: JoinerRow,
+  joiner: Joiner,
   replace: boolean,
 ): Promise<void> {
   await extendControl(host, "approve", author, `host ${joiner.name}`, (policy, ends) => {
@@ -212,7 +204,7 @@ export function hosts(call: Call) {
       : "not connected",
     keeper: policy.keepers.hosts.includes(id),
   }));
-  const waiting = joiners(host).map((j) => ({
+  const waiting = joiners(host.db).map((j) => ({
     name: j.name,
     id: j.host,
     fingerprint: fingerprint(j.host),
@@ -293,7 +285,7 @@ async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): P
   }
   checkName("join", "host", name);
   const joiner = { host: id, key, net, name, branch: row.branch, token: row.id, askedMs: host.clock.wall() };
-  if (!keepJoiner(host, row, joiner)) {
+  if (!keepJoiner(host.db, row.host, joiner)) {
     return answer("refused", `${joinersMax} hosts wait for approval already`);
   }
   if (row.auto !== 1) return answer("waiting");
@@ -307,38 +299,6 @@ async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): P
   }
 }
 
-/** Notes who waits, and that the token is theirs; says whether there was room. One that asks again costs no write. */
-function keepJoiner(host: Host, row: TokenRow, joiner: JoinerRow): boolean {
-  const waiting = joiners(host);
-  const { askedMs: _, ...now } = joiner;
-  const held = waiting.find((j) => j.host === joiner.host);
-  if (
-    row.host === joiner.host && held !== undefined &&
-    isDeepStrictEqual({ ...held, askedMs: 0 }, { ...now, askedMs: 0 })
-  ) {
-    return true;
-  }
-  return host.db.write((tx) => {
-    tx.run("DELETE FROM joiner WHERE asked_ms < ?", joiner.askedMs - tokenHoursMax * HOUR_MS);
-    const others =
-      tx.get<{ n: number }>("SELECT count(*) AS n FROM joiner WHERE host <> ?", joiner.host)?.n ?? 0;
-    if (others >= joinersMax) return false;
-    tx.run("UPDATE token SET host = ? WHERE id = ?", joiner.host, row.id);
-    const { host: id, key, net, name, branch, token, askedMs } = joiner;
-    tx.run(
-      "INSERT OR REPLACE INTO joiner VALUES (?, ?, ?, ?, ?, ?, ?)",
-      id,
-      key,
-      net,
-      name,
-      branch,
-      token,
-      askedMs,
-    );
-    return true;
-  });
-}
-
 /** What a stranger that is connected is asked: its control entries beyond ours, which may say that it was let in. */
 export function meetStranger(host: Host, answer: Uint8Array | null): Uint8Array | null {
   if (host.journal.policy() === undefined) return null;
@@ -348,14 +308,6 @@ export function meetStranger(host: Host, answer: Uint8Array | null): Uint8Array 
     for (const record of records) takeIn(host, [readRecord(record)], { branch: CONTROL });
   }
   return encode({ what: "control", after: host.journal.head(CONTROL).seq });
-}
-
-function joiners(host: Host): JoinerRow[] {
-  return host.db.read((r: Reader) =>
-    r.all<JoinerRow>(
-      "SELECT host, key, net, name, branch, token, asked_ms AS askedMs FROM joiner ORDER BY asked_ms",
-    )
-  );
 }
 
 function tokenRow(host: Host, id: string): TokenRow | undefined {
