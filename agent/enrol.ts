@@ -10,7 +10,6 @@ import { readRecord, takeIn, writeRecord } from "./intake.ts";
 import { type Joiner, joiners, keepJoiner } from "./joiners.ts";
 import {
   introductionBytesMax,
-  joinersMax,
   pageEntriesMax,
   tokenHoursDefault,
   tokenHoursMax,
@@ -18,7 +17,7 @@ import {
 } from "./limits.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
 import { needFreeName, revocation } from "./roles.ts";
-import { checkMac, mac, writeToken } from "./token.ts";
+import { checkMac, isOpen, mac, writeToken } from "./token.ts";
 import { isMember, may, members, type Policy } from "./trust.ts";
 
 interface TokenRow {
@@ -30,6 +29,7 @@ interface TokenRow {
   uid: number;
   userName: string;
   untilMs: number;
+  /** Which host has used it; of an open token none. */
   host: string | null;
 }
 
@@ -83,26 +83,36 @@ export function listTokens({ host, actor }: Call): { tokens: TokenLine[] } {
   return { tokens: host.tokens.list(actor) };
 }
 
-/** Makes a token for one host to join with: for a branch, perhaps for a name, perhaps approved beforehand. */
+/**
+ * Makes a token to join a branch with: for one host, perhaps for a name, perhaps approved beforehand; or an open one, for any
+ * host, each to be approved.
+ */
 export async function token(
   call: Call,
-  args: { branch?: string; host?: string; approve: boolean; hours?: number },
-): Promise<{ token: string; branch: string; untilMs: number; addresses: string[] }> {
+  args: { branch?: string; host?: string; approve: boolean; open?: boolean; hours?: number },
+): Promise<{ token: string; branch: string; open: boolean; untilMs: number; addresses: string[] }> {
   const { host, actor } = call;
   const policy = host.journal.needPolicy("token");
   const branch = args.branch ?? branchOf(host, "token");
   const hours = args.hours ?? tokenHoursDefault;
+  const open = args.open ?? false;
   if (!policy.branches.has(branch)) {
     throw new Fault("token", "notFound", `there is no branch ${inert(branch)}`, { hint: "isconf status" });
   }
   if (args.host !== undefined) checkName("token", "host", args.host);
+  const own = args.approve ? "--approve" : args.host !== undefined ? `--host ${inert(args.host)}` : undefined;
+  if (open && own !== undefined) {
+    throw new Fault("token", "usage", `${own} is for one host, and an open token for any that asks`, {
+      hint: `isconf token ${own}, a token of its own for each host`,
+    });
+  }
   if (hours < 1 || hours > tokenHoursMax) {
     throw new Fault("token", "usage", `a token is good for 1 to ${tokenHoursMax} hours`, {
       hint: "isconf help token",
     });
   }
   needEnrol(host, policy, "token", keyId(personPair(host, actor).publicKey), actor.name);
-  const secret = host.clock.random(32);
+  const secret = open ? new Uint8Array(0) : host.clock.random(32);
   const id = toHex(host.clock.random(8));
   const untilMs = host.clock.wall() + hours * HOUR_MS;
   const { addresses: all, why } = await host.mesh.listening();
@@ -121,9 +131,9 @@ export async function token(
   const net = await host.mesh.identity();
   host.db.write((tx) => {
     tx.run("DELETE FROM token WHERE until_ms < ?", host.clock.wall() - tokenHoursMax * HOUR_MS);
-    const open = tx.get<{ n: number }>("SELECT count(*) AS n FROM token")?.n ?? 0;
-    if (open >= tokensMax) {
-      throw new Fault("token", "refused", `${open} tokens are open already`, { hint: "isconf hosts" });
+    const kept = tx.get<{ n: number }>("SELECT count(*) AS n FROM token")?.n ?? 0;
+    if (kept >= tokensMax) {
+      throw new Fault("token", "refused", `${kept} tokens are kept already`, { hint: "isconf hosts" });
     }
     const row = [id, secret, branch, args.host ?? "", args.approve ? 1 : 0, actor.uid, actor.name, untilMs];
     tx.run("INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", ...row);
@@ -131,6 +141,7 @@ export async function token(
   return {
     token: writeToken({ domain: policy.domain, id, secret, addresses, net }),
     branch,
+    open,
     untilMs,
     addresses,
   };
@@ -209,6 +220,7 @@ export function hosts(call: Call) {
     id: j.host,
     fingerprint: fingerprint(j.host),
     branch: j.branch,
+    open: j.open === 1,
     askedMs: j.askedMs,
   }));
   // Of one name, those that were evicted come before the one that was not.
@@ -248,7 +260,10 @@ function controlAfter(host: Host, after: number, until = after + pageEntriesMax)
   return page;
 }
 
-/** A host knocks with a token: it waits from then on, or is let in if the token says so. Only this host may use it. */
+/**
+ * A host knocks with a token: it waits from then on, or is let in if the token says so. Only this host may use it, unless it
+ * is open: then the host has proven its two keys, and nothing else.
+ */
 async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): Promise<Cbor> {
   const denied = () => new Fault("join", "denied", "that token is not good here", { hint: "isconf token" });
   const { request, proof } = words;
@@ -284,11 +299,10 @@ async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): P
     return answer("refused", `that token is for a host called ${row.hostName}`);
   }
   checkName("join", "host", name);
-  const joiner = { host: id, key, net, name, branch: row.branch, token: row.id, askedMs: host.clock.wall() };
-  if (!keepJoiner(host.db, row.host, joiner)) {
-    return answer("refused", `${joinersMax} hosts wait for approval already`);
-  }
-  if (row.auto !== 1) return answer("waiting");
+  const { branch, id: token } = row;
+  const joiner = { host: id, key, net, name, branch, token, open: +isOpen(row), askedMs: host.clock.wall() };
+  const full = keepJoiner(host.db, joiner);
+  if (full !== "" || row.auto !== 1) return answer("waiting", full);
   try {
     await admit(host, personPair(host, { uid: row.uid, name: row.userName }), joiner, false);
     return answer("admitted");
