@@ -1,6 +1,5 @@
 // Enrol: how a host comes into the domain, on the side of those who are in it: tokens, who waits, approval, and what is
-// answered to hosts that are not let in yet. Not the joining host's side (join.ts).
-import { isDeepStrictEqual } from "node:util";
+// answered to hosts that are not let in yet. Not the joining host's side (join.ts), and not how many may wait (joiners.ts).
 import type { Reader } from "../fs/mod.ts";
 import { bytesEqual, type Cbor, decode, encode, Fault, keyId, open1, toHex, verify1 } from "../mq/mod.ts";
 import type { TokenLine } from "./api_tokens.ts";
@@ -8,9 +7,9 @@ import { extendControl } from "./control.ts";
 import { context, type Op, TYPE } from "./entry.ts";
 import { branchOf, type Call, type Host, hostId, hostName, personPair } from "./host.ts";
 import { readRecord, takeIn, writeRecord } from "./intake.ts";
+import { type Joiner, joiners, keepJoiner } from "./joiners.ts";
 import {
   introductionBytesMax,
-  joinersMax,
   pageEntriesMax,
   tokenHoursDefault,
   tokenHoursMax,
@@ -18,7 +17,7 @@ import {
 } from "./limits.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
 import { needFreeName, revocation } from "./roles.ts";
-import { checkMac, mac, writeToken } from "./token.ts";
+import { checkMac, isOpen, mac, writeToken } from "./token.ts";
 import { isMember, may, members, type Policy } from "./trust.ts";
 
 interface TokenRow {
@@ -30,17 +29,8 @@ interface TokenRow {
   uid: number;
   userName: string;
   untilMs: number;
+  /** Which host has used it; of an open token none. */
   host: string | null;
-}
-
-interface JoinerRow {
-  host: string;
-  key: Uint8Array;
-  net: Uint8Array;
-  name: string;
-  branch: string;
-  token: string;
-  askedMs: number;
 }
 
 const HOUR_MS = 3_600_000;
@@ -93,26 +83,36 @@ export function listTokens({ host, actor }: Call): { tokens: TokenLine[] } {
   return { tokens: host.tokens.list(actor) };
 }
 
-/** Makes a token for one host to join with: for a branch, perhaps for a name, perhaps approved beforehand. */
+/**
+ * Makes a token to join a branch with: for one host, perhaps for a name, perhaps approved beforehand; or an open one, for any
+ * host, each to be approved.
+ */
 export async function token(
   call: Call,
-  args: { branch?: string; host?: string; approve: boolean; hours?: number },
-): Promise<{ token: string; branch: string; untilMs: number; addresses: string[] }> {
+  args: { branch?: string; host?: string; approve: boolean; open?: boolean; hours?: number },
+): Promise<{ token: string; branch: string; open: boolean; untilMs: number; addresses: string[] }> {
   const { host, actor } = call;
   const policy = host.journal.needPolicy("token");
   const branch = args.branch ?? branchOf(host, "token");
   const hours = args.hours ?? tokenHoursDefault;
+  const open = args.open ?? false;
   if (!policy.branches.has(branch)) {
     throw new Fault("token", "notFound", `there is no branch ${inert(branch)}`, { hint: "isconf status" });
   }
   if (args.host !== undefined) checkName("token", "host", args.host);
+  const own = args.approve ? "--approve" : args.host !== undefined ? `--host ${inert(args.host)}` : undefined;
+  if (open && own !== undefined) {
+    throw new Fault("token", "usage", `${own} is for one host, and an open token for any that asks`, {
+      hint: `isconf token ${own}, a token of its own for each host`,
+    });
+  }
   if (hours < 1 || hours > tokenHoursMax) {
     throw new Fault("token", "usage", `a token is good for 1 to ${tokenHoursMax} hours`, {
       hint: "isconf help token",
     });
   }
   needEnrol(host, policy, "token", keyId(personPair(host, actor).publicKey), actor.name);
-  const secret = host.clock.random(32);
+  const secret = open ? new Uint8Array(0) : host.clock.random(32);
   const id = toHex(host.clock.random(8));
   const untilMs = host.clock.wall() + hours * HOUR_MS;
   const { addresses: all, why } = await host.mesh.listening();
@@ -131,9 +131,9 @@ export async function token(
   const net = await host.mesh.identity();
   host.db.write((tx) => {
     tx.run("DELETE FROM token WHERE until_ms < ?", host.clock.wall() - tokenHoursMax * HOUR_MS);
-    const open = tx.get<{ n: number }>("SELECT count(*) AS n FROM token")?.n ?? 0;
-    if (open >= tokensMax) {
-      throw new Fault("token", "refused", `${open} tokens are open already`, { hint: "isconf hosts" });
+    const kept = tx.get<{ n: number }>("SELECT count(*) AS n FROM token")?.n ?? 0;
+    if (kept >= tokensMax) {
+      throw new Fault("token", "refused", `${kept} tokens are kept already`, { hint: "isconf hosts" });
     }
     const row = [id, secret, branch, args.host ?? "", args.approve ? 1 : 0, actor.uid, actor.name, untilMs];
     tx.run("INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", ...row);
@@ -141,6 +141,7 @@ export async function token(
   return {
     token: writeToken({ domain: policy.domain, id, secret, addresses, net }),
     branch,
+    open,
     untilMs,
     addresses,
   };
@@ -155,7 +156,9 @@ export async function approve(
   // What looks like a fingerprint is one: no host gets in by taking another's for its name.
   const wanted = args.host.replaceAll("-", "").toLowerCase();
   const isFingerprint = /^[0-9a-f]{8,64}$/.test(wanted);
-  const found = joiners(host).filter((j) => isFingerprint ? j.host.startsWith(wanted) : j.name === args.host);
+  const found = joiners(host.db).filter((j) =>
+    isFingerprint ? j.host.startsWith(wanted) : j.name === args.host
+  );
   const [joiner] = found;
   if (joiner === undefined || found.length > 1) {
     const why = joiner === undefined ? "no host that waits" : `${found.length} hosts that wait`;
@@ -171,7 +174,7 @@ export async function approve(
 async function admit(
   host: Host,
   author: ReturnType<typeof personPair>,
-  joiner: JoinerRow,
+  joiner: Joiner,
   replace: boolean,
 ): Promise<void> {
   await extendControl(host, "approve", author, `host ${joiner.name}`, (policy, ends) => {
@@ -212,11 +215,12 @@ export function hosts(call: Call) {
       : "not connected",
     keeper: policy.keepers.hosts.includes(id),
   }));
-  const waiting = joiners(host).map((j) => ({
+  const waiting = joiners(host.db).map((j) => ({
     name: j.name,
     id: j.host,
     fingerprint: fingerprint(j.host),
     branch: j.branch,
+    open: j.open === 1,
     askedMs: j.askedMs,
   }));
   // Of one name, those that were evicted come before the one that was not.
@@ -256,7 +260,10 @@ function controlAfter(host: Host, after: number, until = after + pageEntriesMax)
   return page;
 }
 
-/** A host knocks with a token: it waits from then on, or is let in if the token says so. Only this host may use it. */
+/**
+ * A host knocks with a token: it waits from then on, or is let in if the token says so. Only this host may use it, unless it
+ * is open: then the host has proven its two keys, and nothing else.
+ */
 async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): Promise<Cbor> {
   const denied = () => new Fault("join", "denied", "that token is not good here", { hint: "isconf token" });
   const { request, proof } = words;
@@ -292,11 +299,10 @@ async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): P
     return answer("refused", `that token is for a host called ${row.hostName}`);
   }
   checkName("join", "host", name);
-  const joiner = { host: id, key, net, name, branch: row.branch, token: row.id, askedMs: host.clock.wall() };
-  if (!keepJoiner(host, row, joiner)) {
-    return answer("refused", `${joinersMax} hosts wait for approval already`);
-  }
-  if (row.auto !== 1) return answer("waiting");
+  const { branch, id: token } = row;
+  const joiner = { host: id, key, net, name, branch, token, open: +isOpen(row), askedMs: host.clock.wall() };
+  const full = keepJoiner(host.db, joiner);
+  if (full !== "" || row.auto !== 1) return answer("waiting", full);
   try {
     await admit(host, personPair(host, { uid: row.uid, name: row.userName }), joiner, false);
     return answer("admitted");
@@ -305,38 +311,6 @@ async function join(host: Host, net: Uint8Array, words: Record<string, Cbor>): P
     host.log(`${name} (${fingerprint(id)}) waits for approval: ${fault.message}`);
     return answer("waiting", fault.message);
   }
-}
-
-/** Notes who waits, and that the token is theirs; says whether there was room. One that asks again costs no write. */
-function keepJoiner(host: Host, row: TokenRow, joiner: JoinerRow): boolean {
-  const waiting = joiners(host);
-  const { askedMs: _, ...now } = joiner;
-  const held = waiting.find((j) => j.host === joiner.host);
-  if (
-    row.host === joiner.host && held !== undefined &&
-    isDeepStrictEqual({ ...held, askedMs: 0 }, { ...now, askedMs: 0 })
-  ) {
-    return true;
-  }
-  return host.db.write((tx) => {
-    tx.run("DELETE FROM joiner WHERE asked_ms < ?", joiner.askedMs - tokenHoursMax * HOUR_MS);
-    const others =
-      tx.get<{ n: number }>("SELECT count(*) AS n FROM joiner WHERE host <> ?", joiner.host)?.n ?? 0;
-    if (others >= joinersMax) return false;
-    tx.run("UPDATE token SET host = ? WHERE id = ?", joiner.host, row.id);
-    const { host: id, key, net, name, branch, token, askedMs } = joiner;
-    tx.run(
-      "INSERT OR REPLACE INTO joiner VALUES (?, ?, ?, ?, ?, ?, ?)",
-      id,
-      key,
-      net,
-      name,
-      branch,
-      token,
-      askedMs,
-    );
-    return true;
-  });
 }
 
 /** What a stranger that is connected is asked: its control entries beyond ours, which may say that it was let in. */
@@ -348,14 +322,6 @@ export function meetStranger(host: Host, answer: Uint8Array | null): Uint8Array 
     for (const record of records) takeIn(host, [readRecord(record)], { branch: CONTROL });
   }
   return encode({ what: "control", after: host.journal.head(CONTROL).seq });
-}
-
-function joiners(host: Host): JoinerRow[] {
-  return host.db.read((r: Reader) =>
-    r.all<JoinerRow>(
-      "SELECT host, key, net, name, branch, token, asked_ms AS askedMs FROM joiner ORDER BY asked_ms",
-    )
-  );
 }
 
 function tokenRow(host: Host, id: string): TokenRow | undefined {

@@ -19,7 +19,7 @@ import { answerStranger, fingerprint } from "./enrol.ts";
 import { context, TYPE } from "./entry.ts";
 import { addOther, allOf } from "./fixture.ts";
 import { hostId } from "./host.ts";
-import { joinersMax, tokensMax } from "./limits.ts";
+import { joinersMax, openJoinersMax, tokensMax } from "./limits.ts";
 import { checkMac, mac, readToken, type Token, writeToken } from "./token.ts";
 
 const newKey = () => generateKeyPair(systemClock);
@@ -171,17 +171,95 @@ test("hosts that wait and tokens are bounded; who waits already is not turned aw
       tx.run("INSERT INTO token VALUES (?, ?, 'main', '', 0, 0, 'x', ?, NULL)", `${i}`, one.secret, 2 ** 50);
     }
   });
-  assert.match(await knock(a, two), /^refused: .* wait for approval already/);
+  assert.match(await knock(a, two), /^waiting: 256 hosts wait already/);
   assert.equal(await knock(a, one, b), "waiting");
   assert.equal(await knock(a, one, { ...b, name: "renamed" }), "waiting");
   const kept = (r: Reader) =>
     r.get<{ name: string }>("SELECT name FROM joiner WHERE host = ?", keyId(b.pair.publicKey));
   assert.equal(a.agent.host.db.read(kept)?.name, "renamed");
-  assert.match((await faultOf(() => tokenOf(a))).message, /tokens are open/);
+  assert.match((await faultOf(() => tokenOf(a))).message, /tokens are kept/);
   a.agent.host.db.write((tx) => void tx.run("UPDATE token SET until_ms = 1 WHERE user_name = 'x'"));
   await tokenOf(a); // those that nobody can use any more have made room
   a.agent.host.db.write((tx) => void tx.run("UPDATE joiner SET asked_ms = 1 WHERE name = 'x'"));
   assert.equal(await knock(a, two), "waiting", "who has waited for a month waits no more");
+});
+
+test("an open token: any host may ask with it, each waits for itself, and only approval lets one in", async (t) => {
+  const clock = new VirtualClock(1, 1_700_000_000_000);
+  const a = await first(t, { ...systemClock, wall: () => clock.wall() });
+  for (
+    const [own, args] of [["--approve", { approve: true }], ["--host hostb", { host: "hostb" }]] as const
+  ) {
+    const fault = await faultOf(() => tokenOf(a, { ...args, open: true }));
+    assert.deepEqual([fault.exit, fault.hint.startsWith(`isconf token ${own},`)], [22, true], fault.hint);
+  }
+  const token = await tokenOf(a, { open: true, hours: 1 });
+  assert.equal(token.secret.length, 0);
+  const one = (name: string) => ({ pair: newKey(), net: newKey(), name });
+  const [b, c] = [one("hostb"), one("hostc")];
+  for (const who of [b, c]) assert.equal(await knock(a, token, who), "waiting");
+  await knock(a, await tokenOf(a), { name: "secret" });
+  const waits = () => a.acts.enrol.hosts(a.call()).waiting.map((w) => `${w.name} ${w.open}`).sort();
+  assert.deepEqual(waits(), ["hostb true", "hostc true", "secret false"]);
+  const before = allOf(a);
+  assert.equal(await knock(a, token, b), "waiting");
+  assert.equal(allOf(a), before, "to ask again costs no write");
+  await a.acts.enrol.approve(a.call(), { host: fingerprint(keyId(b.pair.publicKey)), replace: false });
+  assert.equal(await knock(a, token, b), "admitted");
+  assert.equal(await knock(a, token, c), "waiting");
+  assert.deepEqual(members(a), ["hosta this host", "hostb not connected"]);
+  clock.stepWall(3_600_001);
+  assert.match(await knock(a, token, c), /^refused: that token is too old/);
+  assert.match(await knock(a, token, one("hostd")), /^refused: that token is too old/);
+  assert.equal(await knock(a, token, b), "admitted");
+});
+
+test("an open token is none with a secret, and a token with a secret is no open one, whatever is proven", async (t) => {
+  const a = await first(t);
+  const [open, token] = [await tokenOf(a, { open: true }), await tokenOf(a, { approve: true })];
+  const before = allOf(a);
+  const none = new Uint8Array(0), zeros = new Uint8Array(32);
+  const denied: [string, Token, Knock][] = [
+    ["no secret", { ...token, secret: none }, {}],
+    ["the secret, not proven", token, { proof: none }],
+    ["a secret of zeros", { ...token, secret: zeros }, {}],
+    ["an open one with a secret", { ...open, secret: token.secret }, {}],
+    ["an open one with a secret of zeros", { ...open, secret: zeros }, {}],
+    ["an open one with no proof at all", open, { proof: "" }],
+  ];
+  for (const [name, with_, how] of denied) {
+    assert.equal((await faultOf(() => knock(a, with_, how))).kind, "denied", name);
+  }
+  assert.equal(allOf(a), before);
+});
+
+test("strangers with an open token fill half of the list and no more, until it is over; who is told so gets in when there is room", async (t) => {
+  const clock = new VirtualClock(1, 1_700_000_000_000);
+  const a = await first(t, { ...systemClock, wall: () => clock.wall() });
+  const open = await tokenOf(a, { open: true, hours: 1 });
+  const lasting = await tokenOf(a, { open: true, hours: 2 });
+  const key = newKey().publicKey;
+  const flood = (n: number) =>
+    a.agent.host.db.write((tx) => {
+      const sql = "INSERT OR REPLACE INTO joiner VALUES (?, ?, ?, 'x', 'main', ?, ?)";
+      for (let i = 0; i < n; i++) tx.run(sql, `${i}`.padStart(64), key, key, open.id, clock.wall());
+    });
+  const [b, c] = [{ pair: newKey(), net: newKey() }, { pair: newKey(), net: newKey(), name: "hostc" }];
+  const waits = (name: string) => a.acts.enrol.hosts(a.call()).waiting.find((w) => w.name === name)?.open;
+  flood(openJoinersMax);
+  const full = /^waiting: 128 hosts with open tokens wait already, this one asks again/;
+  for (const token of [open, lasting]) assert.match(await knock(a, token, b), full);
+  assert.equal(waits("hostb"), undefined);
+  assert.equal(await knock(a, await tokenOf(a), c), "waiting", "who has a secret");
+  assert.match(await knock(a, open, c), full);
+  assert.equal(waits("hostc"), false, "and keeps its place");
+  a.agent.host.db.write((tx) => void tx.run("DELETE FROM joiner WHERE host LIKE '% 0'"));
+  assert.equal(await knock(a, open, b), "waiting");
+  flood(1);
+  assert.equal(await knock(a, open, b), "waiting", "who waits already is not turned away");
+  clock.stepWall(3_600_001);
+  assert.equal(await knock(a, lasting, b), "waiting");
+  assert.deepEqual(a.acts.enrol.hosts(a.call()).waiting.map((w) => w.name).sort(), ["hostb", "hostc"]);
 });
 
 test("approve: a name taken needs --replace, which evicts the old one; a fingerprint is no other host's name; twice is once", async (t) => {
@@ -305,7 +383,7 @@ test("text that is no token is refused as usage, whatever it is", async (t) => {
     "isconf1.\u202e",
     writeToken({ ...good, domain: new Uint8Array(31) }),
     writeToken({ ...good, addresses: [7 as never] }),
-    writeToken({ ...good, secret: new Uint8Array(0) }),
+    writeToken({ ...good, secret: new Uint8Array(31) }),
     writeToken({ ...good, net: new Uint8Array(31) }),
     writeToken({ ...good, id: 7 as never }),
   ];

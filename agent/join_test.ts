@@ -28,6 +28,7 @@ import {
   introductionBytesMax,
   messageBytesMax,
 } from "./limits.ts";
+import { readToken, type Token, writeToken } from "./token.ts";
 import { userByName } from "./users.ts";
 
 type Ctx = Parameters<typeof makeHost>[0];
@@ -41,10 +42,11 @@ type Lie = (
 /** A domain, a host outside of it, and a token; what passes between them passes through `lie`. */
 async function between(
   t: Ctx,
+  args: { approve: boolean; open?: boolean } = { approve: true },
 ): Promise<{ a: TestHost; b: TestHost; token: string; tell(lie: Lie | undefined): void }> {
   const [a] = await makeDomain(t, ["hosta"]) as [TestHost];
   const b = await makeHost(t, { conf: MESHED });
-  const { token } = await a.acts.enrol.token(a.call(), { approve: true });
+  const { token } = await a.acts.enrol.token(a.call(), args);
   const own = await b.agent.host.mesh.identity();
   const theirs = toHex(await a.agent.host.mesh.identity());
   const tell = (lie: Lie | undefined) => {
@@ -124,6 +126,7 @@ test("who does not know the token's secret cannot say that this host is let in, 
     { branch: "web" },
     { state: "waiting" },
     { proof: new Uint8Array(32) },
+    { proof: new Uint8Array(0) },
     { proof: null },
     { why: "x" },
   ];
@@ -136,6 +139,54 @@ test("who does not know the token's secret cannot say that this host is let in, 
     assert.match((await faultOf(() => join(b, token))).message, /does not know the token's secret/);
   }
   assert.equal(journal(b).policy(), undefined);
+});
+
+test("an answer to an open token lets nobody in: only the journal of the domain that it names does", async (t) => {
+  const { a, b, token, tell } = await between(t, { approve: false, open: true });
+  const other = await makeFirstHost(t);
+  const genesis = (of: TestHost) => writeRecord(journal(of).at("@domain", 1) as never);
+  const admitted = { state: "admitted", why: "", branch: "main", proof: new Uint8Array(0) };
+  const says = (answer: Cbor, records?: Cbor): Lie => (what, right, after) =>
+    what === "join" ? encode(answer) : records === undefined ? right() : encode(after === 0 ? records : []);
+  const lies: [string, Lie, RegExp][] = [
+    ["let in, and nothing to show", says(admitted), /a stranger is not answered/],
+    ["let in, another domain", says(admitted, [genesis(other)]), /another genesis/],
+    ["let in, a journal without this host", says(admitted, [genesis(a)]), /does not name this host/],
+    ["the proof of a secret", says({ ...admitted, proof: new Uint8Array(32) }), /the token's secret/],
+    ["no proof at all", says({ ...admitted, proof: null }), /the token's secret/],
+  ];
+  for (const [name, lie, why] of lies) {
+    tell(lie);
+    assert.match((await faultOf(() => join(b, token))).message, why, name);
+    assert.equal(b.acts.status.standing(b.agent.host).branch, null, name);
+  }
+  tell(undefined);
+  const elsewhere = (change: Partial<Token>) =>
+    b.acts.join.join({ ...b.call(), hasGone: () => true }, {
+      token: writeToken({ ...readToken(token), ...change }),
+      host: "hostb",
+    });
+  const domain = fromHex(journal(other).domain() as string);
+  assert.match((await faultOf(() => elsewhere({ domain }))).message, /network|not good here|nobody/);
+  assert.match(
+    (await faultOf(() => elsewhere({ net: new Uint8Array(32) }))).message,
+    /somebody else answers/,
+  );
+});
+
+test("two hosts join with one open token, each when it is approved", async (t) => {
+  const { a, b, token } = await between(t, { approve: false, open: true });
+  const c = await makeHost(t, { conf: MESHED });
+  const joining = [join(b, token), c.acts.join.join(c.call(), { token, host: "hostc" })] as const;
+  const { enrol } = a.acts;
+  const waiting = () => enrol.hosts(a.call()).waiting.map((w) => w.name).sort();
+  await until("both wait", () => waiting().length === 2);
+  await enrol.approve(a.call(), { host: hostId(b.agent.host), replace: false });
+  assert.equal((await joining[0]).host, "hostb");
+  assert.deepEqual(waiting(), ["hostc"]);
+  await enrol.approve(a.call(), { host: hostId(c.agent.host), replace: false });
+  assert.equal((await joining[1]).host, "hostc");
+  assert.equal(journal(c).domain(), journal(a).domain());
 });
 
 test("somebody else at the token's address is not asked again for anything, and nothing is kept", async (t) => {

@@ -247,8 +247,9 @@ export const tokenHoursDefault = 24;
 export const tokenHoursMax = 24 * 30;
 /** Bytes of records in one answer to a stranger: what such an answer may have in all, less what wraps them. */
 export const introductionBytesMax = transportLimits.questionBytesMax - 4 * 1024;
-/** Hosts that may wait for approval at one time, and tokens that may be open. */
+/** Hosts that may wait for approval at one time, those of them that asked with an open token, and tokens that are kept. */
 export const joinersMax = 256;
+export const openJoinersMax = joinersMax / 2;
 export const tokensMax = 4096;
 /** Milliseconds between two looks whether a host that waits has been approved, and how long `join` waits in all. */
 export const joinPollMs = 1_000;

@@ -15,6 +15,7 @@ interface TokenArgs {
   branch?: string;
   host?: string;
   approve: boolean;
+  open: boolean;
   hours?: number;
   role: string[];
   days?: number;
@@ -26,10 +27,11 @@ export const tokenVerb: Verb<TokenArgs, Token> = {
   name: "token",
   summary: "make a token with which one host can join the domain, or a program use the API",
   about:
-    "Without a word, for a host: needs the enrol role. Good once, for 24 hours unless said otherwise. Who joins with it waits\nuntil somebody approves, after comparing the fingerprint; with --approve nobody has to, so give such a token to nobody else.\ntoken api: for a program or a browser that comes over TCP (http in isconf.conf) as you, for no more than its roles:\nread, and publish, enrol, operate when they are named. It is shown once. token revoke ID ends it; isconf tokens lists them.",
+    "Without a word, for a host: needs the enrol role. Good once, for 24 hours unless said otherwise. Who joins with it waits\nuntil somebody approves, after comparing the fingerprint; with --approve nobody has to, so give such a token to nobody else.\nWith --open it has no secret, for machines that are installed from the network: any host may ask with it, and each waits.\ntoken api: for a program or a browser that comes over TCP (http in isconf.conf) as you, for no more than its roles:\nread, and publish, enrol, operate when they are named. It is shown once. token revoke ID ends it; isconf tokens lists them.",
   examples: [
     "isconf token",
     "isconf token --branch web --host web7 --approve",
+    "isconf token --open --branch web --hours 720",
     "isconf token api --role operate --file ~/.isconf-token && curl -H @$HOME/.isconf-token http://127.0.0.1:8470/v1/status",
     "isconf token revoke 5b0c",
   ],
@@ -44,6 +46,7 @@ export const tokenVerb: Verb<TokenArgs, Token> = {
     branch: { kind: "text", is: "branch", about: "the branch the new host is to be on; else this host's" },
     host: { kind: "text", about: "what the new host must be called; else as it says" },
     approve: { kind: "flag", about: "let in who has the token, without asking" },
+    open: { kind: "flag", about: "without a secret: any host may ask with it, each waits for approval" },
     hours: { kind: "count", about: "how long it is good for, in hours" },
     role: {
       kind: "texts",
@@ -69,9 +72,8 @@ export const tokenVerb: Verb<TokenArgs, Token> = {
       fs.writeFileSync(file, `Authorization: Bearer ${r.token}\n`, { mode: 0o600, flag: "wx" });
       return term.say(`curl -H @${inert(file)} …`);
     }
-    term.say(
-      `for one host, on branch ${inert(r.branch)}, until ${moment(r.untilMs)}; there: isconf join TOKEN`,
-    );
+    const whom = r.open ? "for any host, each waits for approval" : "for one host";
+    term.say(`${whom}, on branch ${inert(r.branch)}, until ${moment(r.untilMs)}; there: isconf join TOKEN`);
     term.line(r.token);
   },
 };
@@ -154,7 +156,8 @@ export const hostsVerb: Verb<Record<never, never>, Hosts> = {
         inert(w.name),
         w.fingerprint,
         "waits",
-        `to join ${inert(w.branch)}, since ${moment(w.askedMs)}: isconf approve ${w.fingerprint}`,
+        `to join ${inert(w.branch)}${w.open ? " with an open token" : ""}, ` +
+        `since ${moment(w.askedMs)}: isconf approve ${w.fingerprint}`,
       ]),
     ]);
   },

@@ -82,6 +82,38 @@ test(
 );
 
 test(
+  "an open token: hosts ask with the same word, and each comes in when its fingerprint is approved",
+  skipIf("open tokens", needs),
+  async (t) => {
+    const [a] = await domain(t, 0) as [Box];
+    const made = await a.isconf(["token", "--open"]);
+    assert.match(
+      made.err,
+      /^for any host, each waits for approval, on branch main, until .+; there: isconf join TOKEN\n$/,
+    );
+    for (const own of ["--approve", "--host hostx"]) {
+      const got = await a.isconf(["token", "--open", ...own.split(" ")]);
+      assert.equal(got.status, 22, said(got));
+      assert.match(got.err, new RegExp(`\n {2}isconf token ${own}, a token of its own for each host\n$`));
+    }
+    const { open, token } = JSON.parse(await a.ok(["--json", "token", "--open"]));
+    assert.equal(open, true);
+    const boxes = [makeBox(t, "b"), makeBox(t, "c")] as const;
+    const joining = boxes.map((box, i) => box.beginIsconf(["--json", "join", "--host", `host${i}`, token]));
+    const waiting = async () => JSON.parse(await a.ok(["--json", "hosts"])).waiting;
+    await until("both wait", async () => (await waiting()).length === 2);
+    assert.match(await a.ok(["hosts"]), /^host0 .* waits +to join main with an open token, since /m);
+    for (const [i, join] of joining.entries()) {
+      const { fingerprint } = (await waiting()).find(({ name }: { name: string }) => name === `host${i}`);
+      await a.ok(["approve", fingerprint]);
+      const done = await join.done;
+      assert.equal(JSON.parse(done.out).host, `host${i}`, said(done));
+      assert.equal((await waiting()).length, 1 - i, "nobody comes in with another");
+    }
+  },
+);
+
+test(
   "a port that is taken is told everywhere, stops nothing, and is used when it is free",
   skipIf("a port that is taken", needs),
   async (t) => {
