@@ -4,6 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { readFile, readNodeFile } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
+import { filledFor, kernelWords, valuesOf } from "./boot_words.ts";
 import { type BootMachine, type BootProfile, profileFor } from "./boot_profiles.ts";
 import { type Library, locate } from "./locate.ts";
 import { inert } from "./names.ts";
@@ -12,8 +13,8 @@ import {
   type Booter,
   type BootFile,
   type BootServer,
+  bytesOf,
   type FileStep,
-  httpPath,
   ipxeDiskScript,
   ipxeScript,
   type Loader,
@@ -22,7 +23,7 @@ import {
   padded,
   type Place,
 } from "./netboot/mod.ts";
-import { logMachinesMax, tftpFileBytesMax } from "./netboot/limits.ts";
+import { logMachinesMax, templateBytesMax, tftpFileBytesMax } from "./netboot/limits.ts";
 
 /** Where Debian's package ipxe has its loaders, and what firmware of each kind can run of them. */
 const LOADERS: Partial<Record<Arch, string>> = { bios: "undionly.kpxe", "uefi-x64": "snponly.efi" };
@@ -55,16 +56,24 @@ export class StoreBooter implements Booter {
     return name === undefined ? undefined : { name, file: this.#loaderFile(name) };
   }
 
-  scriptFor(machine: Machine): Promise<string | undefined> {
-    const profile = this.#profileOf(this.#remember(machine));
-    if (profile === undefined) return Promise.resolve(undefined);
-    if (profile.isDisk) return Promise.resolve(ipxeDiskScript(machine.arch));
-    const { address, httpPort } = this.#p.server;
-    const url = (name: string) => `http://${address}:${httpPort}${httpPath({ mac: machine.mac, name })}`;
-    const { initrds, args } = profile;
-    return Promise.resolve(
-      ipxeScript({ kernel: url(KERNEL), initrds: initrds.map((_, i) => url(`initrd${i}`)), args }),
-    );
+  async scriptFor(machine: Machine): Promise<string | undefined> {
+    const known = this.#remember(machine);
+    const profile = this.#profileOf(known);
+    if (profile === undefined) return undefined;
+    if (profile.isDisk) return ipxeDiskScript(machine.arch);
+    const values = valuesOf(known, this.#p.server);
+    if (profile.script !== "") {
+      const file = await this.#open(profile.script);
+      if (file.bytes > templateBytesMax) {
+        throw new Fault("netboot", "usage", `${inert(profile.script)} is too large for a script`, {
+          hint: `isconf boot show ${machine.mac}`,
+        });
+      }
+      return filledFor(new TextDecoder("utf-8", { fatal: true }).decode(await bytesOf(file)), values);
+    }
+    const url = (name: string) => `${values.base}/${name}`;
+    const initrds = profile.initrds.map((_, i) => url(`initrd${i}`));
+    return ipxeScript({ kernel: url(KERNEL), initrds, args: kernelWords(profile, values) });
   }
 
   async fileAt({ mac, name }: Place): Promise<BootFile | undefined> {
@@ -106,7 +115,7 @@ export class StoreBooter implements Booter {
   }
 
   /** A content, or a file in a tree, as bytes to boot. */
-  async #open(text: string, step: FileStep): Promise<BootFile> {
+  async #open(text: string, step?: FileStep): Promise<BootFile> {
     const { library } = this.#p;
     const found = await locate(library, text);
     const node = found.kind === "tree" ? found.node : undefined;
@@ -118,7 +127,7 @@ export class StoreBooter implements Booter {
     const [id, bytes] = node === undefined ? [found.id, found.size] : [node.content, node.size];
     return {
       bytes,
-      step,
+      ...(step !== undefined && { step }),
       id: id.slice(0, 32),
       read: (from, to) => {
         const range = { offset: from, length: to - from };

@@ -44,7 +44,7 @@ async function made(t: Ctx, ...texts: string[]) {
     },
     settings: () => settings,
   });
-  return { booter, settings, fetched, dir };
+  return { booter, settings, fetched, dir, names, store };
 }
 
 const text = async (file: Awaited<ReturnType<StoreBooter["fileAt"]>>, from?: number, to?: number) =>
@@ -117,4 +117,17 @@ test("a loader of its own, and what is not there, is a directory, or is too larg
     undefined,
     "Debian has none for it",
   );
+});
+
+test("a profile's own script is a content with blanks, filled for the machine that asks", async (t) => {
+  const { booter, names, store } = await made(t, "for = any\nscript = own");
+  const put = async (text: string) =>
+    void (names.own = (await putFile(store, ReadableStream.from([new TextEncoder().encode(text)]))).id);
+  await put("#!ipxe\nchain {{url base}}/next?{{mac mac}}\n");
+  assert.equal(
+    await booter.scriptFor({ ...machine, program: "ipxe" }),
+    `#!ipxe\nchain http://192.0.2.1:8480/boot/52-54-00-12-34-56/next?${MAC}\n`,
+  );
+  await put("x".repeat(20_000));
+  await assert.rejects(booter.scriptFor({ ...machine, program: "ipxe" }), /own is too large for a script/);
 });

@@ -13,6 +13,7 @@ import type { OciArgs } from "./content_oci.ts";
 import { bareEnv } from "./environment.ts";
 import { startMs } from "./limits.ts";
 import type { ImageArgs } from "./image_make.ts";
+import type { InstallArgs } from "./install.ts";
 import { inert } from "./names.ts";
 import { showManual } from "./pager.ts";
 import { showOpenapi } from "./openapi_here.ts";
@@ -82,6 +83,7 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   cat: (cli, args) => cli.loadHalf("content").cat(cli, args as unknown as CatArgs),
   oci: (cli, args) => cli.loadHalf("content").oci(cli, args as unknown as OciArgs),
   image: (cli, args) => cli.loadHalf("content").image(cli, args as unknown as ImageArgs),
+  install: (cli, args) => cli.loadHalf("content").install(cli, args as unknown as InstallArgs),
   bundle: (cli, args) =>
     cli.loadHalf("content").bundle(cli, args as unknown as BundleArgs, () => start(cli, false)),
   vm: (cli, args) => cli.loadHalf("vm").vm(cli, args as unknown as VmArgs),

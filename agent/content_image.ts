@@ -133,14 +133,20 @@ async function ls(cli: ContentCli): Promise<number> {
 }
 
 /** An image that was found: its record, and the id and node of its contents. */
-interface Image {
+export interface Image {
   record: ImageRecord;
   id: string;
   node: Node;
+  /** Of the files in it. */
+  bytes: number;
 }
 
 /** The image that a name or id means. Throws notFound; usage, for what is none; corrupt. */
-async function find(cli: ContentCli, session: ContentSession, name: string): Promise<Image> {
+export async function findImage(
+  cli: Pick<ContentCli, "where">,
+  session: ContentSession,
+  name: string,
+): Promise<Image> {
   const what = await locate(libraryOf("image", cli.where, session), name);
   const store = session.store(false);
   const noImage = () =>
@@ -158,11 +164,15 @@ async function find(cli: ContentCli, session: ContentSession, name: string): Pro
   const record = readRecord(Buffer.concat(pieces));
   const contents = await at(PARTS[record.kind]);
   if (contents === undefined || (contents.node.kind === "dir") !== (record.kind === "root")) throw noImage();
-  return { record, ...contents };
+  return { record, ...contents, bytes: what.size };
 }
 
 async function show(cli: ContentCli, { words: [name = ""] }: ImageArgs): Promise<number> {
-  const { record } = await withContent(["image", "get"], cli.where, (session) => find(cli, session, name));
+  const { record } = await withContent(
+    ["image", "get"],
+    cli.where,
+    (session) => findImage(cli, session, name),
+  );
   print(cli, record, () => {
     const { kind, os, architecture, host, madeMs, place } = record;
     cli.term.table([
@@ -188,7 +198,7 @@ async function diff(cli: ContentCli, { words: [before = "", after = ""] }: Image
   const lines: DiffLine[] = [];
   let isMore = false;
   await withContent(["image", "get"], cli.where, async (session) => {
-    const [a, b] = [await find(cli, session, before), await find(cli, session, after)];
+    const [a, b] = [await findImage(cli, session, before), await findImage(cli, session, after)];
     if (a.record.kind !== b.record.kind) {
       throw new Fault("image", "usage", "one is a root file system and one a disk", {
         hint: "isconf image show each of them",
@@ -216,7 +226,7 @@ async function diff(cli: ContentCli, { words: [before = "", after = ""] }: Image
 
 async function verify(cli: ContentCli, { words: [name = ""] }: ImageArgs): Promise<number> {
   const done = await withContent(["image", "get"], cli.where, async (session) => {
-    const image = await find(cli, session, name);
+    const image = await findImage(cli, session, name);
     const store = session.store(false);
     const seen = new Set<string>();
     let [files, bytes] = [0, 0];

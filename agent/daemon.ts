@@ -10,7 +10,6 @@ import { auditOf } from "./audit.ts";
 import { Applied } from "./applied.ts";
 import { settleBase } from "./base.ts";
 import type { BoundPlace } from "./boot_places.ts";
-import type { BootProfile } from "./boot_profiles.ts";
 import { makeApi } from "./api.ts";
 import { nodeHandler } from "./api_node.ts";
 import { ApiTokens } from "./api_tokens.ts";
@@ -162,7 +161,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   if (rules.wrong !== undefined) log(`policy: ${rules.wrong.message}`);
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });
-  const bootProfiles: { profiles: BootProfile[] } = { profiles: [] };
+  const bootKept: Parameters<typeof netboot.settleNetboot>[2] = { profiles: [], up: [] };
   const host: Host = {
     home,
     config,
@@ -178,7 +177,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     web,
     netboot: new SeamNetboot(seam.ask),
     ...(seam.restart && { restartNet: seam.restart }),
-    settleNetboot: () => netboot.settleNetboot(host, seam.bound ?? [], bootProfiles),
+    settleNetboot: () => netboot.settleNetboot(host, seam.bound ?? [], bootKept),
     names: new naming.Names({ journal, clock, table, spread, self }),
     applied: new Applied({ db, ...engine }),
     store: new SeamStore(seam.ask),

@@ -12,6 +12,9 @@ import { getMeta } from "./schema.ts";
 /** File systems that are in memory, by their number: tmpfs, ramfs (linux/magic.h). */
 const IN_MEMORY = [0x0102_1994, 0x8584_58f6];
 
+/** Whether a file system is in memory, as statfs(2) has it. */
+export const isInMemory = ({ type }: Pick<fs.StatsFs, "type">): boolean => IN_MEMORY.includes(type);
+
 export const MACHINE_CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> = {
   disk: ({ host }) =>
     wrongDisk(fs.statfsSync(host.home.state), {
@@ -32,9 +35,10 @@ export const MACHINE_CHECKS: Record<string, (call: Call) => Bad | Promise<Bad>> 
 
 /** What is wrong with a disk, as statfs(2) has it. `mustLast`: what is there has to be there after a restart of the host. */
 export function wrongDisk(
-  { type, bsize, bavail, files, ffree }: Pick<fs.StatsFs, "type" | "bsize" | "bavail" | "files" | "ffree">,
+  stat: Pick<fs.StatsFs, "type" | "bsize" | "bavail" | "files" | "ffree">,
   { dir, reserveBytes, mustLast }: { dir: string; reserveBytes: number; mustLast: boolean },
 ): Bad {
+  const { bsize, bavail, files, ffree } = stat;
   const free = bavail * bsize;
   if (free < stateFreeBytesMin) return { text: `only ${free} bytes are free`, hint: `df ${inert(dir)}` };
   if (free < reserveBytes) {
@@ -45,7 +49,7 @@ export function wrongDisk(
   if (files > 0 && ffree < stateFilesMin) { // 0: a file system that makes them as they are needed
     return { text: `there is room for only ${ffree} more files`, hint: `df -i ${inert(dir)}` };
   }
-  if (mustLast && IN_MEMORY.includes(type)) {
+  if (mustLast && isInMemory(stat)) {
     const text = `${inert(dir)} is in memory: a restart of this host takes keys and journal away`;
     return { text, hint: `isconf stop, then mount a disk at ${inert(dir)} with what is there now` };
   }

@@ -166,6 +166,11 @@ export async function approve(
       hint: "isconf hosts",
     });
   }
+  if (joiner.open === 1 && !isFingerprint) {
+    throw new Fault("approve", "refused", `any stranger may say that it is ${inert(args.host)}`, {
+      hint: `compare what it shows, then isconf approve ${fingerprint(joiner.host)}`,
+    });
+  }
   await admit(host, personPair(host, actor), joiner, args.replace);
   return { host: joiner.name, fingerprint: fingerprint(joiner.host) };
 }

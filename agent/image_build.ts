@@ -16,12 +16,19 @@ const BUILD = readTemplate(
 about Makes the root of a Debian in a directory of its own, which goes when it was captured.
 deadline 7200
 find mmdebstrap program mmdebstrap | apt-get install mmdebstrap
+[deb?] find cp program cp | apt-get install coreutils
+[deb?] find rm program rm | apt-get install coreutils
+[deb?] find chroot program chroot | apt-get install coreutils
+[deb?] need readable {deb:path} | ls -l {deb:path}
 need writable {dir:path} | isconf image build --dir DIRECTORY
 need room {dir:path} {gib:gib} | isconf image build --dir DIRECTORY
 step build
 # Packages are fetched and checked by apt, with the keys that this host trusts.
 {mmdebstrap:path} --variant={variant:variant} [include? --include={include:packages}]
   {suite:suite} {root:path} [mirror? {mirror:url}]
+[deb? {cp:path} {deb:path} {root:path}/isconf-package.deb]
+[deb? {chroot:path} {root:path} dpkg -i /isconf-package.deb]
+[deb? {rm:path} {root:path}/isconf-package.deb]
 `,
 );
 
@@ -52,6 +59,7 @@ export async function planBuild(args: ImageArgs): Promise<Prepared> {
     variant: args.variant ?? "minbase",
     include: args.include,
     mirror: args.mirror,
+    deb: args.deb === undefined ? undefined : path.resolve(args.deb),
   };
   const { values, missing } = await look(placeHere(undefined), BUILD, given);
   const [script] = scriptsOf(BUILD, `image build ${name}`, values);

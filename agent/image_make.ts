@@ -27,6 +27,7 @@ export interface ImageArgs {
   variant?: string;
   include?: string;
   mirror?: string;
+  deb?: string;
   dir?: string;
   plan: boolean;
 }

@@ -181,6 +181,11 @@ test("two hosts join with one open token, each when it is approved", async (t) =
   const { enrol } = a.acts;
   const waiting = () => enrol.hosts(a.call()).waiting.map((w) => w.name).sort();
   await until("both wait", () => waiting().length === 2);
+  const byName = await faultOf(() => enrol.approve(a.call(), { host: "hostb", replace: false }));
+  assert.match(
+    `${byName.message} ${byName.hint}`,
+    /any stranger may say that it is hostb .*approve [0-9a-f]{4}-/,
+  );
   await enrol.approve(a.call(), { host: hostId(b.agent.host), replace: false });
   assert.equal((await joining[0]).host, "hostb");
   assert.deepEqual(waiting(), ["hostc"]);

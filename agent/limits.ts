@@ -380,7 +380,13 @@ export const bootPlacesMax = 8;
 export const bootDnsMax = 8;
 export const bootProfilesMax = 1024;
 export const bootValuesMax = 256;
+export const bootGroupMax = 4096;
 export const bootHttpPort = 8480;
 /** Notes about machines that are kept for who asks, and milliseconds between two such questions. */
 export const bootNotesMax = 4096;
 export const bootFollowMs = 500;
+/** Bytes of a kernel's command line that are read, and milliseconds: for the boot server to hear, between two tries to join, for a restart. */
+export const orderBytesMax = 4096;
+export const sayMs = 5_000;
+export const joinAgainMs = 10_000;
+export const restartMs = 120_000;

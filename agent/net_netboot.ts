@@ -15,6 +15,8 @@ export interface NetbootSettings {
   places: BoundPlace[];
   profiles: BootProfile[];
   loaders: string;
+  /** Machines whose hosts have come to the end of their branch, with the hosts' names. */
+  up: [mac: string, name: string][];
 }
 
 export interface NetNetbootParts {
@@ -28,7 +30,7 @@ export interface NetNetbootParts {
 export class NetNetboot {
   readonly #p: NetNetbootParts;
   /** What booters look at; it may change while servers are open. */
-  #settings: Omit<NetbootSettings, "places"> = { profiles: [], loaders: "" };
+  #settings: Omit<NetbootSettings, "places" | "up"> = { profiles: [], loaders: "" };
   /** What is wrong at each interface, or "": it is opened once, since its sockets come once. */
   #places: Promise<[name: string, why: string][]> | undefined;
   readonly #open: Netboot[] = [];
@@ -43,7 +45,8 @@ export class NetNetboot {
   readonly answers: Pick<Answers<NetRequest>, "netboot" | "bootNotes"> = {
     netboot: async (v) => {
       if (typeof v !== "string") throw malformed();
-      const { places, ...settings } = JSON.parse(v) as NetbootSettings;
+      const { places, up, ...settings } = JSON.parse(v) as NetbootSettings;
+      for (const [mac, text] of up) this.#steps.note(mac, "up", { text });
       this.#settings = settings;
       return await (this.#places ??= Promise.all(places.map((place) => this.#begin(place))));
     },

@@ -10,6 +10,7 @@ import {
   type OwnRange,
 } from "./boot_places.ts";
 import { type BootProfile, profileFor, readProfiles } from "./boot_profiles.ts";
+import { machinesUp } from "./boot_up.ts";
 import type { Call, Host } from "./host.ts";
 import { bootDnsMax, bootHttpPort, bootPlacesMax } from "./limits.ts";
 import { inert } from "./names.ts";
@@ -125,14 +126,17 @@ const wrong = (why: string) => new Fault("netboot", "usage", why, { hint: "iscon
 export async function settleNetboot(
   host: Host,
   bound: BoundPlace[],
-  kept: { profiles: BootProfile[] },
+  kept: { profiles: BootProfile[]; up: [mac: string, name: string][] },
 ): Promise<void> {
   try {
     kept.profiles = readProfiles(host.home.config);
   } catch (e) {
     host.log(`netboot: ${Fault.from("netboot", e).message}`); // what was read last holds
   }
-  if (bound.length > 0) await host.netboot.settle(bound, kept.profiles, host.config.loaders);
+  if (bound.length === 0) return;
+  const { netboot } = host;
+  await netboot.settle({ places: bound, profiles: kept.profiles, loaders: host.config.loaders, up: kept.up });
+  kept.up = await machinesUp(host, (await netboot.notes(0)).notes);
 }
 
 /** What a machine would get. */

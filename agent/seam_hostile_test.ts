@@ -120,7 +120,7 @@ const ROWS: Record<NetRequest, (w: World) => Promise<unknown>> = {
     assert.ok(web.why.length <= faultTextMax && !/[\x00-\x1f\x7f-\x9f]/.test(web.why));
   },
   netboot: async ({ a: { agent: { host: { netboot } } } }) => {
-    isNothing(await netboot.settle([], [], "/nowhere"));
+    isNothing(await netboot.settle({ places: [], profiles: [], loaders: "/nowhere", up: [] }));
     assert.deepEqual(netboot.places, []);
   },
   bootNotes: async ({ a: { agent: { host: { netboot } } } }) => {

@@ -1,10 +1,9 @@
 // Seam netboot: booting machines from the network as root sees it: it says where and what each gets, and hears how far they have come, which
 // it believes no further than to show it. Not the servers, which are the net half's (net_netboot.ts).
 import type { Cbor } from "../mq/mod.ts";
-import type { BoundPlace } from "./boot_places.ts";
-import type { BootProfile } from "./boot_profiles.ts";
 import { bootNotesMax, placeCharsMax } from "./limits.ts";
 import { inert } from "./names.ts";
+import type { NetbootSettings } from "./net_netboot.ts";
 import { type Ask, malformed, type NetRequest } from "./seam.ts";
 
 /** How far a machine has come, as the net half says. */
@@ -28,10 +27,11 @@ export class SeamNetboot {
     this.#ask = ask;
   }
 
-  /** Tells the net half; it opens the places once, and takes new profiles at any time. */
-  async settle(places: BoundPlace[], profiles: BootProfile[], loaders: string): Promise<void> {
+  /** Tells the net half; it opens the places once, and takes all else at any time. */
+  async settle(settings: NetbootSettings): Promise<void> {
+    const { places } = settings;
     this.given = places.map((place) => place.interface);
-    const said = await this.#ask("netboot", JSON.stringify({ places, profiles, loaders }));
+    const said = await this.#ask("netboot", JSON.stringify(settings));
     if (!Array.isArray(said) || said.length > places.length) throw malformed();
     this.places = said.map((one) => {
       const [name, why] = Array.isArray(one) ? one : [];

@@ -16,6 +16,7 @@ Deno.exit(
     args: ["test", "-A", "--no-check", ...Deno.args.filter((arg) => !/^--(in|at-once)=/.test(arg))],
     // Enough that the start of a process is little, and few enough that the last ones end at about the same time.
     filesPerProcess: folders.length === 0 ? 8 : 1,
-    atOnce: Number(atOnce ?? navigator.hardwareConcurrency),
+    // Some wait for minutes, so that unit tests have one process more than there are processors.
+    atOnce: Number(atOnce ?? navigator.hardwareConcurrency + (folders.length === 0 ? 1 : 0)),
   }),
 );

@@ -13,7 +13,7 @@ try {
     command: `${root}node_modules/node-linux-${Deno.build.arch === "aarch64" ? "arm64" : "x64"}/bin/node`,
     args: ["--test", "--test-isolation=none", "--disable-warning=ExperimentalWarning", ...Deno.args],
     filesPerProcess: 4,
-    atOnce: navigator.hardwareConcurrency,
+    atOnce: navigator.hardwareConcurrency + 1, // some wait for minutes
     env: { NODE_COMPILE_CACHE: cache },
   });
 } finally {

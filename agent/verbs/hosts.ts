@@ -122,7 +122,7 @@ export const approveVerb: Verb<{ host: string; replace: boolean }, { host: strin
   name: "approve",
   summary: "let in a host that waits",
   about:
-    "On the host that made the token. Compare the fingerprint with what `isconf join` shows on the new host. With\n--replace, for owners, a host that was rebuilt takes the name of the one before, which is evicted.",
+    "On the host that made the token. Compare the fingerprint with what `isconf join` shows on the new host; who asks with an\nopen token is let in by that alone, and not by name. With\n--replace, for owners, a host that was rebuilt takes the name of the one before, which is evicted.",
   examples: ["isconf approve web7", "isconf approve 1f2e-93ab-04cd-77e0", "isconf approve --replace web7"],
   args: {
     host: {

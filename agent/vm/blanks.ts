@@ -101,6 +101,8 @@ export const BLANKS: Readonly<Record<string, Blank>> = {
     "a URL of http, https or file, of plain characters",
     /^(https?|file):\/\/[A-Za-z0-9._~:/@%+=,-]{1,500}$/,
   ),
+  uuid: matching("a UUID in small letters", /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
+  serial: matching("eight digits and letters a to f", /^[0-9a-f]{8}$/),
   accelerator: matching("kvm or tcg", /^(kvm|tcg)$/),
   line: {
     wants: `one line of at most ${appendBytesMax} bytes of plain characters`,

@@ -87,6 +87,13 @@ const TABLE: Record<string, [fits: string[], others: string[]]> = {
     "http://x y",
     "-http://x",
   ]],
+  uuid: [["01234567-89ab-4def-8123-456789abcdef"], [
+    "",
+    "0123",
+    "01234567-89ab-4def-8123-456789ABCDEF",
+    "x".repeat(36),
+  ]],
+  serial: [["0123abcd"], ["", "0123abc", "0123ABCD", "0123-abcd"]],
   accelerator: [["kvm", "tcg"], ["", "xen", "kvm,x"]],
   line: [["console=ttyS0 x", "$(reboot); `id`"], ["", "a\nb", "a\u200bb", "\ud800", "x".repeat(2048)]],
 };

@@ -38,3 +38,6 @@ export const connectMs = 1_000;
 
 /** How many machines are listed. */
 export const machinesMax = 4096;
+
+/** How many bytes at a disk's beginning have to be noughts so that it is empty: tables of partitions and file systems begin there. */
+export const emptyBytes = 1024 * 1024;

@@ -6,7 +6,7 @@ import * as path from "node:path";
 import { Fault } from "../../mq/mod.ts";
 import { inert } from "../names.ts";
 import { BLANKS } from "./blanks.ts";
-import { connectMs } from "./limits.ts";
+import { connectMs, emptyBytes } from "./limits.ts";
 import { filesOf } from "./machine.ts";
 import type { Place } from "./place.ts";
 import { runningPid } from "./running.ts";
@@ -47,6 +47,28 @@ export const NEEDS: Readonly<Record<string, Look>> = {
     const free = bavail * bsize;
     if (free >= Number(gib) * GIB) return undefined;
     return `${dir} has ${(free / GIB).toFixed(1)} GiB free, and the disk may grow to ${gib}`;
+  },
+  disk: (_, [file]) => {
+    const stat = fs.statSync(file!, { throwIfNoEntry: false });
+    if (stat?.isBlockDevice() !== true) return `${file} is no disk`;
+    const mounted = fs.readFileSync("/proc/self/mounts", "utf8").split("\n").map((line) =>
+      line.split(" ")[0]!
+    );
+    const used = mounted.find((name) =>
+      name.startsWith(file!) && /^(p?[0-9]+)?$/.test(name.slice(file!.length))
+    );
+    return used === undefined ? undefined : `${used} is mounted`;
+  },
+  empty: (_, [file]) => {
+    if (!isThereFile(file!)) return undefined; // that is said already
+    const fd = fs.openSync(file!, "r");
+    try {
+      const head = Buffer.alloc(emptyBytes);
+      const length = fs.readSync(fd, head, 0, head.length, 0);
+      return head.subarray(0, length).every((byte) => byte === 0) ? undefined : `${file} is not empty`;
+    } finally {
+      fs.closeSync(fd);
+    }
   },
   "free-socket": async (place, [file]) =>
     await listens(place, { path: file! }) ? `somebody listens on ${file}` : undefined,

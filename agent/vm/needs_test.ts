@@ -23,6 +23,10 @@ test("each need: undefined where it is so, words where it is not", async (t) => 
   const { port } = tcp.address() as net.AddressInfo;
   t.after(() => void (server.close(), tcp.close()));
   fs.writeFileSync(at("stale"), "");
+  fs.writeFileSync(at("noughts"), Buffer.alloc(2 << 20));
+  fs.writeFileSync(at("table"), Buffer.from("EFI PART".padStart(520, "\0"), "latin1"));
+  const devices = fs.readFileSync("/proc/self/mounts", "utf8").match(/^\/dev\/[a-z0-9]+(?= )/gm) ?? [];
+  const mounted = devices.find((name) => fs.existsSync(name) && fs.statSync(name).isBlockDevice());
 
   const TABLE: Record<string, [is: string[], isNot: [words: string[], why: RegExp][]]> = {
     program: [["/bin/sh"], [[[at("file")], /no program|closed/], [["/nowhere"], /no program/], [
@@ -35,6 +39,11 @@ test("each need: undefined where it is so, words where it is not", async (t) => 
     stopped: [[at("nothing")], []],
     "nothing-else": [[at("empty")], [[[at("full")], /not isconf's: notes/]]],
     room: [[place.cwd, "0"], [[[place.cwd, "60000000"], /GiB free, and the disk may grow to 60000000/]]],
+    disk: [
+      ["/dev/loop7"].filter((name) => fs.existsSync(name)),
+      [[[at("file")], /is no disk/], [["/dev/null"], /is no disk/], [["/dev/none"], /is no disk/]],
+    ],
+    empty: [[at("noughts")], [[[at("table")], /table is not empty/]]],
     "free-socket": [[at("stale")], [[[at("sock")], /somebody listens on/]]],
     "free-port": [["connect=127.0.0.1:1"], [[[`listen=127.0.0.1:${port}`], /somebody listens on 127/], [[
       `listen=0.0.0.0:${port}`,
@@ -42,6 +51,7 @@ test("each need: undefined where it is so, words where it is not", async (t) => 
     "free-ports": [["1:22"], [[[`1:22,${port}:80`], /somebody listens on 127\.0\.0\.1, port \d+$/]]],
     tap: [[], [[["isconf-none"], /no network interface/], [["lo"], /is no tap/]]],
   };
+  if (mounted !== undefined) TABLE.disk![1].push([[mounted], /is mounted/]);
   assert.deepEqual(Object.keys(TABLE).sort(), Object.keys(NEEDS).sort());
   for (const [what, [is, isNot]] of Object.entries(TABLE)) {
     if (is.length > 0) assert.equal(await NEEDS[what]!(place, is), undefined, `${what} ${is}`);

@@ -11,10 +11,10 @@ import { runningPid } from "./running.ts";
 test("only the process that was given this pid file is the machine", async (t) => {
   const file = path.join(makePlace(t).cwd, "pid");
   assert.equal(runningPid(file), undefined);
-  const child = spawn("/bin/sh", ["-c", "read x", "qemu", "-pidfile", file], {
-    stdio: ["pipe", "ignore", "ignore"],
+  const child = spawn("/bin/sh", ["-c", "echo; read x", "qemu", "-pidfile", file], {
+    stdio: ["pipe", "pipe", "ignore"],
   });
-  await once(child, "spawn");
+  await once(child.stdout, "data"); // it is the shell now, and no copy of this process any more
   const ended = once(child, "exit");
   fs.writeFileSync(file, `${child.pid}\n`);
   assert.equal(runningPid(file), child.pid);

@@ -102,6 +102,8 @@ const HOSTILE: Record<string, string> = {
   variant: "minbase",
   packages: "g++,less",
   url: "http://192.0.2.1:80/a~b,c%20=@+",
+  uuid: "01234567-89ab-4def-8123-456789abcdef",
+  serial: "0123abcd",
   accelerator: "tcg",
   line: "quiet $(reboot) `id`; it's \" \\ \\",
 };

@@ -23,8 +23,24 @@ test("what is wrong is said before anything runs, all of it; the plan is a scrip
     said,
     /mmdebstrap --variant=minbase --include=htop,less \\\n {2}bookworm \/\S+\/isconf-build-[0-9a-f]{12}\n/,
   );
+  fs.writeFileSync(`${box.dir}/it's.deb`, "");
+  const more = await box.ok([
+    "image",
+    "build",
+    "--plan",
+    "--deb",
+    `${box.dir}/it's.deb`,
+    "--dir",
+    box.dir,
+    "images/base",
+  ]);
+  assert.match(
+    more,
+    /\n\/usr\/bin\/cp '\/\S+\/it'\\''s\.deb' \S+\/isconf-package\.deb\n\S+chroot \S+ dpkg -i \/isconf-package\.deb\n\S+rm /,
+  );
   for (
     const [words, why] of [
+      [["--deb", "/no/such.deb"], /the build was not begun/],
       [["--suite", "$(reboot)"], /suite is \$\(reboot\), and must be the name of a release/],
       [["--include", "a,;b"], /include is a,;b, and must be names of packages/],
       [["--mirror", "ftp://x"], /mirror is ftp:\/\/x, and must be a URL/],

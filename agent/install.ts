@@ -1,0 +1,274 @@
+// Install: what `isconf install` does on a machine that runs in memory, booted from the network: brings it into its domain, and, where an image is
+// ordered, makes its disk boot as this host out of that image. Not the boot server (netboot/), not the image (image_make.ts).
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { nodeAt, restore } from "../fs/mod.ts";
+import { Fault, sleep, systemClock, toHex } from "../mq/mod.ts";
+import { callVerb } from "./client.ts";
+import { type ContentCli, withContent } from "./content_client.ts";
+import { findImage, type Image } from "./content_image.ts";
+import { isInMemory } from "./doctor_machine.ts";
+import { writeRecord } from "./image_record.ts";
+import { disksIn, onlyDisk, partition } from "./install_disk.ts";
+import { type Order, readOrder, say } from "./install_order.ts";
+import { IN_EVERY_IMAGE, IN_IMAGE, INSTALL } from "./install_template.ts";
+import { joinAgainMs, restartMs } from "./limits.ts";
+import { inert, quoted } from "./names.ts";
+import { withBar } from "./progress.ts";
+import { inertJson } from "./term.ts";
+import { look, missingFault, needDone, placeHere, runScript, scriptsOf } from "./vm/mod.ts";
+
+export interface InstallArgs {
+  image?: string;
+  disk?: string;
+  boot: boolean;
+  wipe: boolean;
+  plan: boolean;
+}
+
+/** Where the new root is mounted while it is made. */
+const TARGET = "/run/isconf-install";
+
+/** What is done to a disk, before anything is. */
+interface Plan {
+  disk: string;
+  rootId: string;
+  espId: string;
+  scripts: { step: string; text: string }[];
+  missing: { why: string; hint: string }[];
+}
+
+export async function install(cli: ContentCli, args: InstallArgs): Promise<number> {
+  if (args.boot) return await installAtBoot(cli);
+  if (args.image === undefined) {
+    throw new Fault("install", "usage", "an installation needs an image", { hint: "isconf image ls" });
+  }
+  const order: Order = {
+    ...{ join: "", host: "", log: "", consoles: [] },
+    image: args.image,
+    disk: args.disk ?? "",
+    mayWipe: args.wipe,
+  };
+  if (args.plan) {
+    const { disk, scripts, missing } = await withContent(
+      ["install", "get"],
+      cli.where,
+      async (session) =>
+        await plan(cli, order, await findImage(cli, session, order.image), missingIn(session)),
+    );
+    if (cli.globals.json) cli.term.line(inertJson({ disk, scripts, missing }));
+    else for (const { text } of scripts) cli.term.raw(`${text}\n`);
+    if (missing.length > 0) throw missingFault("install", "nothing was installed", missing);
+    return 0;
+  }
+  needMemory();
+  const { disk } = await toDisk(cli, order);
+  cli.term.say(`installed: ${inert(order.image)} on ${disk}, as this host; now restart the machine`);
+  return 0;
+}
+
+/** What a machine does that was booted for it: all by what its kernel was told. It goes on with the same when it is begun again. */
+async function installAtBoot(cli: ContentCli): Promise<number> {
+  const order = readOrder(fs.readFileSync("/proc/cmdline", "utf8"));
+  if (order === undefined) {
+    throw new Fault("install", "usage", "this kernel was not told into which domain the machine is to come", {
+      hint: "join = in the profile of the boot server; isconf help netboot",
+    });
+  }
+  const told = (step: string, more?: { percent?: number; text?: string }) => say(order.log, step, more);
+  try {
+    needMemory();
+    if (order.image !== "") await holdBack(cli);
+    const host = await joined(cli, order);
+    await told("joined", { text: host });
+    if (order.image === "") {
+      await callVerb(cli.where, "up", {}, (e) => e.text !== undefined && cli.term.say(inert(String(e.text))));
+      await told("up", { text: host });
+      return 0;
+    }
+    const made = await toDisk(cli, order);
+    await told("installed", { text: made.disk });
+    cli.term.say(`installed: ${inert(order.image)} on ${made.disk}; the machine restarts`);
+    await run(made.scripts.at(-1)!.text);
+    return 0;
+  } catch (e) {
+    await told("failed", { text: Fault.from("install", e).message });
+    throw e;
+  }
+}
+
+/** A host that is only on its way to a disk applies nothing where it is now. */
+async function holdBack(cli: ContentCli): Promise<void> {
+  const file = path.join(cli.home.config, "isconf.conf");
+  const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
+  const rest = text.split("\n").filter((line) => !/^\s*follow\s*=/.test(line)).join("\n");
+  fs.writeFileSync(file, `${rest.trimEnd()}\nfollow = no\n`);
+  const script = `${quoted(process.execPath)} restart\n`;
+  needDone("install", await runScript(placeHere(undefined), script, undefined, restartMs), "isconf restart");
+}
+
+/** Asks until this host is let in; returns what it is called. A boot server or a keeper that is restarted is waited for. */
+async function joined(cli: ContentCli, order: Order): Promise<string> {
+  for (let asked = "";;) {
+    const { host, branch } = await callVerb(cli.where, "status", { offline: true }, () => {}) as Standing;
+    if (branch !== null) return host;
+    try {
+      await callVerb(cli.where, "join", { token: order.join, host: order.host }, (e) => {
+        cli.term.say(inert(String(e.text ?? "")));
+        if (typeof e.fingerprint === "string") asked = e.fingerprint;
+        if (asked !== "") {
+          void say(order.log, "asks", { text: `as ${order.host}, with the fingerprint ${asked}` });
+        }
+      });
+    } catch (e) {
+      const fault = Fault.from("install", e);
+      if (fault.kind === "usage") throw fault; // that is no token
+      cli.term.say(`${inert(fault.message)}; it is tried again`);
+      await say(order.log, "asks", { text: fault.message });
+      await sleep(systemClock, joinAgainMs);
+    }
+  }
+}
+
+interface Standing {
+  host: string;
+  branch: string | null;
+}
+
+/** Makes the disk, fills it, makes it boot. */
+async function toDisk(cli: ContentCli, order: Order): Promise<Plan> {
+  const { image, plan: made } = await withContent(["install", "get"], cli.where, async (session) => {
+    const image = await findImage(cli, session, order.image);
+    return { image, plan: await plan(cli, order, image, missingIn(session)) };
+  });
+  if (made.missing.length > 0) throw missingFault("install", "nothing was installed", made.missing);
+  const [disk, boot] = made.scripts as [Plan["scripts"][0], Plan["scripts"][0]];
+  await run(disk.text);
+  await fill(cli, order, image);
+  writeOwn(made, order, image, await hostNameOf(cli));
+  await run(boot.text);
+  return made;
+}
+
+const run = async (text: string) => {
+  const ran = await runScript(placeHere(undefined), text, undefined, INSTALL.deadlineSeconds * 1000);
+  needDone("install", ran, "isconf install IMAGE --plan");
+};
+
+const hostNameOf = async (cli: ContentCli): Promise<string> =>
+  (await callVerb(cli.where, "status", { offline: true }, () => {}) as Standing).host;
+
+/** Brings the image from whichever hosts have it. */
+async function fill(cli: ContentCli, order: Order, image: Image): Promise<void> {
+  await withContent(["install", "get"], cli.where, async (session) => {
+    await withBar(cli, image.bytes, async (bar) => {
+      let told = -10;
+      const store = await session.walking(image.id, (bytes) => {
+        bar.at(bytes);
+        const percent = Math.min(100, bytes * 100 / image.bytes);
+        if (percent < told + 5) return;
+        told = percent;
+        void say(order.log, "image", { percent });
+      });
+      await restore(store, image.id, TARGET, { owners: "kept", durable: "end" });
+    });
+  });
+  await say(order.log, "image", { percent: 100 });
+}
+
+/** What makes the new root this host's: its name, its file systems, and at which place of the journal it is. */
+function writeOwn({ rootId, espId }: Plan, { consoles }: Order, { record }: Image, host: string): void {
+  const dosId = `${espId.slice(0, 4)}-${espId.slice(4)}`.toUpperCase();
+  const files: [name: string, text: string | Uint8Array][] = [
+    ["etc/hostname", `${host}\n`],
+    [
+      "etc/fstab",
+      `UUID=${rootId} / ext4 errors=remount-ro 0 1\nUUID=${dosId} /boot/efi vfat umask=0077,nofail 0 2\n`,
+    ],
+    [
+      "etc/default/grub.d/isconf.cfg",
+      `GRUB_TIMEOUT=2\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX ${consoles.join(" ")}"\n`,
+    ],
+    ["etc/isconf/image", writeRecord(record)],
+  ];
+  for (const [name, text] of files) {
+    const file = path.join(TARGET, name);
+    const dir = path.dirname(file);
+    fs.mkdirSync(dir, { recursive: true, mode: 0o755 });
+    if (!`${fs.realpathSync(dir)}/`.startsWith(`${TARGET}/`)) {
+      throw new Fault("install", "refused", `/${path.dirname(name)} of the image leads out of it`, {
+        hint: `isconf tree ${inert(record.host)}`,
+      });
+    }
+    fs.rmSync(file, { force: true }); // a link is not followed
+    fs.writeFileSync(file, text, { mode: 0o644, flag: "wx" });
+    fs.chmodSync(file, 0o644);
+  }
+}
+
+/** Says of an image which of some files it has not. */
+type MissingIn = (
+  image: Image,
+  wanted: readonly [path: string, packages: string][],
+) => Promise<Plan["missing"]>;
+
+const missingIn =
+  (session: Parameters<Parameters<typeof withContent>[2]>[0]): MissingIn => async (image, wanted) => {
+    const missing: Plan["missing"] = [];
+    for (const [file, packages] of wanted) {
+      const isThere = await nodeAt(session.store(false), image.id, Buffer.from(file)).then(
+        () => true,
+        (e) => {
+          if (Fault.from("install", e).kind !== "notFound") throw e;
+          return false;
+        },
+      );
+      if (isThere) continue;
+      missing.push({
+        why: `the image has no /${file}`,
+        hint: `an image with the package ${packages}: isconf image build --include …,${packages}`,
+      });
+    }
+    return missing;
+  };
+
+/** What would be done, and what is in the way, all of it. */
+async function plan(cli: ContentCli, order: Order, image: Image, missingIn: MissingIn): Promise<Plan> {
+  if (image.record.kind !== "root") {
+    throw new Fault("install", "usage", `${inert(order.image)} is the image of a disk, not of a root`, {
+      hint: "isconf image ls",
+    });
+  }
+  const disk = order.disk === "" ? onlyDisk(disksIn("/sys/block")) : order.disk;
+  const firmware = fs.existsSync("/sys/firmware/efi") ? "uefi" : "bios";
+  const hex = toHex(systemClock.random(16));
+  const rootId = hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, "$1-$2-4$3-8$4-$5");
+  const espId = toHex(systemClock.random(4));
+  const place = placeHere(undefined);
+  const given = {
+    disk,
+    esp: partition(disk, 2),
+    root: partition(disk, 3),
+    rootId,
+    espId,
+    target: TARGET,
+    state: cli.home.state,
+    isconf: place.isconf,
+    [firmware]: "yes",
+    ...(!order.mayWipe && { keep: "yes" }),
+  };
+  const { values, missing } = await look(place, INSTALL, given);
+  missing.push(...await missingIn(image, [...IN_EVERY_IMAGE, ...IN_IMAGE[firmware]]));
+  return { disk, rootId, espId, scripts: scriptsOf(INSTALL, "install", values), missing };
+}
+
+/** A host that runs from a disk is not moved to another by this: there would be two of it. */
+function needMemory(): void {
+  if (process.geteuid?.() !== 0) {
+    throw new Fault("install", "denied", "a disk is root's", { hint: "sudo isconf install" });
+  }
+  if (isInMemory(fs.statfsSync("/"))) return;
+  throw new Fault("install", "refused", "this machine runs from a disk, and is no installer", {
+    hint: "isconf image initrd --installer, and boot that from the network: docs/netboot.md",
+  });
+}

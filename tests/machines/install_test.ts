@@ -1,0 +1,186 @@
+// install: an emulated machine with an empty disk becomes a host, untouched by hands but for the approval: network boot, installer in memory, image
+// from the hosts that have it, its disk, restart, and through the journal to its end. BIOS and UEFI. Without KVM it takes a while.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import { makeDeb } from "../../scripts/package.ts";
+import { until } from "../holder.ts";
+import { EXECUTABLE, type Host, makeHost } from "../hosts.ts";
+import { type Lan, lanTest, type Running } from "../netboot/lan.ts";
+import { OVMF } from "../netboot/machine.ts";
+
+const CACHE = process.env.ISCONF_TEST_CACHE ?? "/var/tmp/isconf-test-cache";
+const MAC = "52:54:00:4e:00:01";
+const MINUTE = 60_000;
+
+/** What an image needs beside isconf so that it can boot in memory, make a disk, and boot from that by either firmware. */
+const PACKAGES = [
+  ...["linux-image-cloud-amd64", "systemd-sysv", "udev", "kmod", "iproute2", "dbus"],
+  ...["gdisk", "dosfstools", "e2fsprogs", "grub2-common", "grub-pc-bin", "grub-efi-amd64-bin"],
+];
+
+const needs = {
+  programs: ["qemu-system-x86_64", "mmdebstrap", "dpkg-deb", "debugfs", "curl"],
+  files: [EXECUTABLE, OVMF, "/usr/lib/ipxe/undionly.kpxe", "/usr/lib/ipxe/snponly.efi"],
+  timeoutMs: 40 * MINUTE,
+};
+
+function must(...argv: string[]): string {
+  const { status, stdout, stderr } = spawnSync(argv[0]!, argv.slice(1), { maxBuffer: 2 ** 26 });
+  assert.equal(status, 0, `${argv.join(" ")}\n${stdout}${stderr}`);
+  return String(stdout);
+}
+
+/** A Debian with this isconf in it, that gets its address by DHCP and goes through the journal by itself. */
+async function debian(): Promise<string> {
+  const base = `${CACHE}/install-root`, root = `${CACHE}/install-root-isconf`;
+  if (!fs.existsSync(base)) {
+    must(
+      "mmdebstrap",
+      "--quiet",
+      "--variant=minbase",
+      `--include=${PACKAGES.join(",")}`,
+      "bookworm",
+      `${base}.new`,
+    );
+    fs.renameSync(`${base}.new`, base);
+  }
+  fs.rmSync(root, { recursive: true, force: true });
+  must("cp", "-a", base, root);
+  fs.chmodSync(root, 0o755);
+  const deb = await makeDeb(CACHE, {
+    version: "1.0.0",
+    arch: "amd64",
+    executable: fs.readFileSync(EXECUTABLE),
+    licences: "",
+    epoch: 1,
+    level: 0,
+  });
+  fs.renameSync(`${CACHE}/${deb}`, `${root}/isconf.deb`);
+  must("chroot", root, "dpkg", "-i", "/isconf.deb");
+  fs.rmSync(`${root}/isconf.deb`);
+  fs.writeFileSync(
+    `${root}/etc/systemd/network/80-dhcp.network`,
+    "[Match]\nType=ether\n\n[Network]\nDHCP=ipv4\n",
+  );
+  must("chroot", root, "systemctl", "enable", "systemd-networkd");
+  fs.mkdirSync(`${root}/etc/isconf`, { recursive: true });
+  fs.writeFileSync(`${root}/etc/isconf/isconf.conf`, "follow = yes\n");
+  return root;
+}
+
+/** Puts a test's cleaning up into a list, as a test's own context does. */
+class Owner {
+  readonly #after: (() => Promise<void>)[] = [];
+
+  after(fn: () => Promise<void>): void {
+    this.#after.push(fn);
+  }
+
+  async end(): Promise<void> {
+    for (const fn of this.#after.reverse()) await fn();
+  }
+}
+
+/** A machine of 3 GiB of memory with an empty disk, which boots from that as soon as it can, else from the network. */
+function machine(lan: Lan, firmware: "bios" | "uefi"): Running {
+  const disk = `${lan.dir}/disk`;
+  fs.writeFileSync(disk, "");
+  fs.truncateSync(disk, 4 * 2 ** 30);
+  const rom = firmware === "uefi" ? ",romfile=" : "";
+  const flash = firmware === "bios" ? [] : [
+    ...["-drive", `if=pflash,format=raw,readonly=on,file=${OVMF}`],
+    ...["-drive", `if=pflash,format=raw,file=${lan.dir}/vars`],
+  ];
+  if (firmware === "uefi") fs.copyFileSync("/usr/share/OVMF/OVMF_VARS.fd", `${lan.dir}/vars`);
+  return lan.start("lan", [
+    ...["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "3072"],
+    ...["-nodefaults", "-display", "none", "-device", "virtio-rng-pci", ...flash],
+    ...["-drive", `if=none,id=disk,format=raw,cache=unsafe,file=${disk}`],
+    ...["-device", "virtio-blk-pci,drive=disk,bootindex=1"],
+    ...["-netdev", "tap,id=net0,ifname=tap0,script=no,downscript=no"],
+    ...["-device", `virtio-net-pci,netdev=net0,mac=${MAC},bootindex=2${rom}`],
+    ...["-serial", `file:${lan.dir}/serial`],
+  ]);
+}
+
+const serial = (lan: Lan) => fs.readFileSync(`${lan.dir}/serial`, "latin1");
+
+/** The steps that the boot log has of the machine, with their words. */
+async function stepsOf(host: Host): Promise<{ step: string; text: string }[]> {
+  const { notes } = JSON.parse((await host.isconf("--json", "boot", "log")).stdout) as {
+    notes: { mac: string; step: string; text: string | null }[];
+  };
+  return notes.filter(({ mac }) => mac === MAC).map(({ step, text }) => ({ step, text: text ?? "" }));
+}
+
+/** Waits for a step; a machine that says that it failed has failed. */
+async function step(lan: Lan, host: Host, name: string, minutes: number): Promise<string> {
+  let found: { step: string; text: string } | undefined;
+  try {
+    await until(`the machine is at ${name}`, async () => {
+      const steps = await stepsOf(host);
+      const failed = steps.find((one) => one.step === "failed");
+      assert.equal(failed, undefined, `it failed: ${failed?.text}`);
+      return (found = steps.find((one) => one.step === name)) !== undefined;
+    }, minutes * MINUTE);
+  } catch (e) {
+    throw new Error(`${(e as Error).message}\n${await host.ok("boot", "log")}\n${serial(lan).slice(-6000)}`);
+  }
+  return found!.text;
+}
+
+for (const firmware of ["bios", "uefi"] as const) {
+  lanTest(`${firmware}: from an empty disk to a host that agrees with its branch`, needs, async (lan) => {
+    const owner = new Owner();
+    const plug = (pid: number) => Promise.resolve(lan.plug("agent", pid, "02:00:0a:4e:00:09", "10.78.0.9"));
+    try {
+      const root = await debian();
+      const host = await makeHost(owner, "hosta", { network: { plug, unplug: () => Promise.resolve() } });
+      const slow = { timeoutMs: 10 * MINUTE };
+      await host.ok("init", "--host", "hosta");
+      await host.must(["isconf", "image", "capture", "--root", root, "images/base"], slow);
+      await host.must(["isconf", "image", "initrd", "--installer", "images/base", "boot/installer"], slow);
+      await host.ok("lock", "greet");
+      await host.write("/srv/greeting", "hello\n");
+      await host.ok("snap", "/srv/greeting");
+      await host.ok("exec", "sh", "-c", "echo ran >/srv/ran");
+      await host.ok("ci");
+      const { token } = JSON.parse((await host.must(["isconf", "--json", "token", "--open"])).stdout);
+      await host.write(
+        "/etc/isconf/netboot.d/new.profile",
+        `for = any\nkernel = boot/installer:vmlinuz\ninitrd = boot/installer:initrd\nargs = console=ttyS0,115200\njoin = ${token}\nhost = web-{{name machine}}\ninstall = images/base\n`,
+      );
+      await host.ok("netboot", "on", "eth0", "--dhcp", "10.78.0.100-10.78.0.120");
+      const began = Date.now();
+      const vm = machine(lan, firmware);
+      try {
+        const asks = await step(lan, host, "asks", 15);
+        const waits = await host.ok("hosts");
+        const [, mark] = /fingerprint ([0-9a-f-]{19})/.exec(asks) ?? [];
+        assert.ok(mark !== undefined && waits.includes(mark), `${asks}\n${waits}`);
+        assert.match(serial(lan), new RegExp(mark!), "who stands before it reads the same");
+        const before = fs.readFileSync(`${lan.dir}/disk`).subarray(0, 1 << 20);
+        assert.ok(before.every((byte) => byte === 0), "before it is approved its disk is left alone");
+        await host.ok("approve", mark!);
+        await step(lan, host, "joined", 2);
+        await step(lan, host, "installed", 15);
+        const current = async () => /web-5254004e0001 .*current/.test(await host.ok("hosts"));
+        await until("it agrees with its branch", current, 10 * MINUTE).catch(async (e) => {
+          throw new Error(`${e.message}\n${await host.ok("hosts")}\n${serial(lan).slice(-6000)}`);
+        });
+        console.log(`${firmware}: from power to congruent in ${Math.round((Date.now() - began) / 1000)} s`);
+        console.log(await host.ok("status"));
+      } finally {
+        if (vm.child.exitCode === null) await vm.stop();
+      }
+      const at = Number(/^ *3 +([0-9]+)/m.exec(must("sgdisk", "--print", `${lan.dir}/disk`))![1]) * 512;
+      const read = (file: string) => must("debugfs", "-R", `cat ${file}`, `${lan.dir}/disk?offset=${at}`);
+      assert.equal(read("/srv/greeting"), "hello\n");
+      assert.equal(read("/srv/ran"), "ran\n");
+      assert.equal(read("/etc/hostname"), "web-5254004e0001\n");
+    } finally {
+      await owner.end();
+    }
+  });
+}
