@@ -1,15 +1,16 @@
 // Content image: the verb image: what images there are, what is in one, how two differ, whether one is whole. How they come about is in
-// image_make.ts. Everything with the rights of whoever runs the command line.
-import { diffTrees, listTree, type Node, nodeAt, readNodeFile, showPath } from "../fs/mod.ts";
+// image_make.ts, what machines boot of them in image_initrd.ts. Everything with the rights of whoever runs the command line.
+import { diffTrees, listTree, readNodeFile, showPath } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
 import { bytesText } from "./bytes_text.ts";
 import { callVerb } from "./client.ts";
-import { type ContentCli, type ContentSession, libraryOf, withContent } from "./content_client.ts";
+import { type ContentCli, withContent } from "./content_client.ts";
 import { buildImage, type BuildPlan, planBuild } from "./image_build.ts";
+import { findImage } from "./image_find.ts";
+import { type MadeInitrd, makeInitrd } from "./image_initrd.ts";
 import { captureImage, type ImageArgs, importImage, type MadeImage, standingOf } from "./image_make.ts";
-import { type ImageRecord, IMAGES, PARTS, readRecord, RECORD } from "./image_record.ts";
-import { imageDiffMax, imageRecordBytesMax } from "./limits.ts";
-import { locate } from "./locate.ts";
+import { type ImageRecord, IMAGES, PARTS } from "./image_record.ts";
+import { imageDiffMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import type { NameLine } from "./naming.ts";
 import { withBar } from "./progress.ts";
@@ -21,6 +22,7 @@ import { missingFault } from "./vm/mod.ts";
 export type ImageResult =
   | MadeImage
   | BuildPlan
+  | MadeInitrd
   | { images: ImageLine[] }
   | ImageRecord
   | { differences: DiffLine[]; isMore: boolean }
@@ -40,6 +42,7 @@ const ACTIONS: Record<
   capture: { words: [0, 1], run: async (cli, args) => made(cli, await captureImage(cli, args)) },
   build: { words: [1, 1], run: build },
   import: { words: [2, 2], run: async (cli, args) => made(cli, await importImage(cli, args)) },
+  initrd: { words: [2, 2], run: initrd },
   ls: { words: [0, 0], run: ls },
   show: { words: [1, 1], run: show },
   diff: { words: [2, 2], run: diff },
@@ -78,6 +81,24 @@ function made(cli: ContentCli, image: MadeImage): number {
   print(cli, image, () => {
     if (skipped > 0) term.say(`${skipped} sockets, fifos and devices were left out`);
     term.say(`${inert(name)} is ${recordText(record)}: ${files} files, ${bytesText(bytes)}`);
+    term.line(id);
+  });
+  return 0;
+}
+
+async function initrd(cli: ContentCli, args: ImageArgs): Promise<number> {
+  const made = await makeInitrd(cli, args);
+  const { name, id, kernel, files, bytes, initrdBytes, without } = made;
+  const { term } = cli;
+  print(cli, made, () => {
+    if (without > 0) {
+      term.say(`${without} names are without their extended attributes, such as file capabilities and ACLs`);
+    }
+    term.say(
+      `${inert(name)} has the kernel ${inert(kernel)} and an initrd of ${
+        bytesText(initrdBytes)
+      }: ${files} files, ${bytesText(bytes)} in memory`,
+    );
     term.line(id);
   });
   return 0;
@@ -130,41 +151,6 @@ async function ls(cli: ContentCli): Promise<number> {
     ]));
   });
   return 0;
-}
-
-/** An image that was found: its record, and the id and node of its contents. */
-export interface Image {
-  record: ImageRecord;
-  id: string;
-  node: Node;
-  /** Of the files in it. */
-  bytes: number;
-}
-
-/** The image that a name or id means. Throws notFound; usage, for what is none; corrupt. */
-export async function findImage(
-  cli: Pick<ContentCli, "where">,
-  session: ContentSession,
-  name: string,
-): Promise<Image> {
-  const what = await locate(libraryOf("image", cli.where, session), name);
-  const store = session.store(false);
-  const noImage = () =>
-    new Fault("image", "usage", `${inert(name)} is no image`, { hint: "isconf image ls" });
-  if (what.kind === "file" || what.node.kind !== "dir") throw noImage();
-  const at = async (part: string) =>
-    await nodeAt(store, what.at, Buffer.from(part)).catch((e) => {
-      if (Fault.from("image", e).kind === "notFound") return undefined;
-      throw e;
-    });
-  const said = (await at(RECORD))?.node;
-  if (said?.kind !== "file" || said.size > imageRecordBytesMax) throw noImage();
-  const pieces: Uint8Array[] = [];
-  for await (const piece of readNodeFile(store, said)) pieces.push(piece);
-  const record = readRecord(Buffer.concat(pieces));
-  const contents = await at(PARTS[record.kind]);
-  if (contents === undefined || (contents.node.kind === "dir") !== (record.kind === "root")) throw noImage();
-  return { record, ...contents, bytes: what.size };
 }
 
 async function show(cli: ContentCli, { words: [name = ""] }: ImageArgs): Promise<number> {

@@ -3,7 +3,7 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { below, type CaptureInto, captureInto, importTar, showPath } from "../fs/mod.ts";
+import { below, type CaptureInto, captureInto, type Id, importTar, showPath } from "../fs/mod.ts";
 import { Fault, systemClock } from "../mq/mod.ts";
 import { callVerb } from "./client.ts";
 import { type ContentCli, withContent } from "./content_client.ts";
@@ -30,6 +30,9 @@ export interface ImageArgs {
   deb?: string;
   dir?: string;
   plan: boolean;
+  /** Of an initrd: which kernel of several, and whether what starts the installer is in it. */
+  kernel?: string;
+  installer: boolean;
 }
 
 /** What went into an image; `skipped`: sockets, fifos and devices, which did not. */
@@ -49,7 +52,7 @@ export interface MadeImage extends Told {
 const { S_IFMT, S_IFREG } = fs.constants;
 
 /** What a node has that holds an image together. Always the same, so that the same contents are the same image. */
-const META = { mode: 0o755, uid: 0, gid: 0, mtime: [0, 0] as [number, number] };
+export const META = { mode: 0o755, uid: 0, gid: 0, mtime: [0, 0] as [number, number] };
 
 /** What of this host's standing matters here. */
 interface Standing {
@@ -225,11 +228,23 @@ async function keep(
     await session.add(id, name);
     return id;
   });
-  if ((await standingOf(cli)).domain !== null) {
-    const words = { name, what: id, ...(copies === undefined ? {} : { copies }) };
-    await callVerb(cli.where, "name", words, () => {});
-  }
+  await nameMade(cli, { name, copies }, id);
   return { name, record, id, ...told! };
+}
+
+/** Says in the whole domain what was made, where there is one. */
+export async function nameMade(
+  cli: ContentCli,
+  { name, copies }: { name: string; copies?: number | undefined },
+  id: Id,
+): Promise<void> {
+  if ((await standingOf(cli)).domain === null) return;
+  await callVerb(
+    cli.where,
+    "name",
+    { name, what: id, ...(copies === undefined ? {} : { copies }) },
+    () => {},
+  );
 }
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);

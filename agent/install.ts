@@ -2,11 +2,11 @@
 // ordered, makes its disk boot as this host out of that image. Not the boot server (netboot/), not the image (image_make.ts).
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { nodeAt, restore } from "../fs/mod.ts";
+import { restore } from "../fs/mod.ts";
 import { Fault, sleep, systemClock, toHex } from "../mq/mod.ts";
 import { callVerb } from "./client.ts";
 import { type ContentCli, withContent } from "./content_client.ts";
-import { findImage, type Image } from "./content_image.ts";
+import { findImage, type Image, nodeIn } from "./image_find.ts";
 import { isInMemory } from "./doctor_machine.ts";
 import { writeRecord } from "./image_record.ts";
 import { disksIn, onlyDisk, partition } from "./install_disk.ts";
@@ -216,13 +216,7 @@ const missingIn =
   (session: Parameters<Parameters<typeof withContent>[2]>[0]): MissingIn => async (image, wanted) => {
     const missing: Plan["missing"] = [];
     for (const [file, packages] of wanted) {
-      const isThere = await nodeAt(session.store(false), image.id, Buffer.from(file)).then(
-        () => true,
-        (e) => {
-          if (Fault.from("install", e).kind !== "notFound") throw e;
-          return false;
-        },
-      );
+      const isThere = await nodeIn(session.store(false), image.id, Buffer.from(file)) !== undefined;
       if (isThere) continue;
       missing.push({
         why: `the image has no /${file}`,

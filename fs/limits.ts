@@ -76,6 +76,12 @@ export const sweptMax = 10_000;
 
 /** Longest pax header, or long name, of a tar entry, in bytes: what other readers take too. */
 export const tarPaxBytesMax = MiB;
+/** Largest file of a cpio archive of the form newc, in bytes: its sizes have 32 bits. */
+export const cpioFileBytesMax = 0xffff_ffff;
+/** Longest path in such an archive, in bytes: the kernel passes over what is longer, and says nothing. */
+export const cpioPathBytesMax = 4095;
+/** Bytes of such an archive that are given at a time. */
+export const cpioPieceBytes = 256 * KiB;
 /** Largest index, manifest or configuration of an OCI image, in bytes: what registries take. */
 export const ociJsonBytesMax = 4 * MiB;
 /** Most names in an OCI archive. */

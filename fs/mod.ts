@@ -76,6 +76,8 @@ export type { Imported, ImportOptions } from "./oci_import.ts";
 export { importOci } from "./oci_import.ts";
 export type { TarOptions } from "./tar_import.ts";
 export { importTar } from "./tar_import.ts";
+export type { CpioEntry } from "./cpio.ts";
+export { checkCpio, writeCpio } from "./cpio.ts";
 export type { TreeDifference } from "./tree_diff.ts";
 export { diffTrees } from "./tree_diff.ts";
 export { showPath } from "./path.ts";

@@ -143,13 +143,14 @@ export const HERE_VERBS: Verb[] = [
   },
   {
     name: "image",
-    summary: "images that hosts are installed from: capture, build, import, ls, show, diff, verify",
+    summary: "images that hosts are installed from: capture, build, import, initrd, ls, show, diff, verify",
     about:
-      "capture: this host's files as they are, without what is its own (names, keys, logs, what is mounted), as an image at\nits place in the journal, images/BRANCH-SEQ: a host that is installed from it goes on behind that entry. With --root\nDIR a root that lies there. build: a Debian made anew by mmdebstrap, by a script that --plan shows. import: a tar archive of a root, or a disk. What is the same in two images is kept once.\nWho may get contents can read all of an image. diff ends 1 when two differ; verify reads every byte.",
+      "capture: this host's files as they are, without what is its own (names, keys, logs, what is mounted), as an image at\nits place in the journal, images/BRANCH-SEQ: a host that is installed from it goes on behind that entry. With --root\nDIR a root that lies there. build: a Debian made anew by mmdebstrap, by a script that --plan shows. import: a tar archive of a root, or a disk. What is the same in two images is kept once.\ninitrd: a tree NAME with the image's kernel, vmlinuz, and all of its root as an initrd, which a machine boots from the network\nand runs in memory; with --installer what starts isconf install there.\nWho may get contents can read all of an image. diff ends 1 when two differ; verify reads every byte.",
     examples: [
       "sudo isconf image capture",
       "sudo isconf image build --include linux-image-amd64,systemd-sysv images/base",
       "isconf image import debian.tar.gz images/debian",
+      "isconf image initrd images/base boot/base",
       "isconf image diff images/main-3 images/main-7",
     ],
     args: {
@@ -157,14 +158,14 @@ export const HERE_VERBS: Verb[] = [
         kind: "text",
         positional: true,
         required: true,
-        values: ["capture", "build", "import", "ls", "show", "diff", "verify"],
+        values: ["capture", "build", "import", "initrd", "ls", "show", "diff", "verify"],
         about: "what to do",
       },
       words: {
         kind: "texts",
         positional: true,
-        is: { import: "file", show: "content", diff: "content", verify: "content" },
-        about: "names of images; for import first the file",
+        is: { import: "file", initrd: "content", show: "content", diff: "content", verify: "content" },
+        about: "names of images; for import first the file; for initrd an image, and what is made of it",
       },
       root: { kind: "text", is: "file", about: "capture the root that lies in this directory" },
       passwords: { kind: "flag", about: "capture password hashes, too" },
@@ -179,6 +180,11 @@ export const HERE_VERBS: Verb[] = [
       deb: { kind: "text", is: "file", about: "build: a package that goes in last, as isconf's own" },
       dir: { kind: "text", is: "file", about: "build: where it is made; else /var/tmp" },
       plan: { kind: "flag", about: "build: print the script, and run nothing" },
+      kernel: { kind: "text", about: "initrd: which kernel, when the image has several: 6.1.0-57-amd64" },
+      installer: {
+        kind: "flag",
+        about: "initrd: with what starts isconf install when isconf.join is on the kernel's command line",
+      },
       copies: { kind: "count", about: "how many hosts shall keep it; else 2" },
       skipSpecial: {
         kind: "flag",

@@ -45,7 +45,7 @@ async function withHost(lan: Lan, fn: (host: Host) => Promise<void>): Promise<vo
 async function fill(host: Host): Promise<void> {
   const console = { name: "dev/console", mode: 0o20600, device: [5, 1] as [number, number] };
   const init = { name: "init", mode: 0o100755, bytes: sayAndTurnOff(LINE) };
-  await host.write("/srv/boot/initrd", cpio([{ name: "dev", mode: 0o40755 }, console, init]));
+  await host.write("/srv/boot/initrd", await cpio([{ name: "dev", mode: 0o40755 }, console, init]));
   await host.write("/srv/boot/vmlinuz", fs.readFileSync(kernelPath()));
   await host.ok("put", "--label", "boot/linux", "/srv/boot");
   await host.write(

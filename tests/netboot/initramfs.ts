@@ -1,6 +1,7 @@
 // initramfs: the smallest thing that a kernel can start: archives in the form that it unpacks, and a program for x86-64 that says a line and turns the
-// machine off. Made here, byte by byte, so that nothing has to be built or installed for it. Not an installer.
+// machine off. Made here, so that nothing has to be built or installed for it. Not an installer.
 import { Buffer } from "node:buffer";
+import { writeCpio } from "../../fs/mod.ts";
 
 /** Linux, x86-64: write(1, line); reboot(power off); pause for ever. */
 export function sayAndTurnOff(line: string): Uint8Array {
@@ -45,7 +46,8 @@ export function sayAndTurnOff(line: string): Uint8Array {
   return file;
 }
 
-export interface CpioEntry {
+/** One name of an archive, all of them root's. */
+export interface Named {
   name: string;
   mode: number;
   bytes?: Uint8Array;
@@ -53,19 +55,18 @@ export interface CpioEntry {
   device?: [major: number, minor: number];
 }
 
-/** An archive as the kernel unpacks it (its documentation: "initramfs buffer format", newc), without anything behind its last entry. */
-export function cpio(entries: CpioEntry[]): Uint8Array {
-  const parts: Uint8Array[] = [];
-  const all = [...entries, { name: "TRAILER!!!", mode: 0 }];
-  all.forEach(({ name, mode, bytes = new Uint8Array(0), device = [0, 0] }: CpioEntry, i) => {
-    const numbers = [i + 1, mode, 0, 0, 1, 0, bytes.length, 0, 0, ...device, name.length + 1, 0];
-    const head = Buffer.from(
-      `070701${numbers.map((n) => n.toString(16).padStart(8, "0")).join("")}${name}\0`,
-    );
-    const isLast = i === all.length - 1;
-    for (const part of [head, bytes]) {
-      parts.push(part, new Uint8Array(isLast ? 0 : (4 - part.length % 4) % 4));
-    }
-  });
-  return Buffer.concat(parts);
+/** An archive as the kernel unpacks it. */
+export async function cpio(entries: Named[]): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  const whole = entries.map(({ name, bytes = new Uint8Array(0), ...rest }) => ({
+    path: Buffer.from(name),
+    uid: 0,
+    gid: 0,
+    mtime: 0,
+    size: bytes.length,
+    content: [bytes],
+    ...rest,
+  }));
+  for await (const piece of writeCpio(whole)) pieces.push(piece);
+  return Buffer.concat(pieces);
 }
