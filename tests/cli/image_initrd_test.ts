@@ -69,6 +69,15 @@ async function unpacked(box: Box, name: string): Promise<{ dir: string; names: s
   return { dir, names: out.split("\n") };
 }
 
+/** How many bytes the store has in its packs. */
+function packed(box: Box): number {
+  const names = fs.readdirSync(box.home, { recursive: true, encoding: "utf8" }).filter((at) =>
+    at.endsWith(".pack")
+  );
+  assert.ok(names.length > 0);
+  return names.reduce((sum, at) => sum + fs.statSync(`${box.home}/${at}`).size, 0);
+}
+
 test(
   "all of a root is in the initrd, but what is in boot; it begins with the console, and links /init",
   skip,
@@ -168,7 +177,11 @@ test(
     await captured(box, "none", "rm boot/vm*; mkdir boot/vmlinuz-dir");
     await captured(box, "two", "echo second > boot/vmlinuz-6.9");
     await captured(box, "loop", "rm usr/sbin/init; ln -s init usr/sbin/init; rm -r usr/lib/systemd");
-    await captured(box, "huge", "truncate -s 4294967296 srv/huge");
+    await captured(
+      box,
+      "huge",
+      "head -c 12000000 /dev/urandom > srv/before; truncate -s 4294967296 srv/huge",
+    );
     await captured(box, "dev", "rmdir dev; echo > dev");
     fs.writeFileSync(`${box.dir}/disk`, Buffer.concat([Buffer.alloc(510), Buffer.from([0x55, 0xaa])]));
     await box.ok(["image", "import", `${box.dir}/disk`, "images/disk"]);
@@ -197,12 +210,14 @@ test(
       [["images/two", "../x"], /cannot be the name/],
       [["nothing", "boot/x"], /nothing here is called/],
     ];
+    const before = packed(box);
     for (const [words, why] of cases) {
       const { status, err } = await box.isconf(["image", "initrd", ...words]);
       assert.notEqual(status, 0, words.join(" "));
       assert.match(err, why, words.join(" "));
     }
     assert.doesNotMatch(await box.ok(["ls"]), /boot\//);
+    assert.equal(packed(box), before, "nothing is stored of what is refused");
     await box.ok(["image", "initrd", "--kernel", "6.9", "images/two", "boot/two"]);
     assert.equal(await box.ok(["cat", "boot/two:vmlinuz"]), "second\n");
   },
