@@ -5,15 +5,16 @@ import * as path from "node:path";
 import { restore } from "../fs/mod.ts";
 import { Fault, sleep, systemClock, toHex } from "../mq/mod.ts";
 import { callVerb } from "./client.ts";
-import { type ContentCli, withContent } from "./content_client.ts";
+import { type ContentCli, type ContentSession, withContent } from "./content_client.ts";
 import { findImage, type Image, nodeIn } from "./image_find.ts";
 import { isInMemory } from "./doctor_machine.ts";
 import { writeRecord } from "./image_record.ts";
 import { disksIn, onlyDisk, partition } from "./install_disk.ts";
 import { type Order, readOrder, say } from "./install_order.ts";
 import { IN_EVERY_IMAGE, IN_IMAGE, INSTALL } from "./install_template.ts";
-import { joinAgainMs, restartMs } from "./limits.ts";
+import { imageTriesMax, joinAgainMs, restartMs, sayMs } from "./limits.ts";
 import { inert, quoted } from "./names.ts";
+import type { NameLine } from "./naming.ts";
 import { withBar } from "./progress.ts";
 import { inertJson } from "./term.ts";
 import { look, missingFault, needDone, placeHere, runScript, scriptsOf } from "./vm/mod.ts";
@@ -50,12 +51,7 @@ export async function install(cli: ContentCli, args: InstallArgs): Promise<numbe
     mayWipe: args.wipe,
   };
   if (args.plan) {
-    const { disk, scripts, missing } = await withContent(
-      ["install", "get"],
-      cli.where,
-      async (session) =>
-        await plan(cli, order, await findImage(cli, session, order.image), missingIn(session)),
-    );
+    const { disk, scripts, missing } = await plan(cli, order);
     if (cli.globals.json) cli.term.line(inertJson({ disk, scripts, missing }));
     else for (const { text } of scripts) cli.term.raw(`${text}\n`);
     if (missing.length > 0) throw missingFault("install", "nothing was installed", missing);
@@ -135,16 +131,16 @@ interface Standing {
   branch: string | null;
 }
 
-/** Makes the disk, fills it, makes it boot. */
+/**
+ * Makes the disk, fills it, makes it boot. The image comes only when there is a disk for it: this machine's memory has no room for it.
+ */
 async function toDisk(cli: ContentCli, order: Order): Promise<Plan> {
-  const { image, plan: made } = await withContent(["install", "get"], cli.where, async (session) => {
-    const image = await findImage(cli, session, order.image);
-    return { image, plan: await plan(cli, order, image, missingIn(session)) };
-  });
+  const bytes = await bytesOfImage(cli, order.image);
+  const made = await plan(cli, order);
   if (made.missing.length > 0) throw missingFault("install", "nothing was installed", made.missing);
   const [disk, boot] = made.scripts as [Plan["scripts"][0], Plan["scripts"][0]];
   await run(disk.text);
-  await fill(cli, order, image);
+  const image = await followed(order, bytes, () => fill(cli, order));
   writeOwn(made, order, image, await hostNameOf(cli));
   await run(boot.text);
   return made;
@@ -158,22 +154,63 @@ const run = async (text: string) => {
 const hostNameOf = async (cli: ContentCli): Promise<string> =>
   (await callVerb(cli.where, "status", { offline: true }, () => {}) as Standing).host;
 
-/** Brings the image from whichever hosts have it. */
-async function fill(cli: ContentCli, order: Order, image: Image): Promise<void> {
-  await withContent(["install", "get"], cli.where, async (session) => {
-    await withBar(cli, image.bytes, async (bar) => {
-      let told = -10;
-      const store = await session.walking(image.id, (bytes) => {
-        bar.at(bytes);
-        const percent = Math.min(100, bytes * 100 / image.bytes);
-        if (percent < told + 5) return;
-        told = percent;
-        void say(order.log, "image", { percent });
-      });
-      await restore(store, image.id, TARGET, { owners: "kept", durable: "end" });
+/** How large an image is that has a name in the domain. A host that has just joined may not have heard of it yet. */
+async function bytesOfImage(cli: ContentCli, image: string): Promise<number> {
+  return await patiently(async () => {
+    const { names } = await callVerb(cli.where, "names", {}, () => {}) as { names: NameLine[] };
+    const found = names.find(({ name, id, state }) => name === image && id !== "" && state !== "replaced");
+    if (found !== undefined) return found.size;
+    throw new Fault("install", "notFound", `no image is called ${inert(image)} in this domain`, {
+      hint: "isconf image ls, on another host",
     });
   });
-  await say(order.log, "image", { percent: 100 });
+}
+
+/** What others are needed for, who may not be connected just now: tried again a few times. */
+async function patiently<T>(fn: () => Promise<T>): Promise<T> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await fn();
+    } catch (e) {
+      const isLate = ["gone", "notFound"].includes(Fault.from("install", e).kind);
+      if (!isLate || tries === imageTriesMax) throw e;
+      await sleep(systemClock, joinAgainMs);
+    }
+  }
+}
+
+/** Brings the image from whichever hosts have it, and lays it out. */
+async function fill(cli: ContentCli, order: Order): Promise<Image> {
+  return await patiently(() =>
+    withContent(["install", "get"], cli.where, async (session) => {
+      const image = await findImage(cli, session, order.image);
+      const missing = await missingIn(session, image);
+      if (missing.length > 0) throw missingFault("install", "that image cannot boot from a disk", missing);
+      await withBar(cli, image.bytes, async (bar) => {
+        const store = await session.walking(image.id, (bytes) => bar.at(bytes));
+        await restore(store, image.id, TARGET, { owners: "kept", durable: "end" });
+      });
+      return image;
+    })
+  );
+}
+
+/** Says while `fn` runs how much is on the new disk: first the contents come into this host's store there, then they become files. */
+async function followed<T>(order: Order, bytes: number, fn: () => Promise<T>): Promise<T> {
+  let isOver = false, cancel = () => {};
+  const look = () => {
+    const { bsize, blocks, bfree } = fs.statfsSync(TARGET);
+    void say(order.log, "image", { percent: Math.min(99, (blocks - bfree) * bsize * 50 / bytes) });
+    if (!isOver) cancel = systemClock.after(sayMs, look);
+  };
+  look();
+  try {
+    return await fn();
+  } finally {
+    isOver = true;
+    cancel();
+    await say(order.log, "image", { percent: 100 });
+  }
 }
 
 /** What makes the new root this host's: its name, its file systems, and at which place of the journal it is. */
@@ -185,56 +222,59 @@ function writeOwn({ rootId, espId }: Plan, { consoles }: Order, { record }: Imag
       "etc/fstab",
       `UUID=${rootId} / ext4 errors=remount-ro 0 1\nUUID=${dosId} /boot/efi vfat umask=0077,nofail 0 2\n`,
     ],
-    [
-      "etc/default/grub.d/isconf.cfg",
-      `GRUB_TIMEOUT=2\nGRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX ${consoles.join(" ")}"\n`,
-    ],
+    ["etc/default/grub.d/isconf.cfg", grubSettings(consoles)],
     ["etc/isconf/image", writeRecord(record)],
   ];
   for (const [name, text] of files) {
     const file = path.join(TARGET, name);
     const dir = path.dirname(file);
-    fs.mkdirSync(dir, { recursive: true, mode: 0o755 });
-    if (!`${fs.realpathSync(dir)}/`.startsWith(`${TARGET}/`)) {
+    let above = dir;
+    while (!fs.existsSync(above)) above = path.dirname(above);
+    if (!`${fs.realpathSync(above)}/`.startsWith(`${TARGET}/`)) {
       throw new Fault("install", "refused", `/${path.dirname(name)} of the image leads out of it`, {
-        hint: `isconf tree ${inert(record.host)}`,
+        hint: "isconf image capture, without that link",
       });
     }
+    fs.mkdirSync(dir, { recursive: true, mode: 0o755 });
     fs.rmSync(file, { force: true }); // a link is not followed
     fs.writeFileSync(file, text, { mode: 0o644, flag: "wx" });
     fs.chmodSync(file, 0o644);
   }
 }
 
-/** Says of an image which of some files it has not. */
-type MissingIn = (
-  image: Image,
-  wanted: readonly [path: string, packages: string][],
-) => Promise<Plan["missing"]>;
+/** GRUB on the consoles that this kernel has. Not its graphics: where there is no screen it waits for one for ever. */
+export function grubSettings(consoles: readonly string[]): string {
+  const [, unit, speed = "9600"] = /console=ttyS([0-9])(?:,([0-9]+))?/.exec(consoles.join(" ")) ?? [];
+  const lines = [
+    "GRUB_TIMEOUT=2",
+    `GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX ${consoles.join(" ")}"`,
+    `GRUB_TERMINAL="console${unit === undefined ? "" : " serial"}"`,
+    ...(unit === undefined ? [] : [`GRUB_SERIAL_COMMAND="serial --unit=${unit} --speed=${speed}"`]),
+  ];
+  return `${lines.join("\n")}\n`;
+}
 
-const missingIn =
-  (session: Parameters<Parameters<typeof withContent>[2]>[0]): MissingIn => async (image, wanted) => {
-    const missing: Plan["missing"] = [];
-    for (const [file, packages] of wanted) {
-      const isThere = await nodeIn(session.store(false), image.id, Buffer.from(file)) !== undefined;
-      if (isThere) continue;
-      missing.push({
-        why: `the image has no /${file}`,
-        hint: `an image with the package ${packages}: isconf image build --include …,${packages}`,
-      });
-    }
-    return missing;
-  };
-
-/** What would be done, and what is in the way, all of it. */
-async function plan(cli: ContentCli, order: Order, image: Image, missingIn: MissingIn): Promise<Plan> {
+/** What an image lacks so that it can boot from a disk. */
+async function missingIn(session: ContentSession, image: Image): Promise<Plan["missing"]> {
   if (image.record.kind !== "root") {
-    throw new Fault("install", "usage", `${inert(order.image)} is the image of a disk, not of a root`, {
-      hint: "isconf image ls",
+    return [{ why: "it is the image of a disk, not of a root file system", hint: "isconf image ls" }];
+  }
+  const missing: Plan["missing"] = [];
+  for (const [file, packages] of [...IN_EVERY_IMAGE, ...IN_IMAGE[firmwareHere()]]) {
+    if (await nodeIn(session.store(false), image.id, Buffer.from(file)) !== undefined) continue;
+    missing.push({
+      why: `the image has no /${file}`,
+      hint: `an image with the package ${packages}: isconf image build --include …,${packages}`,
     });
   }
+  return missing;
+}
+
+const firmwareHere = () => fs.existsSync("/sys/firmware/efi") ? "uefi" : "bios";
+
+/** What would be done, and what is in the way, all of it. */
+async function plan(cli: ContentCli, order: Order): Promise<Plan> {
   const disk = order.disk === "" ? onlyDisk(disksIn("/sys/block")) : order.disk;
-  const firmware = fs.existsSync("/sys/firmware/efi") ? "uefi" : "bios";
   const hex = toHex(systemClock.random(16));
   const rootId = hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, "$1-$2-4$3-8$4-$5");
   const espId = toHex(systemClock.random(4));
@@ -248,11 +288,10 @@ async function plan(cli: ContentCli, order: Order, image: Image, missingIn: Miss
     target: TARGET,
     state: cli.home.state,
     isconf: place.isconf,
-    [firmware]: "yes",
+    [firmwareHere()]: "yes",
     ...(!order.mayWipe && { keep: "yes" }),
   };
   const { values, missing } = await look(place, INSTALL, given);
-  missing.push(...await missingIn(image, [...IN_EVERY_IMAGE, ...IN_IMAGE[firmware]]));
   return { disk, rootId, espId, scripts: scriptsOf(INSTALL, "install", values), missing };
 }
 

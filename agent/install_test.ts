@@ -8,6 +8,7 @@ import * as path from "node:path";
 import { test } from "node:test";
 import { kernelWords, SOME } from "./boot_words.ts";
 import { parseProfile } from "./boot_profiles.ts";
+import { grubSettings } from "./install.ts";
 import { disksIn, onlyDisk, partition } from "./install_disk.ts";
 import { readOrder, say } from "./install_order.ts";
 import { INSTALL } from "./install_template.ts";
@@ -89,6 +90,17 @@ test("a step is said by a POST; who does not listen, answers late, or is none, i
   await say("http://127.0.0.1:1/", "up");
   await say("file:///etc/passwd", "up");
   await say("no url", "up");
+});
+
+test("GRUB speaks on the serial port that the kernel was given, and waits for no screen", () => {
+  const [time, ...lines] = grubSettings(["console=tty0", "console=ttyS1,115200n8"]).trimEnd().split("\n");
+  assert.equal(time, "GRUB_TIMEOUT=2");
+  assert.deepEqual(lines, [
+    'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX console=tty0 console=ttyS1,115200n8"',
+    'GRUB_TERMINAL="console serial"',
+    'GRUB_SERIAL_COMMAND="serial --unit=1 --speed=115200"',
+  ]);
+  assert.match(grubSettings([]), /^GRUB_TERMINAL="console"$/m);
 });
 
 test("the scripts of an installation are straight, whatever the disk is called, for both kinds of firmware", () => {

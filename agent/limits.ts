@@ -387,8 +387,9 @@ export const bootHttpPort = 8480;
 /** Notes about machines that are kept for who asks, and milliseconds between two such questions. */
 export const bootNotesMax = 4096;
 export const bootFollowMs = 500;
-/** Bytes of a kernel's command line that are read, and milliseconds: for the boot server to hear, between two tries to join, for a restart. */
+/** Bytes of a kernel's command line that are read, and milliseconds: for the boot server to hear, between two tries, for a restart; tries to find an image. */
 export const orderBytesMax = 4096;
 export const sayMs = 5_000;
 export const joinAgainMs = 10_000;
+export const imageTriesMax = 6;
 export const restartMs = 120_000;

@@ -33,23 +33,18 @@ function must(...argv: string[]): string {
 }
 
 /** A Debian with this isconf in it, that gets its address by DHCP and goes through the journal by itself. */
-async function debian(): Promise<string> {
-  const base = `${CACHE}/install-root`, root = `${CACHE}/install-root-isconf`;
+async function debian(firmware: string): Promise<string> {
+  const base = `${CACHE}/install-root`, root = `${CACHE}/install-root-${firmware}`;
   if (!fs.existsSync(base)) {
-    must(
-      "mmdebstrap",
-      "--quiet",
-      "--variant=minbase",
-      `--include=${PACKAGES.join(",")}`,
-      "bookworm",
-      `${base}.new`,
-    );
+    const without = ["doc", "locale", "man"].map((dir) => `--dpkgopt=path-exclude=/usr/share/${dir}/*`);
+    const include = `--include=${PACKAGES.join(",")}`;
+    must("mmdebstrap", "--quiet", "--variant=minbase", ...without, include, "bookworm", `${base}.new`);
     fs.renameSync(`${base}.new`, base);
   }
   fs.rmSync(root, { recursive: true, force: true });
   must("cp", "-a", base, root);
   fs.chmodSync(root, 0o755);
-  const deb = await makeDeb(CACHE, {
+  const deb = await makeDeb(root, {
     version: "1.0.0",
     arch: "amd64",
     executable: fs.readFileSync(EXECUTABLE),
@@ -57,7 +52,7 @@ async function debian(): Promise<string> {
     epoch: 1,
     level: 0,
   });
-  fs.renameSync(`${CACHE}/${deb}`, `${root}/isconf.deb`);
+  fs.renameSync(`${root}/${deb}`, `${root}/isconf.deb`);
   must("chroot", root, "dpkg", "-i", "/isconf.deb");
   fs.rmSync(`${root}/isconf.deb`);
   fs.writeFileSync(
@@ -148,7 +143,7 @@ for (const firmware of ["bios", "uefi"] as const) {
     const owner = new Owner();
     const plug = (pid: number) => Promise.resolve(lan.plug("agent", pid, "02:00:0a:4e:00:09", "10.78.0.9"));
     try {
-      const root = await debian();
+      const root = await debian(firmware);
       const host = await makeHost(owner, "hosta", { network: { plug, unplug: () => Promise.resolve() } });
       const slow = { timeoutMs: 10 * MINUTE };
       await host.ok("init", "--host", "hosta");
