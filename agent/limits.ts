@@ -86,7 +86,7 @@ export const cgroupTakesMax = 100;
 /** Milliseconds between TERM and KILL for a command that is out of time. */
 export const killGraceMs = 2_000;
 /** Milliseconds that `start` waits for the agent to answer. */
-export const startMs = 15_000;
+export const startMs = 60_000;
 /** Milliseconds that a request to the net half may take. */
 export const seamAskMs = 120_000;
 /** Milliseconds until a net half that has died is followed by another: at first, at the most; each time twice as long. */
