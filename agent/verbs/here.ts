@@ -124,24 +124,6 @@ export const HERE_VERBS: Verb[] = [
     kind: "here",
   },
   {
-    name: "install",
-    summary: "make the disk of this machine, which runs in memory, boot as this host, out of an image",
-    about:
-      "For machines that were booted from the network with an initrd of `isconf image initrd --installer`; they do it by\nthemselves, as their profile says: docs/netboot.md. What is on the disk is lost: it has to be empty, or --wipe said. The\ncommands are shown by --plan. The host's keys and journal go onto the disk, and it goes on behind the entry that is in\nthe image.",
-    examples: ["isconf install --plan images/main-7 /dev/sda", "isconf install images/main-7 /dev/sda"],
-    args: {
-      image: { kind: "text", positional: true, is: "name", about: "which image: isconf image ls" },
-      disk: { kind: "text", positional: true, is: "file", about: "which disk; else the only one" },
-      boot: {
-        kind: "flag",
-        about: "do what the boot server told this kernel: join, install or go through the journal",
-      },
-      wipe: { kind: "flag", about: "also when there is something on the disk" },
-      plan: { kind: "flag", about: "print the scripts, and run nothing" },
-    },
-    kind: "here",
-  },
-  {
     name: "image",
     summary: "images that hosts are installed from: capture, build, import, initrd, ls, show, diff, verify",
     about:
@@ -190,6 +172,24 @@ export const HERE_VERBS: Verb[] = [
         kind: "flag",
         about: "leave out devices and fifos of an archive instead of refusing it",
       },
+    },
+    kind: "here",
+  },
+  {
+    name: "install",
+    summary: "put an image onto the disk of this machine, which runs in memory",
+    about:
+      "For machines that were booted from the network with an initrd of `isconf image initrd --installer`; they do it by\nthemselves, as their profile says: docs/netboot.md. What is on the disk is lost: it has to be empty, or --wipe said. The\ncommands are shown by --plan. The host's keys and journal go onto the disk, and it goes on behind the entry that is in\nthe image.",
+    examples: ["isconf install --plan images/main-7 /dev/sda", "isconf install images/main-7 /dev/sda"],
+    args: {
+      image: { kind: "text", positional: true, is: "name", about: "which image: isconf image ls" },
+      disk: { kind: "text", positional: true, is: "file", about: "which disk; else the only one" },
+      boot: {
+        kind: "flag",
+        about: "do what the boot server told this kernel: join, install or go through the journal",
+      },
+      wipe: { kind: "flag", about: "also when there is something on the disk" },
+      plan: { kind: "flag", about: "print the scripts, and run nothing" },
     },
     kind: "here",
   },
