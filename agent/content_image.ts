@@ -145,7 +145,7 @@ async function ls(cli: ContentCli): Promise<number> {
     term.table(lines.map((l) => [
       l.version > 0 ? `${inert(l.name)}@${l.version}` : inert(l.name),
       shortId(l.id),
-      bytesText(l.bytes),
+      l.bytes === 0 ? "" : bytesText(l.bytes), // of a tree nobody has counted them
       l.version > 0 ? inert(l.who) : "here only",
       moment(l.timeMs),
     ]));

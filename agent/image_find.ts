@@ -12,8 +12,6 @@ export interface Image {
   record: ImageRecord;
   id: string;
   node: Node;
-  /** Of the files in it. */
-  bytes: number;
 }
 
 /** The image that a name or id means. Throws notFound; usage, for what is none; corrupt. */
@@ -30,7 +28,7 @@ export async function findImage(cli: ContentCli, session: ContentSession, name: 
   const record = readRecord(Buffer.concat(pieces));
   const contents = await nodeIn(store, what.at, Buffer.from(PARTS[record.kind]));
   if (contents === undefined || (contents.node.kind === "dir") !== (record.kind === "root")) throw noImage();
-  return { record, ...contents, bytes: what.size };
+  return { record, ...contents };
 }
 
 /** What stands at a path below the node `id`; undefined: nothing. Links are not followed. */

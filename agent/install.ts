@@ -4,6 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { restore } from "../fs/mod.ts";
 import { Fault, sleep, systemClock, toHex } from "../mq/mod.ts";
+import { bytesText } from "./bytes_text.ts";
 import { callVerb } from "./client.ts";
 import { type ContentCli, type ContentSession, withContent } from "./content_client.ts";
 import { findImage, type Image, nodeIn } from "./image_find.ts";
@@ -135,12 +136,13 @@ interface Standing {
  * Makes the disk, fills it, makes it boot. The image comes only when there is a disk for it: this machine's memory has no room for it.
  */
 async function toDisk(cli: ContentCli, order: Order): Promise<Plan> {
-  const bytes = await bytesOfImage(cli, order.image);
+  await needNamed(cli, order.image);
   const made = await plan(cli, order);
   if (made.missing.length > 0) throw missingFault("install", "nothing was installed", made.missing);
   const [disk, boot] = made.scripts as [Plan["scripts"][0], Plan["scripts"][0]];
   await run(disk.text);
-  const image = await followed(order, bytes, () => fill(cli, order));
+  const image = await followed(order, () => fill(cli, order));
+  await say(order.log, "image", { percent: 100 });
   writeOwn(made, order, image, await hostNameOf(cli));
   await run(boot.text);
   return made;
@@ -154,12 +156,11 @@ const run = async (text: string) => {
 const hostNameOf = async (cli: ContentCli): Promise<string> =>
   (await callVerb(cli.where, "status", { offline: true }, () => {}) as Standing).host;
 
-/** How large an image is that has a name in the domain. A host that has just joined may not have heard of it yet. */
-async function bytesOfImage(cli: ContentCli, image: string): Promise<number> {
-  return await patiently(async () => {
+/** That an image has this name. A host that has just joined may not have heard of it yet. */
+async function needNamed(cli: ContentCli, image: string): Promise<void> {
+  await patiently(async () => {
     const { names } = await callVerb(cli.where, "names", {}, () => {}) as { names: NameLine[] };
-    const found = names.find(({ name, id, state }) => name === image && id !== "" && state !== "replaced");
-    if (found !== undefined) return found.size;
+    if (names.some(({ name, id, state }) => name === image && id !== "" && state !== "replaced")) return;
     throw new Fault("install", "notFound", `no image is called ${inert(image)} in this domain`, {
       hint: "isconf image ls, on another host",
     });
@@ -186,7 +187,7 @@ async function fill(cli: ContentCli, order: Order): Promise<Image> {
       const image = await findImage(cli, session, order.image);
       const missing = await missingIn(session, image);
       if (missing.length > 0) throw missingFault("install", "that image cannot boot from a disk", missing);
-      await withBar(cli, image.bytes, async (bar) => {
+      await withBar(cli, undefined, async (bar) => {
         const store = await session.walking(image.id, (bytes) => bar.at(bytes));
         await restore(store, image.id, TARGET, { owners: "kept", durable: "end" });
       });
@@ -196,11 +197,11 @@ async function fill(cli: ContentCli, order: Order): Promise<Image> {
 }
 
 /** Says while `fn` runs how much is on the new disk: first the contents come into this host's store there, then they become files. */
-async function followed<T>(order: Order, bytes: number, fn: () => Promise<T>): Promise<T> {
+async function followed<T>(order: Order, fn: () => Promise<T>): Promise<T> {
   let isOver = false, cancel = () => {};
   const look = () => {
     const { bsize, blocks, bfree } = fs.statfsSync(TARGET);
-    void say(order.log, "image", { percent: Math.min(99, (blocks - bfree) * bsize * 50 / bytes) });
+    void say(order.log, "image", { text: `${bytesText((blocks - bfree) * bsize)} on the disk` });
     if (!isOver) cancel = systemClock.after(sayMs, look);
   };
   look();
@@ -209,7 +210,6 @@ async function followed<T>(order: Order, bytes: number, fn: () => Promise<T>): P
   } finally {
     isOver = true;
     cancel();
-    await say(order.log, "image", { percent: 100 });
   }
 }
 
