@@ -138,55 +138,95 @@ async function step(lan: Lan, host: Host, name: string, minutes: number): Promis
   return found!.text;
 }
 
+/** A host of a domain with two entries, an installer, and a profile for any machine that says `more`, too; machines boot from it. */
+async function prepared(lan: Lan, owner: Owner, firmware: string, more: string): Promise<Host> {
+  const plug = (pid: number) => Promise.resolve(lan.plug("agent", pid, "02:00:0a:4e:00:09", "10.78.0.9"));
+  const root = await debian(firmware);
+  const host = await makeHost(owner, "hosta", { network: { plug, unplug: () => Promise.resolve() } });
+  const slow = { timeoutMs: 10 * MINUTE };
+  await host.ok("init", "--host", "hosta");
+  await host.must(["isconf", "image", "capture", "--root", root, "images/base"], slow);
+  await host.must(["isconf", "image", "initrd", "--installer", "images/base", "boot/installer"], slow);
+  await host.ok("lock", "greet");
+  await host.write("/srv/greeting", "hello\n");
+  await host.ok("snap", "/srv/greeting");
+  await host.ok("exec", "sh", "-c", "echo ran >/srv/ran");
+  await host.ok("ci");
+  const { token } = JSON.parse((await host.must(["isconf", "--json", "token", "--open"])).stdout);
+  await host.write(
+    "/etc/isconf/netboot.d/new.profile",
+    `for = any\nkernel = boot/installer:vmlinuz\ninitrd = boot/installer:initrd\nargs = console=ttyS0,115200\njoin = ${token}\nhost = web-{{name machine}}\n${more}`,
+  );
+  await host.ok("netboot", "on", "eth0", "--dhcp", "10.78.0.100-10.78.0.120");
+  return host;
+}
+
+/** Waits until the machine asks, and lets it in as a person would: by the fingerprint that it shows on its console. */
+async function letIn(lan: Lan, host: Host): Promise<void> {
+  const asks = await step(lan, host, "asks", 15);
+  const waits = await host.ok("hosts");
+  const [, mark] = /fingerprint ([0-9a-f-]{19})/.exec(asks) ?? [];
+  assert.ok(mark !== undefined && waits.includes(mark), `${asks}\n${waits}`);
+  assert.match(serial(lan), new RegExp(mark!), "who stands before it reads the same");
+  await host.ok("approve", mark!);
+  await step(lan, host, "joined", 5);
+}
+
+const CURRENT = /^web-5254004e0001 +main +2 of 2 +current /m;
+
+/** Runs `fn` with such a host and a machine that has just been turned on. */
+async function withMachine(
+  lan: Lan,
+  firmware: "bios" | "uefi",
+  more: string,
+  fn: (host: Host) => Promise<void>,
+): Promise<void> {
+  const owner = new Owner();
+  try {
+    const host = await prepared(lan, owner, firmware, more);
+    const began = Date.now();
+    const vm = machine(lan, firmware);
+    try {
+      await fn(host);
+      console.log(
+        `from power on, ${Math.round((Date.now() - began) / 1000)} s\n${await host.ok("boot", "log")}`,
+      );
+    } finally {
+      if (vm.child.exitCode === null) await vm.stop();
+    }
+  } finally {
+    await owner.end();
+  }
+}
+
 for (const firmware of ["bios", "uefi"] as const) {
   lanTest(`${firmware}: from an empty disk to a host that agrees with its branch`, needs, async (lan) => {
-    const owner = new Owner();
-    const plug = (pid: number) => Promise.resolve(lan.plug("agent", pid, "02:00:0a:4e:00:09", "10.78.0.9"));
-    try {
-      const root = await debian(firmware);
-      const host = await makeHost(owner, "hosta", { network: { plug, unplug: () => Promise.resolve() } });
-      const slow = { timeoutMs: 10 * MINUTE };
-      await host.ok("init", "--host", "hosta");
-      await host.must(["isconf", "image", "capture", "--root", root, "images/base"], slow);
-      await host.must(["isconf", "image", "initrd", "--installer", "images/base", "boot/installer"], slow);
-      await host.ok("lock", "greet");
-      await host.write("/srv/greeting", "hello\n");
-      await host.ok("snap", "/srv/greeting");
-      await host.ok("exec", "sh", "-c", "echo ran >/srv/ran");
-      await host.ok("ci");
-      const { token } = JSON.parse((await host.must(["isconf", "--json", "token", "--open"])).stdout);
-      await host.write(
-        "/etc/isconf/netboot.d/new.profile",
-        `for = any\nkernel = boot/installer:vmlinuz\ninitrd = boot/installer:initrd\nargs = console=ttyS0,115200\njoin = ${token}\nhost = web-{{name machine}}\ninstall = images/base\n`,
-      );
-      await host.ok("netboot", "on", "eth0", "--dhcp", "10.78.0.100-10.78.0.120");
-      const began = Date.now();
-      const vm = machine(lan, firmware);
-      try {
-        const asks = await step(lan, host, "asks", 15);
-        const waits = await host.ok("hosts");
-        const [, mark] = /fingerprint ([0-9a-f-]{19})/.exec(asks) ?? [];
-        assert.ok(mark !== undefined && waits.includes(mark), `${asks}\n${waits}`);
-        assert.match(serial(lan), new RegExp(mark!), "who stands before it reads the same");
-        assert.ok(headOf(lan).every((byte) => byte === 0), "before it is approved its disk is left alone");
-        await host.ok("approve", mark!);
-        await step(lan, host, "joined", 2);
-        await step(lan, host, "installed", 15);
-        await step(lan, host, "up", 10);
-        assert.match(await host.ok("status"), /^web-5254004e0001 +main +2 of 2 +current /m);
-        console.log(`${firmware}: from power to congruent in ${Math.round((Date.now() - began) / 1000)} s`);
-        console.log(await host.ok("boot", "log"));
-      } finally {
-        if (vm.child.exitCode === null) await vm.stop();
-      }
-      // The third partition, as the table of GPT says: its first block, in an entry of 128 bytes.
-      const at = Number(headOf(lan).readBigUInt64LE(2 * 512 + 2 * 128 + 32)) * 512;
-      const read = (file: string) => must("debugfs", "-R", `cat ${file}`, `${lan.dir}/disk?offset=${at}`);
-      assert.equal(read("/srv/greeting"), "hello\n");
-      assert.equal(read("/srv/ran"), "ran\n");
-      assert.equal(read("/etc/hostname"), "web-5254004e0001\n");
-    } finally {
-      await owner.end();
-    }
+    await withMachine(lan, firmware, "install = images/base\n", async (host) => {
+      await step(lan, host, "asks", 15);
+      assert.ok(headOf(lan).every((byte) => byte === 0), "before it is approved its disk is left alone");
+      await letIn(lan, host);
+      await step(lan, host, "installed", 20);
+      await step(lan, host, "up", 10);
+      assert.match(await host.ok("status"), CURRENT);
+    });
+    // The third partition, as the table of GPT says: its first block, in an entry of 128 bytes.
+    const at = Number(headOf(lan).readBigUInt64LE(2 * 512 + 2 * 128 + 32)) * 512;
+    const read = (file: string) => must("debugfs", "-R", `cat ${file}`, `${lan.dir}/disk?offset=${at}`);
+    assert.equal(read("/srv/greeting"), "hello\n");
+    assert.equal(read("/srv/ran"), "ran\n");
+    assert.equal(read("/etc/hostname"), "web-5254004e0001\n");
   });
 }
+
+lanTest(
+  "in memory: without an image to install it becomes a diskless host that agrees with its branch",
+  needs,
+  async (lan) => {
+    await withMachine(lan, "bios", "", async (host) => {
+      await letIn(lan, host);
+      await step(lan, host, "up", 10);
+      assert.match(await host.ok("status"), CURRENT);
+      assert.ok(headOf(lan).every((byte) => byte === 0), "its disk is left alone");
+    });
+  },
+);
