@@ -36,6 +36,8 @@ async function made(t: Ctx) {
       os: { id: "debian", version: "12" },
       host: "hosta",
       madeMs: 1,
+      files: 3,
+      bytes: 30,
       place,
     };
     fs.writeFileSync(file, writeRecord(record), { mode: 0o644 });

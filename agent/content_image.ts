@@ -6,7 +6,7 @@ import { bytesText } from "./bytes_text.ts";
 import { callVerb } from "./client.ts";
 import { type ContentCli, withContent } from "./content_client.ts";
 import { buildImage, type BuildPlan, planBuild } from "./image_build.ts";
-import { findImage } from "./image_find.ts";
+import { findImage, recordIn } from "./image_find.ts";
 import { type MadeInitrd, makeInitrd } from "./image_initrd.ts";
 import { captureImage, type ImageArgs, importImage, type MadeImage, standingOf } from "./image_make.ts";
 import { type ImageRecord, IMAGES, PARTS } from "./image_record.ts";
@@ -140,12 +140,20 @@ async function ls(cli: ContentCli): Promise<number> {
     if (!isImage(label) || named.has(id)) continue;
     lines.push({ name: label, version: 0, id, bytes: size, who: "", timeMs: addedMs });
   }
+  await withContent(["image", "get"], where, async (session) => {
+    const store = session.store(false);
+    for (const line of lines) {
+      // What an image says of itself, where that is on this host; it is not brought for a list.
+      const record = await recordIn(store, line.id).catch(() => undefined);
+      if (record !== undefined) line.bytes = record.bytes;
+    }
+  });
   print(cli, { images: lines }, () => {
     if (lines.length === 0) return term.say("there is no image yet");
     term.table(lines.map((l) => [
       l.version > 0 ? `${inert(l.name)}@${l.version}` : inert(l.name),
       shortId(l.id),
-      l.bytes === 0 ? "" : bytesText(l.bytes), // of a tree nobody has counted them
+      l.bytes === 0 ? "" : bytesText(l.bytes),
       l.version > 0 ? inert(l.who) : "here only",
       moment(l.timeMs),
     ]));
@@ -160,11 +168,12 @@ async function show(cli: ContentCli, { words: [name = ""] }: ImageArgs): Promise
     (session) => findImage(cli, session, name),
   );
   print(cli, record, () => {
-    const { kind, os, architecture, host, madeMs, place } = record;
+    const { kind, os, architecture, host, madeMs, files, bytes, place } = record;
     cli.term.table([
       ["kind", kind === "root" ? "root file system" : "disk"],
       ["os", inert(`${os.id} ${os.version}`.trim())],
       ["architecture", inert(architecture)],
+      ["files", `${files}, ${bytesText(bytes)}`],
       ["made", `${moment(madeMs)} on ${inert(host)}`],
       ["journal", place === null ? "none: a base image" : `entry ${place.seq} of ${inert(place.branch)}`],
       ...(place === null ? [] : [["entry", place.entry], ["domain", place.domain]]),

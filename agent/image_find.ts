@@ -21,14 +21,20 @@ export async function findImage(cli: ContentCli, session: ContentSession, name: 
   const noImage = () =>
     new Fault("image", "usage", `${inert(name)} is no image`, { hint: "isconf image ls" });
   if (what.kind === "file" || what.node.kind !== "dir") throw noImage();
-  const said = (await nodeIn(store, what.at, Buffer.from(RECORD)))?.node;
-  if (said?.kind !== "file" || said.size > imageRecordBytesMax) throw noImage();
-  const pieces: Uint8Array[] = [];
-  for await (const piece of readNodeFile(store, said)) pieces.push(piece);
-  const record = readRecord(Buffer.concat(pieces));
+  const record = await recordIn(store, what.at);
+  if (record === undefined) throw noImage();
   const contents = await nodeIn(store, what.at, Buffer.from(PARTS[record.kind]));
   if (contents === undefined || (contents.node.kind === "dir") !== (record.kind === "root")) throw noImage();
   return { record, ...contents };
+}
+
+/** The record of an image; undefined: that is none. Throws corrupt; notFound, when it is not in the store. */
+export async function recordIn(store: Pick<Store, "get">, id: Id): Promise<ImageRecord | undefined> {
+  const said = (await nodeIn(store, id, Buffer.from(RECORD)))?.node;
+  if (said?.kind !== "file" || said.size > imageRecordBytesMax) return undefined;
+  const pieces: Uint8Array[] = [];
+  for await (const piece of readNodeFile(store, said)) pieces.push(piece);
+  return readRecord(Buffer.concat(pieces));
 }
 
 /** What stands at a path below the node `id`; undefined: nothing. Links are not followed. */

@@ -159,6 +159,8 @@ const recordOf = (kind: ImageRecord["kind"]): ImageRecord => ({
   ...UNKNOWN,
   host: os.hostname(),
   madeMs: systemClock.wall(),
+  files: 0,
+  bytes: 0,
   place: null,
 });
 
@@ -217,19 +219,21 @@ async function keep(
   tell: (into: CaptureInto, bar: Bar) => Promise<Told>,
 ): Promise<MadeImage> {
   let told: Told | undefined;
+  let counted = record;
   const id = await withContent(["image", "put"], cli.where, async (session) => {
     const id = await withBar(cli, undefined, (bar) =>
       session.putTree(false, async ({ tree, store }) => {
         await tree.dir(bytesOf(""), META);
         told = await tell({ tree: below(tree, bytesOf(PARTS[record.kind])), store }, bar);
-        await tree.file(bytesOf(RECORD), { ...META, mode: 0o644 }, writeRecord(record));
+        counted = { ...record, files: told.files, bytes: told.bytes };
+        await tree.file(bytesOf(RECORD), { ...META, mode: 0o644 }, writeRecord(counted));
         await tree.up();
       }));
     await session.add(id, name);
     return id;
   });
   await nameMade(cli, { name, copies }, id);
-  return { name, record, id, ...told! };
+  return { name, record: counted, id, ...told! };
 }
 
 /** Says in the whole domain what was made, where there is one. */

@@ -35,6 +35,9 @@ export interface ImageRecord {
   /** On which host, and when it was made. */
   host: string;
   madeMs: number;
+  /** How many files are in it, and their bytes; 0 where nobody has counted them. */
+  files: number;
+  bytes: number;
   /** Nothing: a base image, which goes with any journal from its beginning. */
   place: Place | null;
 }
@@ -75,6 +78,8 @@ export function readRecord(bytes: Uint8Array): ImageRecord {
     os: { id: os.id as string, version: os.version as string },
     host: host as string,
     madeMs,
+    files: isCount(fields.files) ? fields.files : 0,
+    bytes: isCount(fields.bytes) ? fields.bytes : 0,
     place: placeOf(fields.place, wrong),
   };
 }

@@ -13,6 +13,8 @@ const RECORD: ImageRecord = {
   os: { id: "debian", version: "12" },
   host: "hosta",
   madeMs: 1_700_000_000_000,
+  files: 7,
+  bytes: 12_345,
   place: { domain: "ab".repeat(32), branch: "main", seq: 7, entry: "cd".repeat(32) },
 };
 

@@ -141,7 +141,8 @@ async function toDisk(cli: ContentCli, order: Order): Promise<Plan> {
   if (made.missing.length > 0) throw missingFault("install", "nothing was installed", made.missing);
   const [disk, boot] = made.scripts as [Plan["scripts"][0], Plan["scripts"][0]];
   await run(disk.text);
-  const image = await followed(order, () => fill(cli, order));
+  const laid = { bytes: 0, of: 0 };
+  const image = await followed(order, laid, () => fill(cli, order, laid));
   await say(order.log, "image", { percent: 100 });
   writeOwn(made, order, image, await hostNameOf(cli));
   await run(boot.text);
@@ -180,8 +181,14 @@ async function patiently<T>(fn: () => Promise<T>): Promise<T> {
   }
 }
 
+/** How many bytes of files are laid out, of how many; 0 as long as nobody knows that. */
+interface Laid {
+  bytes: number;
+  of: number;
+}
+
 /** Brings the image from whichever hosts have it, and lays it out. */
-async function fill(cli: ContentCli, order: Order): Promise<Image> {
+async function fill(cli: ContentCli, order: Order, laid: Laid): Promise<Image> {
   return await patiently(() =>
     withContent(["install", "get"], cli.where, async (session) => {
       const image = await findImage(cli, session, order.image);
@@ -197,11 +204,12 @@ async function fill(cli: ContentCli, order: Order): Promise<Image> {
 }
 
 /** Says while `fn` runs how much is on the new disk: first the contents come into this host's store there, then they become files. */
-async function followed<T>(order: Order, fn: () => Promise<T>): Promise<T> {
+async function followed<T>(order: Order, laid: Laid, fn: () => Promise<T>): Promise<T> {
   let isOver = false, cancel = () => {};
   const look = () => {
     const { bsize, blocks, bfree } = fs.statfsSync(TARGET);
-    void say(order.log, "image", { text: `${bytesText((blocks - bfree) * bsize)} on the disk` });
+    const percent = laid.of === 0 ? 0 : Math.min(99, laid.bytes * 100 / laid.of);
+    void say(order.log, "image", { percent, text: `${bytesText((blocks - bfree) * bsize)} on the disk` });
     if (!isOver) cancel = systemClock.after(sayMs, look);
   };
   look();
