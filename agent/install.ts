@@ -53,8 +53,11 @@ export async function install(cli: ContentCli, args: InstallArgs): Promise<numbe
   };
   if (args.plan) {
     const { disk, scripts, missing } = await plan(cli, order);
-    if (cli.globals.json) cli.term.line(inertJson({ disk, scripts, missing }));
-    else for (const { text } of scripts) cli.term.raw(`${text}\n`);
+    if (cli.globals.json) {
+      cli.term.line(inertJson({ disk, scripts, missing }));
+      return missing.length === 0 ? 0 : 1;
+    }
+    for (const { text } of scripts) cli.term.raw(`${text}\n`);
     if (missing.length > 0) throw missingFault("install", "nothing was installed", missing);
     return 0;
   }
@@ -194,8 +197,9 @@ async function fill(cli: ContentCli, order: Order, laid: Laid): Promise<Image> {
       const image = await findImage(cli, session, order.image);
       const missing = await missingIn(session, image);
       if (missing.length > 0) throw missingFault("install", "that image cannot boot from a disk", missing);
-      await withBar(cli, undefined, async (bar) => {
-        const store = await session.walking(image.id, (bytes) => bar.at(bytes));
+      laid.of = image.record.bytes;
+      await withBar(cli, laid.of === 0 ? undefined : laid.of, async (bar) => {
+        const store = await session.walking(image.id, (bytes) => bar.at(laid.bytes = bytes));
         await restore(store, image.id, TARGET, { owners: "kept", durable: "end" });
       });
       return image;
