@@ -11,6 +11,7 @@ import { exec } from "./bench/exec.ts";
 import { type Figure, table } from "./bench/figure.ts";
 import { idle } from "./bench/idle.ts";
 import { follow } from "./bench/follow.ts";
+import { install } from "./bench/install.ts";
 import { keepers } from "./bench/keepers.ts";
 import { load } from "./bench/load.ts";
 import { rest } from "./bench/rest.ts";
@@ -38,6 +39,7 @@ const MEASUREMENTS: Record<string, () => Promise<Figure[]>> = {
   sim,
   capture,
   boot,
+  install,
   content,
   image: () => content("image"),
   files: () => content("files"),
@@ -53,6 +55,7 @@ const LONG = [
   "keepers",
   "capture",
   "boot",
+  "install",
   "content",
   "image",
   "files",
