@@ -77,6 +77,8 @@ test("views, an entry, a dialog and the map by keyboard alone", { skip }, async 
   }
 
   // The map is one stop; arrows go from host to host, and what is chosen is said.
+  await opened.view("mesh", "Mesh");
+  await page.waitForFunction("document.activeElement?.tagName === 'H1'");
   await press(page, "Tab", /^web-0000, behind/);
   await page.keyboard.press("ArrowRight");
   const second = (await focused(page)).name;
