@@ -110,7 +110,7 @@ async function holdBack(cli: ContentCli): Promise<void> {
 /** Asks until this host is let in; returns what it is called. A boot server or a keeper that is restarted is waited for. */
 async function joined(cli: ContentCli, order: Order): Promise<string> {
   for (let asked = "";;) {
-    const { host, branch } = await callVerb(cli.where, "status", { offline: true }, () => {}) as Standing;
+    const { host, branch } = await patiently(() => standingOf(cli)); // the agent is just being started
     if (branch !== null) return host;
     try {
       await callVerb(cli.where, "join", { token: order.join, host: order.host }, (e) => {
@@ -147,7 +147,7 @@ async function toDisk(cli: ContentCli, order: Order): Promise<Plan> {
   const laid = { bytes: 0, of: 0 };
   const image = await followed(order, laid, () => fill(cli, order, laid));
   await say(order.log, "image", { percent: 100 });
-  writeOwn(made, order, image, await hostNameOf(cli));
+  writeOwn(made, order, image, (await standingOf(cli)).host);
   await run(boot.text);
   return made;
 }
@@ -157,8 +157,8 @@ const run = async (text: string) => {
   needDone("install", ran, "isconf install IMAGE --plan");
 };
 
-const hostNameOf = async (cli: ContentCli): Promise<string> =>
-  (await callVerb(cli.where, "status", { offline: true }, () => {}) as Standing).host;
+const standingOf = async (cli: ContentCli) =>
+  await callVerb(cli.where, "status", { offline: true }, () => {}) as Standing;
 
 /** That an image has this name. A host that has just joined may not have heard of it yet. */
 async function needNamed(cli: ContentCli, image: string): Promise<void> {
@@ -171,13 +171,13 @@ async function needNamed(cli: ContentCli, image: string): Promise<void> {
   });
 }
 
-/** What others are needed for, who may not be connected just now: tried again a few times. */
+/** What the agent or others are needed for, who may not be there just now: tried again a few times. */
 async function patiently<T>(fn: () => Promise<T>): Promise<T> {
   for (let tries = 1;; tries++) {
     try {
       return await fn();
     } catch (e) {
-      const isLate = ["gone", "notFound"].includes(Fault.from("install", e).kind);
+      const isLate = ["gone", "notFound", "notRunning"].includes(Fault.from("install", e).kind);
       if (!isLate || tries === imageTriesMax) throw e;
       await sleep(systemClock, joinAgainMs);
     }
