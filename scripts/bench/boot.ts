@@ -8,7 +8,7 @@ import { isThere, run } from "./run.ts";
 const rounds = 5;
 const loaderBytes = 8 * 1024 * 1024 - 1;
 const imageBytes = 512 * 1024 * 1024;
-const [OURS, PEER] = ["10.78.0.9", "10.78.0.2"];
+const [OURS, PEER, CLIENT] = ["10.78.0.9", "10.78.0.2", "10.78.0.3"];
 const MAC = "52:54:00:4e:00:02";
 const PROGRAMS = [
   "/usr/bin/atftp",
@@ -33,6 +33,7 @@ export async function boot(): Promise<Figure[]> {
     const host = await makeHost({ after: (fn) => void after.push(fn) }, "bootsrv", {
       network: { plug, unplug: () => Promise.resolve() },
     });
+    await lan.must("client", ["ip", "address", "replace", `${CLIENT}/24`, "dev", "eth0"]);
     const dir = `${lan.dir}/files`;
     Deno.mkdirSync(dir);
     await run(["/bin/sh", "-euc", MAKE, "sh", dir, String(loaderBytes), String(imageBytes)]);
