@@ -35,14 +35,13 @@ export function imageOf(op: string, directory: string, domain: string): Place | 
 
 /**
  * The same for a host that joined before its image was on its disk, as one does that an installer runs on; looked at whenever its agent starts,
- * as long as it has applied nothing. Throws as {@link imageOf}: such a host must not go through the whole journal by mistake.
+ * as long as it has applied nothing. An image of another domain says nothing of this one's journal: who joins with it is refused before.
+ * Throws as {@link installedAt}.
  */
 export function settleBase(host: Host): void {
-  const domain = host.journal.domain();
-  if (domain === undefined || getMeta(host.db, "branch") === undefined) return;
-  if (host.history.last() !== undefined) return;
-  const image = imageOf("start", host.home.config, domain);
-  if (image !== undefined) host.db.write((tx) => beginAt(tx, host, image));
+  if (getMeta(host.db, "branch") === undefined || host.history.last() !== undefined) return;
+  const image = installedAt(host.home.config);
+  if (image?.domain === host.journal.domain()) host.db.write((tx) => beginAt(tx, host, image!));
 }
 
 /**

@@ -7,7 +7,7 @@ import { filledFor, SOME } from "./boot_words.ts";
 import { readOwnFile } from "./config.ts";
 import { bootGroupMax, bootProfilesMax, bootValuesMax } from "./limits.ts";
 import { checkName, inert, isPlainText } from "./names.ts";
-import { readToken } from "./token.ts";
+import { isOpen, readToken } from "./token.ts";
 
 /** One profile. A machine gets that which names its address, else its UUID, else its architecture, else the one for any machine. */
 export interface BootProfile {
@@ -183,7 +183,7 @@ export function parseProfile(name: string, text: string, groups: Groups = new Ma
   }
   if (join === "" && (image !== "" || host !== "")) throw wrong(0, "install = and host = go with join =");
   if (join !== "" && kernel === "") throw wrong(0, "join = goes with kernel =");
-  if (join !== "" && readToken(join).secret.length > 0 && !isLowTrust) {
+  if (join !== "" && !isOpen(readToken(join)) && !isLowTrust) {
     throw wrong(
       0,
       "its token lets a machine in, and everybody on that network can read it: isconf token --open, or trust = low",

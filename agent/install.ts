@@ -31,13 +31,17 @@ export interface InstallArgs {
 /** Where the new root is mounted while it is made. */
 const TARGET = "/run/isconf-install";
 
-/** What is done to a disk, before anything is. */
-interface Plan {
+/** What --json prints of a plan; also as a schema (scripts/schemas.ts). */
+export interface InstallResult {
   disk: string;
-  rootId: string;
-  espId: string;
   scripts: { step: string; text: string }[];
   missing: { why: string; hint: string }[];
+}
+
+/** What is done to a disk, before anything is. */
+interface Plan extends InstallResult {
+  rootId: string;
+  espId: string;
 }
 
 export async function install(cli: ContentCli, args: InstallArgs): Promise<number> {
@@ -54,7 +58,7 @@ export async function install(cli: ContentCli, args: InstallArgs): Promise<numbe
   if (args.plan) {
     const { disk, scripts, missing } = await plan(cli, order);
     if (cli.globals.json) {
-      cli.term.line(inertJson({ disk, scripts, missing }));
+      cli.term.line(inertJson({ disk, scripts, missing } satisfies InstallResult));
       return missing.length === 0 ? 0 : 1;
     }
     for (const { text } of scripts) cli.term.raw(`${text}\n`);

@@ -16,6 +16,7 @@ import { bootDnsMax, bootHttpPort, bootPlacesMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import { isIp4, readMac } from "./netboot/address.ts";
 import { checkNear, checkRange } from "./netboot/range.ts";
+import { isOpen, readToken } from "./token.ts";
 
 export interface NetbootArgs {
   /** FIRST-LAST; undefined: another server gives addresses. */
@@ -161,5 +162,7 @@ export function bootFor(
       hint: "isconf help netboot",
     });
   }
-  return found;
+  // Whoever may read this may not therefore let a host in.
+  const isSecret = found.join !== "" && !isOpen(readToken(found.join));
+  return isSecret ? { ...found, join: "a token that is not shown" } : found;
 }

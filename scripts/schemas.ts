@@ -110,6 +110,7 @@ class Writer {
 const OTHERS: readonly [title: string, path: string, verb?: string][] = [
   ["ShelfRow", "agent/seam.ts"],
   ["ImageResult", "agent/content_image.ts", "image"],
+  ["InstallResult", "agent/install.ts", "install"],
   ["VmResult", "agent/vm/mod.ts", "vm"],
 ];
 

@@ -39,6 +39,19 @@ export interface Owner {
   after(fn: () => Promise<void>): void;
 }
 
+/** One that is ended by hand, where there is no context of a test. */
+export class Ends implements Owner {
+  readonly #after: (() => Promise<void>)[] = [];
+
+  after(fn: () => Promise<void>): void {
+    this.#after.push(fn);
+  }
+
+  async end(): Promise<void> {
+    for (const fn of this.#after.reverse()) await fn();
+  }
+}
+
 export interface HostOptions {
   /** The Debian root below the host's own layer; else this machine's, of which it changes nothing. */
   lower?: string;

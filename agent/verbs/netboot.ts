@@ -100,15 +100,18 @@ export const bootVerb: Verb<
   show(r, term) {
     for (const note of r.notes) term.line(noteLine(note));
     if (r.profile === null) return;
-    const { name, isDisk, kernel, initrds, args, loader } = r.profile;
+    const { name, isDisk, kernel, initrds, args, loader, script, join, host, image, disk } = r.profile;
     term.table([
       ["profile", inert(name)],
-      ...(isDisk ? [["boots", "its own disk"]] : [
+      ...(isDisk ? [["boots", "its own disk"]] : script !== "" ? [["script", inert(script)]] : [
         ["kernel", inert(kernel)],
         ["initrd", initrds.map(inert).join(" ")],
         ["args", inert(args.join(" "))],
       ]),
       ...(loader === "" ? [] : [["loader", inert(loader)]]),
+      ...(join === "" ? [] : [["join", inert(join)]]),
+      ...(host === "" ? [] : [["host", inert(host)]]),
+      ...(image === "" ? [] : [["install", inert(`${image} ${disk}`.trim())]]),
     ]);
   },
 };

@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { makeDeb } from "../../scripts/package.ts";
 import { until } from "../holder.ts";
-import { EXECUTABLE, type Host, makeHost } from "../hosts.ts";
+import { Ends, EXECUTABLE, type Host, makeHost } from "../hosts.ts";
 import { type Lan, lanTest, type Running } from "../netboot/lan.ts";
 import { OVMF } from "../netboot/machine.ts";
 
@@ -63,19 +63,6 @@ async function debian(firmware: string): Promise<string> {
   fs.mkdirSync(`${root}/etc/isconf`, { recursive: true });
   fs.writeFileSync(`${root}/etc/isconf/isconf.conf`, "follow = yes\n");
   return root;
-}
-
-/** Puts a test's cleaning up into a list, as a test's own context does. */
-class Owner {
-  readonly #after: (() => Promise<void>)[] = [];
-
-  after(fn: () => Promise<void>): void {
-    this.#after.push(fn);
-  }
-
-  async end(): Promise<void> {
-    for (const fn of this.#after.reverse()) await fn();
-  }
 }
 
 /** A machine of 3 GiB of memory with an empty disk, which boots from that as soon as it can, else from the network. */
@@ -139,7 +126,7 @@ async function step(lan: Lan, host: Host, name: string, minutes: number): Promis
 }
 
 /** A host of a domain with two entries, an installer, and a profile for any machine that says `more`, too; machines boot from it. */
-async function prepared(lan: Lan, owner: Owner, firmware: string, more: string): Promise<Host> {
+async function prepared(lan: Lan, owner: Ends, firmware: string, more: string): Promise<Host> {
   const plug = (pid: number) => Promise.resolve(lan.plug("agent", pid, "02:00:0a:4e:00:09", "10.78.0.9"));
   const root = await debian(firmware);
   const host = await makeHost(owner, "hosta", { network: { plug, unplug: () => Promise.resolve() } });
@@ -181,7 +168,7 @@ async function withMachine(
   more: string,
   fn: (host: Host) => Promise<void>,
 ): Promise<void> {
-  const owner = new Owner();
+  const owner = new Ends();
   try {
     const host = await prepared(lan, owner, firmware, more);
     const began = Date.now();

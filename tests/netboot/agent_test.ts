@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { until } from "../holder.ts";
-import { EXECUTABLE, type Host, makeHost } from "../hosts.ts";
+import { Ends, EXECUTABLE, type Host, makeHost } from "../hosts.ts";
 import { cpio, sayAndTurnOff } from "./initramfs.ts";
 import { type Lan, lanTest, told, udhcpc } from "./lan.ts";
 import { boot, kernelPath, LINE, MAC } from "./machine.ts";
@@ -16,22 +16,9 @@ const needs = {
   timeoutMs: 300_000,
 };
 
-/** Puts a test's cleaning up into a list, as a test's own context does. */
-class Owner {
-  readonly #after: (() => Promise<void>)[] = [];
-
-  after(fn: () => Promise<void>): void {
-    this.#after.push(fn);
-  }
-
-  async end(): Promise<void> {
-    for (const fn of this.#after.reverse()) await fn();
-  }
-}
-
 /** Runs with a host that is plugged into the network. */
 async function withHost(lan: Lan, fn: (host: Host) => Promise<void>): Promise<void> {
-  const owner = new Owner();
+  const owner = new Ends();
   const plug = (pid: number) => Promise.resolve(lan.plug("agent", pid, "02:00:0a:4e:00:09", ADDRESS));
   try {
     const host = await makeHost(owner, "bootsrv", { network: { plug, unplug: () => Promise.resolve() } });
