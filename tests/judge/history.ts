@@ -39,6 +39,16 @@ export interface History {
   final: string[];
 }
 
+/**
+ * What a try to steal may have done that too few keepers answered: it had the lock for a moment, by those whose answers were lost, and
+ * then the agent gave back what it believed nobody had promised. `client` is a name of that one try, for what is given back is
+ * its own term and never a later lock of the same client.
+ */
+export const takenBack = (client: string, callUs: number): Operation[] => [
+  { client, op: "lock", steal: true, callUs, returnUs: null },
+  { client, op: "drop", callUs, returnUs: null },
+];
+
 /** Whether the client of a ci must have had the lock when it came to pass. */
 export const isByHolder = ({ returnUs, again }: Operation): boolean => returnUs !== null && again !== true;
 

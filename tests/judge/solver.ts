@@ -46,7 +46,7 @@ function ask(text: string): Promise<string> {
  * An operation takes effect between its call and its return. It does no harm to let it wait until just before somebody's
  * return, or the end: so there are slots before each, and what must have come to pass, as somebody was told of it or the
  * final list has it, is in one of those between its call and its return. What may have is in one at most; of those it never
- * takes more than two, between two that must, to explain the second: somebody gives the lock back, somebody else takes it.
+ * takes more than three, between two that must, to explain the second: a lock is stolen, given back, taken by somebody else.
  */
 function question(operations: readonly Operation[], final: readonly string[]): string {
   const places = new Map(final.map((id, i) => [id, i]));
@@ -114,7 +114,7 @@ function question(operations: readonly Operation[], final: readonly string[]): s
     const isUnderWay = (o: Operation) => o.callUs <= returnUs && (o.returnUs ?? Infinity) >= returnUs;
     const under = operations.flatMap((o, i) => isUnderWay(o) ? [i] : []);
     const certain = under.filter((i) => isCertain(operations[i]!)).length;
-    const room = certain + Math.min(under.length - certain, 2 * (certain + 1));
+    const room = certain + Math.min(under.length - certain, 3 * (certain + 1));
     for (let k = 0; k < room; k++, slot++) {
       state(slot + 1);
       const here = under.map((i) => `p${i}_${slot}`);

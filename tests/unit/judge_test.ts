@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { History, Operation } from "../judge/history.ts";
+import { type History, type Operation, takenBack } from "../judge/history.ts";
 import { judgeByPorcupine, lacksPorcupine } from "../judge/porcupine.ts";
 import { judge, lacksSolver } from "../judge/solver.ts";
 
@@ -101,6 +101,18 @@ const SOUND: Record<string, History> = {
     client: "y",
     op: "unlock",
   }),
+  "a try to steal that freed the lock, and was given back": {
+    final: [],
+    operations: [
+      ...history(
+        [],
+        lock("x", 1, 0, ""),
+        lock("y", 4, 0, "", { steal: true, callUs: 10, returnUs: 50 }),
+        lock("z", 3, 0, "", { callUs: 20, returnUs: 40 }),
+      ).operations,
+      ...takenBack("y~1", 10),
+    ],
+  },
   "an unknown unlock that came late": history(
     [],
     lock("x", 1, 0, ""),
@@ -123,6 +135,26 @@ const BROKEN: Record<string, History> = {
     lock("x", 1, 0, "", { callUs: 0, returnUs: 20 }),
     lock("y", 2, 0, "", { callUs: 10, returnUs: 30 }),
   ),
+  "two holders, and the try to steal comes too late to be why": {
+    final: [],
+    operations: [
+      ...history([], lock("x", 1, 0, ""), lock("z", 3, 0, "")).operations,
+      ...takenBack("y~1", 20),
+    ],
+  },
+  "two holders, and the try to steal was of an earlier lock": {
+    final: [],
+    operations: [
+      ...history(
+        [],
+        lock("w", 1, 0, ""),
+        lock("x", 3, 0, "", { steal: true, callUs: 20, returnUs: 25 }),
+        lock("y", 4, 0, "", { steal: true, callUs: 30, returnUs: 35 }),
+        lock("z", 5, 0, "", { callUs: 40, returnUs: 45 }),
+      ).operations,
+      { client: "v~1", op: "drop", callUs: 10, returnUs: null },
+    ],
+  },
   "a lost check-in": history(
     ["b"],
     lock("x", 1, 0, ""),

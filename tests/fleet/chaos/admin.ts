@@ -127,6 +127,7 @@ export class Admin {
     const operation = this.#record.begin(this.name, "lock", { steal });
     let isUnknown = false;
     for (let i = 0; i < 3; i++) {
+      const callUs = this.#record.nowUs;
       const said = await this.#verb("lock", ...(steal ? ["--steal"] : []), "work");
       if (said.exit === 0) {
         this.#record.ended(operation, { term: said.json.term as number });
@@ -143,6 +144,7 @@ export class Admin {
         return false;
       }
       isUnknown = true;
+      if (steal) this.#record.stoleInVain(this.name, callUs);
     }
     return false;
   }

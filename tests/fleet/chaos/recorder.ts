@@ -1,7 +1,7 @@
 // Recorder: what happened in a run of chaos: operations of clients with their times, and a trace for people. Judges nothing.
 import * as fs from "node:fs";
 import * as path from "node:path";
-import type { Operation } from "../../judge/history.ts";
+import { type Operation, takenBack } from "../../judge/history.ts";
 
 /** What a run leaves in its directory, which stays. */
 export class Recorder {
@@ -40,6 +40,11 @@ export class Recorder {
   /** It is certain that it did nothing. */
   nothing(operation: Operation): void {
     this.operations.splice(this.operations.indexOf(operation), 1);
+  }
+
+  /** A try to steal, called at `callUs`, was not answered by enough: it may have been one for a moment. */
+  stoleInVain(client: string, callUs: number): void {
+    this.operations.push(...takenBack(`${client}~${this.operations.length}`, callUs));
   }
 
   file(name: string): string {
