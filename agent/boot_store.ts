@@ -2,7 +2,7 @@
 // there are is root's to say (boot_profiles.ts).
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { readFile, readNodeFile } from "../fs/mod.ts";
+import { readChunks, readNodeFile, type Store, windowBytes } from "../fs/mod.ts";
 import { Fault } from "../mq/mod.ts";
 import { filledFor, kernelWords, valuesOf } from "./boot_words.ts";
 import { type BootMachine, type BootProfile, profileFor } from "./boot_profiles.ts";
@@ -35,6 +35,8 @@ export interface StoreBooterParts {
   server: BootServer;
   /** Where names are looked up, and contents come from. */
   library: Library;
+  /** The same store for who reads a large file through, as of {@link SqliteStore.reading}. */
+  reading(): Pick<Store, "get">;
   /** The profiles, and the directory that has loaders, as they are now. */
   settings(): { profiles: readonly BootProfile[]; loaders: string };
 }
@@ -131,9 +133,8 @@ export class StoreBooter implements Booter {
       id: id.slice(0, 32),
       read: (from, to) => {
         const range = { offset: from, length: to - from };
-        return node === undefined
-          ? readFile(library.store, id, range)
-          : readNodeFile(library.store, node, range);
+        if (node !== undefined) return readNodeFile(library.store, node, range);
+        return readChunks(to - from > windowBytes ? this.#p.reading() : library.store, id, range);
       },
     };
   }

@@ -1,12 +1,16 @@
 // boot_store: a machine gets what its profile names out of the store, whole or a part of it, and nothing else; changed profiles count at once.
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
+import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
-import { capture, type Id, MemoryStore, putFile } from "../fs/mod.ts";
+import { capture, type Id, openStoreDatabase, putFile, SqliteStore, windowBytes } from "../fs/mod.ts";
 import { parseProfile } from "./boot_profiles.ts";
 import { StoreBooter } from "./boot_store.ts";
+import { BootHttp } from "./netboot/http.ts";
 import { bytesOf, type Machine } from "./netboot/mod.ts";
 
 const MAC = "52:54:00:12:34:56";
@@ -24,10 +28,12 @@ type Ctx = { after(fn: () => void): void };
 async function made(t: Ctx, ...texts: string[]) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "isconf-boot-"));
   t.after(() => fs.rmSync(dir, { recursive: true }));
+  const db = openStoreDatabase(path.join(dir, "store.db"));
+  t.after(() => db.close());
   fs.mkdirSync(path.join(dir, "boot"));
   fs.writeFileSync(path.join(dir, "boot", "vmlinuz"), "a kernel");
   fs.writeFileSync(path.join(dir, "undionly.kpxe"), "a loader");
-  const store = new MemoryStore();
+  const store = new SqliteStore(db);
   const names: Record<string, Id> = {
     boot: (await capture(store, path.join(dir, "boot"))).id,
     initrd: (await putFile(store, ReadableStream.from([new TextEncoder().encode("ramfs")]))).id,
@@ -42,6 +48,7 @@ async function made(t: Ctx, ...texts: string[]) {
       find: (text) => Promise.resolve(names[text] === undefined ? undefined : { id: names[text] }),
       fetch: (id) => Promise.resolve(void fetched.push(id)),
     },
+    reading: () => store.reading(),
     settings: () => settings,
   });
   return { booter, settings, fetched, dir, names, store };
@@ -130,4 +137,25 @@ test("a profile's own script is a content with blanks, filled for the machine th
   );
   await put("x".repeat(20_000));
   await assert.rejects(booter.scriptFor({ ...machine, program: "ipxe" }), /own is too large for a script/);
+});
+
+test("a large file comes right to who reads slowly: memory is used again when its bytes have left", async (t) => {
+  const { booter, names, store } = await made(t, "for = any\nkernel = large");
+  const bytes = randomBytes(6 * windowBytes + 12_345);
+  names.large = (await putFile(store, ReadableStream.from([bytes]))).id;
+  const bind = { address: "127.0.0.1", port: 0 };
+  const http = await BootHttp.open({ booter, bind, gave() {}, said: () => true, log() {} });
+  try {
+    const socket = net.connect(http.end.port, "127.0.0.1");
+    socket.write("GET /boot/52-54-00-12-34-56/kernel HTTP/1.0\r\n\r\n");
+    const pieces: Buffer[] = [];
+    for await (const piece of socket) {
+      pieces.push(piece);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    const all = Buffer.concat(pieces);
+    assert.ok(all.subarray(all.indexOf("\r\n\r\n") + 4).equals(bytes));
+  } finally {
+    await http.close();
+  }
 });

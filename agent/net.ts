@@ -113,7 +113,12 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
     if (typeof id === "string") return { id };
     return catalog.resolve(text);
   };
-  const netboot = new NetNetboot({ ...around, dir, library: { op: "netboot", store, find, fetch: bring } });
+  const netboot = new NetNetboot({
+    ...around,
+    dir,
+    library: { op: "netboot", store, find, fetch: bring },
+    reading: () => store.reading(),
+  });
   const answers: Answers<NetRequest> = {
     ...http.answers,
     ...netboot.answers,

@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { type Clock, Fault } from "../mq/mod.ts";
 import type { BoundPlace } from "./boot_places.ts";
 import type { BootProfile } from "./boot_profiles.ts";
-import { StoreBooter } from "./boot_store.ts";
+import { StoreBooter, type StoreBooterParts } from "./boot_store.ts";
 import { bootNotesMax } from "./limits.ts";
 import type { Library } from "./locate.ts";
 import { BootLog, FileLeases, type Netboot, openBootServer } from "./netboot/mod.ts";
@@ -24,6 +24,7 @@ export interface NetNetbootParts {
   /** The net half's own directory. */
   dir: string;
   library: Library;
+  reading: StoreBooterParts["reading"];
   log(line: string): void;
 }
 
@@ -68,7 +69,7 @@ export class NetNetboot {
   async #begin(
     { interface: name, address, mask, own, httpPort, fds }: BoundPlace,
   ): Promise<[string, string]> {
-    const { clock, dir, library, log } = this.#p;
+    const { clock, dir, library, reading, log } = this.#p;
     const [all, unicast, pxe, tftp] = fds.map((fd) => ({ fd }));
     if (all === undefined || unicast === undefined || pxe === undefined || tftp === undefined) {
       throw malformed(); // root leaves out a place whose ports it has not got
@@ -79,7 +80,7 @@ export class NetNetboot {
         clock,
         server,
         steps: this.#steps,
-        booter: new StoreBooter({ server, library, settings: () => this.#settings }),
+        booter: new StoreBooter({ server, library, reading, settings: () => this.#settings }),
         binds: { dhcp: { all, own: unicast, pxe }, tftp, http: { address, port: httpPort } },
         ...(own !== null && {
           own: {

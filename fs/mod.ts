@@ -11,6 +11,7 @@ export {
   manifestPartsMax,
   objectBytesMax,
   treeDepthMax,
+  windowBytes,
 } from "./limits.ts";
 export type { Migration, OpenOptions, Param, Reader, Tx } from "./db.ts";
 export { Db, openDatabase, setNativeBinding } from "./db.ts";
@@ -32,7 +33,7 @@ export type { Cutter } from "./cutter.ts";
 export { fixedCutter } from "./cutter.ts";
 export { contentCutter } from "./cutter_content.ts";
 export type { ByteRange, FileRef, Manifest, Part } from "./manifest.ts";
-export { putFile, readFile, readManifest } from "./manifest.ts";
+export { putFile, readChunks, readFile, readManifest } from "./manifest.ts";
 export type { Fill } from "./put_whole.ts";
 export { putWhole } from "./put_whole.ts";
 export type { DirNode, Entry, FileNode, LinkNode, Meta, Node, TreeEntry, Xattr } from "./tree.ts";

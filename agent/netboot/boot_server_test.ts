@@ -10,7 +10,7 @@ import { BootLog, noteText } from "./boot_log.ts";
 import { type BootServerParts, openBootServer, type OwnNetwork, sparing } from "./boot_server.ts";
 import { decodeDhcp, encodeDhcp, OPTION, TYPE, typeOf } from "./dhcp.ts";
 import { UEFI_REQUEST_4011 } from "./golden_fixture.ts";
-import { httpReadBytes, linesAtOnce, linesPerSecond } from "./limits.ts";
+import { httpTellBytes, linesAtOnce, linesPerSecond } from "./limits.ts";
 import { MemoryBooter } from "./memory_booter.ts";
 import { MemoryLeases } from "./memory_leases.ts";
 
@@ -28,7 +28,7 @@ const OWN: OwnNetwork = {
 const booter = new MemoryBooter({
   loaders: { "uefi-x64": { name: "first.efi", bytes: new Uint8Array(100) } },
   script: () => "#!ipxe\n",
-  files: { kernel: { bytes: new Uint8Array(4 * httpReadBytes), step: "kernel" } },
+  files: { kernel: { bytes: new Uint8Array(4 * httpTellBytes), step: "kernel" } },
 });
 
 /** Notes, and how much of the kernel there was each time. */
@@ -72,7 +72,7 @@ test("firmware asks on port 4011, then takes its file by HTTP; both stand in the
     const packet = decodeDhcp(bytes)!;
     assert.deepEqual([typeOf(packet), packet.file], [TYPE.ack, "52-54-00-12-34-56/first.efi"]);
     const answer = await fetch(`http://${HERE}:${parts.server.httpPort}/boot/52-54-00-12-34-56/kernel`);
-    assert.equal((await answer.arrayBuffer()).byteLength, 4 * httpReadBytes);
+    assert.equal((await answer.arrayBuffer()).byteLength, 4 * httpTellBytes);
     const { percents } = parts.steps;
     await until("all of it is noted", () => percents.at(-1) === 100, 3000);
     assert.deepEqual(percents, [25, 50, 75, 100]);

@@ -1,6 +1,6 @@
 // Booter: the one interface between "which machine is this" and "which bytes does it get". The servers of this folder speak protocols and decide
 // nothing of that; what stands behind it knows no packets. Not a store: memory_booter.ts is one such thing.
-import { concat, Fault } from "../../mq/mod.ts";
+import { Fault } from "../../mq/mod.ts";
 import type { Place } from "./place.ts";
 
 /** What a machine's firmware can run. */
@@ -26,7 +26,7 @@ export type FileStep = "loader" | "kernel" | "initrd" | "image";
 /** Bytes that do not change while they are read. */
 export interface BootFile {
   bytes: number;
-  /** The bytes from `from` up to, not including, `to`; `0 <= from <= to <= bytes`. */
+  /** The bytes from `from` up to, not including, `to`; `0 <= from <= to <= bytes`. A piece is good until the next is asked for. */
   read(from: number, to: number): AsyncIterable<Uint8Array> | Promise<Uint8Array>;
   /** A name for exactly these bytes (letters, digits, `-` and `_`): what an ETag is made of. */
   id?: string;
@@ -68,9 +68,13 @@ export async function* piecesOf(file: BootFile, from: number, to: number): Async
 
 /** A part of a file as one piece. */
 export async function bytesOf(file: BootFile, from = 0, to = file.bytes): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of piecesOf(file, from, to)) pieces.push(piece);
-  return pieces.length === 1 ? pieces[0]! : concat(...pieces);
+  const bytes = new Uint8Array(to - from);
+  let at = 0;
+  for await (const piece of piecesOf(file, from, to)) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
 }
 
 /**

@@ -12,8 +12,8 @@ import {
   httpHeadMs,
   httpIdleMs,
   httpKeepAliveMs,
-  httpReadBytes,
   httpSaidBytesMax,
+  httpTellBytes,
   scriptBytesMax,
 } from "./limits.ts";
 import { type Place, placeOfTarget } from "./place.ts";
@@ -184,18 +184,24 @@ export class BootHttp {
     res.writeHead(want.status, { "Content-Type": type, "Content-Length": to - from });
     if (req.method === "HEAD") return void res.end();
     const given = { place, address: addressOf(req), step, of: file.bytes };
-    for (let at = from; at < to;) {
-      const next = Math.min(at + httpReadBytes, to);
-      for await (const piece of piecesOf(file, at, next)) {
-        if (!res.destroyed && !res.write(piece)) await drained(res);
+    let at = from, told = from;
+    for await (const piece of piecesOf(file, from, to)) {
+      for (const part of partsOf(piece, httpTellBytes)) {
+        if (!res.destroyed) await written(res, part);
         if (res.destroyed) return;
+        at += part.length;
+        if (at === to || at - told < httpTellBytes) continue; // all of it: when it is known to be whole
+        told = at;
+        this.#p.gave({ ...given, bytes: at });
       }
-      at = next;
-      this.#p.gave({ ...given, bytes: at });
     }
-    if (from === to) this.#p.gave({ ...given, bytes: to });
+    this.#p.gave({ ...given, bytes: to });
     res.end();
   }
+}
+
+function* partsOf(piece: Uint8Array, bytes: number): Iterable<Uint8Array> {
+  for (let at = 0; at < piece.length; at += bytes) yield piece.subarray(at, at + bytes);
 }
 
 /** The few words that may be sent here; undefined when they are more. */
@@ -220,15 +226,14 @@ function say(req: Req, res: Res, status: number): void {
   res.end(req.method === "HEAD" ? undefined : words);
 }
 
-/** Resolves when there is room for more, or nobody left to take it. */
-function drained(res: Res): Promise<void> {
+/** Resolves when the system has these bytes, whose memory is used again, or nobody is left to take them. */
+function written(res: Res, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
-      res.off("drain", done);
       res.off("close", done);
       resolve();
     };
-    res.on("drain", done);
     res.on("close", done);
+    res.write(bytes, done);
   });
 }

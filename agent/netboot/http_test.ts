@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { until } from "../../tests/holder.ts";
 import type { BootFile } from "./booter.ts";
 import { BootHttp, type Given } from "./http.ts";
-import { httpConnectionsPerAddressMax, httpHeadMs, httpReadBytes, httpSaidBytesMax } from "./limits.ts";
+import { httpConnectionsPerAddressMax, httpHeadMs, httpSaidBytesMax, httpTellBytes } from "./limits.ts";
 import { MemoryBooter } from "./memory_booter.ts";
 
 const KERNEL = new Uint8Array(3000).map((_, i) => i * 3);
@@ -22,8 +22,8 @@ const memory = new MemoryBooter({
 /** Files that trouble who reads them. */
 const special: Record<string, BootFile> = {
   short: {
-    bytes: 3 * httpReadBytes,
-    read: (from, to) => Promise.resolve(new Uint8Array(from === 0 ? to : 5)),
+    bytes: 3 * httpTellBytes,
+    read: (from, to) => Promise.resolve(new Uint8Array(to - from - 5)),
   },
   broken: { bytes: 5, read: () => Promise.reject(new Error("no store")) },
   nameless: { bytes: 5, read: (from, to) => Promise.resolve(KERNEL.subarray(from, to)) },

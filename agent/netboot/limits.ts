@@ -74,8 +74,8 @@ export const httpIdleMs = 60_000;
 export const httpKeepAliveMs = 5_000;
 /** Characters that a machine may say of its way at once. */
 export const httpSaidBytesMax = 512;
-/** Bytes that are read at once for one connection. */
-export const httpReadBytes = MiB;
+/** Bytes after which it is told again how far a machine has come with a file. */
+export const httpTellBytes = MiB;
 /** Bytes of a script for iPXE. */
 export const scriptBytesMax = 64 * KiB;
 
