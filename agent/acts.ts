@@ -25,6 +25,7 @@ export interface Acts {
   here: typeof import("./here.ts");
   status: typeof import("./status.ts");
   netboot: typeof import("./netboot_here.ts");
+  rebuild: typeof import("./rebuild.ts");
   doctor: typeof import("./doctor.ts");
   users: typeof import("./users.ts");
   copies: typeof import("./copies.ts");

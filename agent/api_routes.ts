@@ -59,6 +59,7 @@ const VERB_ROLES: Readonly<Record<string, RouteRole>> = {
   confirm: "local",
   stop: "local",
   netboot: "local",
+  rebuild: "local",
 };
 
 /** Routes beside those of verbs. HEAD goes where GET does. */

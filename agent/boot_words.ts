@@ -30,6 +30,9 @@ export const SOME: BootValues = {
   base: "http://192.0.2.1:8480/boot/52-54-00-12-34-56",
 };
 
+/** What a machine is called whose profile does not say. */
+export const UNNAMED = "host-{{name machine}}";
+
 /** The values of a machine at a server. */
 export function valuesOf(
   { mac, uuid, arch }: { mac: string; uuid?: string; arch: string },
@@ -62,7 +65,7 @@ export function kernelWords(profile: BootProfile, values: BootValues): string[] 
   return [
     ...own,
     `isconf.join=${join}`,
-    `isconf.host=${host === "" ? `host-${values.machine}` : filledFor(host, values)}`,
+    `isconf.host=${filledFor(host === "" ? UNNAMED : host, values)}`,
     `isconf.log=${values.base}/${SAY}`,
     ...(image === "" ? [] : [`isconf.image=${filledFor(image, values)}`]),
     ...(disk === "" ? [] : [`isconf.disk=${disk}`]),

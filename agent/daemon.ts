@@ -49,6 +49,7 @@ import { askWhetherEvicted, isEvicted, placesOf } from "./outcast.ts";
 import * as preview from "./preview.ts";
 import { Previews } from "./preview.ts";
 import * as previewSnap from "./preview_snap.ts";
+import * as rebuild from "./rebuild.ts";
 import * as recovering from "./recover.ts";
 import * as recovery from "./recovery.ts";
 import * as rehearse from "./rehearse.ts";
@@ -161,7 +162,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
   if (rules.wrong !== undefined) log(`policy: ${rules.wrong.message}`);
   const table = new NameTable(db);
   const spread = new NameSpread({ table, journal, mesh, clock, log });
-  const bootKept: Parameters<typeof netboot.settleNetboot>[2] = { profiles: [], up: [] };
+  const bootKept: Parameters<typeof netboot.settleNetboot>[2] = { profiles: [] };
   const host: Host = {
     home,
     config,
@@ -230,6 +231,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     rules: said,
     status,
     netboot,
+    rebuild,
     doctor,
     users,
     copies,

@@ -16,6 +16,7 @@ import { bootDnsMax, bootHttpPort, bootPlacesMax } from "./limits.ts";
 import { inert } from "./names.ts";
 import { isIp4, readMac } from "./netboot/address.ts";
 import { checkNear, checkRange } from "./netboot/range.ts";
+import { rebuilds, settleRebuilds } from "./rebuild.ts";
 import { isOpen, readToken } from "./token.ts";
 
 export interface NetbootArgs {
@@ -126,18 +127,19 @@ const wrong = (why: string) => new Fault("netboot", "usage", why, { hint: "iscon
 /** Tells the net half what there is; called again when that may have changed. */
 export async function settleNetboot(
   host: Host,
-  bound: BoundPlace[],
-  kept: { profiles: BootProfile[]; up: [mac: string, name: string][] },
+  places: BoundPlace[],
+  kept: { profiles: BootProfile[] },
 ): Promise<void> {
+  if (places.length === 0) return;
+  const { notes } = await host.netboot.notes(0);
   try {
-    kept.profiles = readProfiles(host.home.config);
+    const rebuilt = settleRebuilds(host, notes).map(({ profile }) => profile);
+    kept.profiles = [...rebuilt, ...readProfiles(host.home.config)];
   } catch (e) {
     host.log(`netboot: ${Fault.from("netboot", e).message}`); // what was read last holds
   }
-  if (bound.length === 0) return;
-  const { netboot } = host;
-  await netboot.settle({ places: bound, profiles: kept.profiles, loaders: host.config.loaders, up: kept.up });
-  kept.up = await machinesUp(host, (await netboot.notes(0)).notes);
+  const up = await machinesUp(host, notes);
+  await host.netboot.settle({ places, profiles: kept.profiles, loaders: host.config.loaders, up });
 }
 
 /** What a machine would get. */
@@ -156,7 +158,8 @@ export function bootFor(
     arch: arch ?? "bios",
     ...(uuid !== undefined && { uuid: uuid.toLowerCase() }),
   };
-  const found = profileFor(readProfiles(host.home.config), machine);
+  const own = rebuilds(host).map(({ profile }) => profile);
+  const found = profileFor([...own, ...readProfiles(host.home.config)], machine);
   if (found === undefined) {
     throw new Fault("boot", "notFound", `no profile is for ${known}: it is offered nothing`, {
       hint: "isconf help netboot",

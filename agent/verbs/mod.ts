@@ -16,6 +16,7 @@ import { bootVerb, netbootVerb } from "./netboot.ts";
 import { policyVerb } from "./policy.ts";
 import { previewVerb } from "./preview.ts";
 import { rebootVerb } from "./reboot.ts";
+import { rebuildVerb } from "./rebuild.ts";
 import { grantVerb, revokeVerb, rotateVerb } from "./roles.ts";
 import { rebaseVerb, resolveVerb, rootVerb } from "./root.ts";
 import { snapVerb } from "./snap.ts";
@@ -70,6 +71,7 @@ export const VERBS: Verb[] = [
   namesVerb,
   netbootVerb,
   bootVerb,
+  rebuildVerb,
   envVerb,
   policyVerb,
   confirmVerb,
