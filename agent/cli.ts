@@ -80,7 +80,9 @@ export async function runCli(
       where: { socket: socketOf(home, process.getuid?.() ?? 0) },
     };
     if (verb.kind === "here") return await doHere(cli, verb.name, args);
-    if (["policy", "confirm", "boot"].includes(verb.name)) return await doHere(cli, verb.name, args);
+    if (["policy", "confirm", "boot", "rebuild"].includes(verb.name)) {
+      return await doHere(cli, verb.name, args);
+    }
     if (["init", "join"].includes(verb.name)) return await doHere(cli, verb.name, withHost(args));
     if (Array.isArray(args.path)) args.path = args.path.map(absolute);
     if (["exec", "preview"].includes(verb.name)) return await exec(cli, verb, args);

@@ -20,6 +20,7 @@ import { showOpenapi } from "./openapi_here.ts";
 import { currentDirectory } from "./paths.ts";
 import { manualPage } from "./man.ts";
 import { makeKey, readText, signFile } from "./root_here.ts";
+import type { CheckArgs } from "./rebuild_check.ts";
 import { readRules } from "./rules_files.ts";
 import { followBoot, page, watch, type WatchArgs } from "./watch_here.ts";
 import { sysusersFile, tmpfilesFile, unitFile } from "./unit.ts";
@@ -65,6 +66,10 @@ const HERE: Record<string, (cli: Cli, args: Args) => Promise<number>> = {
   },
   boot: (cli, { follow, ...args }) =>
     follow === true ? followBoot(cli, args) : ask(cli, verbNamed("boot"), args),
+  rebuild: async (cli, { check, image, against, except, memory, ...args }) => {
+    if (check !== true) return await ask(cli, verbNamed("rebuild"), args);
+    return await cli.loadHalf("content").rebuildCheck(cli, { image, against, except, memory } as CheckArgs);
+  },
   watch: (cli, args) => watch(cli, args as WatchArgs),
   page: (cli, args) => page(cli, args.role as string[]),
   openapi: (cli, args) => showOpenapi(cli, args.verb as string | undefined),

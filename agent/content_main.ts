@@ -209,4 +209,5 @@ export async function cat(cli: ContentCli, { name, by, offset, length }: CatArgs
 export { bundle } from "./content_bundle.ts";
 export { image } from "./content_image.ts";
 export { install } from "./install.ts";
+export { rebuildCheck } from "./rebuild_check.ts";
 export { oci } from "./content_oci.ts";

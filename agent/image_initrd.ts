@@ -61,7 +61,19 @@ const refused = (why: string, hint: string) => new Fault("image", "refused", why
 export async function makeInitrd(cli: ContentCli, args: ImageArgs): Promise<MadeInitrd> {
   const [image, name] = args.words as [string, string];
   checkContentName("image", name);
-  const made = await withContent(["image", "get"], cli.where, async (session): Promise<MadeInitrd> => {
+  const made = await initrdOf(cli, image, name, args);
+  await nameMade(cli, { ...args, name }, made.id);
+  return made;
+}
+
+/** The same, on this host's shelf only. */
+export async function initrdOf(
+  cli: ContentCli,
+  image: string,
+  name: string,
+  args: Pick<ImageArgs, "kernel" | "installer">,
+): Promise<MadeInitrd> {
+  return await withContent(["image", "get"], cli.where, async (session): Promise<MadeInitrd> => {
     const { record, id } = await findImage(cli, session, image);
     if (record.kind !== "root") {
       throw new Fault(
@@ -81,8 +93,6 @@ export async function makeInitrd(cli: ContentCli, args: ImageArgs): Promise<Made
     const { files, bytes, without } = looked;
     return { name, kernel: kernel.version, files, bytes, without, ...told };
   });
-  await nameMade(cli, { ...args, name }, made.id);
-  return made;
 }
 
 /** How the files of kernels are called, below boot. */
@@ -150,6 +160,9 @@ async function initFor(root: Root): Promise<Added[]> {
 const ISCONF = "usr/bin/isconf";
 const UNITS = "etc/systemd/system";
 const UNIT = "isconf-install.service";
+const WANTS = `${UNITS}/multi-user.target.wants`;
+/** Names that a machine has in memory, and its image has not. */
+export const ADDED: readonly string[] = [INIT, `${UNITS}/${UNIT}`, `${WANTS}/${UNIT}`];
 
 /** A machine that is booted with isconf.join on its command line brings itself into a domain. */
 const UNIT_TEXT = `[Unit]
@@ -173,8 +186,7 @@ async function installerFor(root: Root): Promise<Added[]> {
       "isconf image capture --root a root in which the package isconf is installed",
     );
   }
-  const wants = `${UNITS}/multi-user.target.wants`;
-  const names = wants.split("/");
+  const names = WANTS.split("/");
   const added: Added[] = [];
   for (const [i] of names.entries()) {
     const at = names.slice(0, i + 1).join("/");
@@ -183,7 +195,7 @@ async function installerFor(root: Root): Promise<Added[]> {
   return [
     ...added,
     add(`${UNITS}/${UNIT}`, S_IFREG | 0o644, UNIT_TEXT),
-    add(`${wants}/${UNIT}`, S_IFLNK | 0o777, `/${UNITS}/${UNIT}`),
+    add(`${WANTS}/${UNIT}`, S_IFLNK | 0o777, `/${UNITS}/${UNIT}`),
   ];
 }
 

@@ -77,13 +77,9 @@ export async function captureImage(cli: ContentCli, args: ImageArgs): Promise<Ma
       hint: `isconf image capture ${IMAGES}base`,
     });
   }
-  const mounted = mountedElsewhere(
-    fs.readFileSync("/proc/self/mountinfo", "latin1"),
-    fs.readFileSync("/proc/filesystems", "latin1"),
-  );
   return await captureTree(
     cli,
-    { ...args, name, place, from: "/", leaves: leftOut(cli.home, mounted) },
+    { ...args, name, place, from: "/", leaves: leftOut(cli.home, mountedHere()) },
     async () => {
       const now = await standingOf(cli);
       const isSame = now.at === before.at && now.branch === before.branch && now.state === before.state;
@@ -94,6 +90,27 @@ export async function captureImage(cli: ContentCli, args: ImageArgs): Promise<Ma
     },
   );
 }
+
+/** The files of this host as an image has them, without a record, on its own shelf; their id. */
+export async function captureHere(cli: ContentCli, label: string): Promise<Id> {
+  needRoot();
+  const leaves = leftOut(cli.home, mountedHere());
+  return await withContent(["image", "put"], cli.where, async (session) => {
+    const id = await withBar(
+      cli,
+      undefined,
+      (bar) => session.putTree(false, (into) => captureRoot(into, bar, "/", leaves)),
+    );
+    await session.add(id, label);
+    return id;
+  });
+}
+
+const mountedHere = () =>
+  mountedElsewhere(
+    fs.readFileSync("/proc/self/mountinfo", "latin1"),
+    fs.readFileSync("/proc/filesystems", "latin1"),
+  );
 
 /** A root that nobody runs, as mmdebstrap makes it: all of it, and no journal. */
 async function captureElsewhere(cli: ContentCli, args: ImageArgs, from: string): Promise<MadeImage> {
@@ -117,20 +134,31 @@ async function captureTree(cli: ContentCli, what: Capture, isSame = async () => 
   const { from, leaves, passwords } = what;
   checkContentName("image", what.name);
   if (!passwords) needNoPasswords(from);
-  const above = from === "/" ? 1 : Buffer.byteLength(from);
   return await keep(cli, what, rootRecord(from, what.place), async (into, bar) => {
-    let skipped = 0;
-    const { files, bytes } = await captureInto(into, from, {
-      progress: (files, bytes) => bar.at(bytes, `${files} files`),
-      leaves: (path, { mode }) =>
-        leaves(Buffer.from(path.subarray(above)).toString("latin1"), (mode & S_IFMT) === S_IFREG),
-      special: () => skipped++,
-    }).catch((e) => {
-      throw said(e);
-    });
+    const told = await captureRoot(into, bar, from, leaves);
     await isSame();
-    return { files, bytes, skipped };
+    return told;
   });
+}
+
+/** Tells of a root without what is left out of it. */
+async function captureRoot(
+  into: CaptureInto,
+  bar: Bar,
+  from: string,
+  leaves: Capture["leaves"],
+): Promise<Told> {
+  const above = from === "/" ? 1 : Buffer.byteLength(from);
+  let skipped = 0;
+  const { files, bytes } = await captureInto(into, from, {
+    progress: (files, bytes) => bar.at(bytes, `${files} files`),
+    leaves: (path, { mode }) =>
+      leaves(Buffer.from(path.subarray(above)).toString("latin1"), (mode & S_IFMT) === S_IFREG),
+    special: () => skipped++,
+  }).catch((e) => {
+    throw said(e);
+  });
+  return { files, bytes, skipped };
 }
 
 /** What is said of a file that cannot be captured is said of an image of it. */

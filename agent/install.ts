@@ -9,11 +9,12 @@ import { callVerb } from "./client.ts";
 import { type ContentCli, type ContentSession, withContent } from "./content_client.ts";
 import { findImage, type Image, nodeIn } from "./image_find.ts";
 import { isInMemory } from "./doctor_machine.ts";
+import { captureHere } from "./image_make.ts";
 import { writeRecord } from "./image_record.ts";
 import { disksIn, onlyDisk, partition } from "./install_disk.ts";
 import { type Order, readOrder, say } from "./install_order.ts";
 import { IN_EVERY_IMAGE, IN_IMAGE, INSTALL } from "./install_template.ts";
-import { imageTriesMax, joinAgainMs, restartMs, sayMs } from "./limits.ts";
+import { imageTriesMax, joinAgainMs, restartMs, sayMs, twinSaysMax } from "./limits.ts";
 import { inert, quoted } from "./names.ts";
 import type { NameLine } from "./naming.ts";
 import { withBar } from "./progress.ts";
@@ -27,6 +28,10 @@ export interface InstallArgs {
   wipe: boolean;
   plan: boolean;
 }
+
+/** What the twin of a host is called on its own shelf, and what it says before the id of its files. */
+const TWIN = "twin";
+export const TREE_IS = "this machine has become the tree";
 
 /** Where the new root is mounted while it is made. */
 const TARGET = "/run/isconf-install";
@@ -50,7 +55,7 @@ export async function install(cli: ContentCli, args: InstallArgs): Promise<numbe
     throw new Fault("install", "usage", "an installation needs an image", { hint: "isconf image ls" });
   }
   const order: Order = {
-    ...{ join: "", host: "", log: "", consoles: [] },
+    ...{ join: "", host: "", log: "", isTwin: false, consoles: [] },
     image: args.image,
     disk: args.disk ?? "",
     mayWipe: args.wipe,
@@ -88,6 +93,7 @@ async function installAtBoot(cli: ContentCli): Promise<number> {
     if (order.image === "") {
       await callVerb(cli.where, "up", {}, (e) => e.text !== undefined && cli.term.say(inert(String(e.text))));
       await told("up", { text: host });
+      if (order.isTwin) await sayTree(cli);
       return 0;
     }
     const made = await toDisk(cli, order);
@@ -98,6 +104,15 @@ async function installAtBoot(cli: ContentCli): Promise<number> {
   } catch (e) {
     await told("failed", { text: Fault.from("install", e).message });
     throw e;
+  }
+}
+
+/** Says which tree of files this machine has become, again and again, for who reads its console and turns it off then. */
+async function sayTree(cli: ContentCli): Promise<void> {
+  const id = await captureHere(cli, TWIN);
+  for (let i = 0; i < twinSaysMax; i++) {
+    cli.term.say(`${TREE_IS} ${id}`);
+    await sleep(systemClock, joinAgainMs);
   }
 }
 

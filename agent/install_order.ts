@@ -16,6 +16,8 @@ export interface Order {
   /** "": its only disk. */
   disk: string;
   mayWipe: boolean;
+  /** It is another host's twin, and says on its console which tree of files it has become. */
+  isTwin: boolean;
   /** The consoles that this kernel was given, which the next one is given, too. */
   consoles: string[];
 }
@@ -29,7 +31,16 @@ const CONSOLE = /^console=[A-Za-z0-9,]{1,40}$/;
  */
 export function readOrder(cmdline: string): Order | undefined {
   const words = cmdline.slice(0, orderBytesMax).split(/\s+/);
-  const order: Order = { join: "", host: "", log: "", image: "", disk: "", mayWipe: false, consoles: [] };
+  const order: Order = {
+    join: "",
+    host: "",
+    log: "",
+    image: "",
+    disk: "",
+    mayWipe: false,
+    isTwin: false,
+    consoles: [],
+  };
   for (const word of words) {
     if (CONSOLE.test(word)) order.consoles.push(word);
     const [, name, value = ""] = WORD.exec(word) ?? [];
@@ -45,6 +56,9 @@ export function readOrder(cmdline: string): Order | undefined {
         break;
       case "wipe":
         order.mayWipe = value === "yes";
+        break;
+      case "twin":
+        order.isTwin = value === "yes";
         break;
       default:
         throw new Fault("install", "usage", `the kernel was given ${inert(word)}, which nobody here knows`, {

@@ -34,6 +34,7 @@ test("what a profile says is what the machine reads", () => {
     image: "images/base",
     disk: "/dev/sda",
     mayWipe: true,
+    isTwin: false,
     consoles: ["console=ttyS0,115200"],
   });
   const bare = readOrder(`isconf.join=${OPEN} console=x\u001b[31m`);
@@ -44,6 +45,7 @@ test("what a profile says is what the machine reads", () => {
     "",
     [],
   ]);
+  assert.equal(readOrder(`isconf.join=${OPEN} isconf.twin=yes`)?.isTwin, true);
   assert.equal(readOrder("quiet isconf.image=images/base"), undefined, "nobody said into which domain");
   assert.throws(() => readOrder(`isconf.join=${OPEN} isconf.run=reboot`), /isconf\.run=reboot, which nobody/);
 });

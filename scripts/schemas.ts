@@ -111,6 +111,7 @@ const OTHERS: readonly [title: string, path: string, verb?: string][] = [
   ["ShelfRow", "agent/seam.ts"],
   ["ImageResult", "agent/content_image.ts", "image"],
   ["InstallResult", "agent/install.ts", "install"],
+  ["CheckResult", "agent/rebuild_check.ts"],
   ["VmResult", "agent/vm/mod.ts", "vm"],
 ];
 

@@ -28,9 +28,12 @@ import {
   type Stopped,
 } from "./verbs.ts";
 
+export { filesOf } from "./machine.ts";
 export { look, missingFault } from "./needs.ts";
 export { needDone, runScript } from "./script.ts";
+export { runningPid } from "./running.ts";
 export { readTemplate, scriptsOf } from "./template.ts";
+export { create, remove, start, stop } from "./verbs.ts";
 
 /** What --json prints, action by action; also as a schema (scripts/schemas.ts). */
 export type VmResult =

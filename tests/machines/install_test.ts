@@ -4,66 +4,19 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
-import { makeDeb } from "../../scripts/package.ts";
 import { until } from "../holder.ts";
 import { Ends, EXECUTABLE, type Host, makeHost } from "../hosts.ts";
 import { type Lan, lanTest, type Running } from "../netboot/lan.ts";
 import { OVMF } from "../netboot/machine.ts";
+import { debian, MINUTE, must } from "./debian.ts";
 
-const CACHE = process.env.ISCONF_TEST_CACHE ?? "/var/tmp/isconf-test-cache";
 const MAC = "52:54:00:4e:00:01";
-const MINUTE = 60_000;
-
-/** What an image needs beside isconf so that it can boot in memory, make a disk, and boot from that by either firmware. */
-const PACKAGES = [
-  ...["linux-image-cloud-amd64", "systemd-sysv", "udev", "kmod", "iproute2", "dbus"],
-  ...["gdisk", "dosfstools", "e2fsprogs", "grub2-common", "grub-pc-bin", "grub-efi-amd64-bin"],
-];
 
 const needs = {
   programs: ["qemu-system-x86_64", "mmdebstrap", "dpkg-deb", "debugfs", "curl"],
   files: [EXECUTABLE, OVMF, "/usr/lib/ipxe/undionly.kpxe", "/usr/lib/ipxe/snponly.efi"],
   timeoutMs: 40 * MINUTE,
 };
-
-function must(...argv: string[]): string {
-  const { status, stdout, stderr } = spawnSync(argv[0]!, argv.slice(1), { maxBuffer: 2 ** 26 });
-  assert.equal(status, 0, `${argv.join(" ")}\n${stdout}${stderr}`);
-  return String(stdout);
-}
-
-/** A Debian with this isconf in it, that gets its address by DHCP and goes through the journal by itself. */
-async function debian(firmware: string): Promise<string> {
-  const base = `${CACHE}/install-root`, root = `${CACHE}/install-root-${firmware}`;
-  if (!fs.existsSync(base)) {
-    const without = ["doc", "locale", "man"].map((dir) => `--dpkgopt=path-exclude=/usr/share/${dir}/*`);
-    const include = `--include=${PACKAGES.join(",")}`;
-    must("mmdebstrap", "--quiet", "--variant=minbase", ...without, include, "bookworm", `${base}.new`);
-    fs.renameSync(`${base}.new`, base);
-  }
-  fs.rmSync(root, { recursive: true, force: true });
-  must("cp", "-a", base, root);
-  fs.chmodSync(root, 0o755);
-  const deb = await makeDeb(root, {
-    version: "1.0.0",
-    arch: "amd64",
-    executable: fs.readFileSync(EXECUTABLE),
-    licences: "",
-    epoch: 1,
-    level: 0,
-  });
-  fs.renameSync(`${root}/${deb}`, `${root}/isconf.deb`);
-  must("chroot", root, "dpkg", "-i", "/isconf.deb");
-  fs.rmSync(`${root}/isconf.deb`);
-  fs.writeFileSync(
-    `${root}/etc/systemd/network/80-dhcp.network`,
-    "[Match]\nType=ether\n\n[Network]\nDHCP=ipv4\n",
-  );
-  must("chroot", root, "systemctl", "enable", "systemd-networkd");
-  fs.mkdirSync(`${root}/etc/isconf`, { recursive: true });
-  fs.writeFileSync(`${root}/etc/isconf/isconf.conf`, "follow = yes\n");
-  return root;
-}
 
 /** A machine of 3 GiB of memory with an empty disk, which boots from that as soon as it can, else from the network. */
 function machine(lan: Lan, firmware: "bios" | "uefi"): Running {

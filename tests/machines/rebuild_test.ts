@@ -1,0 +1,68 @@
+// rebuild --check: a twin of a host is made anew in an emulated machine and compared with it: the same but for what no entry of the branch
+// brought there. Without KVM it takes a few minutes.
+import assert from "node:assert/strict";
+import { Ends, EXECUTABLE, makeHost } from "../hosts.ts";
+import { lanTest } from "../netboot/lan.ts";
+import { needShape } from "../shapes.ts";
+import { debian, MINUTE } from "./debian.ts";
+
+const needs = {
+  programs: ["qemu-system-x86_64", "mmdebstrap", "dpkg-deb"],
+  files: [EXECUTABLE],
+  timeoutMs: 30 * MINUTE,
+};
+
+lanTest(
+  "a twin is made of an image and the branch, and what no entry brought to the host is told",
+  needs,
+  async (lan) => {
+    const owner = new Ends();
+    const at = (name: string, mac: string, address: string) => ({
+      plug: (pid: number) => Promise.resolve(lan.plug(name, pid, mac, address)),
+      unplug: () => Promise.resolve(),
+    });
+    try {
+      const root = await debian("twin");
+      const boots = await makeHost(owner, "boots", {
+        network: at("boots", "02:00:0a:4e:00:09", "10.78.0.9"),
+      });
+      const web = await makeHost(owner, "web", {
+        lower: root,
+        conf: null,
+        network: at("web", "02:00:0a:4e:00:0a", "10.78.0.10"),
+      });
+      const slow = { timeoutMs: 20 * MINUTE };
+      await boots.ok("init", "--host", "boots");
+      await boots.must(["isconf", "image", "capture", "--root", root, "images/base"], slow);
+      await boots.ok("lock", "greet");
+      await boots.write("/srv/greeting", "hello\n");
+      await boots.ok("snap", "/srv/greeting");
+      await boots.ok("exec", "sh", "-c", "echo ran >/srv/ran; chmod 640 /srv/ran");
+      await boots.ok("ci");
+      const { token } = JSON.parse((await boots.must(["isconf", "--json", "token", "--approve"])).stdout);
+      await web.ok("join", "--host", "web", token);
+      await web.ok("up");
+      await boots.ok("grant", "root@web", "publish", "@domain");
+      await web.sh("echo by hand >/srv/greeting; rm /srv/ran; echo own >/srv/own");
+      await web.must(["isconf", "image", "capture", "--passwords", "images/main-2"], slow);
+
+      const words = ["--image", "images/base", "--against", "images/main-2", "--except", "/var/lib/systemd"];
+      const { status, stdout } = await boots.run(["isconf", "--json", "rebuild", "--check", ...words], slow);
+      const result = JSON.parse(stdout);
+      needShape("CheckResult", result);
+      assert.deepEqual([status, result.branch, result.at, result.isMore], [1, "main", 2, false]);
+      // What tests put into a host, and take out of it.
+      const ours = /^\/(etc\/isconf|usr\/local)\//;
+      assert.deepEqual(result.differences.filter(({ path }: { path: string }) => !ours.test(path)), [
+        { path: "/srv/greeting", change: "changed", what: ["content"] },
+        { path: "/srv/own", change: "removed", what: [] },
+        { path: "/srv/ran", change: "added", what: [] },
+      ]);
+      assert.deepEqual(JSON.parse((await boots.isconf("--json", "vm", "list")).stdout).machines, []);
+      assert.match(await boots.ok("hosts"), /^twin-[0-9a-f]{8} .*evicted/m);
+      assert.doesNotMatch(await boots.ok("ls"), /twin-/);
+    } finally {
+      await owner.end();
+    }
+  },
+);
