@@ -7,7 +7,7 @@ import { bindUdp, closeFd, Fault } from "../mq/mod.ts";
 import { readOwnFile } from "./config.ts";
 import { readJson } from "./json.ts";
 import { writeDurably } from "./keys.ts";
-import { bootPlacesMax } from "./limits.ts";
+import { bootPlacesMax } from "./limits_images.ts";
 import { inert } from "./names.ts";
 import type { Home } from "./paths.ts";
 

@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { Fault } from "../mq/mod.ts";
 import { filledFor, SOME } from "./boot_words.ts";
 import { readOwnFile } from "./config.ts";
-import { bootGroupMax, bootProfilesMax, bootValuesMax } from "./limits.ts";
+import { bootGroupMax, bootProfilesMax, bootValuesMax } from "./limits_images.ts";
 import { checkName, inert, isPlainText } from "./names.ts";
 import { isOpen, readToken } from "./token.ts";
 

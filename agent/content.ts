@@ -17,6 +17,7 @@ export const CONTENT_REQUESTS = [
   "getFile", // id of a file → its bytes, written and synced into the file that was handed over; how many
   "find", // what people call it → a ShelfRow, or null
   "fetch", // [id of a root…] → null, when all that they reach is in the store
+  "fetchOnly", // [id of a root, [id…]] → null, when these objects of it are in the store, whether or not what they name is
   "add", // { id, label } → a ShelfRow: it is on the shelf now, and other hosts may have it
 ] as const;
 

@@ -1,7 +1,15 @@
 // Content client: the command line's way to the store: a connection to the content thread of the net half, over which it
 // hands the file that is to be read or written. What verbs make of it is in content_main.ts.
 import type { Socket } from "node:net";
-import { type CaptureInto, type Id, PutBatch, StepSender, type Walked, WalkedStore } from "../fs/mod.ts";
+import {
+  type CaptureInto,
+  type Id,
+  PutBatch,
+  StepSender,
+  type Store,
+  type Walked,
+  WalkedStore,
+} from "../fs/mod.ts";
 import { type Cbor, Fault, sendFiles, systemClock } from "../mq/mod.ts";
 import type { Term } from "./term.ts";
 import type { Library } from "./locate.ts";
@@ -63,6 +71,17 @@ export class ContentSession {
       put: (objects) => ask("put", [compress, objects]),
       get: (ids) => ask("get", ids),
     });
+  }
+
+  /** The same of a root that is not to come whole: each object that is asked for comes, if need be from other hosts. */
+  near(root: Id): Pick<Store, "get"> {
+    const store = this.store(false);
+    return {
+      get: async (ids) => {
+        await this.ask("fetchOnly", [root, ids]);
+        return await store.get(ids);
+      },
+    };
   }
 
   /** The same for who restores the tree `id`: its objects come before they are asked for. `told` hears how many bytes came. */

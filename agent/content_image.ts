@@ -10,7 +10,7 @@ import { findImage, recordIn } from "./image_find.ts";
 import { type MadeInitrd, makeInitrd } from "./image_initrd.ts";
 import { captureImage, type ImageArgs, importImage, type MadeImage, standingOf } from "./image_make.ts";
 import { type ImageRecord, IMAGES, PARTS } from "./image_record.ts";
-import { imageDiffMax } from "./limits.ts";
+import { imageDiffMax } from "./limits_images.ts";
 import { inert } from "./names.ts";
 import type { NameLine } from "./naming.ts";
 import { withBar } from "./progress.ts";

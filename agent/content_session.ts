@@ -27,8 +27,8 @@ export interface ContentParts {
   /** Keeps things as they come, and compressed where that saves room. */
   stores: { plain: SqliteStore; compressing: SqliteStore };
   catalog: Catalog;
-  /** Brings from other hosts what these roots reach. */
-  fetch(roots: Id[]): Promise<void>;
+  /** Brings from other hosts what these roots reach, or only these objects of the first. */
+  fetch(roots: Id[], only?: Id[]): Promise<void>;
   /** Other hosts may hear that we have these. */
   announce(roots: Id[]): void;
 }
@@ -129,6 +129,11 @@ export async function serveContent(
     },
     fetch: async (v) => {
       await parts.fetch(readIds(v));
+      return null;
+    },
+    fetchOnly: async (v) => {
+      const [root, ids] = Array.isArray(v) ? v : [];
+      await parts.fetch(readIds([root as Cbor]), readIds(ids as Cbor));
       return null;
     },
     add: async (v) => {

@@ -45,7 +45,7 @@ async function run({ dir, socket, addon, limits }: ContentThreadData): Promise<v
     clock: systemClock,
     dir,
     socket,
-    fetch: async (roots) => void await port.ask("fetch", roots),
+    fetch: async (roots, only) => void await port.ask("fetch", [roots, only]),
     announce: (roots) => void port.ask("announce", roots).catch(() => {}), // the process that would is gone
     log: (line) => void port.ask("log", line).catch(() => {}),
   });

@@ -14,7 +14,7 @@ export interface ContentsOptions {
   clock: Clock;
   log(line: string): void;
   dir: string;
-  fetch(roots: Id[]): Promise<void>;
+  fetch(roots: Id[], options: { only?: Id[] }): Promise<void>;
   announce(roots: Id[]): void;
   /** The roots that the root half counts on: what is to stay, or what is to be here. */
   roots(which: RootsAsked): Promise<Id[]>;
@@ -109,7 +109,7 @@ export class Contents {
     const ended = Promise.withResolvers<void>();
     const port = openPort(worker, {
       ready: () => ready.resolve(),
-      fetch,
+      fetch: ([roots, only]: [Id[], Id[] | undefined]) => fetch(roots, only === undefined ? {} : { only }),
       announce,
       roots,
       log,

@@ -22,7 +22,8 @@ import { Fault } from "../mq/mod.ts";
 import { type ContentCli, withContent } from "./content_client.ts";
 import { findImage, nodeIn } from "./image_find.ts";
 import { type ImageArgs, META, nameMade } from "./image_make.ts";
-import { initrdZstdLevel, pathLinksMax } from "./limits.ts";
+import { pathLinksMax } from "./limits.ts";
+import { initrdZstdLevel } from "./limits_images.ts";
 import { checkContentName, inert } from "./names.ts";
 import { withBar } from "./progress.ts";
 

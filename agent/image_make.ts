@@ -9,7 +9,7 @@ import { callVerb } from "./client.ts";
 import { type ContentCli, withContent } from "./content_client.ts";
 import { leftOut, mountedElsewhere } from "./image_left.ts";
 import { type ImageRecord, IMAGES, osOf, PARTS, type Place, RECORD, writeRecord } from "./image_record.ts";
-import { imageHeadBytes } from "./limits.ts";
+import { imageHeadBytes } from "./limits_images.ts";
 import { checkContentName, inert } from "./names.ts";
 import { openSource, realPath, type Source } from "./open_source.ts";
 import { type Bar, counted, withBar } from "./progress.ts";

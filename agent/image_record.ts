@@ -2,7 +2,7 @@
 // no isconf can read it. Not the files of an image (content_image.ts) and not what a host makes of the statement (base.ts).
 import { Fault } from "../mq/mod.ts";
 import { readJson } from "./json.ts";
-import { imageRecordBytesMax } from "./limits.ts";
+import { imageRecordBytesMax } from "./limits_images.ts";
 import { isPlainText } from "./names.ts";
 
 /** The names of what an image is made of: the tree of a root file system, or the bytes of a disk; and this record. */

@@ -6,20 +6,19 @@ import { restore } from "../fs/mod.ts";
 import { Fault, sleep, systemClock, toHex } from "../mq/mod.ts";
 import { bytesText } from "./bytes_text.ts";
 import { callVerb } from "./client.ts";
-import { type ContentCli, type ContentSession, withContent } from "./content_client.ts";
-import { findImage, type Image, nodeIn } from "./image_find.ts";
+import { type ContentCli, withContent } from "./content_client.ts";
 import { isInMemory } from "./doctor_machine.ts";
 import { captureHere } from "./image_make.ts";
-import { writeRecord } from "./image_record.ts";
+import { type ImageRecord, writeRecord } from "./image_record.ts";
 import { disksIn, onlyDisk, partition } from "./install_disk.ts";
+import { firmwareHere, missingRoom, type Wanted, wantedImage } from "./install_image.ts";
 import { type Order, readOrder, say } from "./install_order.ts";
-import { IN_EVERY_IMAGE, IN_IMAGE, INSTALL } from "./install_template.ts";
-import { imageTriesMax, joinAgainMs, restartMs, sayMs, twinSaysMax } from "./limits.ts";
+import { INSTALL } from "./install_template.ts";
+import { handTriesMax, imageTriesMax, joinAgainMs, restartMs, sayMs, twinSaysMax } from "./limits_images.ts";
 import { inert, quoted } from "./names.ts";
-import type { NameLine } from "./naming.ts";
 import { withBar } from "./progress.ts";
 import { inertJson } from "./term.ts";
-import { look, missingFault, needDone, placeHere, runScript, scriptsOf } from "./vm/mod.ts";
+import { look, type Missing, missingFault, needDone, placeHere, runScript, scriptsOf } from "./vm/mod.ts";
 
 export interface InstallArgs {
   image?: string;
@@ -61,7 +60,7 @@ export async function install(cli: ContentCli, args: InstallArgs): Promise<numbe
     mayWipe: args.wipe,
   };
   if (args.plan) {
-    const { disk, scripts, missing } = await plan(cli, order);
+    const { disk, scripts, missing } = await plan(cli, order, await wantedOr(cli, order.image));
     if (cli.globals.json) {
       cli.term.line(inertJson({ disk, scripts, missing } satisfies InstallResult));
       return missing.length === 0 ? 0 : 1;
@@ -71,7 +70,7 @@ export async function install(cli: ContentCli, args: InstallArgs): Promise<numbe
     return 0;
   }
   needMemory();
-  const { disk } = await toDisk(cli, order);
+  const { disk } = await toDisk(cli, order, handTriesMax);
   cli.term.say(`installed: ${inert(order.image)} on ${disk}, as this host; now restart the machine`);
   return 0;
 }
@@ -96,7 +95,7 @@ async function installAtBoot(cli: ContentCli): Promise<number> {
       if (order.isTwin) await sayTree(cli);
       return 0;
     }
-    const made = await toDisk(cli, order);
+    const made = await toDisk(cli, order, imageTriesMax);
     await told("installed", { text: made.disk });
     cli.term.say(`installed: ${inert(order.image)} on ${made.disk}; the machine restarts`);
     await run(made.scripts.at(-1)!.text);
@@ -129,7 +128,7 @@ async function holdBack(cli: ContentCli): Promise<void> {
 /** Asks until this host is let in; returns what it is called. A boot server or a keeper that is restarted is waited for. */
 async function joined(cli: ContentCli, order: Order): Promise<string> {
   for (let asked = "";;) {
-    const { host, branch } = await patiently(() => standingOf(cli)); // the agent is just being started
+    const { host, branch } = await patiently(cli, imageTriesMax, () => standingOf(cli)); // the agent is just being started
     if (branch !== null) return host;
     try {
       await callVerb(cli.where, "join", { token: order.join, host: order.host }, (e) => {
@@ -157,16 +156,17 @@ interface Standing {
 /**
  * Makes the disk, fills it, makes it boot. The image comes only when there is a disk for it: this machine's memory has no room for it.
  */
-async function toDisk(cli: ContentCli, order: Order): Promise<Plan> {
-  await needNamed(cli, order.image);
-  const made = await plan(cli, order);
+async function toDisk(cli: ContentCli, order: Order, triesMax: number): Promise<Plan> {
+  const patient = <T>(fn: () => Promise<T>) => patiently(cli, triesMax, fn);
+  const wanted = await patient(() => wantedImage(cli, order.image));
+  const made = await plan(cli, order, wanted);
   if (made.missing.length > 0) throw missingFault("install", "nothing was installed", made.missing);
   const [disk, boot] = made.scripts as [Plan["scripts"][0], Plan["scripts"][0]];
   await run(disk.text);
-  const laid = { bytes: 0, of: 0 };
-  const image = await followed(order, laid, () => fill(cli, order, laid));
+  const laid = { bytes: 0, of: wanted.record.bytes };
+  await followed(order, laid, () => patient(() => fill(cli, wanted, laid)));
   await say(order.log, "image", { percent: 100 });
-  writeOwn(made, order, image, (await standingOf(cli)).host);
+  writeOwn(made, order, wanted.record, (await standingOf(cli)).host);
   await run(boot.text);
   return made;
 }
@@ -179,25 +179,25 @@ const run = async (text: string) => {
 const standingOf = async (cli: ContentCli) =>
   await callVerb(cli.where, "status", { offline: true }, () => {}) as Standing;
 
-/** That an image has this name. A host that has just joined may not have heard of it yet. */
-async function needNamed(cli: ContentCli, image: string): Promise<void> {
-  await patiently(async () => {
-    const { names } = await callVerb(cli.where, "names", {}, () => {}) as { names: NameLine[] };
-    if (names.some(({ name, id, state }) => name === image && id !== "" && state !== "replaced")) return;
-    throw new Fault("install", "notFound", `no image is called ${inert(image)} in this domain`, {
-      hint: "isconf image ls, on another host",
-    });
-  });
+/** The image for a plan: why it cannot be looked at is one of the things in the way then. */
+async function wantedOr(cli: ContentCli, image: string): Promise<Wanted | Missing> {
+  try {
+    return await wantedImage(cli, image);
+  } catch (e) {
+    const { message, hint } = Fault.from("install", e);
+    return { why: message, hint };
+  }
 }
 
 /** What the agent or others are needed for, who may not be there just now: tried again a few times. */
-async function patiently<T>(fn: () => Promise<T>): Promise<T> {
+async function patiently<T>(cli: ContentCli, triesMax: number, fn: () => Promise<T>): Promise<T> {
   for (let tries = 1;; tries++) {
     try {
       return await fn();
     } catch (e) {
-      const isLate = ["gone", "notFound", "notRunning"].includes(Fault.from("install", e).kind);
-      if (!isLate || tries === imageTriesMax) throw e;
+      const { kind, message } = Fault.from("install", e);
+      if (!["gone", "notFound", "notRunning"].includes(kind) || tries === triesMax) throw e;
+      cli.term.say(`${inert(message)}; it is tried again`);
       await sleep(systemClock, joinAgainMs);
     }
   }
@@ -210,20 +210,14 @@ interface Laid {
 }
 
 /** Brings the image from whichever hosts have it, and lays it out. */
-async function fill(cli: ContentCli, order: Order, laid: Laid): Promise<Image> {
-  return await patiently(() =>
-    withContent(["install", "get"], cli.where, async (session) => {
-      const image = await findImage(cli, session, order.image);
-      const missing = await missingIn(session, image);
-      if (missing.length > 0) throw missingFault("install", "that image cannot boot from a disk", missing);
-      laid.of = image.record.bytes;
-      await withBar(cli, laid.of === 0 ? undefined : laid.of, async (bar) => {
-        const store = await session.walking(image.id, (bytes) => bar.at(laid.bytes = bytes));
-        await restore(store, image.id, TARGET, { owners: "kept", durable: "end" });
-      });
-      return image;
-    })
-  );
+async function fill(cli: ContentCli, { root, id }: Wanted, laid: Laid): Promise<void> {
+  await withContent(["install", "get"], cli.where, async (session) => {
+    await session.fetch(root);
+    await withBar(cli, laid.of === 0 ? undefined : laid.of, async (bar) => {
+      const store = await session.walking(id, (bytes) => bar.at(laid.bytes = bytes));
+      await restore(store, id, TARGET, { owners: "kept", durable: "end" });
+    });
+  });
 }
 
 /** Says while `fn` runs how much is on the new disk: first the contents come into this host's store there, then they become files. */
@@ -245,7 +239,7 @@ async function followed<T>(order: Order, laid: Laid, fn: () => Promise<T>): Prom
 }
 
 /** What makes the new root this host's: its name, its file systems, and at which place of the journal it is. */
-function writeOwn({ rootId, espId }: Plan, { consoles }: Order, { record }: Image, host: string): void {
+function writeOwn({ rootId, espId }: Plan, { consoles }: Order, record: ImageRecord, host: string): void {
   const dosId = `${espId.slice(0, 4)}-${espId.slice(4)}`.toUpperCase();
   const files: [name: string, text: string | Uint8Array][] = [
     ["etc/hostname", `${host}\n`],
@@ -285,26 +279,8 @@ export function grubSettings(consoles: readonly string[]): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** What an image lacks so that it can boot from a disk. */
-async function missingIn(session: ContentSession, image: Image): Promise<Plan["missing"]> {
-  if (image.record.kind !== "root") {
-    return [{ why: "it is the image of a disk, not of a root file system", hint: "isconf image ls" }];
-  }
-  const missing: Plan["missing"] = [];
-  for (const [file, packages] of [...IN_EVERY_IMAGE, ...IN_IMAGE[firmwareHere()]]) {
-    if (await nodeIn(session.store(false), image.id, Buffer.from(file)) !== undefined) continue;
-    missing.push({
-      why: `the image has no /${file}`,
-      hint: `an image with the package ${packages}: isconf image build --include …,${packages}`,
-    });
-  }
-  return missing;
-}
-
-const firmwareHere = () => fs.existsSync("/sys/firmware/efi") ? "uefi" : "bios";
-
 /** What would be done, and what is in the way, all of it. */
-async function plan(cli: ContentCli, order: Order): Promise<Plan> {
+async function plan(cli: ContentCli, order: Order, wanted: Wanted | Missing): Promise<Plan> {
   const disk = order.disk === "" ? onlyDisk(disksIn("/sys/block")) : order.disk;
   const hex = toHex(systemClock.random(16));
   const rootId = hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, "$1-$2-4$3-8$4-$5");
@@ -323,6 +299,11 @@ async function plan(cli: ContentCli, order: Order): Promise<Plan> {
     ...(!order.mayWipe && { keep: "yes" }),
   };
   const { values, missing } = await look(place, INSTALL, given);
+  missing.push(
+    ...("why" in wanted
+      ? [wanted]
+      : [...wanted.missing, ...missingRoom(wanted.record, disk, "/sys/class/block")]),
+  );
   return { disk, rootId, espId, scripts: scriptsOf(INSTALL, "install", values), missing };
 }
 

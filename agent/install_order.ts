@@ -2,7 +2,7 @@
 // has come. What comes so is believed by nobody: the worst of it is another domain, or no installation. Not what is done (install.ts).
 import * as http from "node:http";
 import { Fault } from "../mq/mod.ts";
-import { orderBytesMax, sayMs } from "./limits.ts";
+import { orderBytesMax, sayMs } from "./limits_images.ts";
 import { inert } from "./names.ts";
 import { logTextMax } from "./netboot/limits.ts";
 

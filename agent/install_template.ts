@@ -21,9 +21,9 @@ find mount program mount | apt-get install mount
 find umount program umount | apt-get install mount
 find chroot program chroot | apt-get install coreutils
 find systemctl program systemctl | apt-get install systemd-sysv
+need absent {target:path} | isconf stop; umount {state:path}; umount -R {target:path}; rmdir {target:path}; isconf start
 need disk {disk:path} | lsblk
 [keep?] need empty {disk:path} | isconf install --wipe, or wipe = yes in its profile: what is on it is lost then
-need absent {target:path} | umount -R {target:path}; rmdir {target:path}
 need program {isconf:path} | isconf doctor
 step disk
 {sgdisk:path} --zap-all {disk:path}

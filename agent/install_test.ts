@@ -9,10 +9,12 @@ import { test } from "node:test";
 import { kernelWords, SOME } from "./boot_words.ts";
 import { parseProfile } from "./boot_profiles.ts";
 import { grubSettings } from "./install.ts";
-import { disksIn, onlyDisk, partition } from "./install_disk.ts";
+import { diskBytes, disksIn, onlyDisk, partition } from "./install_disk.ts";
+import { missingRoom, roomBytes } from "./install_image.ts";
 import { readOrder, say } from "./install_order.ts";
 import { INSTALL } from "./install_template.ts";
 import { writeToken } from "./token.ts";
+import type { Missing } from "./vm/mod.ts";
 import { blanksOf, scriptsOf } from "./vm/template.ts";
 
 const OPEN = writeToken({
@@ -67,6 +69,32 @@ test("the only disk is taken; of several, or none, it is said what there is", (t
   add("nvme0n1", "0", "100");
   assert.throws(() => onlyDisk(disksIn(top)), /several disks: nvme0n1, vda/);
   assert.deepEqual([partition("/dev/vda", 3), partition("/dev/nvme0n1", 3)], ["/dev/vda3", "/dev/nvme0n1p3"]);
+});
+
+test("a disk has to have room for an image twice, in whole blocks; what nobody has counted is no hindrance", (t) => {
+  const top = fs.mkdtempSync(path.join(os.tmpdir(), "isconf-sizes-"));
+  t.after(() => fs.rmSync(top, { recursive: true }));
+  const disk = `${top}/vdx`, link = `${top}/by-name`;
+  assert.equal(diskBytes(top, disk), undefined, "there is none");
+  fs.writeFileSync(disk, "");
+  assert.equal(diskBytes(`${top}/none`, disk), undefined, "the kernel knows none");
+  fs.mkdirSync(`${top}/class/vdx`, { recursive: true });
+  fs.writeFileSync(`${top}/class/vdx/size`, `${2 * 2 ** 21}\n`);
+  fs.symlinkSync(disk, link);
+  assert.deepEqual([disk, link].map((name) => diskBytes(`${top}/class`, name)), [2 ** 31, 2 ** 31]);
+
+  const GIB = 2 ** 30;
+  assert.equal(roomBytes({ bytes: 0, files: 10 }), undefined);
+  assert.ok(roomBytes({ bytes: GIB, files: 0 })! > 2.5 * GIB);
+  const many = roomBytes({ bytes: GIB, files: 100_000 })! - roomBytes({ bytes: GIB, files: 0 })!;
+  assert.ok(many >= 100_000 * 4096, String(many));
+
+  const [{ why, hint }] = missingRoom({ bytes: GIB, files: 30_000 }, disk, `${top}/class`) as [Missing];
+  assert.match(why, /vdx has 2\.0 GiB, and the image needs about 2\.8 GiB$/);
+  assert.match(hint, /^isconf install/);
+  assert.deepEqual(missingRoom({ bytes: GIB / 4, files: 30_000 }, disk, `${top}/class`), []);
+  assert.deepEqual(missingRoom({ bytes: 0, files: 0 }, disk, `${top}/class`), []);
+  assert.deepEqual(missingRoom({ bytes: GIB, files: 1 }, "/dev/none", `${top}/class`), []);
 });
 
 test("a step is said by a POST; who does not listen, answers late, or is none, is not waited for long", async (t) => {

@@ -6,6 +6,7 @@ import { type Duplex, duplexPair } from "node:stream";
 import {
   batchBytesMax,
   Catalog,
+  type FetchOptions,
   type Hold,
   type Id,
   isComplete,
@@ -83,10 +84,10 @@ export function openNet(dir: string, around: NetAround, socket = path.join(dir, 
       hold.release();
     }
   };
-  const fetch = (roots: Id[]) =>
+  const fetch = (roots: Id[], options: FetchOptions = {}) =>
     holding(async () => {
       const wanted = roots.filter((id) => !store.isWhole(id)); // a large root takes long to walk
-      if (wanted.length > 0) await mesh.fetch(wanted);
+      if (wanted.length > 0) await mesh.fetch(wanted, options);
     });
   const announce = (roots: Id[]) => mesh.announce(roots);
   const parts = { store, catalog, clock: around.clock, announce };

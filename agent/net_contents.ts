@@ -5,6 +5,7 @@ import * as path from "node:path";
 import { DhtFinder, dhtService, openDhtDatabase, reachThrough } from "../fs/dht.ts";
 import {
   Fetcher,
+  type FetchOptions,
   type Finder,
   type Id,
   joinFinders,
@@ -77,14 +78,14 @@ export class NetContents {
     this.#running = { fetcher, finder, dht };
   }
 
-  /** Brings in all that these roots reach. Throws notFound, naming what nobody has and who was asked. */
-  async fetch(roots: Id[]): Promise<void> {
+  /** Brings in all that these roots reach, or some of it. Throws notFound, naming what nobody has and who was asked. */
+  async fetch(roots: Id[], options: FetchOptions = {}): Promise<void> {
     if (this.#running === undefined) {
       throw new Fault("fetch", "gone", "nobody can be asked", { hint: "isconf status" });
     }
     this.#named.clear();
     try {
-      const { peers } = await this.#running.fetcher.fetch(roots);
+      const { peers } = await this.#running.fetcher.fetch(roots, options);
       if ([...peers.keys()].some((peer) => this.#named.has(peer))) this.#misses = 0;
     } catch (e) {
       if (this.#named.size > 0) this.#misses++;

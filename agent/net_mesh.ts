@@ -2,7 +2,7 @@
 // contents fetched and served. It decides nothing: who belongs to the domain is root's to say.
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import type { Id, SqliteStore } from "../fs/mod.ts";
+import type { FetchOptions, Id, SqliteStore } from "../fs/mod.ts";
 import { Libp2pTransport } from "../mq/libp2p.ts";
 import {
   type Cancel,
@@ -109,16 +109,16 @@ export class NetMesh {
     },
   };
 
-  /** Brings in all that these roots reach. Throws notFound, naming what nobody has and who was asked. */
-  async fetch(roots: Id[]): Promise<void> {
+  /** Brings in all that these roots reach, or some of it. Throws notFound, naming what nobody has and who was asked. */
+  async fetch(roots: Id[], options: FetchOptions = {}): Promise<void> {
     if (this.#running === undefined) {
-      const missing = await this.#o.store.missing(roots);
+      const missing = await this.#o.store.missing(options.only ?? roots);
       if (missing.length === 0) return;
       throw new Fault("fetch", "notFound", `object ${missing[0]} is not here, and there is nobody to ask`, {
         hint: "isconf status",
       });
     }
-    await this.#running.contents.fetch(roots);
+    await this.#running.contents.fetch(roots, options);
   }
 
   /** Resolves when more of what is being fetched is here, or is not fetched any more; undefined when nothing is. */

@@ -5,7 +5,7 @@ import { type Clock, Fault } from "../mq/mod.ts";
 import type { BoundPlace } from "./boot_places.ts";
 import type { BootProfile } from "./boot_profiles.ts";
 import { StoreBooter, type StoreBooterParts } from "./boot_store.ts";
-import { bootNotesMax } from "./limits.ts";
+import { bootNotesMax } from "./limits_images.ts";
 import type { Library } from "./locate.ts";
 import { BootLog, FileLeases, type Netboot, openBootServer } from "./netboot/mod.ts";
 import { type Answers, malformed, type NetRequest } from "./seam.ts";

@@ -12,7 +12,7 @@ import {
 import { type BootProfile, profileFor, readProfiles } from "./boot_profiles.ts";
 import { machinesUp } from "./boot_up.ts";
 import type { Call, Host } from "./host.ts";
-import { bootDnsMax, bootHttpPort, bootPlacesMax } from "./limits.ts";
+import { bootDnsMax, bootHttpPort, bootPlacesMax } from "./limits_images.ts";
 import { inert } from "./names.ts";
 import { isIp4, readMac } from "./netboot/address.ts";
 import { checkNear, checkRange } from "./netboot/range.ts";

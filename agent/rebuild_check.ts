@@ -15,13 +15,13 @@ import {
 } from "../fs/mod.ts";
 import { Fault, sleep, systemClock, toHex } from "../mq/mod.ts";
 import { callVerb } from "./client.ts";
-import { type ContentCli, type ContentSession, withContent } from "./content_client.ts";
+import { type ContentCli, withContent } from "./content_client.ts";
 import { findImage } from "./image_find.ts";
 import { ADDED, initrdOf } from "./image_initrd.ts";
 import { LEFT } from "./image_left.ts";
 import { captureHere, standingOf } from "./image_make.ts";
 import { TREE_IS } from "./install.ts";
-import { imageDiffMax, joinAgainMs, twinMemoryMib, twinStepMs } from "./limits.ts";
+import { imageDiffMax, joinAgainMs, twinMemoryMib, twinStepMs } from "./limits_images.ts";
 import { inert } from "./names.ts";
 import type { LogLine } from "./report.ts";
 import { inertJson } from "./term.ts";
@@ -133,8 +133,9 @@ export async function rebuildCheck(
     const id = await says(twin, new RegExp(`${TREE_IS} ([0-9a-f]{64})`));
     term.say(`${twin.name} is at the end of ${inert(branch)}; now the two are compared`);
     const result = await withContent(["rebuild", "get"], where, async (session) => {
-      await patiently(twin, () => session.fetch(id));
-      return { branch, at, ...await differences(session, own, id, args.except) };
+      const near = session.near(id);
+      await patiently(twin, () => near.get([id]));
+      return { branch, at, ...await differences(near, own, id, args.except) };
     });
     return told(cli, result);
   } finally {
@@ -236,13 +237,12 @@ async function patiently<T>(twin: Twin, fn: () => Promise<T>): Promise<T> {
 
 /** How the twin differs, but for what is not compared. */
 export async function differences(
-  session: Pick<ContentSession, "store">,
+  store: Pick<Store, "get">,
   own: Id,
   twin: Id,
   except: readonly string[],
 ): Promise<Pick<CheckResult, "differences" | "isMore" | "withoutXattrs">> {
   const lines: CheckResult["differences"] = [];
-  const store = session.store(false);
   const isExcepted = (at: string) =>
     LEFT[at] !== undefined || [...NOWHERE, ...except].some((one) => at === one || at.startsWith(`${one}/`));
   let withoutXattrs = 0;

@@ -57,9 +57,8 @@ test("contents, modes and names are compared; times, what starts a twin, and wha
     },
     { "srv/mode": 0o600 },
   );
-  const session = { store: () => store } as unknown as Parameters<typeof differences>[0];
   const told = async (own: string, except: string[] = []) => {
-    const { differences: lines, isMore } = await differences(session, own, twin, except);
+    const { differences: lines, isMore } = await differences(store, own, twin, except);
     assert.equal(isMore, false);
     return lines.map(({ path, change, what }) => [change, path, ...what].join(" "));
   };

@@ -1,7 +1,8 @@
 // Seam netboot: booting machines from the network as root sees it: it says where and what each gets, and hears how far they have come, which
 // it believes no further than to show it. Not the servers, which are the net half's (net_netboot.ts).
 import type { Cbor } from "../mq/mod.ts";
-import { bootNotesMax, placeCharsMax } from "./limits.ts";
+import { placeCharsMax } from "./limits.ts";
+import { bootNotesMax } from "./limits_images.ts";
 import { inert } from "./names.ts";
 import type { NetbootSettings } from "./net_netboot.ts";
 import { type Ask, malformed, type NetRequest } from "./seam.ts";

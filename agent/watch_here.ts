@@ -3,7 +3,7 @@
 import { callVerb, lines, needOk, request, textOf } from "./client.ts";
 import type { Cli } from "./cli.ts";
 import type { CloudEvent } from "./event.ts";
-import { bootFollowMs } from "./limits.ts";
+import { bootFollowMs } from "./limits_images.ts";
 import { Fault, sleep, systemClock } from "../mq/mod.ts";
 import type { BootLine } from "./seam_netboot.ts";
 import { noteLine } from "./verbs/netboot.ts";

@@ -14,6 +14,8 @@ export interface FetchOptions {
   progress?: (done: Fetched) => void;
   /** Most bytes that may be missing here; a file that claims more is refused before any of it is fetched. */
   bytesMax?: number;
+  /** Brings these objects alone, which a root reaches and its holders have: not what they name. */
+  only?: Id[];
 }
 
 export interface FetcherOptions extends SwarmParts {
@@ -53,7 +55,7 @@ export class Fetcher {
   }
 
   /**
-   * Returns when everything reachable from `roots` is here, durable and, as far as it was fetched, shared. Broken off
+   * Returns when everything reachable from `roots`, or what is wanted alone, is here, durable and, as far as it was fetched, shared. Broken off
    * at any point, the next call asks only for the rest.
    * @throws {Fault} notFound, naming an object and who was asked, when nothing comes any more; refused, when it is more
    *   than `bytesMax` or too deep; environment, when the disk has no room; corrupt, when a root is no tree and no file;
@@ -61,9 +63,10 @@ export class Fetcher {
    */
   async fetch(roots: Id[], options: FetchOptions = {}): Promise<Fetched> {
     const { store, clock, patienceMs = fetchPatienceMs } = this.#options;
-    const { timeoutMs, signal, progress, bytesMax = Infinity } = options;
-    const isRoot = new Set(roots);
+    const { timeoutMs, signal, progress, bytesMax = Infinity, only } = options;
+    const isRoot = new Set(only === undefined ? roots : []);
     const walk = new Walk(roots, {
+      only,
       store,
       clock,
       patienceMs,

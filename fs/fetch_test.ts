@@ -52,6 +52,20 @@ testIn("a tree comes whole and can be restored", async (dir) => {
   assert.equal(sh(dir, "diff -r --no-dereference t t2 && echo same"), "same\n");
 });
 
+test("of a root some objects come alone, with nothing that they name; all of it comes later", async () => {
+  const { net, hosts: [a, b] } = await hosts("a", "b");
+  const file = await shareFile(a!.store, 200);
+  const ids = await idsOf(a!.store, file.id);
+  const only = [ids[0]!, ids[7]!];
+  const { value } = await net.outcome(b!.fetcher.fetch([file.id], { only }));
+  assert.equal(value.objects, 2);
+  assert.deepEqual(await b!.store.missing(ids), ids.filter((id) => !only.includes(id)));
+  assert.equal((await net.outcome(b!.fetcher.fetch([file.id], { only }))).value.objects, 0);
+  await net.outcome(b!.fetcher.fetch([file.id]));
+  await assertHas(b!, ids);
+  assert.deepEqual([...a!.asked.values()], ids.map(() => 1));
+});
+
 test("what is only its host's does not come", async () => {
   const { net, hosts: [a, b] } = await hosts("a", "b");
   const file = await shareFile(a!.store, 3);

@@ -22,6 +22,8 @@ export interface Fetched {
 
 /** What a walk needs, its limits, and whom it tells. */
 export interface WalkParts {
+  /** All that is wanted, of the first root; undefined: everything that the roots reach. */
+  only?: Id[] | undefined;
   store: Pick<Store, "missing" | "get">;
   clock: Clock;
   patienceMs: number;
@@ -57,7 +59,11 @@ export class Walk implements Wanter {
   constructor(roots: Id[], parts: WalkParts) {
     this.#parts = parts;
     this.#progressMs = parts.clock.now();
-    this.#stack = [...new Set(roots)].map((id) => ({ link: { as: "root", id }, root: id }));
+    const { only } = parts;
+    this.#stack = [...new Set(only ?? roots)].map((id) => ({
+      link: { as: "root", id },
+      root: only === undefined ? id : roots[0]!,
+    }));
   }
 
   /** Returns when everything is here. */
@@ -141,6 +147,7 @@ export class Walk implements Wanter {
   }
 
   #expand({ link, root }: Step, bytes: Uint8Array): void {
+    if (this.#parts.only !== undefined) return;
     const links = linksOf(link, bytes);
     let claimed = 0;
     for (const below of links) claimed += "size" in below ? below.size : 0;

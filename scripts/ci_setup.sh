@@ -9,7 +9,7 @@ packages=(strace curl rsync iproute2 qemu-user mmdebstrap attr acl sudo age skop
   libc6-dev-arm64-cross golang-github-cloudflare-circl-dev openssl z3 python3-cbor2 systemd
   chromium fonts-dejavu-core zsh fish man-db mandoc lintian less
   qemu-system-x86 ovmf ipxe ipxe-qemu dnsmasq-base tftp-hpa atftp busybox dash isc-dhcp-client nmap
-  grub-common grub-efi-amd64-bin cpio libarchive-tools)
+  grub-common grub-efi-amd64-bin cpio libarchive-tools gdisk dosfstools e2fsprogs mount)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -29,7 +29,7 @@ import {
 } from "./verbs.ts";
 
 export { filesOf } from "./machine.ts";
-export { look, missingFault } from "./needs.ts";
+export { look, type Missing, missingFault } from "./needs.ts";
 export { needDone, runScript } from "./script.ts";
 export { runningPid } from "./running.ts";
 export { readTemplate, scriptsOf } from "./template.ts";
