@@ -24,7 +24,14 @@ export const CONTENT_REQUESTS = [
 /** What the thread may ask the command line. */
 export const CALLER_REQUESTS = [
   "progress", // bytes done → null
+  "brought", // [bytes that have come from other hosts, of how many or null: nobody knows yet] → null, while it fetches
 ] as const;
+
+/** How much has come from other hosts of what is fetched, of how many bytes in all; undefined: nobody knows yet. */
+export interface Brought {
+  bytes: number;
+  of: number | undefined;
+}
 
 /** What a caller is let in for, as the policy calls it. */
 export const CONTENT_MAY = ["get", "put"] as const;

@@ -14,9 +14,10 @@ import { type Cbor, Fault, sendFiles, systemClock } from "../mq/mod.ts";
 import type { Term } from "./term.ts";
 import type { Library } from "./locate.ts";
 import { connect, needOk, request, textOf, type Where } from "./client.ts";
-import type { CallerRequest, ContentMay, ContentRequest } from "./content.ts";
+import type { Brought, CallerRequest, ContentMay, ContentRequest } from "./content.ts";
 import type { Home } from "./paths.ts";
-import { malformed, openSeam, readIds, type Seam, type ShelfRow } from "./seam.ts";
+import { withBar } from "./progress.ts";
+import { malformed, openSeam, readCount, readIds, type Seam, type ShelfRow } from "./seam.ts";
 import { FarStore, shelfRow } from "./seam_store.ts";
 
 /** What the verbs need of the command line. */
@@ -31,12 +32,17 @@ export interface ContentCli {
 export class ContentSession {
   readonly #socket: Socket;
   readonly #seam: Seam<ContentRequest>;
+  #brought: (brought: Brought) => void = () => {};
 
   private constructor(socket: Socket, progress: (bytes: number) => void) {
     this.#socket = socket;
     const answers = {
       progress: (v: Cbor) => {
         progress(Number(v));
+        return Promise.resolve(null);
+      },
+      brought: (v: Cbor) => {
+        this.#brought(readBrought(v));
         return Promise.resolve(null);
       },
     };
@@ -109,8 +115,9 @@ export class ContentSession {
     return shelfRow(await this.ask("add", { id, label }));
   }
 
-  /** Brings a root from other hosts, as far as it is not here. */
-  async fetch(id: Id): Promise<void> {
+  /** Brings a root from other hosts, as far as it is not here. `told` hears now and then how much has come; nothing, when all is here. */
+  async fetch(id: Id, told: (brought: Brought) => void = () => {}): Promise<void> {
+    this.#brought = told;
     await this.ask("fetch", [id]);
   }
 
@@ -136,6 +143,11 @@ export class ContentSession {
   }
 }
 
+function readBrought(v: Cbor): Brought {
+  const [bytes, of] = Array.isArray(v) ? v : [];
+  return { bytes: readCount(bytes), of: of === null ? undefined : readCount(of) };
+}
+
 function readWalked(v: Cbor): Walked {
   const [lengths, bytes] = Array.isArray(v) ? v : [];
   const isRight = Array.isArray(lengths) && bytes instanceof Uint8Array &&
@@ -156,8 +168,24 @@ export async function meaningOf(where: Where, name: string, by: string | undefin
   return id ?? undefined;
 }
 
+/** Brings a root from other hosts, as far as it is not here, and shows how far it is; `also` hears it, too. */
+export async function bring(
+  cli: Pick<ContentCli, "term" | "globals">,
+  session: ContentSession,
+  id: Id,
+  also: (brought: Brought) => void = () => {},
+): Promise<void> {
+  await withBar(cli, undefined, async (bar) => {
+    await session.fetch(id, (brought) => {
+      bar.at(brought.bytes, "from other hosts", brought.of);
+      also(brought);
+    });
+  });
+}
+
 /** Where this session looks names up: first what they mean in the domain, then what is on the shelf. */
-export function libraryOf(op: string, where: Where, session: ContentSession, by?: string): Library {
+export function libraryOf(op: string, cli: ContentCli, session: ContentSession, by?: string): Library {
+  const { where } = cli;
   return {
     op,
     store: session.store(false),
@@ -166,7 +194,7 @@ export function libraryOf(op: string, where: Where, session: ContentSession, by?
       if (id !== undefined || by !== undefined) return id === undefined ? undefined : { id };
       return await session.find(text);
     },
-    fetch: (id) => session.fetch(id),
+    fetch: (id) => bring(cli, session, id),
   };
 }
 

@@ -117,7 +117,7 @@ export async function get(cli: ContentCli, args: GetArgs): Promise<number> {
   if (args.secret) return await getSecret(cli, args);
   if (args.file === "-") return await cat(cli, args);
   const found = await withContent(["get", "get"], cli.where, async (session) => {
-    const what = await locate(libraryOf("get", cli.where, session, args.by), args.name);
+    const what = await locate(libraryOf("get", cli, session, args.by), args.name);
     if (what.kind === "file") return what;
     const owners = process.geteuid?.() === 0 ? "kept" : "own";
     await withBar(cli, undefined, async (bar) => {
@@ -190,7 +190,7 @@ export interface CatArgs {
 /** Writes a file, or a range of it, to standard output. */
 export async function cat(cli: ContentCli, { name, by, offset, length }: CatArgs): Promise<number> {
   await withContent(["cat", "get"], cli.where, async (session) => {
-    const what = await locate(libraryOf("cat", cli.where, session, by), name);
+    const what = await locate(libraryOf("cat", cli, session, by), name);
     const store = session.store(false);
     if (what.kind === "tree" && what.node.kind !== "file") {
       throw new Fault("cat", "usage", `${inert(name)} is no file`, { hint: `isconf tree ${inert(name)}` });

@@ -35,7 +35,7 @@ async function toImage(
   file: string,
 ): Promise<number> {
   await withContent(["oci", "get"], cli.where, async (session) => {
-    const found = await locate(libraryOf("oci", cli.where, session), name);
+    const found = await locate(libraryOf("oci", cli, session), name);
     if (found.kind === "file" || found.node.kind !== "dir") {
       throw new Fault("oci", "usage", `${inert(name)} is a file, an image is made of a tree`, {
         hint: "isconf put a directory",

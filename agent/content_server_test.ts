@@ -9,7 +9,7 @@ import { type Duplex, duplexPair } from "node:stream";
 import { test } from "node:test";
 import { idOf } from "../fs/mod.ts";
 import { type Cbor, encodeFrame, Fault, sendFiles, systemClock } from "../mq/mod.ts";
-import type { ContentMay, ContentRequest } from "./content.ts";
+import type { CallerRequest, ContentMay, ContentRequest } from "./content.ts";
 import { serveContent } from "./content_session.ts";
 import { ContentServer } from "./content_server.ts";
 import { contentHelloMs } from "./limits.ts";
@@ -44,10 +44,10 @@ async function makeServer(t: Test) {
     return client;
   };
   const open = async (files: number[] = []): Promise<Seam<ContentRequest>> =>
-    openSeam<"progress", ContentRequest>(
+    openSeam<CallerRequest, ContentRequest>(
       await dial(files),
       systemClock,
-      { progress: () => Promise.resolve(null) },
+      { progress: () => Promise.resolve(null), brought: () => Promise.resolve(null) },
       "the store",
     );
   return { dir, socket, server, logged, dial, open };
@@ -213,8 +213,8 @@ test("who was let in to get puts nothing, and who was let in to put gets nothing
     const [ours, theirs] = duplexPair();
     pipes.push(ours);
     void serveContent(theirs, { uid: 65534, file: undefined, may: new Set([may]) }, server.parts);
-    const answers = { progress: () => Promise.resolve(null) };
-    return openSeam<"progress", ContentRequest>(ours, systemClock, answers, "the store");
+    const answers = { progress: () => Promise.resolve(null), brought: () => Promise.resolve(null) };
+    return openSeam<CallerRequest, ContentRequest>(ours, systemClock, answers, "the store");
   };
   const [getter, putter] = [serve("get"), serve("put")];
   const object = new Uint8Array(9);

@@ -13,10 +13,17 @@ import {
   type Walked,
 } from "../fs/mod.ts";
 import { type Cbor, type Clock, Fault, readAt, statAt, syncFd, writeAt } from "../mq/mod.ts";
-import { type CallerRequest, CONTENT_NEEDS, type ContentMay, type ContentRequest } from "./content.ts";
+import {
+  type Brought,
+  type CallerRequest,
+  CONTENT_NEEDS,
+  type ContentMay,
+  type ContentRequest,
+} from "./content.ts";
 import { ToldTree } from "./content_tree.ts";
 import { progressMs } from "./limits.ts";
 import { type Answers, malformed, openSeam, readIds, readObjects } from "./seam.ts";
+import { seldom } from "./seldom.ts";
 import { rowToCbor, shelve } from "./shelve.ts";
 
 const { S_IFMT, S_IFREG } = constants;
@@ -27,8 +34,8 @@ export interface ContentParts {
   /** Keeps things as they come, and compressed where that saves room. */
   stores: { plain: SqliteStore; compressing: SqliteStore };
   catalog: Catalog;
-  /** Brings from other hosts what these roots reach, or only these objects of the first. */
-  fetch(roots: Id[], only?: Id[]): Promise<void>;
+  /** Brings from other hosts what these roots reach, or only some objects of the first; `told` hears now and then how much has come. */
+  fetch(roots: Id[], how: { only?: Id[]; told?: (brought: Brought) => void }): Promise<void>;
   /** Other hosts may hear that we have these. */
   announce(roots: Id[]): void;
 }
@@ -60,13 +67,8 @@ export async function serveContent(
   let walk: AsyncGenerator<Walked, void> | undefined;
   let tree: ToldTree | undefined;
   let put: { id: Id; share(): Promise<void> } | undefined;
-  let toldMs = -Infinity;
-  const tell = (bytes: number) => {
-    const now = clock.now();
-    if (now - toldMs < progressMs) return;
-    toldMs = now;
-    seam.ask("progress", bytes).catch(() => {}); // progress is a hint
-  };
+  const hint = (request: CallerRequest, v: Cbor) => void seam.ask(request, v).catch(() => {}); // it may have gone
+  const tell = seldom(clock, progressMs, (bytes: number) => hint("progress", bytes));
   const storeOf = (compresses: Cbor) => compresses === true ? compressing : plain;
   const answers: Answers<ContentRequest> = {
     missing: async (v) => await plain.missing(readIds(v)),
@@ -128,12 +130,12 @@ export async function serveContent(
       return Promise.resolve(row === undefined ? null : rowToCbor(row));
     },
     fetch: async (v) => {
-      await parts.fetch(readIds(v));
+      await parts.fetch(readIds(v), { told: ({ bytes, of }) => hint("brought", [bytes, of ?? null]) });
       return null;
     },
     fetchOnly: async (v) => {
       const [root, ids] = Array.isArray(v) ? v : [];
-      await parts.fetch(readIds([root as Cbor]), readIds(ids as Cbor));
+      await parts.fetch(readIds([root as Cbor]), { only: readIds(ids as Cbor) });
       return null;
     },
     add: async (v) => {

@@ -1,20 +1,21 @@
 // Contents: the net half's side of its content thread: begun when somebody wants it, ended when nobody has for a while. It
 // touches no content itself.
-import type { ContentMay } from "./content.ts";
+import type { Brought, ContentMay } from "./content.ts";
 import { Worker } from "node:worker_threads";
-import type { Id, RoomLimits } from "../fs/mod.ts";
+import type { Fetched, FetchOptions, Id, RoomLimits } from "../fs/mod.ts";
 import { type Cancel, type Clock, Fault } from "../mq/mod.ts";
-import type { ContentThreadData } from "./content_thread.ts";
-import { contentIdleMs } from "./limits.ts";
+import type { ContentThreadData, ThreadFetch } from "./content_thread.ts";
+import { contentIdleMs, progressMs } from "./limits.ts";
 import { openPort, type Port } from "./port.ts";
 import { isSea, loadedAddonPath, threadSource } from "./sea.ts";
 import type { RootsAsked } from "./seam.ts";
+import { seldom } from "./seldom.ts";
 
 export interface ContentsOptions {
   clock: Clock;
   log(line: string): void;
   dir: string;
-  fetch(roots: Id[], options: { only?: Id[] }): Promise<void>;
+  fetch(roots: Id[], options: FetchOptions): Promise<void>;
   announce(roots: Id[]): void;
   /** The roots that the root half counts on: what is to stay, or what is to be here. */
   roots(which: RootsAsked): Promise<Id[]>;
@@ -100,7 +101,7 @@ export class Contents {
   }
 
   #start(): Thread {
-    const { dir, socket, fetch, announce, roots, log } = this.#o;
+    const { clock, dir, socket, fetch, announce, roots, log } = this.#o;
     const workerData: ContentThreadData = { dir, socket, addon: loadedAddonPath(), limits: this.#limits };
     const worker = isSea()
       ? new Worker(threadSource("content_thread"), { eval: true, workerData, execArgv: [], env: {} })
@@ -109,7 +110,12 @@ export class Contents {
     const ended = Promise.withResolvers<void>();
     const port = openPort(worker, {
       ready: () => ready.resolve(),
-      fetch: ([roots, only]: [Id[], Id[] | undefined]) => fetch(roots, only === undefined ? {} : { only }),
+      fetch: ({ n, roots, only }: ThreadFetch) => {
+        const tell = (brought: Brought) => void port.ask("brought", [n, brought]).catch(() => {}); // it has ended
+        const often = seldom(clock, progressMs, tell);
+        const progress = ({ bytes, of }: Fetched) => often({ bytes, of });
+        return fetch(roots, { progress, ...(only === undefined ? {} : { only }) });
+      },
       announce,
       roots,
       log,

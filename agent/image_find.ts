@@ -16,7 +16,7 @@ export interface Image {
 
 /** The image that a name or id means. Throws notFound; usage, for what is none; corrupt. */
 export async function findImage(cli: ContentCli, session: ContentSession, name: string): Promise<Image> {
-  const what = await locate(libraryOf("image", cli.where, session), name);
+  const what = await locate(libraryOf("image", cli, session), name);
   if (what.kind === "file" || what.node.kind !== "dir") throw noImage(name);
   return await imageAt(session.store(false), what.at, name);
 }
@@ -34,7 +34,7 @@ export async function findFarImage(
   session: ContentSession,
   name: string,
 ): Promise<FarImage> {
-  const id = (await libraryOf("image", cli.where, session).find(name))?.id;
+  const id = (await libraryOf("image", cli, session).find(name))?.id;
   if (id === undefined) {
     throw new Fault("image", "notFound", `no image is called ${inert(name)} in this domain`, {
       hint: "isconf image ls, on another host",

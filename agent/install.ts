@@ -6,7 +6,7 @@ import { restore } from "../fs/mod.ts";
 import { Fault, sleep, systemClock, toHex } from "../mq/mod.ts";
 import { bytesText } from "./bytes_text.ts";
 import { callVerb } from "./client.ts";
-import { type ContentCli, withContent } from "./content_client.ts";
+import { bring, type ContentCli, withContent } from "./content_client.ts";
 import { isInMemory } from "./doctor_machine.ts";
 import { captureHere } from "./image_make.ts";
 import { type ImageRecord, writeRecord } from "./image_record.ts";
@@ -14,6 +14,7 @@ import { disksIn, onlyDisk, partition } from "./install_disk.ts";
 import { firmwareHere, missingRoom, type Wanted, wantedImage } from "./install_image.ts";
 import { type Order, readOrder, say } from "./install_order.ts";
 import { INSTALL } from "./install_template.ts";
+import { come, percentOf, type Way } from "./install_way.ts";
 import { handTriesMax, imageTriesMax, joinAgainMs, restartMs, sayMs, twinSaysMax } from "./limits_images.ts";
 import { inert, quoted } from "./names.ts";
 import { withBar } from "./progress.ts";
@@ -163,8 +164,8 @@ async function toDisk(cli: ContentCli, order: Order, triesMax: number): Promise<
   if (made.missing.length > 0) throw missingFault("install", "nothing was installed", made.missing);
   const [disk, boot] = made.scripts as [Plan["scripts"][0], Plan["scripts"][0]];
   await run(disk.text);
-  const laid = { bytes: 0, of: wanted.record.bytes };
-  await followed(order, laid, () => patient(() => fill(cli, wanted, laid)));
+  const way: Way = { brought: 0, laid: 0, of: wanted.record.bytes };
+  await followed(order, way, () => patient(() => fill(cli, wanted, way)));
   await say(order.log, "image", { percent: 100 });
   writeOwn(made, order, wanted.record, (await standingOf(cli)).host);
   await run(boot.text);
@@ -203,29 +204,24 @@ async function patiently<T>(cli: ContentCli, triesMax: number, fn: () => Promise
   }
 }
 
-/** How many bytes of files are laid out, of how many; 0 as long as nobody knows that. */
-interface Laid {
-  bytes: number;
-  of: number;
-}
-
 /** Brings the image from whichever hosts have it, and lays it out. */
-async function fill(cli: ContentCli, { root, id }: Wanted, laid: Laid): Promise<void> {
+async function fill(cli: ContentCli, { root, id }: Wanted, way: Way): Promise<void> {
   await withContent(["install", "get"], cli.where, async (session) => {
-    await session.fetch(root);
-    await withBar(cli, laid.of === 0 ? undefined : laid.of, async (bar) => {
-      const store = await session.walking(id, (bytes) => bar.at(laid.bytes = bytes));
+    await bring(cli, session, root, (brought) => come(way, brought));
+    way.brought = 1;
+    await withBar(cli, way.of === 0 ? undefined : way.of, async (bar) => {
+      const store = await session.walking(id, (bytes) => bar.at(way.laid = bytes));
       await restore(store, id, TARGET, { owners: "kept", durable: "end" });
     });
   });
 }
 
 /** Says while `fn` runs how much is on the new disk: first the contents come into this host's store there, then they become files. */
-async function followed<T>(order: Order, laid: Laid, fn: () => Promise<T>): Promise<T> {
+async function followed<T>(order: Order, way: Way, fn: () => Promise<T>): Promise<T> {
   let isOver = false, cancel = () => {};
   const look = () => {
     const { bsize, blocks, bfree } = fs.statfsSync(TARGET);
-    const percent = laid.of === 0 ? 0 : Math.min(99, laid.bytes * 100 / laid.of);
+    const percent = percentOf(way);
     void say(order.log, "image", { percent, text: `${bytesText((blocks - bfree) * bsize)} on the disk` });
     if (!isOver) cancel = systemClock.after(sayMs, look);
   };

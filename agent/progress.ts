@@ -9,8 +9,8 @@ import { inertJson, type Term } from "./term.ts";
 
 /** One thing that is done. */
 export interface Bar {
-  /** So many bytes are done; `more` is said beside them. */
-  at(bytes: number, more?: string): void;
+  /** So many bytes are done; `more` is said beside them. `total`, where it becomes known only now. */
+  at(bytes: number, more?: string, total?: number): void;
 }
 
 export interface BarOptions {
@@ -35,18 +35,23 @@ export async function withBar<T>(
   }
 }
 
-function makeBar({ term, globals }: BarOptions, total: number | undefined): Bar & { end(): void } {
+function makeBar({ term, globals }: BarOptions, whole: number | undefined): Bar & { end(): void } {
   if (globals.quiet || !(globals.json || tty.isatty(2))) return { at: () => {}, end: () => {} };
   const beganMs = systemClock.now();
   let nextMs = beganMs + progressFirstMs;
   let show: ((done: Done) => void) | undefined;
   let stop = () => {};
+  let shown: number | undefined;
   return {
-    at(bytes, more = "") {
+    at(bytes, more = "", total = whole) {
       const now = systemClock.now();
       if (now < nextMs) return;
       nextMs = now + progressMs;
-      if (show === undefined) [show, stop] = globals.json ? jsonLines(term) : terminalBar(term, total);
+      if (show === undefined || total !== shown) {
+        stop(); // a line becomes a bar
+        [show, stop] = globals.json ? jsonLines(term) : terminalBar(term, total);
+        shown = total;
+      }
       show({ bytes, total, bytesPerSecond: 1000 * bytes / (now - beganMs), more });
     },
     end() {

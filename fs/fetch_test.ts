@@ -7,6 +7,7 @@ import { idsOf, shareFile, type TestHost, TestNet, uplink } from "./fetch_fixtur
 import { sh, testIn } from "./fixture.ts";
 import { restore } from "./restore.ts";
 import type { Id } from "./store.ts";
+import type { Fetched } from "./walk.ts";
 
 /** Hosts of these names. */
 async function hosts(...names: string[]): Promise<{ net: TestNet; hosts: TestHost[] }> {
@@ -64,6 +65,25 @@ test("of a root some objects come alone, with nothing that they name; all of it 
   await net.outcome(b!.fetcher.fetch([file.id]));
   await assertHas(b!, ids);
   assert.deepEqual([...a!.asked.values()], ids.map(() => 1));
+});
+
+test("how much has come is told after each batch, and of how much in all", async () => {
+  const { net, hosts: [a, b] } = await hosts("a", "b");
+  const file = await shareFile(a!.store, 2000, 5000);
+  const ids = await idsOf(a!.store, file.id);
+  const here = await a!.store.get(ids.slice(50, 60));
+  await b!.store.putShared(new Map(here.map((bytes, i) => [ids[50 + i]!, bytes])));
+  const told: { bytes: number; of: number | undefined }[] = [];
+  const progress = ({ bytes, of }: Fetched) => told.push({ bytes, of });
+  const { value } = await net.outcome(b!.fetcher.fetch([file.id], { progress }));
+  assert.ok(told.length > 2, `${told.length} times`);
+  const known = told.filter(({ of }) => of !== undefined);
+  assert.ok(
+    known.length > told.length / 2 && known.every(({ of }) => of === value.bytes),
+    JSON.stringify(told),
+  );
+  assert.deepEqual(told.at(-1), { bytes: value.bytes, of: value.bytes });
+  assert.deepEqual(told.map(({ bytes }) => bytes), told.map(({ bytes }) => bytes).sort((x, y) => x - y));
 });
 
 test("what is only its host's does not come", async () => {

@@ -17,6 +17,8 @@ import type { Id, Store } from "./store.ts";
 export interface Fetched {
   objects: number;
   bytes: number;
+  /** How many bytes there will be at the end; undefined, as long as not everything has been found that is missing. */
+  of?: number;
   peers: Map<PeerId, number>;
 }
 
@@ -50,6 +52,10 @@ export class Walk implements Wanter {
   /** Wanted, and what they are. */
   readonly #waiting = new Map<Id, Step[]>();
   readonly #seen = new Set<Id>();
+  /** Of what waits: chunks, by their bytes, and all else, which may name more. */
+  #chunkBytes = 0;
+  #structures = 0;
+  #isLooking = false;
   #looks = 0;
   #missingBytes = 0;
   #progressMs: number;
@@ -71,7 +77,9 @@ export class Walk implements Wanter {
     for (;;) {
       if (this.#failure !== undefined) throw this.#failure.thrown;
       if (this.#stack.length > 0 && this.#waiting.size < fetchWantedMax) {
+        this.#isLooking = true;
         await this.#look(this.#stack.splice(-fetchLookBatch).reverse());
+        this.#isLooking = false;
       } else if (this.#waiting.size > 0) {
         await this.#wake.promise;
         this.#wake = Promise.withResolvers();
@@ -91,11 +99,14 @@ export class Walk implements Wanter {
   kept(objects: Kept[]): void {
     const { done } = this;
     for (const { id, size, from } of objects) {
+      this.#count(this.#waiting.get(id)?.[0]?.link, -1);
       this.#waiting.delete(id);
       done.objects++;
       done.bytes += size;
       done.peers.set(from, (done.peers.get(from) ?? 0) + size);
     }
+    const isAllFound = this.#stack.length === 0 && this.#structures === 0 && !this.#isLooking;
+    if (isAllFound) done.of = done.bytes + this.#chunkBytes;
     this.#progressMs = this.#parts.clock.now();
     this.#parts.kept(done, objects);
     this.#wake.resolve();
@@ -137,13 +148,24 @@ export class Walk implements Wanter {
       this.#waiting.set(step.link.id, [...known ?? [], step]);
     }
     let bytes = 0;
-    for (const { link } of isNew.values()) bytes += sizeOf(link) ?? 0;
+    for (const { link } of isNew.values()) {
+      bytes += sizeOf(link) ?? 0;
+      this.#count(link, 1);
+    }
     this.#missingBytes += bytes;
     const { bytesMax, clock, checkRoom, want } = this.#parts;
     if (this.#missingBytes > bytesMax) throw refused(`more than ${bytesMax} bytes that are not here`);
     checkRoom(bytes);
     if (this.#waiting.size === isNew.size) this.#progressMs = clock.now();
     for (const [id, { link, root }] of isNew) want(this, id, sizeOf(link), root);
+  }
+
+  /** Counts what waits: `by` is 1 for one more, -1 for one less. */
+  #count(link: Link | undefined, by: 1 | -1): void {
+    if (link === undefined) return;
+    const size = sizeOf(link);
+    if (size === undefined) this.#structures += by;
+    else this.#chunkBytes += by * size;
   }
 
   #expand({ link, root }: Step, bytes: Uint8Array): void {
