@@ -145,14 +145,15 @@ for (const firmware of ["bios", "uefi"] as const) {
       await step(lan, host, "asks", 15);
       assert.ok(headOf(lan).every((byte) => byte === 0), "before it is approved its disk is left alone");
       await letIn(lan, host);
-      await step(lan, host, "installed", 20);
+      await step(lan, host, "installed", 30);
       await step(lan, host, "up", 10);
       assert.match(await host.ok("status"), CURRENT);
     });
     // The third partition, as the table of GPT says: its first block, in an entry of 128 bytes.
     const at = Number(headOf(lan).readBigUInt64LE(2 * 512 + 2 * 128 + 32)) * 512;
-    const root = `${lan.dir}/disk?offset=${at}`;
-    // The power was cut: what is in the file system's journal comes first.
+    // By itself: e2fsck loses an offset on its way through a journal. And the power was cut, so that there is something in that.
+    const root = `${lan.dir}/root`;
+    must("dd", `if=${lan.dir}/disk`, `of=${root}`, "bs=1M", "iflag=skip_bytes", `skip=${at}`, "conv=sparse");
     const { status, stdout } = spawnSync("e2fsck", ["-p", root]);
     assert.ok(status === 0 || status === 1, String(stdout));
     const read = (file: string) => must("debugfs", "-R", `cat ${file}`, root);
