@@ -47,7 +47,9 @@ export function connect(where: Where): Promise<net.Socket> {
     socket.once("error", (e) => {
       const code = (e as { code?: string }).code;
       // The directory of sockets cannot be listed, but root's door can be seen: the agent is there, ours is not.
-      const isThere = code === "ENOENT" && fs.existsSync(path.join(path.dirname(where.socket), "0.sock"));
+      const door = path.join(path.dirname(where.socket), "0.sock");
+      // Root's own may have come since we looked: then the agent has just been started.
+      const isThere = code === "ENOENT" && door !== where.socket && fs.existsSync(door);
       if (isThere || code === "EACCES" || code === "EPERM") {
         reject(
           new Fault("connect", "denied", `you may not use isconf on this host (${where.socket})`, {

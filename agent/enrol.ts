@@ -7,7 +7,7 @@ import { extendControl } from "./control.ts";
 import { context, type Op, TYPE } from "./entry.ts";
 import { branchOf, type Call, type Host, hostId, hostName, personPair } from "./host.ts";
 import { readRecord, takeIn, writeRecord } from "./intake.ts";
-import { type Joiner, joiners, keepJoiner } from "./joiners.ts";
+import { endToken, type Joiner, joiners, keepJoiner } from "./joiners.ts";
 import {
   introductionBytesMax,
   pageEntriesMax,
@@ -17,7 +17,7 @@ import {
 } from "./limits.ts";
 import { checkName, CONTROL, inert } from "./names.ts";
 import { needFreeName, revocation } from "./roles.ts";
-import { checkMac, isOpen, mac, writeToken } from "./token.ts";
+import { checkMac, isOpen, isToken, mac, readToken, writeToken } from "./token.ts";
 import { isMember, may, members, type Policy } from "./trust.ts";
 
 interface TokenRow {
@@ -49,6 +49,7 @@ export async function tokens(
   | { what: "host" } & Awaited<ReturnType<typeof token>>
   | { what: "api" } & TokenLine & { token: string }
   | { what: "revoked" } & TokenLine
+  | { what: "withdrawn" } & ReturnType<typeof withdraw>
 > {
   const { host, actor } = call;
   const { action, id, role, days, note } = args;
@@ -70,6 +71,7 @@ export async function tokens(
         }),
       };
     case "revoke":
+      if (isToken(id ?? "")) return { what: "withdrawn", ...withdraw(call, id!) };
       return { what: "revoked", ...host.tokens.revoke(actor, id ?? "") };
     default:
       throw new Fault("token", "usage", `${inert(action)} is neither api nor revoke`, {
@@ -145,6 +147,25 @@ export async function token(
     untilMs,
     addresses,
   };
+}
+
+/** Ends a token for hosts before its time, with those who wait by it; how many these were. Throws notFound, denied. */
+export function withdraw({ host, actor }: Call, word: string): { branch: string; waited: number } {
+  const { id, secret } = readToken(word);
+  needEnrol(
+    host,
+    host.journal.needPolicy("token"),
+    "token",
+    keyId(personPair(host, actor).publicKey),
+    actor.name,
+  );
+  const row = tokenRow(host, id);
+  if (row === undefined || !bytesEqual(row.secret, secret)) {
+    throw new Fault("token", "notFound", "this host has not made that token, or it has ended", {
+      hint: "isconf token revoke TOKEN, on the host that made it",
+    });
+  }
+  return { branch: row.branch, waited: host.db.write((tx) => endToken(tx, id)) };
 }
 
 /** Lets a host in that waits: by its name or the beginning of its fingerprint. `replace`: in the place of its namesake. */

@@ -118,6 +118,7 @@ async function sayTree(cli: ContentCli): Promise<void> {
 
 /** A host that is only on its way to a disk applies nothing where it is now. */
 async function holdBack(cli: ContentCli): Promise<void> {
+  await patiently(cli, imageTriesMax, () => standingOf(cli)); // the agent is just being started
   const file = path.join(cli.home.config, "isconf.conf");
   const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
   const rest = text.split("\n").filter((line) => !/^\s*follow\s*=/.test(line)).join("\n");
@@ -129,7 +130,7 @@ async function holdBack(cli: ContentCli): Promise<void> {
 /** Asks until this host is let in; returns what it is called. A boot server or a keeper that is restarted is waited for. */
 async function joined(cli: ContentCli, order: Order): Promise<string> {
   for (let asked = "";;) {
-    const { host, branch } = await patiently(cli, imageTriesMax, () => standingOf(cli)); // the agent is just being started
+    const { host, branch } = await patiently(cli, imageTriesMax, () => standingOf(cli));
     if (branch !== null) return host;
     try {
       await callVerb(cli.where, "join", { token: order.join, host: order.host }, (e) => {

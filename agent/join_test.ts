@@ -367,3 +367,23 @@ test("a host that lies about whose key a user has gives no role to anybody else'
   await grant();
   assert.equal(before(), had + 1);
 });
+
+test("a token that is ended before its time lets nobody ask, and who waits by it waits no longer", async (t) => {
+  const { a, b, token } = await between(t, { approve: false, open: true });
+  const revoke = (id: string) =>
+    a.acts.enrol.tokens(a.call(), { action: "revoke", id, role: [], approve: false });
+  const waiting = () => a.acts.enrol.hosts(a.call()).waiting.map(({ name }) => name);
+  let isTired = false;
+  const joining = b.acts.join.join({ ...b.call(), hasGone: () => isTired }, { token, host: "hostb" });
+  const ended = assert.rejects(joining);
+  await until("it waits", () => waiting().includes("hostb"));
+  const other = writeToken({ ...readToken(token), secret: new Uint8Array(32) });
+  assert.equal((await faultOf(() => revoke(other))).kind, "notFound", "who knows only its id");
+  assert.deepEqual(waiting(), ["hostb"]);
+  assert.deepEqual(await revoke(token), { what: "withdrawn", branch: "main", waited: 1 });
+  assert.deepEqual(waiting(), []);
+  assert.equal((await faultOf(() => revoke(token))).kind, "notFound");
+  isTired = true; // it asks once more, then it gives up
+  await ended;
+  assert.deepEqual(waiting(), []);
+});

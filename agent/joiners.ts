@@ -1,7 +1,7 @@
 // Joiners: hosts that have asked to be let in and wait for approval, how many there may be, and for how long.
 // Not who may ask, and not who lets them in (enrol.ts).
 import { isDeepStrictEqual } from "node:util";
-import type { Db, Reader } from "../fs/mod.ts";
+import type { Db, Reader, Tx } from "../fs/mod.ts";
 import { joinersMax, openJoinersMax, tokenHoursMax } from "./limits.ts";
 
 export interface Joiner {
@@ -51,6 +51,14 @@ export function keepJoiner(db: Db, joiner: Joiner): string {
     );
     return "";
   });
+}
+
+/** Ends a token: nobody can ask with it any more, and who waits by it waits no longer; how many these were. */
+export function endToken(tx: Tx, id: string): number {
+  const waited = read(tx).filter((j) => j.token === id).length;
+  tx.run("DELETE FROM joiner WHERE token = ?", id);
+  tx.run("DELETE FROM token WHERE id = ?", id);
+  return waited;
 }
 
 /** All of them, who asked first first. */

@@ -89,6 +89,7 @@ export async function rebuild(call: Call, args: RebuildArgs): Promise<{ rebuilds
       });
     }
     keep(host.home, others);
+    endTokens(call, args.host, before);
     await host.settleNetboot();
     return { rebuilds: others.map(lineOf) };
   }
@@ -99,8 +100,21 @@ export async function rebuild(call: Call, args: RebuildArgs): Promise<{ rebuilds
   }
   const one = await made(call, args.host, args);
   keep(host.home, [...others, one]);
+  endTokens(call, args.host, before);
   await host.settleNetboot();
   return { rebuilds: [lineOf(one)] };
+}
+
+/** Ends the tokens with which a host was to come back before. */
+function endTokens(call: Call, name: string, before: readonly Rebuild[]): void {
+  for (const { host, profile } of before) {
+    if (host !== name) continue;
+    try {
+      call.acts.enrol.withdraw(call, profile.join);
+    } catch (e) {
+      if (Fault.from("rebuild", e).kind !== "notFound") throw e; // it has ended by itself
+    }
+  }
 }
 
 const lineOf = ({ host, mac, branch, image, untilMs }: Rebuild): RebuildLine => ({

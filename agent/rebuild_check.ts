@@ -107,6 +107,8 @@ export async function rebuildCheck(
       { open: true, approve: false, branch, hours: 1 },
       () => {},
     ) as { token: string };
+    const withdraw = { action: "revoke", id: token };
+    after.push(["end its token", () => callVerb(where, "token", withdraw, () => {})]);
     await create(twin.place, {
       name: twin.name,
       memory: args.memory ?? memory,

@@ -67,7 +67,12 @@ test("a machine that is to be rebuilt has a profile of its own, with a token for
   assert.equal(got().isDisk, true, "it is written down");
 
   await rebuild({ host: "web", mac: MAC });
+  const given = got().join;
   assert.deepEqual((await rebuild({ host: "web", cancel: true })).rebuilds, []);
+  await assert.rejects(
+    boots.acts.enrol.tokens(boots.call(), { action: "revoke", id: given, role: [], approve: false }),
+    /has not made that token, or it has ended/,
+  );
   assert.equal(got().isDisk, true);
   await assert.rejects(rebuild({ host: "web", cancel: true }), /web is not to be rebuilt/);
   await rebuild({ host: "web", mac: MAC });

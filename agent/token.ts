@@ -28,13 +28,16 @@ export function writeToken({ domain, id, secret, addresses, net }: Token): strin
   return PREFIX + Buffer.from(encode([domain, id, secret, addresses, net])).toString("base64url");
 }
 
+/** Whether a word is meant to be one. */
+export const isToken = (word: string): boolean => word.startsWith(PREFIX);
+
 /** The token that a word says. Throws a usage fault. */
 export function readToken(word: string): Token {
   const bad = () =>
     new Fault("join", "usage", "that is no token: it begins with isconf1. and is one long word", {
       hint: "isconf token, on a host of the domain",
     });
-  if (!word.startsWith(PREFIX) || !/^[-_A-Za-z0-9]+$/.test(word.slice(PREFIX.length))) throw bad();
+  if (!isToken(word) || !/^[-_A-Za-z0-9]+$/.test(word.slice(PREFIX.length))) throw bad();
   let parts: Cbor;
   try {
     parts = decode(Buffer.from(word.slice(PREFIX.length), "base64url"));

@@ -27,7 +27,7 @@ export const tokenVerb: Verb<TokenArgs, Token> = {
   name: "token",
   summary: "make a token with which one host can join the domain, or a program use the API",
   about:
-    "Without a word, for a host: needs the enrol role. Good once, for 24 hours unless said otherwise. Who joins with it waits\nuntil somebody approves, after comparing the fingerprint; with --approve nobody has to, so give such a token to nobody else.\nWith --open it has no secret, for machines that are installed from the network: any host may ask with it, and each waits.\ntoken api: for a program or a browser that comes over TCP (http in isconf.conf) as you, for no more than its roles:\nread, and publish, enrol, operate when they are named. It is shown once. token revoke ID ends it; isconf tokens lists them.",
+    "Without a word, for a host: needs the enrol role. Good once, for 24 hours unless said otherwise. Who joins with it waits\nuntil somebody approves, after comparing the fingerprint; with --approve nobody has to, so give such a token to nobody else.\nWith --open it has no secret, for machines that are installed from the network: any host may ask with it, and each waits.\ntoken api: for a program or a browser that comes over TCP (http in isconf.conf) as you, for no more than its roles:\nread, and publish, enrol, operate when they are named. It is shown once. token revoke ID ends it; isconf tokens lists them.\ntoken revoke TOKEN, on the host that made it, ends one for hosts before its time, and who waits by it waits no longer.",
   examples: [
     "isconf token",
     "isconf token --branch web --host web7 --approve",
@@ -42,7 +42,12 @@ export const tokenVerb: Verb<TokenArgs, Token> = {
       values: ["api", "revoke"],
       about: "api, or revoke; without: for a host",
     },
-    id: { kind: "text", positional: true, is: "token", about: "revoke: the beginning of the token's id" },
+    id: {
+      kind: "text",
+      positional: true,
+      is: "token",
+      about: "revoke: the beginning of the token's id; of one for hosts its whole word",
+    },
     branch: { kind: "text", is: "branch", about: "the branch the new host is to be on; else this host's" },
     host: { kind: "text", about: "what the new host must be called; else as it says" },
     approve: { kind: "flag", about: "let in who has the token, without asking" },
@@ -66,6 +71,9 @@ export const tokenVerb: Verb<TokenArgs, Token> = {
   run: (call, args) => call.acts.enrol.tokens(call, args),
   show(r, term, { file }) {
     if (r.what === "revoked") return term.say(`revoked: ${r.id}, ${r.roles.join(", ")}, of ${inert(r.user)}`);
+    if (r.what === "withdrawn") {
+      return term.say(`ended: a token for branch ${inert(r.branch)}; ${r.waited} hosts waited by it`);
+    }
     if (r.what === "api") {
       term.say(`for ${inert(r.user)}: ${r.roles.join(", ")}; ${r.id}, until ${moment(r.untilMs)}`);
       if (file === undefined) return term.line(r.token);
