@@ -8,11 +8,12 @@ export const imageDiffMax = 100_000;
 export const imageHeadBytes = 1024;
 /** Level of zstd for what machines boot from the network: made once, and sent to each. docs/images.md says what others cost. */
 export const initrdZstdLevel = 6;
-/** Hosts that are to be rebuilt at the same time; of a twin: how often it says what it is, MiB of its memory beside its files, milliseconds of a step. */
+/** Hosts that are to be rebuilt at the same time; of a twin: how often it says what it is, MiB of its memory beside its files, milliseconds of a step, bytes of its console that are looked at. */
 export const rebuildsMax = 256;
 export const twinSaysMax = 360;
 export const twinMemoryMib = 1024;
 export const twinStepMs = 45 * 60_000;
+export const twinConsoleBytes = 1024 * 1024;
 /** Interfaces on which machines are booted, name servers that they are told, profiles, and words of one line of one; and where HTTP for that listens. */
 export const bootPlacesMax = 8;
 export const bootDnsMax = 8;

@@ -21,7 +21,7 @@ import { ADDED, initrdOf } from "./image_initrd.ts";
 import { LEFT } from "./image_left.ts";
 import { captureHere, standingOf } from "./image_make.ts";
 import { TREE_IS } from "./install.ts";
-import { imageDiffMax, joinAgainMs, twinMemoryMib, twinStepMs } from "./limits_images.ts";
+import { imageDiffMax, joinAgainMs, twinConsoleBytes, twinMemoryMib, twinStepMs } from "./limits_images.ts";
 import { inert } from "./names.ts";
 import type { LogLine } from "./report.ts";
 import { inertJson } from "./term.ts";
@@ -195,7 +195,7 @@ async function says(twin: Twin, what: RegExp): Promise<string> {
   const { console, pidFile } = filesOf(twin.place.vms, twin.name);
   for (const end = systemClock.now() + twinStepMs; systemClock.now() < end;) {
     const isThere = runningPid(pidFile) !== undefined;
-    const text = fs.existsSync(console) ? fs.readFileSync(console, "latin1") : "";
+    const text = lastOf(console);
     const [, found] = what.exec(text) ?? [];
     if (found !== undefined) return found;
     const [, failed] = /\bisconf\[[0-9]+\]: isconf [a-z]+: (.+)$/m.exec(text.replaceAll("\r", "")) ?? [];
@@ -211,8 +211,21 @@ async function says(twin: Twin, what: RegExp): Promise<string> {
   throw gone(
     twin,
     `has not come that far in ${twinStepMs / 60_000} minutes`,
-    fs.readFileSync(console, "latin1"),
+    lastOf(console),
   );
+}
+
+/** The last part of what a console has said; "" when it has said nothing yet. */
+function lastOf(console: string): string {
+  if (!fs.existsSync(console)) return "";
+  const fd = fs.openSync(console, "r");
+  try {
+    const bytes = Buffer.alloc(twinConsoleBytes);
+    const n = fs.readSync(fd, bytes, 0, bytes.length, Math.max(0, fs.fstatSync(fd).size - bytes.length));
+    return bytes.toString("latin1", 0, n);
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
 const gone = ({ name }: Twin, why: string, text: string) =>
