@@ -134,6 +134,7 @@ export class StoreBooter implements Booter {
       read: (from, to) => {
         const range = { offset: from, length: to - from };
         if (node !== undefined) return readNodeFile(library.store, node, range);
+        // What is read through has memory of its own, which a short look is not worth.
         return readChunks(to - from > windowBytes ? this.#p.reading() : library.store, id, range);
       },
     };

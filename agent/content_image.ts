@@ -6,11 +6,11 @@ import { bytesText } from "./bytes_text.ts";
 import { callVerb } from "./client.ts";
 import { type ContentCli, withContent } from "./content_client.ts";
 import { buildImage, type BuildPlan, planBuild } from "./image_build.ts";
+import { type Differences, linesOf, sayDifferences } from "./image_diff.ts";
 import { findImage, recordIn } from "./image_find.ts";
 import { type MadeInitrd, makeInitrd } from "./image_initrd.ts";
 import { captureImage, type ImageArgs, importImage, type MadeImage, standingOf } from "./image_make.ts";
 import { type ImageRecord, IMAGES, PARTS } from "./image_record.ts";
-import { imageDiffMax } from "./limits_images.ts";
 import { inert } from "./names.ts";
 import type { NameLine } from "./naming.ts";
 import { withBar } from "./progress.ts";
@@ -25,7 +25,7 @@ export type ImageResult =
   | MadeInitrd
   | { images: ImageLine[] }
   | ImageRecord
-  | { differences: DiffLine[]; isMore: boolean }
+  | Differences
   | { id: string; record: ImageRecord; files: number; bytes: number };
 
 /** Prints a result as JSON, or as people see it. */
@@ -191,41 +191,20 @@ async function show(cli: ContentCli, { words: [name = ""] }: ImageArgs): Promise
   return 0;
 }
 
-/** One different path, as JSON has it. */
-interface DiffLine {
-  path: string;
-  change: "added" | "removed" | "changed";
-  what: string[];
-}
-
 async function diff(cli: ContentCli, { words: [before = "", after = ""] }: ImageArgs): Promise<number> {
-  const lines: DiffLine[] = [];
-  let isMore = false;
-  await withContent(["image", "get"], cli.where, async (session) => {
+  const told = await withContent(["image", "get"], cli.where, async (session): Promise<Differences> => {
     const [a, b] = [await findImage(cli, session, before), await findImage(cli, session, after)];
     if (a.record.kind !== b.record.kind) {
       throw new Fault("image", "usage", "one is a root file system and one a disk", {
         hint: "isconf image show each of them",
       });
     }
-    if (a.record.kind === "disk") {
-      return void (a.id === b.id || lines.push({ path: PARTS.disk, change: "changed", what: ["content"] }));
-    }
-    for await (const { path, before, after, what } of diffTrees(session.store(false), a.id, b.id)) {
-      isMore = lines.length >= imageDiffMax;
-      if (isMore) break;
-      const change = before === undefined ? "added" : after === undefined ? "removed" : "changed";
-      lines.push({ path: `/${showPath(path)}`, change, what });
-    }
+    if (a.record.kind === "root") return await linesOf(diffTrees(session.store(false), a.id, b.id));
+    const differs = { path: PARTS.disk, change: "changed" as const, what: ["content"] };
+    return { differences: a.id === b.id ? [] : [differs], isMore: false };
   });
-  print(cli, { differences: lines, isMore }, () => {
-    const SIGNS = { added: "+", removed: "-", changed: "~" };
-    for (const { path, change, what } of lines) {
-      cli.term.line(`${SIGNS[change]} ${path}${what.length === 0 ? "" : `  ${what.join(", ")}`}`);
-    }
-    if (isMore) cli.term.say(`there are more than ${imageDiffMax}`);
-  });
-  return lines.length === 0 ? 0 : 1;
+  print(cli, told, () => sayDifferences(cli.term, told));
+  return told.differences.length === 0 ? 0 : 1;
 }
 
 async function verify(cli: ContentCli, { words: [name = ""] }: ImageArgs): Promise<number> {

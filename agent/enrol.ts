@@ -71,7 +71,7 @@ export async function tokens(
         }),
       };
     case "revoke":
-      if (isToken(id ?? "")) return { what: "withdrawn", ...withdraw(call, id!) };
+      if (id !== undefined && isToken(id)) return { what: "withdrawn", ...withdraw(call, id) };
       return { what: "revoked", ...host.tokens.revoke(actor, id ?? "") };
     default:
       throw new Fault("token", "usage", `${inert(action)} is neither api nor revoke`, {

@@ -6,7 +6,7 @@ import * as path from "node:path";
 import { below, type CaptureInto, captureInto, type Id, importTar, showPath } from "../fs/mod.ts";
 import { Fault, systemClock } from "../mq/mod.ts";
 import { callVerb } from "./client.ts";
-import { type ContentCli, withContent } from "./content_client.ts";
+import { type ContentCli, type ContentSession, withContent } from "./content_client.ts";
 import { leftOut, mountedElsewhere } from "./image_left.ts";
 import { type ImageRecord, IMAGES, osOf, PARTS, type Place, RECORD, writeRecord } from "./image_record.ts";
 import { imageHeadBytes } from "./limits_images.ts";
@@ -68,7 +68,7 @@ interface Standing {
 /** `image capture`: this host as it is, or a root that lies elsewhere on its disk. */
 export async function captureImage(cli: ContentCli, args: ImageArgs): Promise<MadeImage> {
   if (args.root !== undefined) return await captureElsewhere(cli, args, realPath("image", args.root));
-  needRoot();
+  needRoot("image", "sudo isconf image capture");
   const before = await standingOf(cli);
   const place = await placeOf(cli, before);
   const name = args.words[0] ?? (place === null ? undefined : `${IMAGES}${place.branch}-${place.seq}`);
@@ -91,9 +91,14 @@ export async function captureImage(cli: ContentCli, args: ImageArgs): Promise<Ma
   );
 }
 
-/** The files of this host as an image has them, without a record, on its own shelf; their id. */
-export async function captureHere(cli: ContentCli, label: string): Promise<Id> {
-  needRoot();
+/**
+ * The files of this host as an image has them, for root, in the store for as long as `fn` takes: nobody is told of them and no other
+ * host has them, password hashes among them, unless `fn` puts them on the shelf.
+ */
+export async function withHere<T>(
+  cli: ContentCli,
+  fn: (id: Id, session: ContentSession) => Promise<T>,
+): Promise<T> {
   const leaves = leftOut(cli.home, mountedHere());
   return await withContent(["image", "put"], cli.where, async (session) => {
     const id = await withBar(
@@ -101,8 +106,7 @@ export async function captureHere(cli: ContentCli, label: string): Promise<Id> {
       undefined,
       (bar) => session.putTree(false, (into) => captureRoot(into, bar, "/", leaves)),
     );
-    await session.add(id, label);
-    return id;
+    return await fn(id, session);
   });
 }
 
@@ -308,11 +312,9 @@ async function placeOf({ where }: ContentCli, standing: Standing): Promise<Place
   return { domain, branch, seq: at, entry: id };
 }
 
-function needRoot(): void {
+export function needRoot(op: "image" | "rebuild", hint: string): void {
   if (process.geteuid?.() === 0) return;
-  throw new Fault("image", "denied", "all of a host is only root's to read", {
-    hint: "sudo isconf image capture",
-  });
+  throw new Fault(op, "denied", "all of a host is only root's to read", { hint });
 }
 
 /** Where password hashes are, with the copies that passwd(1) and its like leave. */

@@ -8,7 +8,7 @@ import { bytesText } from "./bytes_text.ts";
 import { callVerb } from "./client.ts";
 import { bring, type ContentCli, withContent } from "./content_client.ts";
 import { isInMemory } from "./doctor_machine.ts";
-import { captureHere } from "./image_make.ts";
+import { withHere } from "./image_make.ts";
 import { type ImageRecord, writeRecord } from "./image_record.ts";
 import { disksIn, onlyDisk, partition } from "./install_disk.ts";
 import { firmwareHere, missingRoom, type Wanted, wantedImage } from "./install_image.ts";
@@ -17,6 +17,7 @@ import { INSTALL } from "./install_template.ts";
 import { come, percentOf, type Way } from "./install_way.ts";
 import { handTriesMax, imageTriesMax, joinAgainMs, restartMs, sayMs, twinSaysMax } from "./limits_images.ts";
 import { inert, quoted } from "./names.ts";
+import { patiently } from "./patiently.ts";
 import { withBar } from "./progress.ts";
 import { inertJson } from "./term.ts";
 import { look, type Missing, missingFault, needDone, placeHere, runScript, scriptsOf } from "./vm/mod.ts";
@@ -109,7 +110,7 @@ async function installAtBoot(cli: ContentCli): Promise<number> {
 
 /** Says which tree of files this machine has become, again and again, for who reads its console and turns it off then. */
 async function sayTree(cli: ContentCli): Promise<void> {
-  const id = await captureHere(cli, TWIN);
+  const id = await withHere(cli, async (id, session) => (await session.add(id, TWIN)).id);
   for (let i = 0; i < twinSaysMax; i++) {
     cli.term.say(`${TREE_IS} ${id}`);
     await sleep(systemClock, joinAgainMs);
@@ -118,7 +119,7 @@ async function sayTree(cli: ContentCli): Promise<void> {
 
 /** A host that is only on its way to a disk applies nothing where it is now. */
 async function holdBack(cli: ContentCli): Promise<void> {
-  await patiently(cli, imageTriesMax, () => standingOf(cli)); // the agent is just being started
+  await patiently(cli.term, imageTriesMax, () => standingOf(cli)); // the agent is just being started
   const file = path.join(cli.home.config, "isconf.conf");
   const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
   const rest = text.split("\n").filter((line) => !/^\s*follow\s*=/.test(line)).join("\n");
@@ -130,7 +131,7 @@ async function holdBack(cli: ContentCli): Promise<void> {
 /** Asks until this host is let in; returns what it is called. A boot server or a keeper that is restarted is waited for. */
 async function joined(cli: ContentCli, order: Order): Promise<string> {
   for (let asked = "";;) {
-    const { host, branch } = await patiently(cli, imageTriesMax, () => standingOf(cli));
+    const { host, branch } = await patiently(cli.term, imageTriesMax, () => standingOf(cli));
     if (branch !== null) return host;
     try {
       await callVerb(cli.where, "join", { token: order.join, host: order.host }, (e) => {
@@ -159,7 +160,7 @@ interface Standing {
  * Makes the disk, fills it, makes it boot. The image comes only when there is a disk for it: this machine's memory has no room for it.
  */
 async function toDisk(cli: ContentCli, order: Order, triesMax: number): Promise<Plan> {
-  const patient = <T>(fn: () => Promise<T>) => patiently(cli, triesMax, fn);
+  const patient = <T>(fn: () => Promise<T>) => patiently(cli.term, triesMax, fn);
   const wanted = await patient(() => wantedImage(cli, order.image));
   const made = await plan(cli, order, wanted);
   if (made.missing.length > 0) throw missingFault("install", "nothing was installed", made.missing);
@@ -188,20 +189,6 @@ async function wantedOr(cli: ContentCli, image: string): Promise<Wanted | Missin
   } catch (e) {
     const { message, hint } = Fault.from("install", e);
     return { why: message, hint };
-  }
-}
-
-/** What the agent or others are needed for, who may not be there just now: tried again a few times. */
-async function patiently<T>(cli: ContentCli, triesMax: number, fn: () => Promise<T>): Promise<T> {
-  for (let tries = 1;; tries++) {
-    try {
-      return await fn();
-    } catch (e) {
-      const { kind, message } = Fault.from("install", e);
-      if (!["gone", "notFound", "notRunning"].includes(kind) || tries === triesMax) throw e;
-      cli.term.say(`${inert(message)}; it is tried again`);
-      await sleep(systemClock, joinAgainMs);
-    }
   }
 }
 

@@ -99,7 +99,7 @@ export async function rebuild(call: Call, args: RebuildArgs): Promise<{ rebuilds
     });
   }
   const one = await made(call, args.host, args);
-  keep(host.home, [...others, one]);
+  keep(host.home, [...rebuilds(host).filter(({ host: name }) => name !== one.host), one]); // others may have ended meanwhile
   endTokens(call, args.host, before);
   await host.settleNetboot();
   return { rebuilds: [lineOf(one)] };
@@ -134,26 +134,27 @@ async function made(call: Call, name: string, args: RebuildArgs): Promise<Rebuil
     });
   }
   const profiles = readProfiles(host.home.config);
-  const mac = args.mac === undefined
-    ? onlyMachine(name, profiles, (await host.netboot.notes(0)).notes)
-    : readMac(args.mac);
+  const { notes } = await host.netboot.notes(0);
+  const mac = args.mac === undefined ? onlyMachine(name, profiles, notes) : readMac(args.mac);
   if (mac === undefined) {
     throw new Fault("rebuild", "usage", `${inert(args.mac ?? "")} is no MAC address`, {
       hint: "isconf rebuild HOST --mac 52:54:00:12:34:56",
     });
   }
-  const base = profileFor(profiles.filter(({ image }) => image !== ""), { mac, arch: "" });
+  const [arch = ""] =
+    notes.findLast((note) => note.mac === mac && note.step === "offered")?.text.split(" ") ?? [];
+  const base = profileFor(profiles.filter(({ image }) => image !== ""), { mac, arch });
   if (base === undefined) {
     throw new Fault("rebuild", "refused", `no profile says what is installed on ${mac}`, {
-      hint: "install = IMAGE in a profile for it, or for any: docs/netboot.md",
+      hint: "install = IMAGE in a profile for its MAC address, its kind or any: docs/netboot.md",
     });
   }
   const said = (await host.reports.gather()).find((report) => report.host === id);
   const branch = args.branch ?? said?.branch ?? branchOf(host, "rebuild");
   const hours = args.hours ?? tokenHoursDefault;
   const { token, untilMs } = await call.acts.enrol.token(call, { branch, open: true, approve: false, hours });
-  const profile: BootProfile = { ...base, name: `rebuild-${name}`, join: token, host: name, mayWipe: true };
-  Object.assign(profile, { macs: [mac], uuids: [], arches: [], isForAny: false });
+  const only = { macs: [mac], uuids: [], arches: [], isForAny: false };
+  const profile = { ...base, ...only, name: `rebuild-${name}`, join: token, host: name, mayWipe: true };
   return { host: name, mac, branch, image: base.image, untilMs, sinceMs: host.clock.wall(), profile };
 }
 
@@ -192,7 +193,7 @@ function onlyMachine(name: string, profiles: readonly BootProfile[], notes: read
 }
 
 /** What a machine is called that joins by a profile. */
-export function nameOf(host: string, mac: string): string {
+function nameOf(host: string, mac: string): string {
   const machine = mac.replaceAll(":", "");
   return filledFor(host === "" ? UNNAMED : host, { ...SOME, mac, machine });
 }

@@ -7,22 +7,23 @@ import {
   diffTrees,
   type FileNode,
   type Id,
-  type Node,
   readNodeFile,
   restore,
-  showPath,
   type Store,
+  type TreeDifference,
 } from "../fs/mod.ts";
 import { Fault, sleep, systemClock, toHex } from "../mq/mod.ts";
 import { callVerb } from "./client.ts";
 import { type ContentCli, withContent } from "./content_client.ts";
+import { type Differences, linesOf, sayDifferences, shownPath } from "./image_diff.ts";
 import { findImage } from "./image_find.ts";
 import { ADDED, initrdOf } from "./image_initrd.ts";
 import { LEFT } from "./image_left.ts";
-import { captureHere, standingOf } from "./image_make.ts";
+import { needRoot, standingOf, withHere } from "./image_make.ts";
 import { TREE_IS } from "./install.ts";
-import { imageDiffMax, joinAgainMs, twinConsoleBytes, twinMemoryMib, twinStepMs } from "./limits_images.ts";
+import { imageTriesMax, twinConsoleBytes, twinMemoryMib, twinStepMs } from "./limits_images.ts";
 import { inert } from "./names.ts";
+import { patiently } from "./patiently.ts";
 import type { LogLine } from "./report.ts";
 import { inertJson } from "./term.ts";
 import { create, filesOf, placeHere, remove, runningPid, start, stop } from "./vm/mod.ts";
@@ -35,12 +36,10 @@ export interface CheckArgs {
 }
 
 /** What --json prints; also as a schema (scripts/schemas.ts). */
-export interface CheckResult {
+export interface CheckResult extends Differences {
   branch: string;
   /** How many entries of the branch the twin has gone through, or had in its image. */
   at: number;
-  differences: { path: string; change: "added" | "removed" | "changed"; what: string[] }[];
-  isMore: boolean;
   /** Names whose extended attributes were not compared: a root in memory that came as an archive has none. */
   withoutXattrs: number;
 }
@@ -51,143 +50,175 @@ const NOT_COMPARED = ["xattr", "mtime"];
 /** Where nothing is compared: what is in no such archive, what only that has, and what each running machine writes by itself. */
 const NOWHERE = ["/boot", "/var/log", ...ADDED.map((name) => `/${name}`)];
 
-type Place = ReturnType<typeof placeHere>;
-
 interface Twin {
   name: string;
-  place: Place;
+  place: ReturnType<typeof placeHere>;
+  /** Where it is to come: the end of its branch as this host has it. */
+  branch: string;
+  at: number;
   /** Set by ^C: what is waited for ends, and all of it is taken away. */
   isOver: boolean;
+  /** What is to be done when it is over, however that is, the last first. */
+  undo: [what: string, fn: () => Promise<unknown>][];
 }
 
 /** `isconf rebuild --check`. Returns 1 where something is different. */
 export async function rebuildCheck(
   cli: ContentCli & { homeOption: string | undefined },
-  args: CheckArgs,
+  { image, against, except, memory }: CheckArgs,
 ): Promise<number> {
-  const { term, where } = cli;
-  if (args.image === undefined) {
+  if (image === undefined) {
     throw new Fault("rebuild", "usage", "a check needs the image that hosts of the branch begin with", {
       hint: "isconf rebuild --check --image NAME: isconf image ls",
     });
   }
-  const standing = await standingOf(cli);
-  if (standing.branch === null || standing.state !== "current" || standing.wip > 0) {
-    throw new Fault(
-      "rebuild",
-      "refused",
-      "this host is not at the end of its branch, with nothing beside it",
-      {
-        hint: standing.wip > 0 ? "isconf ci" : "isconf up",
-      },
-    );
-  }
-  const { branch, at } = standing;
+  needPaths(except);
+  needRoot("rebuild", "sudo isconf rebuild --check");
   const twin: Twin = {
     name: `twin-${toHex(systemClock.random(4))}`,
     place: placeHere(cli.homeOption),
+    ...needEnd(await standingOf(cli)),
     isOver: false,
+    undo: [],
   };
-  const after: [what: string, fn: () => Promise<unknown>][] = [];
-  const rm = (name: string) => callVerb(where, "rm", { name }, () => {});
+  const { branch, at } = twin;
   const interrupted = () => void (twin.isOver = true);
   process.once("SIGINT", interrupted);
   try {
-    const { own, memory } = await compared(cli, args, { branch, at, name: `${twin.name}-own` });
-    if (args.against === undefined) after.push(["take its files off the shelf", () => rm(own)]);
-    term.say(`making ${twin.name} out of ${inert(args.image)}`);
-    const initrd = await initrdOf(cli, args.image, `${twin.name}-boot`, { installer: true });
-    after.push(["take what it boots off the shelf", () => rm(initrd.id)]);
-    const dir = path.join(cli.home.state, twin.name);
-    after.push(["remove its directory", () => fs.promises.rm(dir, { recursive: true, force: true })]);
-    await withContent(["rebuild", "get"], where, (session) => restore(session.store(false), initrd.id, dir));
-    const { token } = await callVerb(
-      where,
-      "token",
-      { open: true, approve: false, branch, hours: 1 },
-      () => {},
-    ) as { token: string };
-    const withdraw = { action: "revoke", id: token };
-    after.push(["end its token", () => callVerb(where, "token", withdraw, () => {})]);
-    await create(twin.place, {
-      name: twin.name,
-      memory: args.memory ?? memory,
-      cpus: 2,
-      kernel: path.join(dir, "vmlinuz"),
-      initrd: path.join(dir, "initrd"),
-      append: [
-        ...["console=ttyS0,115200", "quiet", "loglevel=1"],
-        ...[`isconf.join=${token}`, `isconf.host=${twin.name}`, "isconf.twin=yes"],
-      ].join(" "),
-    });
-    after.push(["remove its machine", () => remove(twin.place, twin.name)]);
-    after.push(["stop its machine", () => stop(twin.place, twin.name, true)]);
-    const { accelerator } = await start(twin.place, twin.name);
-    term.say(`${twin.name} boots${accelerator === "kvm" ? "" : ", without KVM: slowly"}`);
-    // On its own console, which only root and the machine write: whoever else asks with that token is let in by nobody.
-    const mark = await says(twin, /this host's fingerprint is ([0-9a-f]{4}(?:-[0-9a-f]{4}){3})/);
-    await patiently(twin, () => callVerb(where, "approve", { host: mark, replace: false }, () => {}));
-    after.push([
-      "evict it",
-      () => callVerb(where, "evict", { host: twin.name, reason: ["a twin"] }, () => {}),
-    ]);
-    term.say(`${twin.name} is let in, and goes through ${inert(branch)}`);
+    const needs = await memoryFor(cli, image, branch);
+    const other = against === undefined ? undefined : await rootAtEnd(cli, twin, against);
+    await boot(cli, twin, image, memory ?? needs);
+    await letIn(cli, twin);
     const id = await says(twin, new RegExp(`${TREE_IS} ([0-9a-f]{64})`));
-    term.say(`${twin.name} is at the end of ${inert(branch)}; now the two are compared`);
-    const result = await withContent(["rebuild", "get"], where, async (session) => {
-      const near = session.near(id);
-      await patiently(twin, () => near.get([id]));
-      return { branch, at, ...await differences(near, own, id, args.except) };
-    });
-    return told(cli, result);
+    needSame(twin, await standingOf(cli));
+    cli.term.say(`${twin.name} is at the end of ${inert(branch)}; now the two are compared`);
+    const compare = async (own: Id) =>
+      await withContent(["rebuild", "get"], cli.where, async (session) => {
+        const near = session.near(id);
+        await patiently(cli.term, imageTriesMax, () => near.get([id]));
+        return await differencesOf(near, own, id, except);
+      });
+    const found = await (other === undefined ? withHere(cli, compare) : compare(other));
+    needSame(twin, await standingOf(cli));
+    return told(cli, { branch, at, ...found });
   } finally {
     process.off("SIGINT", interrupted);
-    for (const [what, fn] of after.reverse()) {
+    for (const [what, fn] of twin.undo.reverse()) {
       await fn().catch((e) =>
-        term.say(`${twin.name}: could not ${what}: ${inert(Fault.from("rebuild", e).message)}`)
+        cli.term.say(`${twin.name}: could not ${what}: ${inert(Fault.from("rebuild", e).message)}`)
       );
     }
   }
 }
 
-/** What the twin is compared with: this host, or an image at the same place of the branch. And MiB of memory that a twin takes. */
-async function compared(
-  cli: ContentCli,
-  { image, against }: CheckArgs,
-  { branch, at, name }: { branch: string; at: number; name: string },
-): Promise<{ own: Id; memory: number }> {
+/** Where a host is that is at the end of its branch, with nothing beside it. Throws refused. */
+function needEnd(
+  { branch, state, at, wip }: Awaited<ReturnType<typeof standingOf>>,
+): Pick<Twin, "branch" | "at"> {
+  if (branch !== null && state === "current" && wip === 0) return { branch, at };
+  throw new Fault("rebuild", "refused", "this host is not at the end of its branch, with nothing beside it", {
+    hint: wip > 0 ? "isconf ci" : "isconf up",
+  });
+}
+
+/** That this host is still where the twin was to come. Throws refused. */
+function needSame({ branch, at }: Twin, now: Parameters<typeof needEnd>[0]): void {
+  if (needEnd(now).at === at) return;
+  throw new Fault("rebuild", "refused", `${inert(branch)} went on meanwhile`, {
+    hint: "isconf rebuild --check, again",
+  });
+}
+
+function needPaths(paths: readonly string[]): void {
+  const odd = paths.find((one) => !/^\/.*[^/]$/s.test(one));
+  if (odd === undefined) return;
+  throw new Fault("rebuild", "usage", `${inert(odd)} is no path from / on`, {
+    hint: "isconf rebuild --check --except /var/lib/systemd",
+  });
+}
+
+/** MiB that a twin of this image takes. Throws refused, when it cannot go through the branch in memory. */
+async function memoryFor(cli: ContentCli, image: string, branch: string): Promise<number> {
   const { entries } = await callVerb(cli.where, "log", { branch }, () => {}) as { entries: LogLine[] };
-  return await withContent(["rebuild", "get"], cli.where, async (session) => {
-    const { record } = await findImage(cli, session, image!);
-    const from = record.place?.branch === branch ? record.place.seq : 0;
-    const restarts = entries.find(({ seq, ops }) => seq > from && ops.includes("reboot"));
-    if (restarts !== undefined) {
-      throw new Fault(
-        "rebuild",
-        "refused",
-        `entry ${restarts.seq} restarts the host, and a twin in memory would begin anew`,
-        {
-          hint: `isconf image capture behind it, then isconf rebuild --check --image that`,
-        },
-      );
-    }
-    // Its files in memory, and what of them is put into its store there, and the archive while it is unpacked.
-    const memory = twinMemoryMib + 3 * Math.ceil(record.bytes / 2 ** 20);
-    if (against === undefined) return { own: await captureHere(cli, name), memory };
-    const other = await findImage(cli, session, against);
-    const { place } = other.record;
-    if (other.record.kind === "root" && place?.branch === branch && place.seq === at) {
-      return { own: other.id, memory };
-    }
+  const { bytes, place } = await recordOf(cli, image);
+  const from = place?.branch === branch ? place.seq : 0;
+  const restarts = entries.find(({ seq, ops }) => seq > from && ops.includes("reboot"));
+  if (restarts !== undefined) {
     throw new Fault(
       "rebuild",
       "refused",
-      `${inert(against)} is not at entry ${at} of ${inert(branch)}, where the twin will be`,
-      {
-        hint: "isconf image capture, on a host at the end of the branch",
-      },
+      `entry ${restarts.seq} restarts the host, and a twin in memory would begin anew`,
+      { hint: "isconf image capture behind it, then isconf rebuild --check --image that" },
+    );
+  }
+  // Its files, what of them is put into its store there, and the archive while it is unpacked.
+  return twinMemoryMib + 3 * Math.ceil(bytes / 2 ** 20);
+}
+
+const recordOf = async (cli: ContentCli, image: string) =>
+  await withContent(
+    ["rebuild", "get"],
+    cli.where,
+    async (session) => (await findImage(cli, session, image)).record,
+  );
+
+/** The root of an image at the place where the twin will be. Throws refused, notFound. */
+async function rootAtEnd(cli: ContentCli, { branch, at }: Twin, image: string): Promise<Id> {
+  return await withContent(["rebuild", "get"], cli.where, async (session) => {
+    const { record: { kind, place }, id } = await findImage(cli, session, image);
+    if (kind === "root" && place?.branch === branch && place.seq === at) return id;
+    throw new Fault(
+      "rebuild",
+      "refused",
+      `${inert(image)} is not at entry ${at} of ${inert(branch)}, where the twin will be`,
+      { hint: "isconf image capture, on a host at the end of the branch" },
     );
   });
+}
+
+const offShelf = (cli: ContentCli, name: string) => callVerb(cli.where, "rm", { name }, () => {});
+
+/** Makes the twin's machine and turns it on. */
+async function boot(cli: ContentCli, twin: Twin, image: string, memory: number): Promise<void> {
+  const { term, where } = cli;
+  const { name, place, branch, undo } = twin;
+  term.say(`making ${name} out of ${inert(image)}`);
+  const initrd = await initrdOf(cli, image, `${name}-boot`, { installer: true });
+  undo.push(["take what it boots off the shelf", () => offShelf(cli, initrd.id)]);
+  const dir = path.join(cli.home.state, name);
+  undo.push(["remove its directory", () => fs.promises.rm(dir, { recursive: true, force: true })]);
+  await withContent(["rebuild", "get"], where, (session) => restore(session.store(false), initrd.id, dir));
+  const asks = { open: true, approve: false, branch, hours: 1 };
+  const { token } = await callVerb(where, "token", asks, () => {}) as { token: string };
+  undo.push(["end its token", () => callVerb(where, "token", { action: "revoke", id: token }, () => {})]);
+  undo.push(["remove its machine", async () => {
+    if (fs.existsSync(filesOf(place.vms, name).record)) await remove(place, name);
+  }]);
+  await create(place, {
+    name,
+    memory,
+    cpus: 2,
+    kernel: path.join(dir, "vmlinuz"),
+    initrd: path.join(dir, "initrd"),
+    append: [
+      ...["console=ttyS0,115200", "quiet", "loglevel=1"],
+      ...[`isconf.join=${token}`, `isconf.host=${name}`, "isconf.twin=yes"],
+    ].join(" "),
+  });
+  undo.push(["stop its machine", () => stop(place, name, true)]);
+  const { accelerator } = await start(place, name);
+  term.say(`${name} boots${accelerator === "kvm" ? "" : ", without KVM: slowly"}`);
+}
+
+/** Lets the twin in by what its own console says, which only root and the machine write: whoever else asks with that token waits. */
+async function letIn(cli: ContentCli, twin: Twin): Promise<void> {
+  const { name, branch, undo } = twin;
+  const { term, where } = cli;
+  const mark = await says(twin, /this host's fingerprint is ([0-9a-f]{4}(?:-[0-9a-f]{4}){3})/);
+  const args = { host: mark, replace: false };
+  await patiently(term, imageTriesMax, () => callVerb(where, "approve", args, () => {}));
+  undo.push(["evict it", () => callVerb(where, "evict", { host: name, reason: ["a twin"] }, () => {})]);
+  term.say(`${name} is let in, and goes through ${inert(branch)}`);
 }
 
 /** What the twin's console says, when it says it. Throws what its installation fails with; gone. */
@@ -238,45 +269,33 @@ const gone = ({ name }: Twin, why: string, text: string) =>
     },
   );
 
-/** What others may not have heard of yet is tried a few times. */
-async function patiently<T>(twin: Twin, fn: () => Promise<T>): Promise<T> {
-  for (let tries = 1;; tries++) {
-    try {
-      return await fn();
-    } catch (e) {
-      if (Fault.from("rebuild", e).kind !== "notFound" || tries === 6 || twin.isOver) throw e;
-      await sleep(systemClock, joinAgainMs);
-    }
-  }
-}
-
 /** How the twin differs, but for what is not compared. */
-export async function differences(
+export async function differencesOf(
   store: Pick<Store, "get">,
   own: Id,
   twin: Id,
   except: readonly string[],
-): Promise<Pick<CheckResult, "differences" | "isMore" | "withoutXattrs">> {
-  const lines: CheckResult["differences"] = [];
+): Promise<Differences & { withoutXattrs: number }> {
+  let withoutXattrs = 0;
   const isExcepted = (at: string) =>
     LEFT[at] !== undefined || [...NOWHERE, ...except].some((one) => at === one || at.startsWith(`${one}/`));
-  let withoutXattrs = 0;
-  for await (const { path, before, after, what: all } of diffTrees(store, own, twin)) {
-    const at = `/${showPath(path)}`;
-    if (isExcepted(at)) continue;
-    const what = await isSameButHoles(store, before, after) ? all.filter((one) => one !== "content") : all;
-    const change = before === undefined ? "added" : after === undefined ? "removed" : "changed";
-    if (what.includes("xattr")) withoutXattrs++;
-    const left = what.filter((one) => !NOT_COMPARED.includes(one));
-    if (change === "changed" && left.length === 0) continue;
-    if (lines.length === imageDiffMax) return { differences: lines, isMore: true, withoutXattrs };
-    lines.push({ path: at, change, what: left });
+  async function* compared(): AsyncGenerator<TreeDifference> {
+    for await (const one of diffTrees(store, own, twin)) {
+      if (isExcepted(shownPath(one.path))) continue;
+      if (one.what.includes("xattr")) withoutXattrs++;
+      const isSame = one.what.includes("content") && await isSameButHoles(store, one);
+      const what = one.what.filter((word) => !NOT_COMPARED.includes(word) && !(isSame && word === "content"));
+      if (one.what.length === 0 || what.length > 0) yield { ...one, what };
+    }
   }
-  return { differences: lines, isMore: false, withoutXattrs };
+  return { ...await linesOf(compared()), withoutXattrs };
 }
 
 /** Whether two files have the same bytes, of which one may have holes where the other has noughts. */
-async function isSameButHoles(store: Pick<Store, "get">, a?: Node, b?: Node): Promise<boolean> {
+async function isSameButHoles(
+  store: Pick<Store, "get">,
+  { before: a, after: b }: TreeDifference,
+): Promise<boolean> {
   if (a?.kind !== "file" || b?.kind !== "file" || a.size !== b.size) return false;
   if (a.runs === undefined && b.runs === undefined) return false;
   const sha256 = async (node: FileNode) => {
@@ -288,20 +307,13 @@ async function isSameButHoles(store: Pick<Store, "get">, a?: Node, b?: Node): Pr
 }
 
 function told({ term, globals }: ContentCli, result: CheckResult): number {
-  const { branch, at, differences, isMore, withoutXattrs } = result;
+  const { branch, at, differences: { length }, withoutXattrs } = result;
   if (globals.json) term.line(inertJson(result));
   else {
-    const SIGNS = { added: "+", removed: "-", changed: "~" };
-    for (const { path, change, what } of differences) {
-      term.line(`${SIGNS[change]} ${path}${what.length === 0 ? "" : `  ${what.join(", ")}`}`);
-    }
-    if (isMore) term.say(`there are more than ${imageDiffMax}`);
+    sayDifferences(term, result);
     if (withoutXattrs > 0) term.say(`extended attributes of ${withoutXattrs} names were not compared`);
-    term.say(
-      differences.length === 0
-        ? `the twin at entry ${at} of ${inert(branch)} is the same`
-        : `the twin at entry ${at} of ${inert(branch)} has ${differences.length} differences`,
-    );
+    const how = length === 0 ? "is the same" : `has ${length} differences`;
+    term.say(`the twin at entry ${at} of ${inert(branch)} ${how}`);
   }
-  return differences.length === 0 ? 0 : 1;
+  return length === 0 ? 0 : 1;
 }

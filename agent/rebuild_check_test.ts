@@ -5,7 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
 import { capture, MemoryStore } from "../fs/mod.ts";
-import { differences } from "./rebuild_check.ts";
+import { differencesOf } from "./rebuild_check.ts";
 
 test("contents, modes and names are compared; times, what starts a twin, and what is excepted are not", async (t) => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "isconf-twin-"));
@@ -58,7 +58,7 @@ test("contents, modes and names are compared; times, what starts a twin, and wha
     { "srv/mode": 0o600 },
   );
   const told = async (own: string, except: string[] = []) => {
-    const { differences: lines, isMore } = await differences(store, own, twin, except);
+    const { differences: lines, isMore } = await differencesOf(store, own, twin, except);
     assert.equal(isMore, false);
     return lines.map(({ path, change, what }) => [change, path, ...what].join(" "));
   };

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { test } from "node:test";
 import { Fault, VirtualClock } from "../mq/mod.ts";
-import { makeDomain } from "../tests/world.ts";
+import { makeDomain, type TestHost } from "../tests/world.ts";
 import { keepBootPlaces } from "./boot_places.ts";
+import { readProfiles } from "./boot_profiles.ts";
 import { rebuilds, settleRebuilds } from "./rebuild.ts";
 import { isOpen, readToken } from "./token.ts";
 
@@ -12,12 +13,9 @@ const MAC = "52:54:00:12:34:56", HOUR_MS = 3_600_000;
 const INSTALLS =
   "for = any\nkernel = boot:vmlinuz\nhost = web-{{name machine}}\ninstall = images/base /dev/sda\n";
 
-/** A host that boots machines, and another, which is not one's own. */
+/** A host that boots machines, of a domain with two others. */
 async function stage(t: Parameters<typeof makeDomain>[0]) {
-  const [boots, web] = await makeDomain(t, ["boots", "web"]) as [
-    Awaited<ReturnType<typeof makeDomain>>[0],
-    Awaited<ReturnType<typeof makeDomain>>[0],
-  ];
+  const [boots] = await makeDomain(t, ["boots", "web", "db"]) as [TestHost];
   const { host } = boots.agent;
   const dir = `${boots.home.config}/netboot.d`;
   fs.mkdirSync(dir);
@@ -26,7 +24,7 @@ async function stage(t: Parameters<typeof makeDomain>[0]) {
   const { token } = await boots.acts.enrol.token(boots.call(), { approve: false, open: true });
   profile("new", `${INSTALLS}join = ${token}\n`);
   const rebuild = (more: object) => boots.acts.rebuild.rebuild(boots.call(), { cancel: false, ...more });
-  return { boots, web, host, profile, rebuild, token };
+  return { boots, host, profile, rebuild, token };
 }
 
 test("a machine that is to be rebuilt has a profile of its own, with a token for its host's branch, until that is over", async (t) => {
@@ -111,6 +109,26 @@ test("which machine a host is stands in the boot log or a profile, or has to be 
     "refused",
     /no profile says what is installed on 52:54:00:12:34:56/,
   );
+  const token = readProfiles(boots.home.config).find(({ name }) => name === "one")!.join;
+  profile("kind", `for = uefi-x64\nkernel = a\ninstall = images/kind\njoin = ${token}\n`);
+  const offered = { mac: MAC, step: "offered", timeMs: 1, percent: null, text: "uefi-x64 rom" };
+  host.netboot.notes = () => Promise.resolve({ last: 1, notes: [offered] });
+  assert.deepEqual((await rebuild({ host: "web", mac: MAC })).rebuilds.map(({ image }) => image), [
+    "images/kind",
+  ]);
   await boots.acts.keepers.change(boots.call(), { add: ["web"] });
   await refused({ host: "web", mac: MAC }, "refused", /web is a keeper/);
+});
+
+test("what is over while another host is being looked at does not come back", async (t) => {
+  const { boots, host, rebuild } = await stage(t);
+  keepBootPlaces(boots.home, [{ interface: "eth0", own: null, httpPort: 8480 }]);
+  await rebuild({ host: "web", mac: MAC });
+  const installed = { mac: MAC, step: "installed", timeMs: host.clock.wall() + 1, percent: null, text: "" };
+  host.reports.gather = () => {
+    settleRebuilds(host, [installed]);
+    return Promise.resolve([]);
+  };
+  await rebuild({ host: "db", mac: "52:54:00:00:00:09" });
+  assert.deepEqual(rebuilds(host).map((one) => one.host), ["db"]);
 });

@@ -20,6 +20,7 @@ import {
   BIOS_DISCOVER,
   HTTP_DISCOVER,
   IPXE_DISCOVER,
+  mutations,
   OVERLOADED_OFFER,
   PLAIN_DISCOVER,
 } from "./golden_fixture.ts";
@@ -245,7 +246,7 @@ test("100,000 mutated packets: no crash, no answer to garbage, no address outsid
   const wanted = encodeDhcp(like(PLAIN, TYPE.request, wants("10.0.0.100")));
   const seeds = [BIOS_DISCOVER, IPXE_DISCOVER, PLAIN_DISCOVER, OVERLOADED_OFFER, wanted];
   let answered = 0;
-  for (let n = 0; n < 100_000; n++) {
+  for (let n = 0; n < mutations; n++) {
     const bytes = seeds[n % seeds.length]!.slice();
     for (let times = 1 + chance.u32() % 3; times > 0; times--) {
       bytes[chance.u32() % bytes.length] = chance.u32() & 0xff;
@@ -260,7 +261,7 @@ test("100,000 mutated packets: no crash, no answer to garbage, no address outsid
     assert.ok(type === TYPE.offer || type === TYPE.ack || type === TYPE.nak);
     if (type === TYPE.offer) assert.match(got.packet.yiaddr, /^10\.0\.0\.10[0-9]$/);
   }
-  assert.ok(answered > 1000, `${answered} answers`);
+  assert.ok(answered > 0.01 * mutations, `${answered} answers`);
   assert.ok(leases.size <= 10);
 });
 

@@ -1,5 +1,8 @@
 // Golden fixture: packets of clients as they came over the wire, written so that a person can read them. For the tests only.
 
+/** How many mutations tests try: 100,000, and with ISCONF_TEST_EVERY set, which takes longer, a million. */
+export const mutations = process.env.ISCONF_TEST_EVERY === undefined ? 100_000 : 1_000_000;
+
 /** The bytes of lines like `01 01 06 00   what it is`: hexadecimal pairs, then words; `00*64` is a byte so many times. */
 export function bytesFrom(lines: string): Uint8Array {
   const bytes: number[] = [];

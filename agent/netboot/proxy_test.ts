@@ -9,6 +9,7 @@ import {
   bytesFrom,
   HTTP_DISCOVER,
   IPXE_DISCOVER,
+  mutations,
   OVERLOADED_OFFER,
   PLAIN_DISCOVER,
   UEFI_DISCOVER,
@@ -207,7 +208,7 @@ test("100,000 mutated packets: no answer but to a well-formed question of a clie
     OVERLOADED_OFFER,
   ];
   let answered = 0;
-  for (let n = 0; n < 100_000; n++) {
+  for (let n = 0; n < mutations; n++) {
     const bytes = seeds[n % seeds.length]!.slice();
     for (let times = 1 + chance.u32() % 3; times > 0; times--) {
       bytes[chance.u32() % bytes.length] = chance.u32() & 0xff;
@@ -222,5 +223,5 @@ test("100,000 mutated packets: no answer but to a well-formed question of a clie
     assert.equal(got.packet.yiaddr, "0.0.0.0");
     assert.ok(got.reply.bytes.length <= 576);
   }
-  assert.ok(answered > 1_000 && answered < 90_000, `${answered} answers`);
+  assert.ok(answered > 0.01 * mutations && answered < 0.9 * mutations, `${answered} answers`);
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { concat, Fault, toHex, VirtualClock } from "../../mq/mod.ts";
 import type { BootFile } from "./booter.ts";
-import { bytesFrom } from "./golden_fixture.ts";
+import { bytesFrom, mutations } from "./golden_fixture.ts";
 import {
   tftpBlockBytesMax,
   tftpFirstTries,
@@ -308,7 +308,7 @@ test("a file that cannot be read ends it with an error to the client", async () 
 test("100,000 mutated packets: none crashes, and nothing is read out of garbage", () => {
   const chance = new VirtualClock(8);
   let read = 0;
-  for (let n = 0; n < 100_000; n++) {
+  for (let n = 0; n < mutations; n++) {
     const bytes = REQUEST.slice(0, chance.u32() % 4 === 0 ? chance.u32() % REQUEST.length : undefined);
     for (let times = chance.u32() % 4; times > 0 && bytes.length > 0; times--) {
       bytes[chance.u32() % bytes.length] = chance.u32() % 3 === 0 ? 0 : chance.u32() & 0xff;
@@ -321,5 +321,5 @@ test("100,000 mutated packets: none crashes, and nothing is read out of garbage"
     const { blockBytes, windowBlocks } = termsOf(got.options, 5);
     assert.ok(blockBytes >= 8 && blockBytes <= tftpBlockBytesMax && windowBlocks <= tftpWindowBlocksMax);
   }
-  assert.ok(read > 10_000 && read < 95_000, `${read} were requests`);
+  assert.ok(read > 0.1 * mutations && read < 0.95 * mutations, `${read} were requests`);
 });

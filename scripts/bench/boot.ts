@@ -29,9 +29,8 @@ export async function boot(): Promise<Figure[]> {
   const lan = new Lan();
   try {
     await lan.open();
-    const plug = (pid: number) => Promise.resolve(lan.plug("agent", pid, "02:00:0a:4e:00:09", OURS));
     const host = await makeHost({ after: (fn) => void after.push(fn) }, "bootsrv", {
-      network: { plug, unplug: () => Promise.resolve() },
+      network: lan.networkOf("agent", "02:00:0a:4e:00:09", OURS),
     });
     await lan.must("client", ["ip", "address", "replace", `${CLIENT}/24`, "dev", "eth0"]);
     const dir = `${lan.dir}/files`;

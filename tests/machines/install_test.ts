@@ -80,9 +80,10 @@ async function step(lan: Lan, host: Host, name: string, minutes: number): Promis
 
 /** A host of a domain with two entries, an installer, and a profile for any machine that says `more`, too; machines boot from it. */
 async function prepared(lan: Lan, owner: Ends, firmware: string, more: string): Promise<Host> {
-  const plug = (pid: number) => Promise.resolve(lan.plug("agent", pid, "02:00:0a:4e:00:09", "10.78.0.9"));
   const root = await debian(firmware);
-  const host = await makeHost(owner, "hosta", { network: { plug, unplug: () => Promise.resolve() } });
+  const host = await makeHost(owner, "hosta", {
+    network: lan.networkOf("agent", "02:00:0a:4e:00:09", "10.78.0.9"),
+  });
   const slow = { timeoutMs: 10 * MINUTE };
   await host.ok("init", "--host", "hosta");
   await host.must(["isconf", "image", "capture", "--root", root, "images/base"], slow);

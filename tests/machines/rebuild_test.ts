@@ -17,19 +17,15 @@ lanTest(
   needs,
   async (lan) => {
     const owner = new Ends();
-    const at = (name: string, mac: string, address: string) => ({
-      plug: (pid: number) => Promise.resolve(lan.plug(name, pid, mac, address)),
-      unplug: () => Promise.resolve(),
-    });
     try {
       const root = await debian("twin");
       const boots = await makeHost(owner, "boots", {
-        network: at("boots", "02:00:0a:4e:00:09", "10.78.0.9"),
+        network: lan.networkOf("boots", "02:00:0a:4e:00:09", "10.78.0.9"),
       });
       const web = await makeHost(owner, "web", {
         lower: root,
         conf: null,
-        network: at("web", "02:00:0a:4e:00:0a", "10.78.0.10"),
+        network: lan.networkOf("web", "02:00:0a:4e:00:0a", "10.78.0.10"),
       });
       const slow = { timeoutMs: 20 * MINUTE };
       await boots.ok("init", "--host", "boots");

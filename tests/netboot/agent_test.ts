@@ -19,9 +19,10 @@ const needs = {
 /** Runs with a host that is plugged into the network. */
 async function withHost(lan: Lan, fn: (host: Host) => Promise<void>): Promise<void> {
   const owner = new Ends();
-  const plug = (pid: number) => Promise.resolve(lan.plug("agent", pid, "02:00:0a:4e:00:09", ADDRESS));
   try {
-    const host = await makeHost(owner, "bootsrv", { network: { plug, unplug: () => Promise.resolve() } });
+    const host = await makeHost(owner, "bootsrv", {
+      network: lan.networkOf("agent", "02:00:0a:4e:00:09", ADDRESS),
+    });
     await fn(host);
   } finally {
     await owner.end();

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Holder, until } from "../holder.ts";
+import type { Network } from "../hosts.ts";
 import { lacks, nodePath } from "../programs.ts";
 import type { ServerSettings } from "./server.ts";
 
@@ -115,6 +116,14 @@ export class Lan {
     const words = ["-t", String(this.#holders.lan.pid), "-n", "--", ...script];
     const { status, stderr } = spawnSync("nsenter", words);
     assert.equal(status, 0, String(stderr));
+  }
+
+  /** The network of a host that is plugged in here, for `makeHost`. */
+  networkOf(name: string, mac: string, address: string): Network {
+    return {
+      plug: (pid) => Promise.resolve(this.plug(name, pid, mac, address)),
+      unplug: () => Promise.resolve(), // it goes with the host's namespace
+    };
   }
 
   /** Ends every process of it. */

@@ -13,15 +13,13 @@ lanTest(
   needs,
   async (lan) => {
     const owner = new Ends();
-    const at = (name: string, mac: string, address: string) => ({
-      network: {
-        plug: (pid: number) => Promise.resolve(lan.plug(name, pid, mac, address)),
-        unplug: () => Promise.resolve(),
-      },
-    });
     try {
-      const boots = await makeHost(owner, "boots", at("boots", "02:00:0a:4e:00:09", ADDRESS));
-      const web = await makeHost(owner, "web", at("web", "02:00:0a:4e:00:0a", "10.78.0.10"));
+      const boots = await makeHost(owner, "boots", {
+        network: lan.networkOf("boots", "02:00:0a:4e:00:09", ADDRESS),
+      });
+      const web = await makeHost(owner, "web", {
+        network: lan.networkOf("web", "02:00:0a:4e:00:0a", "10.78.0.10"),
+      });
       await boots.ok("init", "--host", "boots");
       const join = JSON.parse((await boots.must(["isconf", "--json", "token", "--approve"])).stdout).token;
       await web.ok("join", "--host", "web", join);
@@ -61,7 +59,9 @@ lanTest(
       assert.match(await boots.ok("boot", "show", MAC), /rebuild-web/, "over a restart");
 
       // The machine with its emptied disk is another host, of the same name.
-      const anew = await makeHost(owner, "anew", at("anew", "02:00:0a:4e:00:0b", "10.78.0.11"));
+      const anew = await makeHost(owner, "anew", {
+        network: lan.networkOf("anew", "02:00:0a:4e:00:0b", "10.78.0.11"),
+      });
       const token = /isconf\.join=(\S+)/.exec(words)![1]!;
       const joining = anew.spawn(["isconf", "join", "--host", "web", token]);
       let mark = "";

@@ -25,7 +25,11 @@ if (exists) {
       /needs the image that hosts of the branch begin with\n {2}isconf rebuild --check --image NAME/,
     );
     await refused(["--image", "images/none"], /images\/none/);
-    // It has no kernel: that is found when this host's files are on its shelf already.
+    for (const odd of ["srv", "/srv/", "/"]) {
+      await refused(["--image", "images/base", "--except", odd], /is no path from \/ on/);
+    }
+    const asUser = await host.run(["isconf", "rebuild", "--check", "--image", "images/base"], { uid: 65534 });
+    assert.match(asUser.stderr, /all of a host is only root's to read/);
     await refused(["--image", "images/base"], /images\/base has no kernel/);
     assert.equal(await host.ok("ls"), shelf, "nothing is left on the shelf");
     assert.match(await host.ok("vm", "list"), /no machine|^$/);
