@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { putFile } from "../fs/mod.ts";
 import { joinDomain, makeDomain, makeHost, MESHED, type TestHost, until, UP } from "../tests/world.ts";
 import { keepersOf } from "./copies.ts";
 import { readEntry } from "./entry.ts";
@@ -12,19 +13,28 @@ import { gc, rootsKept } from "./upkeep.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text.repeat(2000));
 
+/** Puts a content into a host's store; its id. */
+async function put(host: TestHost, what: string): Promise<string> {
+  const source = (async function* () {
+    yield await Promise.resolve(bytes(what));
+  })();
+  return (await putFile(host.agent.host.store, source)).id;
+}
+
 /** Puts a content on a host's shelf and names it; its id. */
 async function name(host: TestHost, what: string, copies: number): Promise<string> {
-  const { store, shelf } = host.agent.host;
-  const { putFile } = await import("../fs/mod.ts");
-  const { id } = await putFile(
-    store,
-    (async function* () {
-      yield await Promise.resolve(bytes(what));
-    })(),
-  );
-  await shelf.add({ id, label: what, uid: 0, pinned: false });
+  const id = await put(host, what);
+  await host.agent.host.shelf.add({ id, label: what, uid: 0, pinned: false });
   await host.acts.naming.setName(host.call(), { name: `x/${what}`, what: id, copies });
   return id;
+}
+
+/** Names a content on `host` that `keeper` is to keep, alone among these hosts; its id. No other is named meanwhile. */
+async function nameKeptBy(keeper: TestHost, among: TestHost[], host: TestHost): Promise<string> {
+  for (let i = 0;; i++) {
+    const [kept] = keepersOf(await put(host, `n${i}`), 1, among.map(idOf));
+    if (kept === idOf(keeper)) return await name(host, `n${i}`, 1);
+  }
 }
 
 /** Work on a file of its own, too large to stand inside its tree; not checked in yet. */
@@ -87,10 +97,7 @@ test("what is about to be dropped is promised to nobody, though this host has be
   const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
   await until("they are connected", () => a.agent.host.mesh.peers().length === 1);
   const { copies, names, store } = a.agent.host;
-  let id = "";
-  for (let i = 0; id === "" || keepersOf(id, 1, [a, b].map(idOf))[0] !== idOf(b); i++) {
-    id = await name(a, `x${i}`, 1);
-  }
+  const id = await nameKeptBy(b, [a, b], a);
   await until("it has come", () => has(b, id));
   const promised = async () => (await copies.answer([id]) as [string[], string[]])[1];
   const stays = async (id: string) => (await rootsKept(a.agent.host)).includes(id);
@@ -116,10 +123,7 @@ test("what nobody else keeps stays, whoever should", async (t) => {
   const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
   await until("they are connected", () => a.agent.host.mesh.peers().length === 1);
   await b.stop();
-  let id = "";
-  for (let i = 0; id === "" || keepersOf(id, 1, [a, b].map(idOf))[0] !== idOf(b); i++) {
-    id = await name(a, `y${i}`, 1);
-  }
+  const id = await nameKeptBy(b, [a, b], a);
   await a.agent.host.shelf.remove(id);
   await gc(a.call(), { dryRun: false });
   assert.equal(await has(a, id), true, "the last copy is gone");
@@ -128,10 +132,7 @@ test("what nobody else keeps stays, whoever should", async (t) => {
 test("fsck misses nothing on a host that need not have it", async (t) => {
   const [a, b] = await makeDomain(t, ["hosta", "hostb"]) as [TestHost, TestHost];
   await until("they are connected", () => a.agent.host.mesh.peers().length === 1);
-  let id = "";
-  for (let i = 0; id === "" || keepersOf(id, 1, [a, b].map(idOf))[0] !== idOf(a); i++) {
-    id = await name(a, `z${i}`, 1);
-  }
+  const id = await nameKeptBy(a, [a, b], a);
   await until("b knows the name", () => b.agent.host.names.root(id) !== undefined);
   await work(a, "not applied there yet");
   await a.acts.checkin.ci(a.call());

@@ -20,12 +20,12 @@ export function must(...argv: string[]): string {
   return String(stdout);
 }
 
-/** A Debian with this isconf in it, that gets its address by DHCP and goes through the journal by itself. */
-export async function debian(firmware: string): Promise<string> {
-  const base = `${CACHE}/install-root`, root = `${CACHE}/install-root-${firmware}`;
+/** A Debian with this isconf in it, and with `more`, that gets its address by DHCP and goes through the journal by itself. */
+export async function debian(name: string, ...more: string[]): Promise<string> {
+  const base = [`${CACHE}/install-root`, ...more].join("+"), root = `${CACHE}/install-root-${name}`;
   if (!fs.existsSync(base)) {
     const without = ["doc", "locale", "man"].map((dir) => `--dpkgopt=path-exclude=/usr/share/${dir}/*`);
-    const include = `--include=${PACKAGES.join(",")}`;
+    const include = `--include=${[...PACKAGES, ...more].join(",")}`;
     must("mmdebstrap", "--quiet", "--variant=minbase", ...without, include, "bookworm", `${base}.new`);
     fs.renameSync(`${base}.new`, base);
   }

@@ -1,7 +1,7 @@
 // rebuild --check: a twin of a host is made anew in an emulated machine and compared with it: the same but for what no entry of the branch
 // brought there. Without KVM it takes a few minutes.
 import assert from "node:assert/strict";
-import { Ends, EXECUTABLE, makeHost } from "../hosts.ts";
+import { checkIn, Ends, EXECUTABLE, makeHost } from "../hosts.ts";
 import { lanTest } from "../netboot/lan.ts";
 import { needShape } from "../shapes.ts";
 import { debian, MINUTE } from "./debian.ts";
@@ -57,6 +57,37 @@ lanTest(
       assert.deepEqual(JSON.parse((await boots.isconf("--json", "vm", "list")).stdout).machines, []);
       assert.match(await boots.ok("hosts"), /^twin-[0-9a-f]{8} .*evicted/m);
       assert.doesNotMatch(await boots.ok("ls"), /twin-/);
+    } finally {
+      await owner.end();
+    }
+  },
+);
+
+lanTest(
+  "a host is compared with its own twin: files that no entry brought, and nothing else",
+  needs,
+  async (lan) => {
+    const owner = new Ends();
+    try {
+      const host = await makeHost(owner, "web", {
+        lower: await debian("own", "qemu-system-x86"),
+        network: lan.networkOf("web", "02:00:0a:4e:00:0a", "10.78.0.10"),
+      });
+      const slow = { timeoutMs: 20 * MINUTE };
+      await host.ok("init", "--host", "web");
+      await host.must(["isconf", "image", "capture", "--passwords", "images/base"], slow);
+      await checkIn(host, "greet", ["exec", "sh", "-c", "echo ran >/srv/ran"]);
+      await host.sh("echo own >/srv/own");
+      const shelf = await host.ok("ls");
+      // What systemd, and the unit of isconf, do at the first start of a machine: this host has none of its own.
+      const first = ["/var/lib/systemd", "/etc/systemd/system", "/etc/isconf/policy.d"];
+      const words = ["--image", "images/base", ...first.flatMap((one) => ["--except", one])];
+      const { status, stdout, stderr } = await host.run(["isconf", "rebuild", "--check", ...words], slow);
+      assert.equal(stdout, "- /srv/own\n", stderr);
+      assert.match(stderr, /the twin at entry 1 of main has 1 differences/);
+      assert.equal(status, 1);
+      assert.equal(await host.ok("ls"), shelf);
+      assert.match(await host.ok("hosts"), /^twin-[0-9a-f]{8} .*evicted/m);
     } finally {
       await owner.end();
     }
