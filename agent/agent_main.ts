@@ -6,6 +6,7 @@ import * as path from "node:path";
 import { closeFd, Fault, systemClock } from "../mq/mod.ts";
 import { bindPlaces, type BoundPlace } from "./boot_places.ts";
 import { type Agent, type NetWay, startAgent } from "./daemon.ts";
+import { KernelDisks } from "./disks.ts";
 import { KernelWatch } from "./effects_watch.ts";
 import { becomeHalf, log, NET_SOCKETS, SEAM_FD } from "./half.ts";
 import { LastingSeam, type NetLife } from "./lasting_seam.ts";
@@ -32,6 +33,7 @@ async function runRoot(home: Home, options: { config?: string; ready: boolean })
       clock: systemClock,
       openSeam: spawnNet,
       effects: new KernelWatch(systemClock, home, log),
+      disks: new KernelDisks(),
       log,
       ...(options.config === undefined ? {} : { configFile: options.config }),
     });

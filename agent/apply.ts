@@ -321,6 +321,7 @@ async function applyExec(
   }
   const end = await running.ended;
   const endedMs = host.clock.wall();
+  if (end.status === 0) await host.disks.sync();
   const what = inert(shownLine(op.argv));
   host.db.write((tx) => {
     host.executions.ended(tx, execution, { ...end, endedMs });

@@ -23,6 +23,7 @@ import * as checkin from "./checkin.ts";
 import * as doctor from "./doctor.ts";
 import * as domain from "./domain.ts";
 import * as drift from "./drift.ts";
+import { type Disks, NO_DISKS } from "./disks.ts";
 import { type EffectsWatch, NO_WATCH } from "./effects_watch.ts";
 import * as enrol from "./enrol.ts";
 import { newEvents } from "./event_sources.ts";
@@ -89,6 +90,8 @@ export interface Surroundings {
   runner?: Runner;
   /** What tells which paths commands change; else that is not recorded. */
   effects?: EffectsWatch;
+  /** What brings onto the disks what commands have written; else nobody does. */
+  disks?: Disks;
   log(line: string): void;
   configFile?: string;
   /** How long connections are waited for after the start, in ms; 0 where there can be none. */
@@ -186,6 +189,7 @@ export async function startAgent(home: Home, around: Surroundings): Promise<Agen
     shelf: new SeamShelf(seam.ask),
     runner: around.runner ?? makeRunner(clock, log),
     effects: around.effects ?? NO_WATCH,
+    disks: around.disks ?? NO_DISKS,
     previews: new Previews(clock, home),
     rules,
     settleMesh: () => settleMesh(host),

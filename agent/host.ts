@@ -8,6 +8,7 @@ import type { Applied } from "./applied.ts";
 import type { Peer } from "./caller.ts";
 import type { Config } from "./config.ts";
 import type { Copies } from "./copies.ts";
+import type { Disks } from "./disks.ts";
 import type { EffectsWatch } from "./effects_watch.ts";
 import type { Events } from "./events.ts";
 import type { Executions } from "./executions.ts";
@@ -100,6 +101,8 @@ export interface Host {
   readonly runner: Runner;
   /** What tells which paths a command changes. */
   readonly effects: EffectsWatch;
+  /** What brings onto the disks what commands have written. */
+  readonly disks: Disks;
   /** What is tried out, of which nothing stays. */
   readonly previews: Previews;
   /** Who may have what done on this host. */

@@ -242,6 +242,10 @@ export const reportFreshMs = 1_000;
 /** Characters of one text in a report, and hosts that are asked about in one question. */
 export const reportTextMax = 1_000;
 export const reportHostsMax = 1_000;
+/** Bytes that may wait for the disks and are synced by the agent itself, which answers nobody meanwhile. */
+export const syncHereBytesMax = 16 * 2 ** 20;
+/** Characters that are kept of what a program says that could not sync. */
+export const syncSaidMax = 500;
 /** How long a token is good for, in hours: unless asked for otherwise, and at the most. */
 export const tokenHoursDefault = 24;
 export const tokenHoursMax = 24 * 30;

@@ -27,6 +27,7 @@ export * as roles from "./roles.ts";
 export { openAgentDb, setMeta } from "./schema.ts";
 export * as trust from "./trust.ts";
 export * as work from "./work.ts";
+export type { Disks } from "./disks.ts";
 export type { Changed, EffectsWatch } from "./effects_watch.ts";
 export { type Command, type Ended, ProcessRunner, type Runner, type Running, type Sink } from "./run.ts";
 export { PAGE_HEADERS, pageFile } from "./page_files.ts";

@@ -33,6 +33,7 @@ export async function snap(call: Call, path: string, remove: boolean): Promise<W
     const got = await capture(host.store, Buffer.from(path));
     op = { op: "file", path, tree: fromHex(got.id), kind: got.kind, files: got.files, bytes: got.bytes };
   }
+  await host.disks.sync(); // the journal will say that it is so here
   await needLock(call, "snap", held.term); // reading may have taken long: the lock must still be ours
   addDone(call, held, op, 0);
   return op;
@@ -133,7 +134,8 @@ export async function exec(call: Call, args: ExecArgs, sink?: Sink): Promise<Exe
       });
       return { status: end.status, journaled: false };
     }
-    const changed = await effectsSeen(host, watching);
+    const { changed, isNothing } = await effectsSeen(host, watching);
+    if (!isNothing) await host.disks.sync();
     let stdin: Uint8Array | null = null;
     if (args.stdin) stdin = fromHex((await putFile(host.store, async_(given))).id);
     host.db.write((tx) => {
@@ -161,25 +163,33 @@ export async function exec(call: Call, args: ExecArgs, sink?: Sink): Promise<Exe
   };
 }
 
-/**
- * What a command that has ended has changed, kept in the store; null where nobody looked, or where it cannot be said. What the
- * command did stands all the same.
- */
-async function effectsSeen(host: Host, watching: Watching | undefined): Promise<WipItem["effects"]> {
-  if (watching === undefined) return null;
+/** What a command that has ended has changed. */
+interface Seen {
+  /** As it is kept in the store; null where nobody looked, or where it cannot be said. What was done stands all the same. */
+  changed: WipItem["effects"];
+  /** It is known to have changed nothing. */
+  isNothing: boolean;
+}
+
+async function effectsSeen(host: Host, watching: Watching | undefined): Promise<Seen> {
+  const unknown = { changed: null, isNothing: false };
+  if (watching === undefined) return unknown;
   try {
-    const changed = watching.end();
-    if (changed !== undefined) {
-      const effects = await effectsOf(changed.paths, changed.unseen);
-      if (effects.paths.length === 0) return null;
+    const seen = watching.end();
+    if (seen !== undefined) {
+      const effects = await effectsOf(seen.paths, seen.unseen);
+      const paths = effects.paths.length;
+      if (paths === 0) return { changed: null, isNothing: seen.unseen.length === 0 };
       const list = await putEffects(host.store, effects);
-      if (list !== undefined) return { op: "effects", list: fromHex(list), paths: effects.paths.length };
+      if (list !== undefined) {
+        return { changed: { op: "effects", list: fromHex(list), paths }, isNothing: false };
+      }
     }
     host.log("what a command changed is not recorded: it is too much");
   } catch (e) {
     host.log(`what a command changed is not recorded: ${Fault.from("exec", e).message}`);
   }
-  return null;
+  return unknown;
 }
 
 /** The command as the policy judges it: the file is what would be run, and it is not said whether there is one. */

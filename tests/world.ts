@@ -9,6 +9,7 @@ import {
   type Agent,
   type Call,
   type Cells,
+  type Disks,
   type EffectsWatch,
   type Home,
   homeOf,
@@ -49,6 +50,8 @@ export interface Options {
   cells: Cells;
   /** What says which paths commands change. */
   effects: EffectsWatch;
+  /** What brings onto the disks what commands have written. */
+  disks: Disks;
   /** The way to the net half; else to a real one in this process. */
   openSeam: Surroundings["openSeam"];
 }
@@ -83,6 +86,7 @@ export async function makeHost(
       ...(o.runner === undefined ? {} : { runner: o.runner }),
       ...(o.cells === undefined ? {} : { cells: o.cells }),
       ...(o.effects === undefined ? {} : { effects: o.effects }),
+      ...(o.disks === undefined ? {} : { disks: o.disks }),
     });
     host.acts = host.agent.acts;
   };

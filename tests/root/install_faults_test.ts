@@ -2,18 +2,16 @@
 // whose root is in memory, onto a loop device, with a small made-up image. That what is made boots is in tests/machines.
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { test } from "node:test";
 import { openStoreDatabase } from "../../fs/mod.ts";
 import { join, untilConnected } from "../fleet/domain.ts";
-import { lacksFleet, makeFleet } from "../fleet/fleet.ts";
+import { makeFleet } from "../fleet/fleet.ts";
 import { type Host, makeHost, type Owner, until } from "../hosts.ts";
+import { addDisk, lacksDisks } from "./disks.ts";
 
-const PROGRAMS = ["losetup", "partx", "mknod", "sgdisk", "mkfs.vfat", "mkfs.ext4"];
-const MIB = 2 ** 20;
 const TARGET = "/run/isconf-install";
 const SLOW = { timeoutMs: 120_000 };
 
@@ -64,45 +62,10 @@ i=0; while [ $i -lt "$2" ]; do echo "file $i" >"$1/data/$i"; i=$((i+1)); done
 echo end >"$1/zz/last"
 `;
 
-/** Why there can be no disk to install on; false when there can. */
-function lacksDisks(): string | false {
-  const lack = lacksFleet(...PROGRAMS);
-  if (lack) return lack;
-  const { status, stderr } = spawnSync("losetup", ["--find"]);
-  return status === 0 ? false : `needs loop devices: ${String(stderr).trim()}`;
-}
-
-const reason = lacksDisks();
+const reason = lacksDisks("partx", "sgdisk", "mkfs.vfat", "mkfs.ext4");
 if (reason) console.log(`skipped: installations that go wrong: ${reason}`);
 const diskTest = (name: string, fn: (t: Owner) => Promise<void>) =>
   test(name, { skip: reason, timeout: 240_000 }, (t) => fn(t));
-
-function must(...argv: string[]): string {
-  const { status, stdout, stderr } = spawnSync(argv[0]!, argv.slice(1));
-  assert.equal(status, 0, `${argv.join(" ")}\n${stdout}${stderr}`);
-  return String(stdout).trim();
-}
-
-/** A disk of a host: a loop device, that is gone as soon as the host is and nobody has it open. */
-async function addDisk(t: Owner, host: Host, mib: number): Promise<string> {
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "isconf-disk-"));
-  t.after(() => Promise.resolve(fs.rmSync(dir, { recursive: true, force: true })));
-  const file = `${dir}/disk`;
-  fs.writeFileSync(file, "");
-  fs.truncateSync(file, mib * MIB);
-  const disk = must("losetup", "--find", "--show", "--partscan", file);
-  try {
-    const numbers = fs.readFileSync(`/sys/class/block/${path.basename(disk)}/dev`, "utf8").trim().split(":");
-    await host.must(["mknod", disk, "b", ...numbers]);
-    const open = host.spawn(["sh", "-c", 'exec <"$1"; echo open; exec sleep 900', "sh", disk], {
-      timeoutMs: 1_000_000,
-    });
-    await until("the disk is open", () => open.said() === "open\n");
-  } finally {
-    must("losetup", "--detach", disk); // it goes with who has it open
-  }
-  return disk;
-}
 
 /** Puts a host into memory, with what an installer has. */
 async function intoMemory(host: Host): Promise<Host> {
@@ -151,7 +114,7 @@ diskTest(
   "a disk that is too small, and an image that cannot boot, are refused before anything is written",
   async (t) => {
     const host = await alone(t);
-    const small = await addDisk(t, host, 300);
+    const { disk: small } = await addDisk(t, host, 300);
     const refused = await install(host, "images/base", small);
     assert.match(
       refused.stderr,
@@ -180,7 +143,7 @@ diskTest(
   "a disk with something on it needs --wipe; so does one on which an installation was killed, after what it says",
   async (t) => {
     const host = await alone(t, 6000);
-    const disk = await addDisk(t, host, 1024);
+    const { disk } = await addDisk(t, host, 1024);
     await host.sh('printf something >"$1"', disk);
     const refused = await install(host, "images/base", disk);
     assert.match(refused.stderr, /\/dev\/loop\d+ is not empty\n {2}isconf install --wipe/);
@@ -268,7 +231,7 @@ async function installSpoilt(t: Owner, how: "missing" | "wrong"): Promise<void> 
   const id = await spoil(a, how);
   await join(a, b); // not before: it might have got the image to keep it
   await untilConnected(fleet, "hosta", "hostb");
-  const disk = await addDisk(t, b, 1024);
+  const { disk } = await addDisk(t, b, 1024);
   const got = await install(b, "images/base", disk);
   assert.match(got.stderr, new RegExp(`object ${id}: nobody has it; asked hosta \\(.*\\)\n {2}`), how);
   assert.notEqual(got.status, 0, how);
