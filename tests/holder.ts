@@ -7,7 +7,7 @@ import type { Readable, Writable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 
 /** Milliseconds that beginning and ending may take, and whatever else is waited for without a time of its own. */
-const waitMs = 15_000;
+const waitMs = 30_000;
 
 /**
  * Makes the namespaces anew for each line "on" until there are no more lines, then removes the directory $1: it

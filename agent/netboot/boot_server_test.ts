@@ -74,7 +74,7 @@ test("firmware asks on port 4011, then takes its file by HTTP; both stand in the
     const answer = await fetch(`http://${HERE}:${parts.server.httpPort}/boot/52-54-00-12-34-56/kernel`);
     assert.equal((await answer.arrayBuffer()).byteLength, 4 * httpTellBytes);
     const { percents } = parts.steps;
-    await until("all of it is noted", () => percents.at(-1) === 100, 3000);
+    await until("all of it is noted", () => percents.at(-1) === 100, 15_000);
     assert.deepEqual(percents, [25, 50, 75, 100]);
     const notes = parts.steps.notesOf(MAC).map(noteText);
     assert.deepEqual(notes, [`${MAC} offered uefi-x64 rom`, `${MAC} kernel 100%`]);

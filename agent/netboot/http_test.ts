@@ -184,7 +184,7 @@ test("who reads slowly keeps nobody waiting, and no more is read for it than it 
     slow.on("error", () => {});
     slow.write("GET /boot/endless HTTP/1.1\r\nHost: x\r\n\r\n");
     slow.once("data", () => slow.pause());
-    await until("it has begun", () => special.endless!.id !== undefined, 5000);
+    await until("it has begun", () => special.endless!.id !== undefined, 20_000);
     await new Promise((resolve) => setTimeout(resolve, 200));
     const read = Number(special.endless!.id);
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -201,9 +201,9 @@ test("connections from one address are bounded, and one that ends makes room", (
       socket.on("error", () => {}).on("close", () => void cut++).resume();
       return socket;
     });
-    await until("five are cut off", () => cut === 5, 5000);
+    await until("five are cut off", () => cut === 5, 20_000);
     sockets.forEach((socket) => socket.destroy());
-    await until("there is room", () => ask(PATH).then(({ status }) => status === 200, () => false), 5000);
+    await until("there is room", () => ask(PATH).then(({ status }) => status === 200, () => false), 20_000);
   }));
 
 /** The beginning of what bytes sent as they are get. */

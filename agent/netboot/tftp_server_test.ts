@@ -70,7 +70,7 @@ class Peer {
   }
 
   async next(): Promise<{ kind: number; number: number; text: string; body: Uint8Array; port: number }> {
-    await until("an answer has come", () => this.#came.length > 0, 3000);
+    await until("an answer has come", () => this.#came.length > 0, 15_000);
     const [bytes, port] = this.#came.shift()!;
     const body = bytes.subarray(4);
     return {
@@ -224,7 +224,7 @@ test("a booter that never answers costs its client its place for a while only", 
   await withServer(({ server }) =>
     withPeers(1, async (peer) => {
       peer.ask(server, "first.bin", "octet");
-      await until("it is being looked for", () => server.transfers === 1, 3000);
+      await until("it is being looked for", () => server.transfers === 1, 15_000);
       await clock.advance(booterMs);
       assert.equal((await peer.next()).text, "not now\0");
       assert.equal(server.transfers, 0);

@@ -20,7 +20,7 @@ test("what was sent before closing is sent; after it nothing is", async () => {
   await mouth.close();
   mouth.send(new Uint8Array([1]), ear.end);
   await mouth.close();
-  await until("they are heard", () => heard.length > 0, 3000);
+  await until("they are heard", () => heard.length > 0, 15_000);
   assert.deepEqual(heard, ["last words"]);
   await ear.close();
 });

@@ -6,6 +6,7 @@ import * as net from "node:net";
 import * as path from "node:path";
 import { test } from "node:test";
 import { lacks } from "../programs.ts";
+import { soon } from "../soon.ts";
 import { type Box, ISCONF, makeBox, run, skipIf, until } from "./tools.ts";
 
 /** Asserts that the agent still answers the same and has not grown by more than so many MiB. */
@@ -121,7 +122,7 @@ test("5 MB of body are refused by their announced length, and by what really com
     10_000,
   );
   assert.match(chunked.text, /^HTTP\/1\.1 4(00|13) /);
-  assert.ok(performance.now() - began < 5_000);
+  assert.ok(performance.now() - began < 10_000);
   assert.equal(JSON.parse(await box.ok(["--json", "status"])).lock.message, "long");
   await needAlive(box, pid, rss, 150);
 });
@@ -161,7 +162,7 @@ test("heads that could be read in two ways are refused, and what hides behind th
       .replace("POST", "PATCH"),
   ];
   for (const bytes of heads) {
-    const { text, closed } = await box.raw(bytes, 2_000);
+    const { text, closed } = await box.raw(bytes, 4_000);
     const statuses = [...text.matchAll(/^HTTP\/1\.1 ([0-9]{3})/gm)].map((m) => Number(m[1]));
     assert.ok(closed || statuses.length > 0, `no answer to ${JSON.stringify(bytes.slice(0, 120))}`);
     assert.ok(statuses.every((s) => s >= 400), `${statuses} to ${JSON.stringify(bytes.slice(0, 120))}`);
@@ -181,7 +182,7 @@ test("an upgrade that is none, or that speaks garbage, is refused and runs nothi
       "isconf-stream",
     ]] as const
   ) {
-    const { text, closed } = await box.raw(up(target, to), 2_000);
+    const { text, closed } = await box.raw(up(target, to), 8_000);
     assert.ok(closed && /^HTTP\/1\.1 4/.test(text), `${target} ${to}: ${text}`);
   }
   const frame = (type: number, body: string | Uint8Array, length?: number) => {
@@ -246,9 +247,7 @@ test(
       return new Promise<net.Socket>((resolve) => socket.once("connect", () => resolve(socket)));
     }));
     try {
-      const began = performance.now();
-      await box.ok(["status"]);
-      assert.ok(performance.now() - began < 1_000);
+      await soon("status beside 300 connections", 1_000, () => box.ok(["status"]));
       await needAlive(box, pid, rss, 100);
     } finally {
       for (const socket of sockets) socket.destroy();
@@ -269,9 +268,7 @@ test("heads that come slowly or never are cut off when their time is over; till 
   const sockets = Array.from({ length: 300 }, () => net.connect(idle.socket).on("error", () => {}));
   try {
     const heads = Array.from({ length: 50 }, () => slow.raw("GET /v1/status HTTP/1.1\r\nhost: ", 14_000));
-    const began = performance.now();
-    await slow.ok(["status"]);
-    assert.ok(performance.now() - began < 1_000);
+    await soon("status beside slow heads", 1_000, () => slow.ok(["status"]));
     const served = async () => (await idle.isconf(["status"])).status === 0;
     const again = until("a user with 300 idle connections to be served again", served, 14_000);
     const ends = await Promise.all(heads);

@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { soon } from "../soon.ts";
 import { begin, type Box, ISCONF, makeBox, run, until } from "./tools.ts";
 
 const wipOf = async (box: Box): Promise<{ text: string; state: string }[]> =>
@@ -121,9 +122,7 @@ test("a reader of the output that stops reading stops its command and nobody els
   );
   const before = box.rssMiB();
   for (let i = 0; i < 10; i++) {
-    const began = performance.now();
-    await box.ok(["status"]);
-    assert.ok(performance.now() - began < 2_000, "status waits for a stranger's reader");
+    await soon("status beside a stranger's reader", 1_000, () => box.ok(["status"]));
     await pause(50);
   }
   assert.ok(box.rssMiB() - before < 64, "the agent keeps the unread output");
@@ -149,14 +148,13 @@ test("a command out of time is killed with what it started: 124; time limits of 
   await box.begin("time");
   const began = performance.now();
   const file = path.join(box.dir, "late");
-  const script = '(trap "" TERM; sleep 4; touch "$0") & trap "" TERM; sleep 4; touch "$0"';
+  const script = '(trap "" TERM; sleep 8; touch "$0") & trap "" TERM; sleep 8; touch "$0"';
   assert.equal((await box.isconf(["exec", "--timeout", "1", "sh", "-c", script, file])).status, 124);
-  assert.ok(performance.now() - began < 6_000);
   for (const seconds of ["2147484", "3000000", "4294968", "99999999"]) {
     const { status } = await box.isconf(["exec", "--timeout", seconds, "sleep", "0.1"]);
     assert.ok(status === 0 || status === 22, `--timeout ${seconds} ended ${status}`);
   }
-  await pause(1_500);
+  await pause(Math.max(0, began + 10_000 - performance.now()));
   assert.equal(fs.existsSync(file), false);
 });
 
@@ -164,9 +162,9 @@ test("a background process that keeps the output open does not keep isconf waiti
   const box = makeBox(t);
   await box.begin("background");
   const began = performance.now();
-  const { status, out } = await box.isconf(["exec", "sh", "-c", "sleep 5 & echo started"]);
+  const { status, out } = await box.isconf(["exec", "sh", "-c", "sleep 20 & echo started"]);
   assert.deepEqual([status, out], [0, "started\n"]);
-  assert.ok(performance.now() - began < 3_000);
+  assert.ok(performance.now() - began < 15_000);
 });
 
 test("stopping the agent ends it, also with a caller in the queue and one that never says a word", async (t) => {
@@ -180,7 +178,7 @@ test("stopping the agent ends it, also with a caller in the queue and one that n
   assert.equal((await first.done).status, 0, "what was running ends by itself");
   const { status, err } = await stop.done;
   assert.equal(status, 0, err);
-  await until("the agent to end", () => box.agent?.exitCode !== null, 8_000);
+  await until("the agent to end", () => box.agent?.exitCode !== null, 12_000);
   assert.notEqual((await queued.done).status, 0);
   assert.equal(fs.existsSync(path.join(box.dir, "ran")), false);
 });

@@ -75,7 +75,7 @@ export function run(program: string, args: string[], o: RunOptions = {}): Promis
 export async function until<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
-  ms = 15_000,
+  ms = 30_000,
 ): Promise<T> {
   for (const end = Date.now() + ms;;) {
     const seen = await look();
@@ -229,7 +229,7 @@ export class Box {
   }
 
   /** Sends bytes as they are and returns what comes back until the agent closes, or for so long. */
-  raw(bytes: string | Uint8Array, ms = 3_000): Promise<{ text: string; closed: boolean; ms: number }> {
+  raw(bytes: string | Uint8Array, ms = 10_000): Promise<{ text: string; closed: boolean; ms: number }> {
     return new Promise((resolve) => {
       const began = performance.now();
       const socket = net.connect(this.socket);

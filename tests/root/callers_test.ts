@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { encodeFrame } from "../../mq/mod.ts";
 import { type Host, hostTest, makeHost, type Owner, until } from "../hosts.ts";
+import { soon } from "../soon.ts";
 
 /** A host on which alice may everything and has the lock, and bob may look. */
 async function makeLocked(
@@ -319,9 +320,9 @@ hostTest(
       `the agent holds ${held} descriptors: no more than 256 connections are one user's`,
     );
     for (let i = 0; i < 8; i++) {
-      const began = performance.now();
-      assert.equal((await host.run(["isconf", "status"], { uid: bob, cwd: "/tmp" })).status, 0);
-      assert.ok(performance.now() - began < 1_000, `${performance.now() - began} ms`);
+      await soon("status of another user", 1_000, async () => {
+        assert.equal((await host.run(["isconf", "status"], { uid: bob, cwd: "/tmp" })).status, 0);
+      });
       await new Promise((resolve) => setTimeout(resolve, 300));
     }
     flood.child.kill("SIGKILL");
