@@ -25,11 +25,11 @@ export interface Outcome {
   status: number | string;
 }
 
-/** Runs a program to its end, with no standard input, for at most a minute. */
+/** Runs a program to its end, with no standard input, for at most five minutes. */
 export function run(command: string, args: string[] = [], options: SpawnSyncOptions = {}): Outcome {
   const result = spawnSync(command, args, {
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: 60_000,
+    timeout: 300_000,
     ...options,
     encoding: "utf8",
   });

@@ -25,7 +25,7 @@ async function withDisk(t: Owner, host: Host): Promise<(...names: string[]) => s
 
 test("what a command wrote, or a person snapped, outlasts a power cut as soon as it is said to be done", {
   skip: reason,
-  timeout: 120_000,
+  timeout: 240_000,
 }, async (t) => {
   const [a, b] = await makePair(t, { handles: true });
   const [leftOfA, leftOfB] = [await withDisk(t, a), await withDisk(t, b)];
