@@ -63,7 +63,7 @@ test("a command that has closed its pipes keeps us running, and one that has end
     console.log((await running.ended).status);`;
   const { stdout, signal } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
     encoding: "utf8",
-    timeout: 10_000,
+    timeout: 60_000,
   });
   assert.deepEqual([stdout, signal], ["3\n", null]);
 });

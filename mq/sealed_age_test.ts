@@ -34,7 +34,7 @@ function age(dir: string, ...args: string[]): Uint8Array {
   execFileSync("age", ["-o", "OUT", ...args], {
     cwd: dir,
     stdio: ["ignore", "ignore", "pipe"],
-    timeout: 20_000,
+    timeout: 120_000,
   });
   return new Uint8Array(readFileSync(join(dir, "OUT")));
 }

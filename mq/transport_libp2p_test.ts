@@ -335,6 +335,6 @@ test("a process in which everything is stopped ends by itself", async (t) => {
     });
     console.log("stopped");`;
   const args = ["--input-type=module", "--eval", script];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 10_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 60_000 });
   assert.equal(stdout, "stopped\n");
 });

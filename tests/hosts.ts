@@ -104,7 +104,7 @@ export interface Spawned {
 }
 
 /** Milliseconds that a command in a host may take. */
-const commandMs = 60_000;
+const commandMs = 180_000;
 
 let namespaces: string | false | undefined;
 
@@ -123,7 +123,7 @@ export function lacksHosts(...programs: string[]): string | false {
 export function hostTest(name: string, fn: (t: Owner) => Promise<void>, ...programs: string[]): void {
   const reason = lacksHosts(...programs);
   if (reason) console.log(`skipped: ${name}: ${reason}`);
-  test(name, { skip: reason, timeout: 120_000 }, (t) => fn(t));
+  test(name, { skip: reason, timeout: 360_000 }, (t) => fn(t));
 }
 
 /** One machine. Made by `makeHost`; gone, with every process and mount, after `close` or when the test dies. */

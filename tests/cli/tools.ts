@@ -49,7 +49,7 @@ export function begin(
   child.stderr?.on("data", (b: Buffer) => chunks[1].push(b));
   child.stdin?.on("error", () => child.stdin?.destroy());
   if (o.stdin !== undefined) child.stdin?.end(o.stdin);
-  const late = setTimeout(() => child.kill("SIGKILL"), o.timeoutMs ?? 60_000);
+  const late = setTimeout(() => child.kill("SIGKILL"), o.timeoutMs ?? 180_000);
   const done = new Promise<Outcome>((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", () => {

@@ -15,7 +15,7 @@ const PROBE =
 
 /** How many ports the switch has, and how long a test of a fleet may take unless it says otherwise. */
 const PORTS_MAX = 254;
-const testMs = 300_000;
+const testMs = 600_000;
 
 /** A hardware address that no port has. */
 const NOBODY = "02:00:0a:4d:ff:ff";

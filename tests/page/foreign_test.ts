@@ -111,7 +111,7 @@ class Attacker {
 
 test("a name that is made to lead to the agent, DNS rebinding, gets nothing but 421", {
   skip,
-  timeout: 60_000,
+  timeout: 180_000,
 }, async (t) => {
   const { box, place, port } = await victim(t);
   const attacker = new Attacker(t);
@@ -145,7 +145,7 @@ for (
     "127.0.0.1",
   ]] as const
 ) {
-  test(`a page of ${what} reads nothing and changes nothing`, { skip, timeout: 60_000 }, async (t) => {
+  test(`a page of ${what} reads nothing and changes nothing`, { skip, timeout: 180_000 }, async (t) => {
     const { box, place, port } = await victim(t);
     const other = await new Attacker(t).listen(address);
     const page = await (await browser.newContext()).newPage();
@@ -199,7 +199,7 @@ for (
 
 test(
   "the page itself may be opened, and is what its headers say: no frame, no foreign script",
-  { skip, timeout: 60_000 },
+  { skip, timeout: 180_000 },
   async (t) => {
     const { place } = await victim(t);
     const page = await (await browser.newContext()).newPage();

@@ -16,7 +16,7 @@ const demo = new URL("../../scripts/demo.ts", import.meta.url).pathname;
 function runDemo(env: Record<string, string> = {}) {
   const { status, stdout, stderr } = spawnSync(process.execPath, ["run", "-A", demo], {
     env: { ...process.env, ...env },
-    timeout: 60_000,
+    timeout: 240_000,
     encoding: "utf8",
   });
   return { status, text: `${stdout}${stderr}` };

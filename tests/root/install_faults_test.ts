@@ -65,7 +65,7 @@ echo end >"$1/zz/last"
 const reason = lacksDisks("partx", "sgdisk", "mkfs.vfat", "mkfs.ext4");
 if (reason) console.log(`skipped: installations that go wrong: ${reason}`);
 const diskTest = (name: string, fn: (t: Owner) => Promise<void>) =>
-  test(name, { skip: reason, timeout: 240_000 }, (t) => fn(t));
+  test(name, { skip: reason, timeout: 480_000 }, (t) => fn(t));
 
 /** Puts a host into memory, with what an installer has. */
 async function intoMemory(host: Host): Promise<Host> {

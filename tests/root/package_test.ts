@@ -189,7 +189,7 @@ const same =
   "the same tree gives the same bytes, whatever the umask; hashes and signature tell what was changed";
 const lack = lacking("dpkg-deb", "xz", "ssh-keygen", "sha256sum");
 if (lack) console.log(`skipped: ${same}: ${lack}`);
-test(same, { skip: lack ?? false, timeout: 60_000 }, async (t) => {
+test(same, { skip: lack ?? false, timeout: 240_000 }, async (t) => {
   const dir = tempDir({ after: (fn) => t.after(fn) });
   const packed: Packed = {
     ...{ version: "1.2.3", arch: "arm64", licences: "none", epoch: 1_700_000_000, level: 6 },
