@@ -65,7 +65,7 @@ export class Opened {
   constructor(page: Page, place: Place) {
     this.page = page;
     this.place = place;
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(30_000);
     page.on("request", (r) => this.requests.push(r.url()));
     page.on("websocket", (w) => this.requests.push(w.url()));
     page.on("pageerror", (e) => this.complaints.push(String(e)));
