@@ -21,8 +21,8 @@ print "made $made\\n"; sleep 60`;
 const FLOODERS = 4;
 const CONNECTIONS = 250;
 
-/** Milliseconds for each verb meanwhile, and what the net half may grow by. */
-const verbMs = 5_000;
+/** How often there is work meanwhile, milliseconds for each verb in half of that, and what the net half may grow by. */
+const rounds = 4, verbMs = 5_000;
 const growthMaxKiB = 64 * 1024;
 
 const memoryKiB = (host: Host, pid: number) =>
@@ -40,17 +40,15 @@ fleetTest("a thousand connections of garbage and silence hold nobody up", async 
   const stranger = await fleet.add("stranger", { conf: null });
   const words = ["perl", "-e", FLOOD, fleet.address("hosta"), String(CONNECTIONS)];
   const floods = Array.from({ length: FLOODERS }, () => stranger.spawn(words));
-  const tookMs: number[] = [];
+  const work = ([
+    [b, "lock", "meanwhile"],
+    [b, "exec", "sh", "-c", "echo x >>/srv/n"],
+    [b, "ci"],
+    [a, "up"],
+  ] as const).map((words) => ({ words, tookMs: [] as number[] }));
   let most = 0;
-  for (let i = 0; i < 4; i++) {
-    for (
-      const [host, ...verb] of [
-        [b, "lock", "meanwhile"],
-        [b, "exec", "sh", "-c", "echo x >>/srv/n"],
-        [b, "ci"],
-        [a, "up"],
-      ] as const
-    ) {
+  for (let i = 0; i < rounds; i++) {
+    for (const { words: [host, ...verb], tookMs } of work) {
       const sinceMs = performance.now();
       await host.ok(...verb);
       tookMs.push(performance.now() - sinceMs);
@@ -58,12 +56,15 @@ fleetTest("a thousand connections of garbage and silence hold nobody up", async 
     }
   }
   const made = floods.map((flood) => Number(/made ([0-9]+)/.exec(flood.said())?.[1] ?? 0));
-  assert.ok(Math.max(...tookMs) < verbMs, `verbs took ${tookMs.map(Math.round).join(", ")} ms`);
+  for (const { words: [, verb], tookMs } of work) {
+    const isQuick = tookMs.filter((ms) => ms < verbMs).length >= rounds / 2;
+    assert.ok(isQuick, `${verb} took ${tookMs.map(Math.round).join(", ")} ms`);
+  }
   assert.ok(most - before < growthMaxKiB, `the net half grew from ${before} to ${most} KiB`);
   assert.equal(a.agent().net, net, "the net half died");
   console.log(
     `  connections made: ${made.join(", ")}; slowest verb ${
-      Math.round(Math.max(...tookMs))
+      Math.round(Math.max(...work.flatMap(({ tookMs }) => tookMs)))
     } ms; ${before} to ${most} KiB`,
   );
   // A host that comes now is let in all the same.
