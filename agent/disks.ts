@@ -52,10 +52,16 @@ export class KernelDisks implements Disks {
   }
 }
 
-/** How much is written in memory and not on the disk yet, of this machine's files, in bytes (proc_meminfo(5)). */
+/** How much is written in memory and not on the disk yet, of this machine's files, in bytes (proc_meminfo(5)); if not told: any. */
 function waitingBytes(): number {
-  const lines = fs.readFileSync("/proc/meminfo", "latin1").matchAll(/^(?:Dirty|Writeback): *(\d+) kB$/gm);
-  return [...lines].reduce((sum, [, kib]) => sum + Number(kib) * 1024, 0);
+  try {
+    const told = fs.readFileSync("/proc/meminfo", "latin1");
+    const kib = (name: string) => Number(new RegExp(`^${name}: *(\\d+) kB$`, "m").exec(told)?.[1]);
+    const bytes = (kib("Dirty") + kib("Writeback")) * 1024;
+    return Number.isNaN(bytes) ? Infinity : bytes;
+  } catch {
+    return Infinity; // a container may hide it
+  }
 }
 
 /** A descriptor of a mount; undefined where it cannot be had: this agent's commands have written nothing there either. */
