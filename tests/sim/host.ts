@@ -97,6 +97,7 @@ export class SimHost {
       store: { fetch: () => Promise.resolve() },
       runner: around.runner,
       effects: { begin: () => undefined },
+      disks: { sync: () => Promise.resolve() }, // what commands do here is done at once
       settleMesh: () => Promise.resolve(),
       log,
       boot: `boot-${this.boots}`,
