@@ -78,7 +78,7 @@ test("2,000 control entries are followed in bounded time and memory, and each po
   const { journal, ms, bytes } = followed(db);
   console.log(`2,000 control entries: ${Math.round(ms)} ms, ${(bytes / MIB).toFixed(1)} MiB`);
   assert.ok(bytes < 50 * MIB, `the heap grew by ${(bytes / MIB).toFixed(1)} MiB`);
-  assert.ok(ms < 15_000, `${ms} ms`);
+  assert.ok(ms < 5000, `${ms} ms`);
   const beforeMs = systemClock.now();
   for (const [i, id] of ids.entries()) {
     const policy = journal.policyAt(id);
@@ -86,7 +86,7 @@ test("2,000 control entries are followed in bounded time and memory, and each po
     assert.equal(policy?.hosts.size, 1 + Math.floor((i + 1) / 2));
     assert.equal(policy?.persons.size, Math.floor(i / 2));
   }
-  assert.ok(systemClock.now() - beforeMs < 3_000, "none is looked for in all of them");
+  assert.ok(systemClock.now() - beforeMs < 1000, "none is looked for in all of them");
   assert.equal([...journal.needPolicy("test").hosts].length, 1001);
 });
 

@@ -186,7 +186,7 @@ test("a command out of time is killed with its whole group and counts as failed"
   const script = `(sleep 5; touch ${mark}) & sleep 30`;
   const began = Date.now();
   assert.equal((await run(host, ["/bin/sh", "-c", script], { timeoutMs: 200 })).status, 124);
-  assert.ok(Date.now() - began < 15_000);
+  assert.ok(Date.now() - began < 5_000);
   await new Promise((resolve) => setTimeout(resolve, began + 6_000 - Date.now()));
   assert.equal(fs.existsSync(mark), false);
 });
@@ -196,7 +196,7 @@ test("a background child that keeps the pipe does not keep exec waiting", async 
   await lock(host);
   const began = Date.now();
   assert.equal((await run(host, ["/bin/sh", "-c", "sleep 20 & echo started"])).status, 0);
-  assert.ok(Date.now() - began < 10_000);
+  assert.ok(Date.now() - began < 2_000);
   assert.equal(outputOf(host), "started\n");
 });
 

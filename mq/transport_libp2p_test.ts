@@ -298,7 +298,7 @@ test("1,000 sockets that never shake hands: few are kept, and a peer is connecte
     tell(b, a);
     assert.ok(await until(() => b.peers().length === 1) < 5000);
     await until(() => begun.size === 1000);
-    await until(() => open.size <= 8, "few are kept of one address", 5000);
+    await until(() => open.size <= 8, "few are kept of one address", 2500);
     await until(() => open.size === 0, "the last handshake ends");
     await until(() => a.peers().length === 1);
   });

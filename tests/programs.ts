@@ -1,4 +1,6 @@
 // Programs that tests run: the Node of this project, and those of Debian that a test needs and says so.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -18,4 +20,11 @@ export function lacks(needs: { programs?: string[]; root?: boolean; files?: stri
   for (const file of needs.files ?? []) if (!fs.existsSync(file)) return `needs ${file}`;
   if (needs.root && process.getuid?.() !== 0) return "needs root";
   return false;
+}
+
+/** Runs a program of this machine, which must end 0; what it wrote to its standard output. */
+export function must(...argv: string[]): string {
+  const { status, stdout, stderr } = spawnSync(argv[0]!, argv.slice(1), { maxBuffer: 2 ** 26 });
+  assert.equal(status, 0, `${argv.join(" ")}\n${stdout}${stderr}`);
+  return String(stdout);
 }

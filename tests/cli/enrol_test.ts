@@ -72,7 +72,7 @@ test(
     await until("it waits", async () => JSON.parse(await a.ok(["--json", "hosts"])).waiting.length === 1);
     const began = performance.now();
     await b.ok(["stop"]);
-    assert.ok(performance.now() - began < 8_000, `it took ${performance.now() - began} ms`);
+    assert.ok(performance.now() - began < 3_000, `it took ${performance.now() - began} ms`);
     const ended = await waiting.done;
     assert.equal(ended.status, 104, said(ended));
     assert.match(ended.err, /isconf join again, with the same token/);

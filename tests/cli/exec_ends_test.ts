@@ -150,6 +150,7 @@ test("a command out of time is killed with what it started: 124; time limits of 
   const file = path.join(box.dir, "late");
   const script = '(trap "" TERM; sleep 8; touch "$0") & trap "" TERM; sleep 8; touch "$0"';
   assert.equal((await box.isconf(["exec", "--timeout", "1", "sh", "-c", script, file])).status, 124);
+  assert.ok(performance.now() - began < 6_000);
   for (const seconds of ["2147484", "3000000", "4294968", "99999999"]) {
     const { status } = await box.isconf(["exec", "--timeout", seconds, "sleep", "0.1"]);
     assert.ok(status === 0 || status === 22, `--timeout ${seconds} ended ${status}`);
@@ -161,10 +162,10 @@ test("a command out of time is killed with what it started: 124; time limits of 
 test("a background process that keeps the output open does not keep isconf waiting", async (t) => {
   const box = makeBox(t);
   await box.begin("background");
-  const began = performance.now();
-  const { status, out } = await box.isconf(["exec", "sh", "-c", "sleep 20 & echo started"]);
-  assert.deepEqual([status, out], [0, "started\n"]);
-  assert.ok(performance.now() - began < 15_000);
+  await soon("exec beside a background process", 3_000, async () => {
+    const { status, out } = await box.isconf(["exec", "sh", "-c", "sleep 20 & echo started"]);
+    assert.deepEqual([status, out], [0, "started\n"]);
+  });
 });
 
 test("stopping the agent ends it, also with a caller in the queue and one that never says a word", async (t) => {
@@ -178,7 +179,7 @@ test("stopping the agent ends it, also with a caller in the queue and one that n
   assert.equal((await first.done).status, 0, "what was running ends by itself");
   const { status, err } = await stop.done;
   assert.equal(status, 0, err);
-  await until("the agent to end", () => box.agent?.exitCode !== null, 12_000);
+  await until("the agent to end", () => box.agent?.exitCode !== null, 8_000);
   assert.notEqual((await queued.done).status, 0);
   assert.equal(fs.existsSync(path.join(box.dir, "ran")), false);
 });

@@ -1,9 +1,8 @@
 // Debian: a root file system with this isconf in it, that boots in memory and from a disk by either firmware. Made once, and kept for the next test.
-import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { makeDeb } from "../../scripts/package.ts";
 import { EXECUTABLE } from "../hosts.ts";
+import { must } from "../programs.ts";
 
 const CACHE = process.env.ISCONF_TEST_CACHE ?? "/var/tmp/isconf-test-cache";
 export const MINUTE = 60_000;
@@ -13,12 +12,6 @@ const PACKAGES = [
   ...["linux-image-cloud-amd64", "systemd-sysv", "udev", "kmod", "iproute2", "dbus"],
   ...["gdisk", "dosfstools", "e2fsprogs", "grub2-common", "grub-pc-bin", "grub-efi-amd64-bin"],
 ];
-
-export function must(...argv: string[]): string {
-  const { status, stdout, stderr } = spawnSync(argv[0]!, argv.slice(1), { maxBuffer: 2 ** 26 });
-  assert.equal(status, 0, `${argv.join(" ")}\n${stdout}${stderr}`);
-  return String(stdout);
-}
 
 /** A Debian with this isconf in it, and with `more`, that gets its address by DHCP and goes through the journal by itself. */
 export async function debian(name: string, ...more: string[]): Promise<string> {

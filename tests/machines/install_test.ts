@@ -8,7 +8,8 @@ import { until } from "../holder.ts";
 import { Ends, EXECUTABLE, type Host, makeHost } from "../hosts.ts";
 import { type Lan, lanTest, type Running } from "../netboot/lan.ts";
 import { OVMF } from "../netboot/machine.ts";
-import { debian, MINUTE, must } from "./debian.ts";
+import { must } from "../programs.ts";
+import { debian, MINUTE } from "./debian.ts";
 
 const MAC = "52:54:00:4e:00:01";
 

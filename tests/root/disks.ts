@@ -1,11 +1,11 @@
 // disks: disks of test hosts: files behind loop devices. Not a test.
-import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { lacksFleet } from "../fleet/fleet.ts";
 import { type Host, type Owner, until } from "../hosts.ts";
+import { must } from "../programs.ts";
 
 const MIB = 2 ** 20;
 
@@ -17,13 +17,6 @@ export function lacksDisks(...programs: string[]): string | false {
   return status === 0 ? false : `needs loop devices: ${String(stderr).trim()}`;
 }
 
-/** Runs a program of this machine, which must end 0; what it said. */
-export function must(...argv: string[]): string {
-  const { status, stdout, stderr } = spawnSync(argv[0]!, argv.slice(1));
-  assert.equal(status, 0, `${argv.join(" ")}\n${stdout}${stderr}`);
-  return String(stdout).trim();
-}
-
 /** A disk of a host, gone as soon as the host is and nobody has it open: the device, and the file behind it. */
 export async function addDisk(t: Owner, host: Host, mib: number): Promise<{ disk: string; file: string }> {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "isconf-disk-"));
@@ -31,7 +24,7 @@ export async function addDisk(t: Owner, host: Host, mib: number): Promise<{ disk
   const file = `${dir}/disk`;
   fs.writeFileSync(file, "");
   fs.truncateSync(file, mib * MIB);
-  const disk = must("losetup", "--find", "--show", "--partscan", file);
+  const disk = must("losetup", "--find", "--show", "--partscan", file).trim();
   try {
     const numbers = fs.readFileSync(`/sys/class/block/${path.basename(disk)}/dev`, "utf8").trim().split(":");
     await host.must(["mknod", disk, "b", ...numbers]);

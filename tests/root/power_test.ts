@@ -5,7 +5,8 @@ import * as fs from "node:fs";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { carry, type Host, makePair, type Owner } from "../hosts.ts";
-import { addDisk, lacksDisks, must } from "./disks.ts";
+import { must } from "../programs.ts";
+import { addDisk, lacksDisks } from "./disks.ts";
 
 const reason = lacksDisks("mkfs.ext4", "e2fsck", "debugfs");
 if (reason) console.log(`skipped: what is on the disk when the power fails: ${reason}`);
@@ -31,12 +32,12 @@ test("what a command wrote, or a person snapped, outlasts a power cut as soon as
   const [leftOfA, leftOfB] = [await withDisk(t, a), await withDisk(t, b)];
   await a.ok("lock", "why");
   await a.ok("exec", "sh", "-c", "echo made >/srv/made");
-  assert.deepEqual(leftOfA("made"), ["made"]);
+  assert.deepEqual(leftOfA("made"), ["made\n"]);
   await a.sh("echo edited >/srv/edited");
   await a.ok("snap", "/srv/edited");
-  assert.deepEqual(leftOfA("edited"), ["edited"]);
+  assert.deepEqual(leftOfA("edited"), ["edited\n"]);
   await a.ok("ci");
   await carry(a, b);
   await b.ok("up");
-  assert.deepEqual(leftOfB("made", "edited"), ["made", "edited"]);
+  assert.deepEqual(leftOfB("made", "edited"), ["made\n", "edited\n"]);
 });
