@@ -30,7 +30,7 @@ type Step = { at: "asked" } | { at: "going" } | { at: "done"; result: unknown } 
 /** A button for an act; nothing where the caller may not, or was told so. */
 export function Act({ wanted, isPlain }: { wanted: Wanted; isPlain?: boolean }): JSX.Element | null {
   const { ask, denied } = useLive();
-  const { may } = useMay(wanted.verb);
+  const may = useMay(wanted.verb);
   if (!may || denied.has(actKey(wanted))) return null;
   return (
     <button type="button" class={isPlain ? undefined : "act"} onClick={() => ask(wanted)}>
@@ -46,8 +46,7 @@ export const actKey = ({ verb, args }: Wanted): string => `${verb} ${JSON.string
 export function Confirmation(
   { wanted, close }: { wanted: Wanted; close(isDenied: boolean): void },
 ): JSX.Element {
-  const { api, status, changed, refused } = useLive();
-  const { who } = useMay(wanted.verb);
+  const { api, status, me: { answer: me }, changed, refused } = useLive();
   const [step, setStep] = useState<Step>({ at: "asked" });
   const [told, setTold] = useState<string[]>([]);
   const dialog = useRef<HTMLDialogElement>(null);
@@ -112,7 +111,7 @@ export function Confirmation(
               <Said text={status.answer?.host ?? "this host"} />
             </strong>,
           ],
-          ["As", <Said text={who} />],
+          ["As", <Said text={me === undefined ? "nobody that is known" : `${me.user} (uid ${me.uid})`} />],
           ["Typed", <Code text={wanted.typed} />],
         ]}
       />

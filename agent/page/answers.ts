@@ -170,6 +170,7 @@ export const copies = record({ id: text, hosts: list(record({ host: text, has: t
 
 /** Who is asking, and which verbs they may have: by the policy of this host, and by what their token is for. */
 export const me = record({ uid: count, user: text, verbs: list(text) });
+export type Me = Of<typeof me>;
 
 /** What an event of `/v1/events` is, CloudEvents 1.0. */
 export const cloudEvent = record({

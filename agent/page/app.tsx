@@ -2,7 +2,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { Component } from "preact";
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { type Status, status as statusShape } from "./answers.ts";
+import { me as meShape, type Status, status as statusShape } from "./answers.ts";
 import { actKey, Confirmation, type Wanted } from "./act.tsx";
 import { makeApi, Problem } from "./api.ts";
 import { ContentsView } from "./contents.tsx";
@@ -71,10 +71,11 @@ function Shell({ token, leave }: { token: string; leave(problem?: Problem): void
   const [version, setVersion] = useState(0);
   const changed = useCallback(() => setVersion((n) => n + 1), []);
   const status = useAnswer(api, "/v1/status", statusShape, version, { onRefused: leave });
+  const me = useAnswer(api, "/v1/me", meShape, version, { onRefused: leave });
   const heard = useEvents(api, changed);
   const [wanted, ask] = useState<Wanted>();
   const [denied, setDenied] = useState<ReadonlySet<string>>(new Set());
-  const live: Live = { api, status, version, ...heard, ask, denied, changed, refused: leave };
+  const live: Live = { api, status, me, version, ...heard, ask, denied, changed, refused: leave };
   const heading = useRef<HTMLHeadingElement>(null);
   const isFirst = useRef(true);
 

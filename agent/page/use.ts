@@ -2,8 +2,7 @@
 import { createContext } from "preact";
 import { useCallback, useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { Wanted } from "./act.tsx";
-import type { CloudEvent, Status } from "./answers.ts";
-import { me as meShape } from "./answers.ts";
+import type { CloudEvent, Me, Status } from "./answers.ts";
 import { type Api, type AskOptions, Problem } from "./api.ts";
 import { after, wall } from "./clock.ts";
 import { slowMs } from "./limits.ts";
@@ -26,6 +25,8 @@ export interface Asked<T> {
 export interface Live {
   api: Api;
   status: Asked<Status>;
+  /** Who is asking, and what they may. */
+  me: Asked<Me>;
   /** Grows when something may have changed. */
   version: number;
   events: readonly CloudEvent[];
@@ -113,11 +114,7 @@ export function useOnce<T>(path: string | null, shape: Shape<T>, ms: number): As
   return useAnswer(api, path, shape, 0, { ms, onRefused: refused });
 }
 
-/** Who is asking, and whether they may have a verb; while the agent has not said so, they may not. */
-export function useMay(verb: string): { may: boolean; who: string } {
-  const { answer } = useView("/v1/me", meShape);
-  return {
-    may: answer?.verbs.includes(verb) === true,
-    who: answer === undefined ? "whoever this page's token belongs to" : `${answer.user} (uid ${answer.uid})`,
-  };
+/** Whether who is asking may have a verb; while the agent has not said so, they may not. */
+export function useMay(verb: string): boolean {
+  return useLive().me.answer?.verbs.includes(verb) === true;
 }

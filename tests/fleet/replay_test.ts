@@ -134,6 +134,7 @@ fleetTest("a host that was off while others went on catches up by up", async (t)
   for (let n = 2; n <= 5; n++) await checkIn(a, `entry ${n}`, ["exec", "sh", "-c", `echo ${n} >>/srv/n`]);
   assert.deepEqual(await lineOf(a, "hostb").then((l) => [l.at, l.reached]), [1, false]);
   await fleet.on("hostb");
+  await untilConnected(fleet, "hosta", "hostb"); // `up` waits for others a little, on a busy machine too little
   assert.match(await b.ok("up"), /applied 4; at entry 5 of main; up to date with the keeper hosta/);
   assert.equal(await b.sh("cat /srv/n"), await a.sh("cat /srv/n"));
 });

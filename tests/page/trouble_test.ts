@@ -161,11 +161,15 @@ test(
 
 test("nothing is sent before the dialog's own button, and an act is sent once", { skip }, async (t) => {
   const agent = new MadeAgent({ hosts: 3 });
-  const opened = await open(browser, await makeBridge(t, agent.answer));
+  const bridge = await makeBridge(t, agent.answer);
+  const opened = await open(browser, bridge);
   const { page } = opened;
   const sent = () => agent.asked.filter(({ path }) => path === "/v1/up");
   await opened.view("live", "Replay and events");
-  await page.getByRole("button", { name: "Apply 1 entry…" }).click();
+  const button = page.getByRole("button", { name: "Apply 1 entry…" });
+  await button.waitFor();
+  bridge.troubles.push({ path: "/v1/me", delayMs: 3_000 }); // who may press it is known already
+  await button.click();
   const dialog = page.getByRole("dialog");
   const said = await dialog.innerText();
   for (const word of ["POST /v1/up", "{}", "web-0000", "alice (uid 1000)", "isconf up"]) {
@@ -179,7 +183,7 @@ test("nothing is sent before the dialog's own button, and an act is sent once", 
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
   assert.deepEqual(sent(), []);
-  await page.getByRole("button", { name: "Apply 1 entry…" }).click();
+  await button.click();
   await dialog.getByRole("button", { name: "Apply 1 entry" }).dblclick();
   await dialog.getByText("Done.").waitFor();
   assert.deepEqual(sent(), [{ method: "POST", path: "/v1/up", body: "{}" }]);
