@@ -286,8 +286,8 @@ export async function checkIn(a: TestHost, n: number): Promise<void> {
   await a.acts.checkin.ci(a.call());
 }
 
-/** A host that follows main, has the control journal, and `held` entries of main. */
-export function follower(t: Ctx, a: TestHost, held = 0, clock = new VirtualClock(1)) {
+/** A host that follows main, has the control journal, and `held` entries of main. It has been running for a while, or for none. */
+export function follower(t: Ctx, a: TestHost, held = 0, clock = new VirtualClock(1), settleMs = 0) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "isconf-"));
   const db = openAgentDb(path.join(dir, "agent.db"));
   t.after(() => {
@@ -309,7 +309,7 @@ export function follower(t: Ctx, a: TestHost, held = 0, clock = new VirtualClock
     mesh,
     branch: () => "main",
     self: () => "me",
-    settleMs: 0, // it has been running for a while
+    settleMs,
     log: (line) => void log.push(line),
   });
   const seq = () => journal.head("main").seq;

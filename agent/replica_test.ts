@@ -2,7 +2,7 @@
 // Not forks (forks_test.ts) and not the network below: the mesh here does what the test says.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Cbor, decode, encode, sign1, sleep, systemClock, toHex } from "../mq/mod.ts";
+import { type Cbor, decode, encode, sign1, sleep, systemClock, toHex, VirtualClock } from "../mq/mod.ts";
 import { makeFirstHost, type TestHost } from "../tests/world.ts";
 import { context, type EntryRecord, TYPE } from "./entry.ts";
 import {
@@ -18,7 +18,7 @@ import {
 } from "./fixture.ts";
 import { hostId } from "./host.ts";
 import { writeRecord } from "./intake.ts";
-import { pullAskMs, sweepMs } from "./limits.ts";
+import { pullAskMs, settleInMs, sweepMs } from "./limits.ts";
 import { CONTROL } from "./names.ts";
 
 type Ctx = Parameters<typeof makeFirstHost>[0];
@@ -255,6 +255,37 @@ test("with every rumour lost a look at some peer now and then brings what is new
   const asked = b.mesh.asked.length;
   await b.clock.advance(10 * sweepMs);
   assert.equal(b.mesh.asked.length, asked, "after its end it asks nobody");
+});
+
+test("who looks for newer entries at the start of an agent waits for a keeper, so long and no longer", async (t) => {
+  const { a, keeper, good } = await origin(t, 3);
+  const begin = () => {
+    const b = follower(t, a, 1, new VirtualClock(1), settleInMs);
+    let asked = "";
+    const sync = () => void b.replica.sync().then((fresh) => asked = fresh.asked);
+    return { ...b, sync, asked: () => asked };
+  };
+  const late = begin();
+  late.sync();
+  late.mesh.hosts.set(good.id, honest(a)); // no keeper
+  await late.clock.advance(settleInMs - 100);
+  assert.deepEqual([late.asked(), late.seq()], ["", 1]);
+  late.mesh.hosts.set(keeper, honest(a));
+  await late.clock.advance(50);
+  await until(() => late.asked() !== "");
+  assert.deepEqual([late.asked(), late.seq()], ["keeper", 3]);
+
+  const alone = begin();
+  alone.sync();
+  await alone.clock.advance(settleInMs - 50);
+  assert.equal(alone.asked(), "");
+  await alone.clock.advance(50);
+  await until(() => alone.asked() !== "");
+  assert.equal(alone.asked(), "nobody");
+  alone.mesh.hosts.set(good.id, honest(a));
+  alone.sync(); // from now on nobody is waited for
+  await until(() => alone.asked() === "peer");
+  assert.deepEqual([alone.asked(), alone.seq()], ["peer", 3]);
 });
 
 test("what is asked of a host for its entries is answered in bounded pages, and nonsense is refused", async (t) => {

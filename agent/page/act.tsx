@@ -2,6 +2,7 @@
 // and what came of it. Nothing is sent before that dialog's own button is pressed. Not who may (the agent decides).
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Me } from "./answers.ts";
 import { type Args, Problem, type Progress } from "./api.ts";
 import { progressLinesMax, workMs } from "./limits.ts";
 import { Facts, ProblemBox } from "./parts.tsx";
@@ -44,9 +45,9 @@ export const actKey = ({ verb, args }: Wanted): string => `${verb} ${JSON.string
 
 /** The dialog of an act; it stands beside the views, since what it was asked from may be gone when it is done. */
 export function Confirmation(
-  { wanted, close }: { wanted: Wanted; close(isDenied: boolean): void },
+  { wanted, me, close }: { wanted: Wanted; me: Me; close(isDenied: boolean): void },
 ): JSX.Element {
-  const { api, status, me: { answer: me }, changed, refused } = useLive();
+  const { api, status, changed, refused } = useLive();
   const [step, setStep] = useState<Step>({ at: "asked" });
   const [told, setTold] = useState<string[]>([]);
   const dialog = useRef<HTMLDialogElement>(null);
@@ -111,7 +112,7 @@ export function Confirmation(
               <Said text={status.answer?.host ?? "this host"} />
             </strong>,
           ],
-          ["As", <Said text={me === undefined ? "nobody that is known" : `${me.user} (uid ${me.uid})`} />],
+          ["As", <Said text={`${me.user} (uid ${me.uid})`} />],
           ["Typed", <Code text={wanted.typed} />],
         ]}
       />

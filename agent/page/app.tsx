@@ -71,7 +71,8 @@ function Shell({ token, leave }: { token: string; leave(problem?: Problem): void
   const [version, setVersion] = useState(0);
   const changed = useCallback(() => setVersion((n) => n + 1), []);
   const status = useAnswer(api, "/v1/status", statusShape, version, { onRefused: leave });
-  const me = useAnswer(api, "/v1/me", meShape, version, { onRefused: leave });
+  // Asked anew with each view, and kept meanwhile: the dialog that a button opens knows as whom at once.
+  const { answer: me } = useAnswer(api, "/v1/me", meShape, `${version} ${route.view}`, { onRefused: leave });
   const heard = useEvents(api, changed);
   const [wanted, ask] = useState<Wanted>();
   const [denied, setDenied] = useState<ReadonlySet<string>>(new Set());
@@ -124,7 +125,7 @@ function Shell({ token, leave }: { token: string; leave(problem?: Problem): void
           <View rest={route.rest} />
         </Guard>
       </main>
-      {wanted !== undefined && <Confirmation wanted={wanted} close={close} />}
+      {wanted !== undefined && me !== undefined && <Confirmation wanted={wanted} me={me} close={close} />}
     </LiveContext.Provider>
   );
 }

@@ -25,8 +25,8 @@ export interface Asked<T> {
 export interface Live {
   api: Api;
   status: Asked<Status>;
-  /** Who is asking, and what they may. */
-  me: Asked<Me>;
+  /** Who is asking, and what they may; undefined: the agent has not said so. */
+  me: Me | undefined;
   /** Grows when something may have changed. */
   version: number;
   events: readonly CloudEvent[];
@@ -116,5 +116,5 @@ export function useOnce<T>(path: string | null, shape: Shape<T>, ms: number): As
 
 /** Whether who is asking may have a verb; while the agent has not said so, they may not. */
 export function useMay(verb: string): boolean {
-  return useLive().me.answer?.verbs.includes(verb) === true;
+  return useLive().me?.verbs.includes(verb) === true;
 }

@@ -51,7 +51,6 @@ fleetTest(
       if (await b.isconf("wip").then(({ stderr }) => /no work waits/.test(stderr))) {
         assert.equal((await status(a)).of, before + 2);
       } else {
-        await untilConnected(fleet, "hosta", "hostb");
         const again = await b.isconf("ci");
         if (again.status === 0) {
           const done = new RegExp(`checked in: entries ${before + 1} to ${before + 2} of main`);

@@ -159,6 +159,20 @@ test(
   },
 );
 
+test("who may is asked with each view: an answer that failed costs no reload", { skip }, async (t) => {
+  const bridge = await makeBridge(t, new MadeAgent({ hosts: 3 }).answer);
+  bridge.troubles.push({ path: "/v1/me", garbage: "null" });
+  const opened = await open(browser, bridge);
+  await opened.view("live", "Replay and events");
+  await opened.page.getByText("at entry").first().waitFor();
+  assert.equal(await opened.page.locator("button.act").count(), 0);
+  bridge.troubles.length = 0;
+  await opened.view("mesh", "Mesh");
+  await opened.view("live", "Replay and events");
+  const sooner = { timeout: 10_000 }; // than after 15 s, when all is asked for anew
+  await opened.page.getByRole("button", { name: "Apply 1 entry…" }).waitFor(sooner);
+});
+
 test("nothing is sent before the dialog's own button, and an act is sent once", { skip }, async (t) => {
   const agent = new MadeAgent({ hosts: 3 });
   const bridge = await makeBridge(t, agent.answer);
